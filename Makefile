@@ -1,0 +1,66 @@
+# flexledger: `make demo` plays the day, `make test` runs every test; both set up what they need first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lint vectors clean requirements
+
+help:
+	@echo "make demo    set up, then play the demo day end to end (about a minute)"
+	@echo "make test    set up, then run every test with a coverage report"
+	@echo "make check   format, lint, types, import directions and the fast tests (under a minute)"
+	@echo "make bench   measure the hot paths, each beside a floor measured in the same run"
+	@echo "make docs    write the generated reference pages again"
+
+# One stamp per requirement file: a changed file installs again, an unchanged one costs nothing.
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "flexledger needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "This Python has no venv module. On Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "setting up $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.server: $(VENV)/.python requirements.txt requirements-build.txt pyproject.toml
+	@echo "installing what the service needs (pinned, with hashes)"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-build.txt -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.server requirements-test.txt requirements-vectors.txt
+	@echo "installing what the tests need (pinned, with hashes)"
+	@$(PIP) install --require-hashes -r requirements-test.txt -r requirements-vectors.txt
+	@touch $@
+
+demo: $(VENV)/.server
+	@$(BIN)/flexledger demo $(DEMO_ARGS)
+
+test: $(VENV)/.test lint
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+
+check: $(VENV)/.test lint
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not day" -p no:cacheprovider
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --verbose 2>/dev/null | tail -n 4
+
+bench: $(VENV)/.test
+	@$(BIN)/python -m tests.bench
+
+docs: $(VENV)/.test
+	@$(BIN)/python -m tests.support.reference --write
+
+# Writes the requirement files again; needs uv. The files name no index and no host.
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+requirements:
+	$(COMPILE) pyproject.toml --extra server -o requirements.txt
+	$(COMPILE) pyproject.toml --extra server --extra test --extra postgres -o requirements-test.txt
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo-out devcerts/out

@@ -1,0 +1,131 @@
+"""Builds the stores, keys and trust material from settings; each store itself checks what it needs when it opens."""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from api.errors import Refused
+from api.settings import Settings
+from ledger.clock import Clock, SystemClock
+from ledger.privacy.vault import Vault
+from ledger.records import jws
+from ledger.store.sqlite import SqliteStore
+from ledger.tlog.note import NoteSigner
+from pki import keys
+from pki.status import StatusSet
+from pki.trust import TrustAnchors
+
+LOG_FILE: Final = "ledger.db"
+_PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]+-----")
+
+
+class ClockUnreadable(Refused):
+    """The development clock file does not hold a time."""
+
+    code = "api/clock-unreadable"
+    title = "Development clock cannot be read"
+
+
+class KeyFileExposed(Refused):
+    """A key file that others can read."""
+
+    code = "api/key-file-exposed"
+    title = "Key file is exposed"
+
+
+class FileClock:
+    """Business time from a file of decimal milliseconds, so that another process can play a day in a minute.
+
+    Development only: settings refuse a clock file otherwise. TLS credentials always live in the machine's own time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def now_ms(self) -> int:
+        """What the file says now; raises `ClockUnreadable`."""
+        try:
+            return int(self._path.read_text("ascii"))
+        except (OSError, ValueError) as error:
+            raise ClockUnreadable("the clock file holds no time", expected="decimal milliseconds") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceKey:
+    """The service's own statement key and certificate: it speaks for the operator of the port."""
+
+    key: jws.PrivateKey
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engines:
+    """Everything that outlives a request."""
+
+    clock: Clock
+    store: SqliteStore
+    vault: Vault
+    log_signer: NoteSigner
+    service_key: ServiceKey
+    anchors: TrustAnchors
+    issuers: tuple[bytes, ...]
+    certificates: tuple[bytes, ...]
+    """Signing certificates that were handed over out of band, such as those of the site's stations."""
+    status: StatusSet
+
+    def root_digests(self) -> list[str]:
+        """Hex SHA-256 of the to-be-signed part of each root."""
+        return [hashlib.sha256(root.tbs_certificate_bytes).hexdigest() for root in self.anchors.certificates]
+
+
+def open_engines(settings: Settings, *, create: bool = False) -> Engines:
+    """Opens everything that the settings name; raises the coded error of whatever cannot be used.
+
+    `create` makes an empty log and vault where there are none yet.
+    """
+    clock = clock_of(settings)
+    anchors = TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
+    status = StatusSet(_ders(settings.pki.crl_dir))
+    log_key = _secret_text(settings.log_key)
+    return Engines(
+        clock=clock,
+        store=SqliteStore.open(settings.data_dir / LOG_FILE, create=create),
+        vault=Vault.open(settings.vault.dir, clock=clock, kek_path=settings.vault.kek, create=create),
+        log_signer=NoteSigner.load(log_key),
+        service_key=_service_key(settings),
+        anchors=anchors,
+        issuers=tuple(_ders(settings.pki.issuers_dir)),
+        certificates=tuple(_ders(settings.pki.issuers_dir / "known")),
+        status=status,
+    )
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The clock of the business: the system's, or the development clock file's."""
+    return FileClock(settings.clock_file) if settings.clock_file else SystemClock()
+
+
+def pem_blocks(pem: bytes) -> list[bytes]:
+    """The DER of every certificate or CRL in a PEM file, in order."""
+    return [base64.b64decode(b"".join(body.split())) for body in _PEM.findall(pem)]
+
+
+def _ders(folder: Path) -> list[bytes]:
+    """Everything in the PEM files of a folder, in order of their names; nothing where there is no such folder."""
+    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(path.read_bytes())]
+
+
+def _service_key(settings: Settings) -> ServiceKey:
+    key = keys.load_private(settings.signing.key, None)
+    (certificate, *_) = pem_blocks(settings.signing.certificate.read_bytes())
+    return ServiceKey(key, certificate)
+
+
+def _secret_text(path: Path) -> str:
+    """A key file's text; raises `KeyFileExposed` if others may read it. Mode bits are looked at, not tried: we may be root."""
+    if path.stat().st_mode & 0o077:
+        raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
+    return path.read_text("ascii").strip()

@@ -1,0 +1,189 @@
+"""Our commands as OCPP 2.1 requests (reference/ocpp.md), and back: what a station reads out of a profile.
+
+Every profile is Dynamic or carries a `duration`, has `maxOfflineDuration` and is invalid after it, so that an EVSE that
+hears nothing more leaves the service by itself and falls to the stack level below (K28.FR.13, Q11).
+"""
+
+from datetime import datetime
+
+from api.execution.ocpp import datatypes as t
+from api.execution.ocpp import messages as m
+from api.execution.port import (
+    ArmFrequencyResponse,
+    ArmInverterCurve,
+    BalanceLocally,
+    CommandBase,
+    FetchLog,
+    FollowSetpoint,
+    HoldReactive,
+    LimitCharging,
+)
+
+VENDOR = "org.flexledger"
+LOG_MESSAGE = "DataCollectorLog"
+SERVICE_STACK_LEVEL = 5
+PROFILE_BASE = 1000
+DER_PRIORITY = 10
+MAX_OFFLINE_S = 300
+MS_PER_S = 1000
+MILLIPERCENT = 1000
+
+
+def profile_id(evse_id: int) -> int:
+    """The id of the one profile that we keep per EVSE; installing it again replaces it."""
+    return PROFILE_BASE + evse_id
+
+
+def control_id(evse_id: int) -> str:
+    """The id of the one DER control that we keep per EVSE."""
+    return f"flex-{evse_id}"
+
+
+def _profile(command: CommandBase, period: t.SchedulePeriod, kind: t.ProfileKind, now: datetime) -> t.Wire:
+    bound = command.transaction_id is not None
+    purpose: t.ProfilePurpose = "TxProfile" if bound else "TxDefaultProfile"
+    if period.operation_mode == "ExternalLimits":
+        purpose = "ChargingStationExternalConstraints"
+    schedule = t.ChargingSchedule(
+        id=1,
+        charging_rate_unit="W",
+        duration=command.duration_s,
+        start_schedule=None if kind == "Dynamic" else now,
+        charging_schedule_period=(period,),
+    )
+    profile = t.ChargingProfile(
+        id=profile_id(command.evse.evse_id),
+        stack_level=SERVICE_STACK_LEVEL,
+        charging_profile_purpose=purpose,
+        charging_profile_kind=kind,
+        transaction_id=command.transaction_id if purpose == "TxProfile" else None,
+        max_offline_duration=min(MAX_OFFLINE_S, command.duration_s),
+        invalid_after_offline_duration=True,
+        charging_schedule=(schedule,),
+    )
+    return m.SetChargingProfileRequest(evse_id=command.evse.evse_id, charging_profile=profile)
+
+
+def limit(command: LimitCharging, now: datetime) -> t.Wire:
+    """A ChargingOnly limit, or external limits in both directions."""
+    export_w = command.export_limit_w
+    period = t.SchedulePeriod(
+        start_period=0,
+        limit=command.limit_w,
+        discharge_limit=None if export_w is None else -export_w,
+        operation_mode="ChargingOnly" if export_w is None else "ExternalLimits",
+    )
+    return _profile(command, period, "Dynamic", now)
+
+
+def setpoint(command: FollowSetpoint, now: datetime) -> t.Wire:
+    """A central setpoint; no limit beside it (Q03.FR.02)."""
+    period = t.SchedulePeriod(start_period=0, setpoint=command.setpoint_w, operation_mode="CentralSetpoint")
+    return _profile(command, period, "Dynamic", now)
+
+
+def setpoint_update(command: FollowSetpoint) -> t.Wire:
+    """The moving value of an installed central setpoint (K28)."""
+    return m.UpdateDynamicScheduleRequest(
+        charging_profile_id=profile_id(command.evse.evse_id),
+        schedule_update=t.ScheduleUpdate(setpoint=command.setpoint_w),
+    )
+
+
+def frequency_response(command: ArmFrequencyResponse, now: datetime) -> t.Wire:
+    """A local P(f) curve around a baseline (Q08); hold and release, which the standard lacks, as vendor data."""
+    custom: t.Untyped | None = None
+    if command.hold_ms:
+        custom = {
+            "vendorId": VENDOR,
+            "holdMs": command.hold_ms,
+            "releasePermillePerS": command.release_permille_per_s,
+        }
+    period = t.SchedulePeriod(
+        start_period=0,
+        operation_mode="LocalFrequency",
+        v2x_baseline=command.base_w,
+        v2x_freq_watt_curve=tuple(
+            t.FreqWattPoint(frequency=point.freq_millihertz / 1000, power=point.power_w) for point in command.curve
+        ),
+        custom_data=custom,
+    )
+    return _profile(command, period, "Absolute", now)
+
+
+def balance(command: BalanceLocally, now: datetime) -> t.Wire:
+    """Local load balancing; its threshold is set by `balance_threshold` first."""
+    period = t.SchedulePeriod(start_period=0, operation_mode="LocalLoadBalancing")
+    return _profile(command, period, "Absolute", now)
+
+
+def balance_threshold(command: BalanceLocally) -> t.Wire:
+    """The import at which local load balancing begins."""
+    data = m.SetVariableData(
+        attribute_value=str(command.target_import_w),
+        component=t.Component(name="V2XChargingCtrlr", evse=t.Evse(id=command.evse.evse_id)),
+        variable=t.Variable(name="LocalLoadBalancing", instance="UpperThreshold"),
+    )
+    return m.SetVariablesRequest(set_variable_data=(data,))
+
+
+def inverter_curve(command: ArmInverterCurve) -> t.Wire:
+    """A DER curve. OCPP's DER controls count injection as positive: powers flip, a power factor does not."""
+    sign = 1 if command.curve_type == "WattPF" else -1
+    unit: dict[str, t.DerUnit] = {"VoltWatt": "PctMaxW", "VoltVar": "PctMaxVar", "WattVar": "PctMaxVar"}
+    curve = t.DerCurve(
+        priority=DER_PRIORITY,
+        y_unit=unit.get(command.curve_type, "Not_Applicable"),
+        response_time=command.response_ms / MS_PER_S,
+        duration=command.duration_s,
+        curve_data=tuple(
+            t.CurvePoint(x=point.x_millipercent / MILLIPERCENT, y=sign * point.y_millipercent / MILLIPERCENT)
+            for point in command.points
+        ),
+    )
+    return m.SetDERControlRequest(
+        is_default=False,
+        control_id=control_id(command.evse.evse_id),
+        control_type=command.curve_type,
+        curve=curve,
+    )
+
+
+def hold_reactive(command: HoldReactive) -> t.Wire:
+    """A fixed reactive power. FixedVar says "negative refers to charging, positive to discharging": the sign flips."""
+    fixed = t.FixedVar(
+        priority=DER_PRIORITY,
+        setpoint=-command.reactive_millipercent / MILLIPERCENT,
+        unit="PctMaxVar",
+        duration=command.duration_s,
+    )
+    return m.SetDERControlRequest(
+        is_default=False, control_id=control_id(command.evse.evse_id), control_type="FixedVar", fixed_var=fixed
+    )
+
+
+def log_location(evse_id: int, interval_ms: int) -> str:
+    """Where the station shall put a log: into DataTransfer messages over the connection it has."""
+    return f"flexledger:data-transfer/{evse_id}/{interval_ms}"
+
+
+def parse_log_location(location: str) -> tuple[int, int] | None:
+    """(EVSE, interval in ms) of a location of ours, or None."""
+    scheme, slash, rest = location.partition("/")
+    evse, second, interval = rest.partition("/")
+    if scheme != "flexledger:data-transfer" or not slash or not second:
+        return None
+    return (int(evse), int(interval)) if evse.isdecimal() and interval.isdecimal() else None
+
+
+def get_log(command: FetchLog, request_id: int) -> t.Wire:
+    """Fetch the DataCollector's log of a span, both ends included."""
+    return m.GetLogRequest(
+        log_type="DataCollectorLog",
+        request_id=request_id,
+        log=t.LogParameters(
+            remote_location=log_location(command.evse.evse_id, command.interval_ms),
+            oldest_timestamp=t.from_ms(command.from_ms),
+            latest_timestamp=t.from_ms(command.to_ms),
+        ),
+    )

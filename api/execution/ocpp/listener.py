@@ -1,0 +1,303 @@
+"""A WebSocket server of our own for stations, because OCPP's security profile 3 needs the peer's certificate.
+
+One connection per station; a newer one takes the place of an older. Calls from a station are answered in order; calls to
+it go through its `Mailbox`, one at a time. Everything a station can make us hold is bounded.
+"""
+
+import asyncio
+import contextlib
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Protocol, Self
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
+
+from api.errors import ApiError
+from api.execution.errors import FrameRefused, ListenerFull, ListenerUnsafe, StationRefused, StationUnknown
+from api.execution.ocpp import codec, messages
+from api.execution.ocpp.access import Authenticate, CheckPassword, Doorkeeper, status_of
+from api.execution.ocpp.datatypes import Wire
+from api.execution.ocpp.mailbox import Letter, Mailbox, Reply
+from api.execution.waiting import Clock
+
+SUBPROTOCOL = Subprotocol("ocpp2.1")
+MAX_STATIONS_KNOWN = 20_000
+STATION_ID_ATTRIBUTE = "flexledger_station_id"
+
+
+class StationHandler(Protocol):
+    """What a listener's user does with what stations say."""
+
+    async def on_call(self, station_id: str, action: str, request: Wire, raw: bytes) -> Wire:
+        """The response to a station's call. An `ApiError` becomes a CALLERROR."""
+        ...
+
+    def on_send(self, station_id: str, message: Wire, raw: bytes) -> None:
+        """A message that wants no answer."""
+        ...
+
+    def on_connected(self, station_id: str) -> None:
+        """The station is there."""
+        ...
+
+    def on_disconnected(self, station_id: str) -> None:
+        """The station is no longer there."""
+        ...
+
+    def on_late(self, station_id: str, reference: str, reply: Reply) -> None:
+        """The answer to a call that was overdue."""
+        ...
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a listener has seen since its start."""
+
+    admitted: int = 0
+    refused: int = 0
+    turned_away: int = 0
+    frames_in: int = 0
+    frames_refused: int = 0
+    frames_ignored: int = 0
+    answers_unmatched: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The bounds of a listener; times in real seconds."""
+
+    max_connections: int = 2000
+    ping_interval_s: float = 20.0
+    ping_timeout_s: float = 20.0
+    open_timeout_s: float = 10.0
+    close_timeout_s: float = 2.0
+
+
+class StationListener:
+    """The server. `authenticate` asks for profile 3; plain WebSocket is served on loopback only."""
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        clock: Clock,
+        ssl_context: ssl.SSLContext | None = None,
+        authenticate: Authenticate | None = None,
+        check_password: CheckPassword | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        if ssl_context is None and not _loopback(host):
+            raise ListenerUnsafe("stations are served without TLS on loopback only", found=host)
+        if authenticate is None and check_password is None and not _loopback(host):
+            raise ListenerUnsafe("stations must prove who they are outside loopback", found=host)
+        self._host, self._port = host, port
+        self._clock = clock
+        self._ssl = ssl_context
+        self._door = Doorkeeper(authenticate=authenticate, check_password=check_password)
+        self._limits = limits or Limits()
+        self._handler: StationHandler | None = None
+        self._server: Server | None = None
+        self._connections: dict[str, ServerConnection] = {}
+        self._mailboxes: dict[str, Mailbox] = {}
+        self.counters = Counters()
+
+    def attach(self, handler: StationHandler) -> None:
+        """`handler` hears what stations say from now on."""
+        self._handler = handler
+
+    # ------------------------------------------------------------------ life
+    async def start(self) -> None:
+        """Listen; `bound_port` is known afterwards."""
+        self._server = await serve(
+            self._serve,
+            self._host,
+            self._port,
+            ssl=self._ssl,
+            subprotocols=[SUBPROTOCOL],
+            process_request=self._process_request,
+            compression=None,
+            max_size=codec.MAX_FRAME_BYTES,
+            max_queue=8,
+            ping_interval=self._limits.ping_interval_s,
+            ping_timeout=self._limits.ping_timeout_s,
+            open_timeout=self._limits.open_timeout_s,
+            close_timeout=self._limits.close_timeout_s,
+        )
+
+    async def close(self) -> None:
+        """Stop listening, close connections, drop what was not sent."""
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+            self._server = None
+        for mailbox in self._mailboxes.values():
+            mailbox.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    @property
+    def bound_port(self) -> int:
+        """The TCP port that is listened on."""
+        if self._server is None:
+            return self._port
+        return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    def connected(self) -> frozenset[str]:
+        """The ids of the stations that are connected now."""
+        return frozenset(self._connections)
+
+    def queued(self, station_id: str) -> int:
+        """How many commands wait for a station."""
+        return len(self._mailboxes[station_id]) if station_id in self._mailboxes else 0
+
+    async def disconnect(self, station_id: str) -> None:
+        """Close a station's connection, as when its certificate was revoked. Raises `StationUnknown`."""
+        connection = self._connections.get(station_id)
+        if connection is None:
+            raise StationUnknown("this station is not connected", station_id=station_id)
+        await connection.close(1008, "credential no longer accepted")
+
+    # ------------------------------------------------------------------ calls to stations
+    async def post(self, station_id: str, letter: Letter) -> Reply:
+        """Queue `letter` and wait for what becomes of it. Raises `QueueFull`, `ListenerFull`."""
+        mailbox = self._mailbox(station_id)
+        mailbox.put(letter)
+        try:
+            return await letter.reply
+        finally:
+            if not letter.reply.done() or letter.reply.cancelled():
+                mailbox.withdraw(letter)
+
+    def _mailbox(self, station_id: str) -> Mailbox:
+        mailbox = self._mailboxes.get(station_id)
+        if mailbox is None:
+            if len(self._mailboxes) >= MAX_STATIONS_KNOWN:
+                raise ListenerFull("too many stations are known", found=MAX_STATIONS_KNOWN)
+            mailbox = self._mailboxes[station_id] = Mailbox(station_id, self._clock, self._on_late)
+        return mailbox
+
+    def _on_late(self, station_id: str, reference: str, reply: Reply) -> None:
+        if self._handler is not None:
+            self._handler.on_late(station_id, reference, reply)
+
+    # ------------------------------------------------------------------ connections
+    async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        if len(self._connections) >= self._limits.max_connections:
+            self.counters.turned_away += 1
+            return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many stations\n")
+        try:
+            station_id = await self._door.admit(connection, request)
+        except StationRefused as refused:
+            self.counters.refused += 1
+            return connection.respond(status_of(refused), f"{refused.code}\n")
+        setattr(connection, STATION_ID_ATTRIBUTE, station_id)
+        return None
+
+    async def _serve(self, connection: ServerConnection) -> None:
+        station_id: str = getattr(connection, STATION_ID_ATTRIBUTE)
+        if connection.subprotocol != SUBPROTOCOL:
+            await connection.close(1002, "subprotocol ocpp2.1 is required")
+            return
+        mailbox = self._mailbox(station_id)
+        older = self._connections.get(station_id)
+        self._connections[station_id] = connection
+        if older is not None:
+            await older.close(1008, "a newer connection of this station took over")
+        self.counters.admitted += 1
+        if self._handler is not None:
+            self._handler.on_connected(station_id)
+        delivering = asyncio.create_task(mailbox.deliver(lambda frame: connection.send(frame, text=True)))
+        try:
+            await self._listen(station_id, mailbox, connection)
+        finally:
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+            if self._connections.get(station_id) is connection:
+                del self._connections[station_id]
+                if self._handler is not None:
+                    self._handler.on_disconnected(station_id)
+
+    async def _listen(self, station_id: str, mailbox: Mailbox, connection: ServerConnection) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                raw = await connection.recv(decode=False)
+                self.counters.frames_in += 1
+                answer = await self._answer(station_id, mailbox, raw)
+                if answer is not None:
+                    await connection.send(answer, text=True)
+
+    async def _answer(self, station_id: str, mailbox: Mailbox, raw: bytes) -> bytes | None:
+        """What to send back for one frame, if anything."""
+        try:
+            frame = codec.decode(raw)
+        except FrameRefused as refused:
+            self.counters.frames_refused += 1
+            return codec.encode_error(refused.message_id, refused.ocpp_code, refused.detail)
+        match frame:
+            case codec.Call():
+                return await self._call(station_id, frame)
+            case codec.CallResult() | codec.CallError():
+                return self._result(mailbox, frame)
+            case codec.Send():
+                self._send(station_id, frame)
+            case _:
+                self.counters.frames_ignored += 1
+        return None
+
+    def _result(self, mailbox: Mailbox, frame: codec.CallResult | codec.CallError) -> bytes | None:
+        try:
+            if not mailbox.answer(frame):
+                self.counters.answers_unmatched += 1
+        except FrameRefused as refused:
+            self.counters.frames_refused += 1
+            return codec.encode_result_error(frame.message_id, refused.ocpp_code, refused.detail)
+        return None
+
+    def _send(self, station_id: str, frame: codec.Send) -> None:
+        if frame.action not in messages.SENDS or self._handler is None:
+            self.counters.frames_ignored += 1
+            return
+        try:
+            message = codec.open_payload(frame.payload, messages.STREAM_DECODER, frame.message_id)
+        except FrameRefused:
+            # A SEND is never answered, not even with an error.
+            self.counters.frames_refused += 1
+            return
+        self._handler.on_send(station_id, message, frame.raw)
+
+    async def _call(self, station_id: str, call: codec.Call) -> bytes:
+        action = messages.ACTIONS.get(call.action)
+        if action is None or not action.from_station or self._handler is None:
+            return codec.encode_error(call.message_id, "NotImplemented", "action is not known here")
+        try:
+            request = codec.open_payload(call.payload, action.request_decoder, call.message_id)
+            response = await self._handler.on_call(station_id, call.action, request, call.raw)
+        except FrameRefused as refused:
+            self.counters.frames_refused += 1
+            return codec.encode_error(call.message_id, refused.ocpp_code, refused.detail)
+        except ApiError as error:
+            return codec.encode_error(call.message_id, "GenericError", error.code)
+        return codec.encode_result(call.message_id, response)
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

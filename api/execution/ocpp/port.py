@@ -1,0 +1,324 @@
+"""The execution port over OCPP 2.1: commands become calls, what stations say becomes telemetry."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+
+from api.execution import port as neutral
+from api.execution.errors import FrameRefused
+from api.execution.ocpp import commands
+from api.execution.ocpp import datatypes as t
+from api.execution.ocpp import messages as m
+from api.execution.ocpp.listener import StationListener
+from api.execution.ocpp.mailbox import Answered, Failed, Letter, NeverSent, Reply
+from api.execution.ocpp.readings import Dropped, LogBlock, Upload, read_meter_values, read_stream
+from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
+from api.execution.waiting import Clock
+
+HEARTBEAT_S = 300
+UPDATE_TIMEOUT_S = 5.0
+CALL_TIMEOUT_S = 30.0
+MAX_UPLOADS = 256
+MAX_EVSES = 50_000
+
+
+class OcppPort:
+    """Implements `ExecutionPort` on a `StationListener`, which it attaches itself to."""
+
+    def __init__(
+        self,
+        listener: StationListener,
+        *,
+        clock: Clock,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+        update_timeout_s: float = UPDATE_TIMEOUT_S,
+    ) -> None:
+        self._listener = listener
+        self._clock = clock
+        self._call_timeout_s = call_timeout_s
+        self._update_timeout_s = update_timeout_s
+        self._subscribers: list[neutral.Listener] = []
+        self._transactions: dict[EvseAddress, str] = {}
+        self._sequence: dict[EvseAddress, int] = {}
+        self._setpoint_installed: set[EvseAddress] = set()
+        self._der_installed: set[EvseAddress] = set()
+        self._uploads: OrderedDict[tuple[str, int], Upload] = OrderedDict()
+        self._uploads_started = 0
+        self._sent: OrderedDict[str, EvseAddress] = OrderedDict()
+        self.dropped = Dropped()
+        self.sequence_gaps = 0
+        listener.attach(self)
+
+    # ------------------------------------------------------------------ the port
+    async def send(self, command: Command) -> Outcome:
+        """See `ExecutionPort.send`."""
+        requests = self._requests(command)
+        outcome = neutral.ACCEPTED
+        for request in requests:
+            outcome = await self._call(command, request)
+            if outcome.verdict is not Verdict.ACCEPTED:
+                break
+        self._remember(command, outcome)
+        return outcome
+
+    def subscribe(self, listener: neutral.Listener) -> Callable[[], None]:
+        """See `ExecutionPort.subscribe`."""
+        self._subscribers.append(listener)
+        return lambda: self._subscribers.remove(listener) if listener in self._subscribers else None
+
+    def connected(self) -> frozenset[str]:
+        """See `ExecutionPort.connected`."""
+        return self._listener.connected()
+
+    def transaction(self, evse: EvseAddress) -> str | None:
+        """See `ExecutionPort.transaction`."""
+        return self._transactions.get(evse)
+
+    # ------------------------------------------------------------------ commands
+    def _requests(self, command: Command) -> list[t.Wire]:
+        now = t.from_ms(self._clock.now_ms())
+        evse_id = command.evse.evse_id
+        match command:
+            case neutral.LimitCharging():
+                return [commands.limit(command, now)]
+            case neutral.FollowSetpoint():
+                if command.evse in self._setpoint_installed:
+                    return [commands.setpoint_update(command)]
+                return [commands.setpoint(command, now)]
+            case neutral.ArmFrequencyResponse():
+                return [commands.frequency_response(command, now)]
+            case neutral.BalanceLocally():
+                return [commands.balance_threshold(command), commands.balance(command, now)]
+            case neutral.ArmInverterCurve():
+                return [commands.inverter_curve(command)]
+            case neutral.HoldReactive():
+                return [commands.hold_reactive(command)]
+            case neutral.ClearService() if command.evse in self._der_installed:
+                return [m.ClearDERControlRequest(is_default=False, control_id=commands.control_id(evse_id))]
+            case neutral.ClearService():
+                return [m.ClearChargingProfileRequest(charging_profile_id=commands.profile_id(evse_id))]
+            case neutral.ReadMeter():
+                return [m.TriggerMessageRequest(requested_message="MeterValues", evse=t.Evse(id=evse_id))]
+            case neutral.FetchLog():
+                return [commands.get_log(command, self._start_upload(command))]
+
+    async def _call(self, command: Command, request: t.Wire) -> Outcome:
+        update = isinstance(request, m.UpdateDynamicScheduleRequest)
+        letter = Letter(
+            action=m.action_of(request),
+            request=request,
+            not_after_ms=command.not_after_ms,
+            timeout_s=self._update_timeout_s if update else self._call_timeout_s,
+            reference=command.command_id,
+            replaces=f"setpoint {command.evse.evse_id}" if update else None,
+        )
+        self._sent[command.command_id] = command.evse
+        while len(self._sent) > MAX_EVSES:
+            self._sent.popitem(last=False)
+        return outcome_of(await self._listener.post(command.evse.station_id, letter))
+
+    def _remember(self, command: Command, outcome: Outcome) -> None:
+        """Which profile is in force decides whether the next setpoint is an update or a new profile."""
+        if isinstance(command, neutral.ReadMeter | neutral.FetchLog) or outcome.verdict is Verdict.EXPIRED:
+            return
+        accepted = outcome.verdict is Verdict.ACCEPTED
+        if isinstance(command, neutral.FollowSetpoint) and accepted:
+            self._setpoint_installed.add(command.evse)
+        else:
+            self._setpoint_installed.discard(command.evse)
+        if isinstance(command, neutral.ArmInverterCurve | neutral.HoldReactive):
+            self._der_installed.add(command.evse)
+        elif accepted:
+            self._der_installed.discard(command.evse)
+
+    def _start_upload(self, command: neutral.FetchLog) -> int:
+        self._uploads_started += 1
+        self._uploads[command.evse.station_id, self._uploads_started] = Upload(command.command_id, command.evse)
+        while len(self._uploads) > MAX_UPLOADS:
+            self._uploads.popitem(last=False)
+        return self._uploads_started
+
+    # ------------------------------------------------------------------ what the listener hears
+    async def on_call(self, station_id: str, action: str, request: t.Wire, raw: bytes) -> t.Wire:
+        """See `StationHandler.on_call`."""
+        now = t.from_ms(self._clock.now_ms())
+        match request:
+            case m.BootNotificationRequest():
+                self._forget_profiles(station_id)
+                return m.BootNotificationResponse(current_time=now, interval=HEARTBEAT_S, status="Accepted")
+            case m.Empty() if action == "Heartbeat":
+                return m.HeartbeatResponse(current_time=now)
+            case m.TransactionEventRequest():
+                self._on_transaction(station_id, request, raw)
+                return m.TransactionEventResponse()
+            case m.MeterValuesRequest():
+                evse = EvseAddress(station_id=station_id, evse_id=request.evse_id)
+                self._on_meter_values(evse, request.meter_value, raw)
+            case m.NotifyEVChargingNeedsRequest():
+                return m.NotifyEVChargingNeedsResponse(status="Accepted")
+            case m.NotifyDERAlarmRequest():
+                self._on_alarm(station_id, request)
+            case m.LogStatusNotificationRequest():
+                self._on_log_status(station_id, request)
+            case m.DataTransferRequest():
+                return self._on_data(station_id, request)
+            case _:
+                pass
+        return m.Empty()
+
+    def on_send(self, station_id: str, message: t.Wire, raw: bytes) -> None:
+        """See `StationHandler.on_send`."""
+        if isinstance(message, m.NotifyPeriodicEventStream):
+            for reading in read_stream(station_id, message, self._clock.now_ms(), self.dropped):
+                self._publish(reading)
+
+    def on_connected(self, station_id: str) -> None:
+        """See `StationHandler.on_connected`."""
+        self._forget_profiles(station_id)
+        self._publish(neutral.Connected(station_id=station_id, at_ms=self._clock.now_ms()))
+
+    def on_disconnected(self, station_id: str) -> None:
+        """See `StationHandler.on_disconnected`."""
+        self._publish(neutral.Disconnected(station_id=station_id, at_ms=self._clock.now_ms()))
+
+    def on_late(self, station_id: str, reference: str, reply: Reply) -> None:
+        """See `StationHandler.on_late`."""
+        evse = self._sent.get(reference)
+        if evse is not None:
+            at_ms = self._clock.now_ms()
+            outcome = outcome_of(reply)
+            self._publish(neutral.LateAnswer(evse=evse, at_ms=at_ms, command_id=reference, outcome=outcome))
+
+    def _forget_profiles(self, station_id: str) -> None:
+        """After a reconnect or boot a station may have left its profile: the next setpoint installs it again."""
+        self._setpoint_installed = {evse for evse in self._setpoint_installed if evse.station_id != station_id}
+
+    def _on_transaction(self, station_id: str, request: m.TransactionEventRequest, raw: bytes) -> None:
+        info, at_ms = request.transaction_info, t.to_ms(request.timestamp)
+        evse = self._evse_of(station_id, request)
+        if evse is None:
+            return
+        if request.seq_no != self._sequence.get(evse, -1) + 1:
+            self.sequence_gaps += 1
+        self._sequence[evse] = request.seq_no
+        known = self._transactions.get(evse)
+        if request.event_type != "Ended" and known != info.transaction_id and len(self._transactions) < MAX_EVSES:
+            self._transactions[evse] = info.transaction_id
+            self._publish(neutral.TransactionStarted(evse=evse, at_ms=at_ms, transaction_id=info.transaction_id))
+        if info.operation_mode is not None:
+            self._publish(neutral.OperationModeChanged(evse=evse, at_ms=at_ms, mode=info.operation_mode))
+        if request.event_type == "Ended":
+            self._transactions.pop(evse, None)
+            self._sequence.pop(evse, None)
+            reason = info.stopped_reason or "Local"
+            self._publish(
+                neutral.TransactionEnded(evse=evse, at_ms=at_ms, transaction_id=info.transaction_id, reason=reason)
+            )
+        self._on_meter_values(evse, request.meter_value or (), raw)
+
+    def _evse_of(self, station_id: str, request: m.TransactionEventRequest) -> EvseAddress | None:
+        """The standard asks for the EVSE once per transaction only; later events are found by the transaction's id."""
+        if request.evse is not None:
+            return EvseAddress(station_id=station_id, evse_id=request.evse.id)
+        transaction_id = request.transaction_info.transaction_id
+        for evse, known in self._transactions.items():
+            if known == transaction_id and evse.station_id == station_id:
+                return evse
+        return None
+
+    def _on_meter_values(self, evse: EvseAddress, values: tuple[t.MeterValue, ...], raw: bytes) -> None:
+        now_ms = self._clock.now_ms()
+        for reading in read_meter_values(evse, values, raw=raw, received_at_ms=now_ms, dropped=self.dropped):
+            self._publish(reading)
+
+    def _on_alarm(self, station_id: str, request: m.NotifyDERAlarmRequest) -> None:
+        """A grid-code function concerns the EVSE named in our vendor data, or every EVSE with a transaction."""
+        custom = request.custom_data or {}
+        named = custom.get("evseId") if custom.get("vendorId") == commands.VENDOR else None
+        evses = [evse for evse in self._transactions if evse.station_id == station_id]
+        if isinstance(named, int):
+            evses = [EvseAddress(station_id=station_id, evse_id=named)]
+        for evse in evses:
+            self._publish(
+                neutral.Alarm(
+                    evse=evse,
+                    at_ms=t.to_ms(request.timestamp),
+                    control=request.control_type,
+                    fault=request.grid_event_fault,
+                    ended=bool(request.alarm_ended),
+                )
+            )
+
+    # ------------------------------------------------------------------ logs
+    def _on_data(self, station_id: str, request: m.DataTransferRequest) -> t.Wire:
+        if request.vendor_id != commands.VENDOR:
+            return m.DataTransferResponse(status="UnknownVendorId")
+        if request.message_id != commands.LOG_MESSAGE:
+            return m.DataTransferResponse(status="UnknownMessageId")
+        try:
+            block = msgspec.convert(request.data, LogBlock)
+        except msgspec.ValidationError as error:
+            raise FrameRefused(str(error), ocpp_code="FormatViolation") from error
+        upload = self._uploads.get((station_id, block.request_id))
+        if upload is None or not upload.take(block):
+            self.dropped.blocks += 1
+            return m.DataTransferResponse(status="Rejected")
+        return m.DataTransferResponse(status="Accepted")
+
+    def _on_log_status(self, station_id: str, request: m.LogStatusNotificationRequest) -> None:
+        if request.request_id is None or request.status in ("Uploading", "Idle"):
+            return
+        upload = self._uploads.pop((station_id, request.request_id), None)
+        if upload is None:
+            return
+        at_ms = self._clock.now_ms()
+        records = upload.whole() if request.status == "Uploaded" else None
+        if records is None:
+            reason = "Incomplete" if request.status == "Uploaded" else request.status
+            failed = neutral.LogFailed(evse=upload.evse, at_ms=at_ms, command_id=upload.command_id, reason=reason)
+            self._publish(failed)
+        else:
+            self._publish(
+                neutral.LogUploaded(evse=upload.evse, at_ms=at_ms, command_id=upload.command_id, samples=records)
+            )
+
+    def _publish(self, event: Telemetry) -> None:
+        for subscriber in tuple(self._subscribers):
+            subscriber(event)
+
+
+def outcome_of(reply: Reply) -> Outcome:
+    """What a reply means: an error answer is a rejection, silence is UNKNOWN, what was never sent is EXPIRED."""
+    match reply:
+        case Answered(response=response):
+            return _outcome_of_response(response)
+        case Failed(code=code):
+            return Outcome(Verdict.REJECTED, code)
+        case NeverSent(reason=reason):
+            return Outcome(Verdict.EXPIRED, reason)
+        case _:
+            return neutral.TIMED_OUT
+
+
+def _outcome_of_response(response: t.Wire) -> Outcome:
+    match response:
+        case m.ClearChargingProfileResponse():
+            # Unknown: nothing was in force, which is what was asked for.
+            return neutral.ACCEPTED
+        case m.DERControlResponse(status="NotFound"):
+            return neutral.ACCEPTED
+        case m.SetVariablesResponse(set_variable_result=results):
+            refused = [r.attribute_status for r in results if r.attribute_status not in ("Accepted", "RebootRequired")]
+            return Outcome(Verdict.REJECTED, refused[0]) if refused else neutral.ACCEPTED
+        case (
+            m.ProfileStatusResponse(status=status, status_info=info)
+            | m.DERControlResponse(status=status, status_info=info)
+            | m.GetLogResponse(status=status, status_info=info)
+            | m.TriggerMessageResponse(status=status, status_info=info)
+        ):
+            if status in ("Accepted", "AcceptedCanceled"):
+                return neutral.ACCEPTED
+            return Outcome(Verdict.REJECTED, info.reason_code if info is not None else status)
+        case _:
+            return neutral.ACCEPTED

@@ -1,0 +1,129 @@
+"""One EVSE's part in a running request: what it was told, what it answered, what it measured."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from api.execution.evidence import EvidenceRule, EvseEvidence, Span, first_beyond, holes, within
+from api.execution.port import EvseAddress, SampleReading, SignedReading
+from api.execution.services import Instruction, Limit, Participant, Setpoint
+from ledger.delivery.samples import RECORD, Status
+
+MAX_LIVE_READINGS = 100_000
+SEQ_MODULUS = 1 << 16
+TOLERANCE_SHARE = 50  # one fiftieth of the EVSE's power ...
+TOLERANCE_W = 200  # ... but at least this
+
+
+@dataclass(slots=True)
+class Part:
+    """The state of one participation while its request runs."""
+
+    participant: Participant
+    instruction: Instruction | None = None
+    instructed_at_ms: int = 0
+    generation: int = 0
+    dispatched: bool = False
+    started: bool = False
+    given_up: bool = False
+    ended_at_ms: int | None = None
+    deviating: bool = False
+    override_from_ms: int | None = None
+    overridden: list[Span] = field(default_factory=list)
+    readings: dict[int, SampleReading] = field(default_factory=dict)
+    first: SignedReading | None = None
+    last: SignedReading | None = None
+    log: bytes | None = None
+
+    @property
+    def evse(self) -> EvseAddress:
+        """Where."""
+        return self.participant.evse
+
+    @property
+    def active(self) -> bool:
+        """Still obliged: nobody left, nobody gave up."""
+        return self.ended_at_ms is None and not self.given_up
+
+    def deviates(self, reading: SampleReading) -> bool:
+        """Whether the measured power misses what was instructed, beyond the tolerance."""
+        tolerance_w = max(TOLERANCE_W, self.participant.max_charge_w // TOLERANCE_SHARE)
+        match self.instruction:
+            case Limit(import_w=import_w, export_w=export_w):
+                over = reading.power_w > import_w + tolerance_w
+                return over or (export_w is not None and reading.power_w < -export_w - tolerance_w)
+            case Setpoint(power_w=power_w):
+                return abs(reading.power_w - power_w) > tolerance_w
+            case _:
+                return False
+
+    def override(self, at_ms: int, *, ended: bool) -> None:
+        """A grid-code function took over, or let go."""
+        if not ended:
+            self.override_from_ms = at_ms if self.override_from_ms is None else self.override_from_ms
+        elif self.override_from_ms is not None:
+            self.overridden.append(Span(self.override_from_ms, at_ms))
+            self.override_from_ms = None
+
+    def keep(self, reading: SampleReading) -> None:
+        """Remember a live reading; one per moment, and no more than `MAX_LIVE_READINGS`."""
+        if len(self.readings) < MAX_LIVE_READINGS:
+            self.readings.setdefault(reading.at_ms, reading)
+
+    def live_records(self, window: Span) -> bytes:
+        """The live readings of `window` as records, numbered here because the protocol does not number them."""
+        times = sorted(t for t in self.readings if window.from_ms <= t < window.to_ms)
+        return b"".join(self._record(self.readings[t], seq) for seq, t in enumerate(times))
+
+    def _record(self, reading: SampleReading, seq: int) -> bytes:
+        status = Status(0)
+        if any(span.from_ms <= reading.at_ms < span.to_ms for span in self.overridden):
+            status |= Status.GRID_CODE_OVERRIDE
+        setpoint_w = reading.power_w if reading.setpoint_w is None else reading.setpoint_w
+        return RECORD.pack(
+            reading.at_ms,
+            reading.power_w,
+            reading.freq_millihertz or 0,
+            setpoint_w,
+            int(status),
+            seq % SEQ_MODULUS,
+        )
+
+    def event_at_ms(self, rule: EvidenceRule, window: Span) -> int | None:
+        """The first moment of `window` at which this EVSE saw the frequency beyond the trigger, or None."""
+        if rule.trigger_millihertz is None or self.log is None:
+            return None
+        records = within(self.log, window.from_ms, window.to_ms)
+        return first_beyond(records, rule.trigger_millihertz, below=rule.trigger_below)
+
+    def evidence(self, window: Span, rule: EvidenceRule, *, interval_ms: int, event_at_ms: int | None) -> EvseEvidence:
+        """All of it, as it stands. The window ends where the obligation did."""
+        if self.override_from_ms is not None:
+            self.override(window.to_ms, ended=True)
+        if self.ended_at_ms is not None:
+            window = Span(window.from_ms, max(window.from_ms, min(window.to_ms, self.ended_at_ms)))
+        if self.log is None:
+            samples, source, interval_ms = self.live_records(window), "LIVE", max(interval_ms, self._live_interval())
+        else:
+            last_ms = window.to_ms if event_at_ms is not None else window.to_ms - 1
+            samples, source = within(self.log, window.from_ms, last_ms), "LOG"
+        return EvseEvidence(
+            participation_ref=self.participant.ref,
+            evse=self.evse,
+            window=window,
+            interval_ms=interval_ms,
+            samples=samples,
+            source=source,
+            ocmf_start=self.first.ocmf if self.first else None,
+            ocmf_end=self.last.ocmf if self.last else None,
+            raw_start=self.first.raw if self.first else None,
+            raw_end=self.last.raw if self.last else None,
+            unproven=holes(samples, window, interval_ms),
+            overridden=tuple(self.overridden),
+            ended_at_ms=self.ended_at_ms,
+            event_at_ms=event_at_ms,
+        )
+
+    def _live_interval(self) -> int:
+        times = sorted(self.readings)
+        gaps = [b - a for a, b in pairwise(times)]
+        return min(gaps, default=0)

@@ -1,0 +1,41 @@
+"""What the adapter is handed: one accepted request, how patient to be, and where facts go."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from api.execution.evidence import EvidenceRule, ExecutionFact
+from api.execution.services import Participant, Service
+
+Record = Callable[[ExecutionFact], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedRequest:
+    """An accepted flexibility request, as far as execution needs to know it.
+
+    `dead_man_s`: how long an EVSE stays in the service without a newer command; by default until the end.
+    """
+
+    fsr_id: str
+    service: Service
+    participants: tuple[Participant, ...]
+    start_at_ms: int
+    end_at_ms: int
+    evidence: EvidenceRule = field(default_factory=EvidenceRule)
+    dead_man_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long to wait for what: `*_s` are real seconds, `*_ms` are milliseconds of the injected clock.
+
+    `back_off_ms` is at least one time-out of the port, because stations answer in order: a command sent sooner would wait
+    behind the one that was not answered. `settle_ms` is how long an EVSE may take to reach a new value.
+    """
+
+    retries: int = 2
+    back_off_ms: int = 30_000
+    settle_ms: int = 60_000
+    after_end_ms: int = 900_000
+    reading_s: float = 10.0
+    log_s: float = 30.0

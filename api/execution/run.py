@@ -1,0 +1,541 @@
+"""One run of one accepted request: the loop, the facts, and the table of failures."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterable, Sequence
+from enum import Enum
+
+from api.execution import plan
+from api.execution.errors import QueueFull
+from api.execution.evidence import LIVE_INTERVAL_MS, Execution, ExecutionFact, FactKind, Span
+from api.execution.participation import Part
+from api.execution.port import (
+    Alarm,
+    ClearService,
+    Command,
+    Connected,
+    Disconnected,
+    EvseAddress,
+    ExecutionPort,
+    FetchLog,
+    LateAnswer,
+    LogFailed,
+    LogUploaded,
+    Outcome,
+    ReadMeter,
+    SampleReading,
+    SignedReading,
+    Telemetry,
+    TransactionEnded,
+    Verdict,
+)
+from api.execution.request import AcceptedRequest, Patience, Record
+from api.execution.services import FrequencyCurve, Instruction, Limit, Setpoint, Step
+from api.execution.waiting import Clock, SleepUntil
+
+MS_PER_S = 1000
+MAX_STEPS_FED = 10_000
+GRACE_S = 0.1
+
+
+class Reaction(Enum):
+    """What a rejection calls for; never the same command again unchanged."""
+
+    CLEAR_AND_RESEND = "CLEAR_AND_RESEND"
+    GIVE_UP = "GIVE_UP"
+
+
+# Everything not named here is given up on: the reason would be the same again.
+REACTIONS = {
+    "DuplicateProfile": Reaction.CLEAR_AND_RESEND,
+    "InvalidStackLevel": Reaction.CLEAR_AND_RESEND,
+}
+
+
+class Run:
+    """One run; `play` is its whole life."""
+
+    def __init__(
+        self,
+        *,
+        port: ExecutionPort,
+        clock: Clock,
+        sleep_until_ms: SleepUntil,
+        patience: Patience,
+        request: AcceptedRequest,
+        steps: Sequence[Step],
+        record: Record,
+    ) -> None:
+        self._port = port
+        self._clock = clock
+        self._sleep_until_ms = sleep_until_ms
+        self._patience = patience
+        self._request = request
+        self._steps = sorted(steps, key=lambda step: step.at_ms)
+        self._record = record
+        self._parts = {p.evse: Part(participant=p) for p in request.participants}
+        self._facts: asyncio.Queue[ExecutionFact] = asyncio.Queue()
+        self._wake = asyncio.Event()
+        self._aborted: str | None = None
+        self._failure: BaseException | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._awaited: dict[str, asyncio.Future[Telemetry]] = {}
+        self._late: dict[str, asyncio.Future[Outcome]] = {}
+        self._count = 0
+
+    # ------------------------------------------------------------------ what others may ask of a run
+    def stop(self, cause: str) -> None:
+        """The run ends at its next turn."""
+        self._aborted = self._aborted or cause
+        self._wake.set()
+
+    def release(self, evse: EvseAddress, cause: str) -> None:
+        """One EVSE leaves; its service is cleared."""
+        part = self._parts.get(evse)
+        if part is not None and part.active:
+            self._end_part(part, self._clock.now_ms(), cause)
+            self._spawn(self._clear(part))
+
+    def feed(self, steps: Sequence[Step]) -> None:
+        """Further steps, in time order with what is planned; more than `MAX_STEPS_FED` pending are dropped from the end."""
+        self._steps = sorted([*self._steps, *steps], key=lambda step: step.at_ms)[:MAX_STEPS_FED]
+        self._wake.set()
+
+    # ------------------------------------------------------------------ the life of a run
+    async def play(self) -> Execution:
+        """Wait for the start, execute, collect."""
+        request = self._request
+        unsubscribe = self._port.subscribe(self._on_telemetry)
+        pump = asyncio.create_task(self._pump())
+        pump.add_done_callback(self._done)
+        try:
+            await self._until(request.start_at_ms)
+            started_at_ms = max(request.start_at_ms, self._clock.now_ms())
+            if self._aborted is None:
+                await self._read_meters("first")
+            await self._follow_steps()
+            await self._stop_tasks()
+            ended_at_ms = min(request.end_at_ms, max(started_at_ms, self._clock.now_ms()))
+            await self._collect(Span(request.start_at_ms, ended_at_ms))
+            await self._close(ended_at_ms)
+            await self._facts.join()
+            self._raise_failure()
+            return self._execution(started_at_ms, ended_at_ms)
+        except BaseException:
+            # Nobody is left in a service that no one watches; if the stations cannot be reached, the dead-man does it.
+            await self._stop_tasks()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience.reading_s):
+                    await self._clear_all()
+            raise
+        finally:
+            unsubscribe()
+            pump.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await pump
+
+    async def _follow_steps(self) -> None:
+        end_at_ms = self._request.end_at_ms
+        while self._aborted is None and any(part.active for part in self._parts.values()):
+            if self._steps and self._steps[0].at_ms < end_at_ms:
+                if await self._until(self._steps[0].at_ms):
+                    self._take_step(self._steps.pop(0))
+            elif await self._until(end_at_ms):
+                return
+
+    def _take_step(self, step: Step) -> None:
+        """Spawn one instructing task per EVSE; a newer instruction makes the tasks of older ones give way."""
+        now_ms = self._clock.now_ms()
+        following = {evse for later in self._steps if later.at_ms <= now_ms for evse in later.instructions}
+        for evse, instruction in step.instructions.items():
+            part = self._parts.get(evse)
+            if part is None or not part.active or evse in following:
+                continue
+            part.instruction, part.instructed_at_ms = instruction, now_ms
+            part.generation += 1
+            part.deviating = False
+            self._spawn(self._instruct(part, instruction, self._not_after(evse)))
+
+    def _not_after(self, evse: EvseAddress) -> int:
+        later = [step.at_ms for step in self._steps if evse in step.instructions]
+        return min([*later, self._request.end_at_ms])
+
+    async def _until(self, at_ms: int) -> bool:
+        """Wait for a moment; True when it came, False when something else woke the run first."""
+        self._raise_failure()
+        self._wake.clear()
+        if self._aborted is not None:
+            return False
+        sleeping = asyncio.ensure_future(self._sleep_until_ms(at_ms))
+        waking = asyncio.create_task(self._wake.wait())
+        try:
+            await asyncio.wait({sleeping, waking}, return_when=asyncio.FIRST_COMPLETED)
+            came = sleeping.done()
+        finally:
+            for task in (sleeping, waking):
+                task.cancel()
+            await asyncio.gather(sleeping, waking, return_exceptions=True)
+        self._raise_failure()
+        return came
+
+    # ------------------------------------------------------------------ instructing one EVSE
+    async def _instruct(self, part: Part, instruction: Instruction, not_after_ms: int) -> None:
+        generation = part.generation
+        command = plan.command(instruction, self._envelope(part, not_after_ms))
+        values = _values(instruction)
+        # From here on the record says that the EVSE was told; it is told only after that.
+        await self._fact(part, FactKind.DISPATCHED, command=command, values=values)
+        part.dispatched = True
+        cleared = False
+        for attempt in range(self._patience.retries + 1):
+            outcome = await self._send(command)
+            if outcome.verdict is Verdict.UNKNOWN:
+                await self._fact(part, FactKind.UNKNOWN, cause=outcome.reason, command=command, values=values)
+                last = attempt == self._patience.retries
+                late = await self._late_answer(command, wait=not last)
+                if late is None:
+                    if last or part.generation != generation or not part.active:
+                        return
+                    continue
+                outcome = Outcome(late.verdict, late.reason or "LateAnswer")
+            if outcome.verdict is Verdict.REJECTED and not cleared:
+                await self._fact(part, FactKind.REJECTED, cause=outcome.reason, command=command, values=values)
+                if REACTIONS.get(outcome.reason, Reaction.GIVE_UP) is Reaction.CLEAR_AND_RESEND:
+                    cleared = True
+                    await self._clear(part)
+                    continue
+            await self._settle(part, command, outcome, values)
+            return
+
+    async def _settle(
+        self, part: Part, command: Command, outcome: Outcome, values: tuple[tuple[str, int], ...]
+    ) -> None:
+        match outcome.verdict:
+            case Verdict.ACCEPTED:
+                kind = FactKind.SETPOINT_APPLIED if part.started else FactKind.STARTED
+                part.started = True
+                await self._fact(part, kind, cause=outcome.reason or None, command=command, values=values)
+            case Verdict.EXPIRED:
+                await self._fact(part, FactKind.EXPIRED, cause=outcome.reason or None, command=command, values=values)
+            case _:
+                # What is in force already stays in force; an EVSE that never started has no part in this.
+                part.given_up = not part.started
+                self._wake.set()
+
+    async def _late_answer(self, command: Command, *, wait: bool) -> Outcome | None:
+        """Back off; the answer, should it still come in that time."""
+        if not wait:
+            return None
+        late: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._late[command.command_id] = late
+        back_off: asyncio.Future[None] = asyncio.ensure_future(
+            self._sleep_until_ms(self._clock.now_ms() + self._patience.back_off_ms)
+        )
+        back_off.add_done_callback(lambda _: None if late.done() else late.cancel())
+        try:
+            return await late
+        except asyncio.CancelledError:
+            if back_off.done():
+                return None
+            raise
+        finally:
+            self._late.pop(command.command_id, None)
+            back_off.cancel()
+            await asyncio.gather(back_off, return_exceptions=True)
+
+    async def _send(self, command: Command) -> Outcome:
+        try:
+            return await self._port.send(command)
+        except QueueFull:
+            return Outcome(Verdict.REJECTED, "QueueFull")
+
+    def _envelope(self, part: Part, not_after_ms: int) -> plan.Envelope:
+        self._count += 1
+        left_s = -(-(self._request.end_at_ms - self._clock.now_ms()) // MS_PER_S)
+        return {
+            "command_id": f"{self._request.fsr_id}/{self._count}",
+            "evse": part.evse,
+            "not_after_ms": not_after_ms,
+            "duration_s": max(1, self._request.dead_man_s or left_s),
+            "transaction_id": self._port.transaction(part.evse),
+        }
+
+    # ------------------------------------------------------------------ the end
+    async def _collect(self, window: Span) -> None:
+        dispatched = [part for part in self._parts.values() if part.dispatched]
+        await self._read_meters("last", dispatched)
+        await self._clear_all()
+        rule = self._request.evidence
+        if rule.trigger_millihertz is not None:
+            await self._fetch_event(dispatched, window)
+        elif rule.interval_ms < LIVE_INTERVAL_MS:
+            await self._fetch_logs(dispatched, window, rule.interval_ms)
+
+    async def _fetch_event(self, parts: Iterable[Part], window: Span) -> None:
+        """The quiet log of the whole service finds the event; then the fine log around it replaces the quiet one."""
+        rule = self._request.evidence
+        parts = list(parts)
+        await self._fetch_logs(parts, window, rule.quiet_interval_ms)
+        quiet = [part.event_at_ms(rule, window) for part in parts]
+        seen = [at_ms for at_ms in quiet if at_ms is not None]
+        if not seen:
+            return
+        near = Span(min(seen) - rule.quiet_interval_ms - rule.before_ms, min(seen) + rule.after_ms)
+        await self._fetch_logs(parts, near, rule.interval_ms)
+
+    async def _fetch_logs(self, parts: Iterable[Part], span: Span, interval_ms: int) -> None:
+        await asyncio.gather(*(self._fetch_log(part, span, interval_ms) for part in parts))
+
+    async def _fetch_log(self, part: Part, span: Span, interval_ms: int) -> None:
+        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
+        command = FetchLog(**envelope, from_ms=span.from_ms, to_ms=span.to_ms, interval_ms=interval_ms)
+        answer = await self._ask(command, self._patience.log_s)
+        if isinstance(answer, LogUploaded):
+            part.log = answer.samples
+
+    async def _read_meters(self, which: str, parts: Iterable[Part] | None = None) -> None:
+        await asyncio.gather(*(self._read_meter(part, which) for part in parts or self._parts.values()))
+
+    async def _read_meter(self, part: Part, which: str) -> None:
+        if part.ended_at_ms is not None or part.evse.station_id not in self._port.connected():
+            return
+        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
+        answer = await self._ask(ReadMeter(**envelope), self._patience.reading_s)
+        if isinstance(answer, SignedReading):
+            setattr(part, which, answer)
+
+    async def _ask(self, command: ReadMeter | FetchLog, patience_s: float) -> Telemetry | None:
+        """Send a question whose answer arrives as telemetry; None if it does not arrive in time."""
+        key = command.command_id if isinstance(command, FetchLog) else f"reading {command.evse}"
+        answer: asyncio.Future[Telemetry] = asyncio.get_running_loop().create_future()
+        self._awaited[key] = answer
+        try:
+            async with asyncio.timeout(patience_s):
+                outcome = await self._send(command)
+                return await answer if outcome.verdict is Verdict.ACCEPTED else None
+        except TimeoutError:
+            return None
+        finally:
+            self._awaited.pop(key, None)
+
+    async def _clear_all(self) -> None:
+        cleared = (part for part in self._parts.values() if part.dispatched and part.ended_at_ms is None)
+        await asyncio.gather(*(self._clear(part) for part in cleared))
+
+    async def _clear(self, part: Part) -> None:
+        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.reading_s):
+                await self._send(ClearService(**envelope))
+
+    async def _close(self, ended_at_ms: int) -> None:
+        for part in self._parts.values():
+            if not part.dispatched or part.ended_at_ms is not None:
+                continue
+            if self._aborted is not None:
+                await self._fact(part, FactKind.ABORTED, cause=self._aborted, at_ms=ended_at_ms)
+            elif part.started:
+                await self._fact(part, FactKind.COMPLETED, at_ms=ended_at_ms)
+
+    def _execution(self, started_at_ms: int, ended_at_ms: int) -> Execution:
+        rule = self._request.evidence
+        window = Span(self._request.start_at_ms, ended_at_ms)
+        interval_ms = rule.interval_ms
+        parts = [part for part in self._parts.values() if part.dispatched]
+        event_at_ms = min((at for part in parts if (at := part.event_at_ms(rule, window)) is not None), default=None)
+        if rule.trigger_millihertz is not None:
+            if event_at_ms is None:
+                interval_ms = rule.quiet_interval_ms
+            else:
+                window = Span(event_at_ms - rule.before_ms, event_at_ms + rule.after_ms)
+        return Execution(
+            fsr_id=self._request.fsr_id,
+            started_at_ms=started_at_ms,
+            ended_at_ms=ended_at_ms,
+            aborted=self._aborted,
+            evidence=tuple(
+                part.evidence(window, rule, interval_ms=interval_ms, event_at_ms=event_at_ms) for part in parts
+            ),
+        )
+
+    # ------------------------------------------------------------------ telemetry and facts
+    def _on_telemetry(self, event: Telemetry) -> None:
+        match event:
+            case Connected() | Disconnected():
+                for part in self._parts.values():
+                    if part.evse.station_id == event.station_id:
+                        self._on_connection(part, event)
+            case _:
+                part_of_event = self._parts.get(event.evse)
+                if part_of_event is not None:
+                    self._on_evse(part_of_event, event)
+
+    def _on_connection(self, part: Part, event: Connected | Disconnected) -> None:
+        if not part.dispatched or not part.active or event.at_ms >= self._request.end_at_ms:
+            return
+        if isinstance(event, Disconnected):
+            self._note(part, FactKind.COMMS_LOST, event.at_ms)
+            return
+        self._note(part, FactKind.RESUMED, event.at_ms)
+        if part.instruction is not None:
+            # The station may have left the service meanwhile; the same absolute value again changes nothing if not.
+            part.generation += 1
+            self._spawn(self._instruct(part, part.instruction, self._not_after(part.evse)))
+
+    def _on_evse(
+        self,
+        part: Part,
+        event: SampleReading
+        | SignedReading
+        | Alarm
+        | TransactionEnded
+        | LogUploaded
+        | LogFailed
+        | LateAnswer
+        | Telemetry,
+    ) -> None:
+        match event:
+            case SampleReading():
+                self._on_sample(part, event)
+            case SignedReading():
+                if part.ended_at_ms is not None and event.context == "Transaction.End":
+                    part.last = event
+                self._answer(f"reading {event.evse}", event)
+            case LogUploaded(command_id=command_id) | LogFailed(command_id=command_id):
+                self._answer(command_id, event)
+            case LateAnswer():
+                waiting = self._late.get(event.command_id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(event.outcome)
+            case Alarm():
+                part.override(event.at_ms, ended=event.ended)
+                kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
+                if part.dispatched and part.active:
+                    self._note(part, kind, event.at_ms, cause=event.fault or event.control, station_clock=True)
+            case TransactionEnded():
+                if part.dispatched and part.active:
+                    self._end_part(part, event.at_ms, event.reason, station_clock=True)
+            case _:
+                pass
+
+    def _on_sample(self, part: Part, reading: SampleReading) -> None:
+        part.keep(reading)
+        if not part.started or not part.active:
+            return
+        settled = reading.at_ms >= part.instructed_at_ms + self._patience.settle_ms
+        inside = self._request.start_at_ms <= reading.at_ms < self._request.end_at_ms
+        deviates = settled and inside and part.deviates(reading)
+        if deviates and not part.deviating and part.instruction is not None:
+            values = (*_values(part.instruction), ("power_w", reading.power_w))
+            self._note(part, FactKind.DEVIATION, reading.at_ms, values=values, station_clock=True)
+        if settled:
+            part.deviating = deviates
+
+    def _end_part(self, part: Part, at_ms: int, cause: str, *, station_clock: bool = False) -> None:
+        part.ended_at_ms = at_ms
+        part.generation += 1
+        self._note(part, FactKind.ABORTED, at_ms, cause=cause, station_clock=station_clock)
+        self._wake.set()
+
+    def _answer(self, key: str, event: Telemetry) -> None:
+        waiting = self._awaited.get(key)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(event)
+
+    def _note(
+        self,
+        part: Part,
+        kind: FactKind,
+        at_ms: int,
+        *,
+        cause: str | None = None,
+        values: tuple[tuple[str, int], ...] = (),
+        station_clock: bool = False,
+    ) -> None:
+        """Queue a fact found in telemetry; the pump records it."""
+        fact = ExecutionFact(
+            fsr_id=self._request.fsr_id,
+            participation_ref=part.participant.ref,
+            evse=part.evse,
+            kind=kind,
+            at_ms=at_ms,
+            cause=cause,
+            values=values,
+            station_clock=station_clock,
+        )
+        self._facts.put_nowait(fact)
+
+    async def _fact(
+        self,
+        part: Part,
+        kind: FactKind,
+        *,
+        cause: str | None = None,
+        command: Command | None = None,
+        values: tuple[tuple[str, int], ...] = (),
+        at_ms: int | None = None,
+    ) -> None:
+        """Record a fact of our own, after those that were seen before it."""
+        await self._facts.join()
+        self._raise_failure()
+        fact = ExecutionFact(
+            fsr_id=self._request.fsr_id,
+            participation_ref=part.participant.ref,
+            evse=part.evse,
+            kind=kind,
+            at_ms=self._clock.now_ms() if at_ms is None else at_ms,
+            cause=cause,
+            command_id=None if command is None else command.command_id,
+            values=values,
+        )
+        await self._record(fact)
+
+    async def _pump(self) -> None:
+        while True:
+            fact = await self._facts.get()
+            try:
+                if self._failure is None:
+                    await self._record(fact)
+            except Exception as error:
+                self._failure = error
+                self._wake.set()
+                raise
+            finally:
+                self._facts.task_done()
+
+    # ------------------------------------------------------------------ tasks
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = self._failure or error
+            self._wake.set()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _stop_tasks(self) -> None:
+        """What still waits for an answer no longer does; commands whose time has passed may say so first."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GRACE_S)
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _values(instruction: Instruction) -> tuple[tuple[str, int], ...]:
+    match instruction:
+        case Limit(import_w=import_w):
+            return (("limit_w", import_w),)
+        case Setpoint(power_w=power_w):
+            return (("setpoint_w", power_w),)
+        case FrequencyCurve(base_w=base_w):
+            return (("base_w", base_w),)
+        case _:
+            return ()

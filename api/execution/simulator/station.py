@@ -1,0 +1,409 @@
+"""A simulated charging station: an OCPP 2.1 client over WebSocket, with a plant behind it that is driven in jumps."""
+
+import asyncio
+import base64
+import contextlib
+import ssl
+from collections import deque
+from collections.abc import Sequence
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.typing import Subprotocol
+
+from api.execution import port as neutral
+from api.execution.errors import FrameRefused
+from api.execution.ocpp import codec
+from api.execution.ocpp import datatypes as t
+from api.execution.ocpp import messages as m
+from api.execution.ocpp.listener import SUBPROTOCOL
+from api.execution.plan import Envelope
+from api.execution.port import Command, Outcome, Verdict
+from api.execution.simulator import faults as f
+from api.execution.simulator import protocol
+from api.execution.simulator.plant import Plant
+
+CALL_TIMEOUT_S = 30.0
+MAX_BACKLOG = 20_000
+MODEL, VENDOR_NAME = "simulated", "flexledger"
+
+
+class LineLost(Exception):  # noqa: N818 -- an event of a simulated world, which stays inside it
+    """The connection ended before an answer came."""
+
+
+class SimulatedStation:
+    """One station. `url` is the backend's, without the station's id, such as `wss://localhost:9443/ocpp`."""
+
+    def __init__(
+        self,
+        plant: Plant,
+        url: str,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        password: str | None = None,
+        call_timeout_s: float = CALL_TIMEOUT_S,
+    ) -> None:
+        self.plant = plant
+        self.url = f"{url.rstrip('/')}/{plant.station_id}"
+        self._ssl = ssl_context
+        self._password = password
+        self._call_timeout_s = call_timeout_s
+        self._reporter = protocol.Reporter(plant)
+        self._connection: ClientConnection | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._working: asyncio.Task[None] | None = None
+        self._orders: asyncio.Queue[codec.Call] = asyncio.Queue()
+        self._uploads: set[asyncio.Task[None]] = set()
+        self._answers: dict[str, asyncio.Future[codec.CallResult | codec.CallError]] = {}
+        self._line = asyncio.Lock()
+        self._backlog: deque[t.Wire] = deque(maxlen=MAX_BACKLOG)
+        self._profiles: dict[int, m.SetChargingProfileRequest] = {}
+        self._count = 0
+        self.refusals: list[str] = []
+
+    @property
+    def station_id(self) -> str:
+        """Its id."""
+        return self.plant.station_id
+
+    @property
+    def online(self) -> bool:
+        """Connected now."""
+        return self._connection is not None
+
+    # ------------------------------------------------------------------ connection
+    async def connect(self) -> None:
+        """Connect, boot, and plug an EV in at every EVSE that has none. Raises what the handshake raises."""
+        await self._open()
+        for evse_id, evse in self.plant.evses.items():
+            if evse.transaction_id is None:
+                self.plant.start_transaction(evse_id)
+        await self._report()
+
+    async def close(self) -> None:
+        """Disconnect for good."""
+        for task in tuple(self._uploads):
+            task.cancel()
+        await self._hang_up()
+
+    async def _open(self) -> None:
+        headers = {}
+        if self._password is not None:
+            token = base64.b64encode(f"{self.station_id}:{self._password}".encode()).decode()
+            headers["Authorization"] = f"Basic {token}"
+        self._connection = await connect(
+            self.url,
+            ssl=self._ssl,
+            subprotocols=[Subprotocol(SUBPROTOCOL)],
+            compression=None,
+            max_size=codec.MAX_FRAME_BYTES,
+            additional_headers=headers,
+            ping_interval=None,
+            proxy=None,
+            close_timeout=1,
+        )
+        self.plant.offline_since_ms = None
+        self._orders = asyncio.Queue()
+        self._reading = asyncio.create_task(self._read(self._connection))
+        self._working = asyncio.create_task(self._work(self._connection, self._orders))
+        await self._call(
+            m.BootNotificationRequest(
+                reason="PowerUp",
+                charging_station=m.ChargingStation(
+                    model=MODEL, vendor_name=VENDOR_NAME, serial_number=self.station_id[:25]
+                ),
+            )
+        )
+        now = t.from_ms(self.plant.clock_ms())
+        for evse_id, evse in self.plant.evses.items():
+            status = m.StatusNotificationRequest(
+                timestamp=now,
+                connector_status="Available" if evse.transaction_id is None else "Occupied",
+                evse_id=evse_id,
+                connector_id=1,
+            )
+            await self._call(status)
+
+    async def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+        for task in (self._reading, self._working):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        self._lost()
+
+    def _lost(self) -> None:
+        """The connection is gone: who waits for an answer hears that there is none, and the dead-man starts."""
+        self._connection = None
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(LineLost())
+        if self.plant.offline_since_ms is None:
+            self.plant.offline_since_ms = self.plant.at_ms
+
+    # ------------------------------------------------------------------ time
+    async def advance_to(self, at_ms: int) -> None:
+        """Everything up to `at_ms` has happened in the plant, and the backend has acknowledged the reports."""
+        for edge in self.plant.faults.moments(self.plant.at_ms, at_ms):
+            self.plant.advance(edge)
+            await self._follow_connection()
+            await self._report()
+
+    async def _follow_connection(self) -> None:
+        faults, at_ms = self.plant.faults, self.plant.at_ms
+        if faults.active(f.Offline, at_ms) is not None:
+            if self.online:
+                await self._hang_up()
+            return
+        if self.online and faults.starting(f.Reboot, at_ms):
+            self._profiles.clear()
+            await self._hang_up()
+        if not self.online:
+            # The backend may be gone: the plant goes on, the dead-man does its work, the next jump tries again.
+            with contextlib.suppress(OSError, WebSocketException, LineLost):
+                await self._open()
+
+    async def _report(self) -> None:
+        """Send what the plant has to report; what cannot be sent waits, and goes out marked as late."""
+        events = self.plant.drain()
+        self._backlog.extend(self._reporter.requests(events, offline=not self.online))
+        while self._backlog and self.online:
+            request = self._backlog[0]
+            try:
+                await self._call(request)
+            except LineLost:
+                return
+            self._backlog.popleft()
+
+    # ------------------------------------------------------------------ calls to the backend
+    async def _call(self, request: t.Wire) -> codec.CallResult | codec.CallError:
+        """One call at a time; the answer, whatever it says. Raises `LineLost`, or `TimeoutError`."""
+        async with self._line:
+            connection = self._connection
+            if connection is None:
+                raise LineLost
+            self._count += 1
+            message_id = f"{self.station_id[:20]}-{self._count}"
+            answer: asyncio.Future[codec.CallResult | codec.CallError] = asyncio.get_running_loop().create_future()
+            self._answers[message_id] = answer
+            try:
+                await connection.send(codec.encode_call(message_id, m.action_of(request).name, request), text=True)
+                async with asyncio.timeout(self._call_timeout_s):
+                    reply = await answer
+            except ConnectionClosed as error:
+                raise LineLost from error
+            finally:
+                self._answers.pop(message_id, None)
+        if isinstance(reply, codec.CallError):
+            self.refusals.append(f"{m.action_of(request).name}: {reply.code}: {reply.description}")
+        return reply
+
+    async def stream(self, events: Sequence[neutral.SampleReading]) -> None:
+        """Send samples of one EVSE as a SEND (NotifyPeriodicEventStream): fast, and never acknowledged."""
+        connection = self._connection
+        if connection is None or not events:
+            return
+        first = events[0]
+        message = m.NotifyPeriodicEventStream(
+            id=first.evse.evse_id,
+            pending=0,
+            basetime=t.from_ms(first.at_ms),
+            data=tuple(
+                m.StreamElement(
+                    t=(event.at_ms - first.at_ms) / 1000,
+                    v=f"{event.power_w};{event.freq_millihertz or 0};{event.setpoint_w or 0}",
+                )
+                for event in events
+            ),
+        )
+        self._count += 1
+        frame = codec.encode_send(f"{self.station_id[:20]}-{self._count}", "NotifyPeriodicEventStream", message)
+        await connection.send(frame, text=True)
+
+    # ------------------------------------------------------------------ calls from the backend
+    async def _read(self, connection: ClientConnection) -> None:
+        try:
+            async for raw in connection:
+                frame_bytes = raw.encode() if isinstance(raw, str) else raw
+                try:
+                    frame = codec.decode(frame_bytes)
+                except FrameRefused as refused:
+                    await connection.send(codec.encode_error(refused.message_id, refused.ocpp_code), text=True)
+                    continue
+                if isinstance(frame, codec.Call):
+                    self._orders.put_nowait(frame)
+                elif isinstance(frame, codec.CallResult | codec.CallError):
+                    answer = self._answers.get(frame.message_id)
+                    if answer is not None and not answer.done():
+                        answer.set_result(frame)
+        except ConnectionClosed:
+            pass
+        finally:
+            if self._connection is connection:
+                self._lost()
+
+    async def _work(self, connection: ClientConnection, orders: asyncio.Queue[codec.Call]) -> None:
+        """Carry out orders one after another, as stations do: a slow answer delays the ones behind it."""
+        while True:
+            call = await orders.get()
+            with contextlib.suppress(ConnectionClosed):
+                frame, request = self._carry_out(call)
+                delay_s = self._delay_s()
+                if delay_s:
+                    await asyncio.sleep(delay_s)
+                await connection.send(frame, text=True)
+                await self._follow_up(request)
+
+    def _delay_s(self) -> float:
+        late = self.plant.faults.active(f.LateAnswer, self.plant.at_ms)
+        slow = self.plant.faults.active(f.SlowResponse, self.plant.at_ms)
+        return max(late.delay_s if late else 0.0, slow.delay_s if slow else 0.0)
+
+    def _carry_out(self, call: codec.Call) -> tuple[bytes, t.Wire | None]:
+        action = m.ACTIONS.get(call.action)
+        if action is None or action.from_station:
+            return codec.encode_error(call.message_id, "NotImplemented"), None
+        try:
+            request = codec.open_payload(call.payload, action.request_decoder, call.message_id)
+        except FrameRefused as refused:
+            return codec.encode_error(call.message_id, refused.ocpp_code, refused.detail), None
+        return codec.encode_result(call.message_id, self._respond(request)), request
+
+    def _respond(self, request: t.Wire) -> t.Wire:
+        match request:
+            case m.SetChargingProfileRequest():
+                return self._install(request)
+            case m.UpdateDynamicScheduleRequest():
+                return self._update(request)
+            case m.ClearChargingProfileRequest():
+                return self._clear(request)
+            case m.GetCompositeScheduleRequest():
+                return self._composite(request)
+            case m.SetDERControlRequest():
+                return self._der(request)
+            case m.ClearDERControlRequest():
+                return m.DERControlResponse(status="Accepted")
+            case m.SetVariablesRequest():
+                return m.SetVariablesResponse(
+                    set_variable_result=tuple(
+                        m.SetVariableResult(attribute_status="Accepted", component=d.component, variable=d.variable)
+                        for d in request.set_variable_data
+                    )
+                )
+            case m.GetVariablesRequest():
+                return m.GetVariablesResponse(
+                    get_variable_result=tuple(self._variable(data) for data in request.get_variable_data)
+                )
+            case m.GetLogRequest():
+                return self._log(request)
+            case m.TriggerMessageRequest(requested_message="MeterValues", evse=t.Evse(id=evse_id)):
+                return _status(m.TriggerMessageResponse, self._execute(neutral.ReadMeter(**self._bare(evse_id))))
+            case _:
+                return m.TriggerMessageResponse(status="NotImplemented")
+
+    def _bare(self, evse_id: int) -> Envelope:
+        return {
+            "command_id": "",
+            "evse": self.plant.address(evse_id),
+            "not_after_ms": protocol.NEVER_MS,
+            "duration_s": 1,
+            "transaction_id": None,
+        }
+
+    def _execute(self, command: Command, max_offline_ms: int = protocol.NEVER_MS) -> Outcome:
+        return self.plant.execute(command, max_offline_ms=max_offline_ms)
+
+    def _install(self, request: m.SetChargingProfileRequest) -> t.Wire:
+        try:
+            command, max_offline_ms = protocol.command_of(request, self.station_id)
+        except protocol.Unsupported as unsupported:
+            return _status(m.ProfileStatusResponse, Outcome(Verdict.REJECTED, unsupported.reason))
+        outcome = self._execute(command, max_offline_ms)
+        if outcome.verdict is Verdict.ACCEPTED:
+            self._profiles[request.charging_profile.id] = request
+        return _status(m.ProfileStatusResponse, outcome)
+
+    def _update(self, request: m.UpdateDynamicScheduleRequest) -> t.Wire:
+        """K28: the new values are checked like a new profile, and the profile's duration starts again."""
+        installed = self._profiles.get(request.charging_profile_id)
+        if installed is None or installed.charging_profile.charging_profile_kind != "Dynamic":
+            return _status(m.ProfileStatusResponse, Outcome(Verdict.REJECTED, "InvalidProfile"))
+        return self._install(protocol.updated(installed, request.schedule_update))
+
+    def _clear(self, request: m.ClearChargingProfileRequest) -> t.Wire:
+        installed = self._profiles.pop(request.charging_profile_id or 0, None)
+        if installed is None:
+            return m.ClearChargingProfileResponse(status="Unknown")
+        self._execute(neutral.ClearService(**self._bare(installed.evse_id)))
+        return m.ClearChargingProfileResponse(status="Accepted")
+
+    def _composite(self, request: m.GetCompositeScheduleRequest) -> t.Wire:
+        evse = self.plant.evses.get(request.evse_id)
+        if evse is None:
+            return m.GetCompositeScheduleResponse(status="Rejected")
+        schedule = m.CompositeSchedule(
+            evse_id=request.evse_id,
+            duration=request.duration,
+            schedule_start=t.from_ms(self.plant.clock_ms()),
+            charging_rate_unit="W",
+            charging_schedule_period=(protocol.composite_period(evse),),
+        )
+        return m.GetCompositeScheduleResponse(status="Accepted", schedule=schedule)
+
+    def _der(self, request: m.SetDERControlRequest) -> t.Wire:
+        command = protocol.der_command(request, self.station_id)
+        if command is None or command.evse.evse_id not in self.plant.evses:
+            return m.DERControlResponse(status="NotSupported")
+        outcome = self._execute(command)
+        if outcome.reason == "NotSupported":
+            return m.DERControlResponse(status="NotSupported")
+        return _status(m.DERControlResponse, outcome)
+
+    @staticmethod
+    def _variable(data: m.GetVariableData) -> m.GetVariableResult:
+        value = protocol.VARIABLES.get((data.component.name, data.variable.name))
+        return m.GetVariableResult(
+            attribute_status="UnknownVariable" if value is None else "Accepted",
+            attribute_value=value,
+            component=data.component,
+            variable=data.variable,
+        )
+
+    def _log(self, request: m.GetLogRequest) -> t.Wire:
+        command = protocol.log_command(request, self.station_id)
+        if command is None:
+            return m.GetLogResponse(status="Rejected")
+        return _status(m.GetLogResponse, self._execute(command))
+
+    async def _follow_up(self, request: t.Wire | None) -> None:
+        """After the answer: report what follows from the order, and upload the log that was asked for."""
+        work = self._upload(request) if isinstance(request, m.GetLogRequest) else self._report_changes()
+        task = asyncio.create_task(work)
+        self._uploads.add(task)
+        task.add_done_callback(self._uploads.discard)
+
+    async def _report_changes(self) -> None:
+        with contextlib.suppress(LineLost, TimeoutError):
+            for request in self._reporter.requests(self.plant.drain()):
+                await self._call(request)
+
+    async def _upload(self, request: m.GetLogRequest) -> None:
+        command = protocol.log_command(request, self.station_id)
+        if command is None:
+            return
+        with contextlib.suppress(LineLost, TimeoutError):
+            for block in protocol.log_blocks(request.request_id, self.plant.log(command)):
+                await self._call(block)
+            await self._call(m.LogStatusNotificationRequest(status="Uploaded", request_id=request.request_id))
+
+
+def _status(
+    response: type[m.ProfileStatusResponse | m.DERControlResponse | m.GetLogResponse | m.TriggerMessageResponse],
+    outcome: Outcome,
+) -> t.Wire:
+    if outcome.verdict is Verdict.ACCEPTED:
+        return response(status="Accepted")
+    return response(status="Rejected", status_info=t.StatusInfo(reason_code=outcome.reason[:20]))

@@ -1,0 +1,346 @@
+"""The desk: where every statement passes into the log, whoever's it is.
+
+One order for all: open it, match it with the connection, open what it discloses, keep that in the vault, then append.
+A statement that a rule refuses leaves one refusal entry; anything that is not authentic leaves nothing.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from api import wire
+from api.engines import Engines
+from api.flows.errors import (
+    AttachmentForeign,
+    PartyMismatch,
+    RefusalLimit,
+    StatementStale,
+    TypeNotTaken,
+)
+from api.principals import ORGANISATIONS, Principal
+from api.verification.actors import Directory
+from api.verification.mandates import open_directive
+from ledger.appender import Appended, Appender, Publisher
+from ledger.appender import Submission as LogSubmission
+from ledger.privacy.keys import LOOKUP, framed
+from ledger.privacy.vault import Held
+from ledger.records import canonical, disclosure, marks, record, statement
+from ledger.records.actor import Actor
+from ledger.records.contracts import ContractOffered
+from ledger.records.disclosure import Disclosure
+from ledger.records.entry import Submitter
+from ledger.records.errors import DisclosureForeign
+from ledger.records.evidence import SamplesCommitted
+from ledger.records.log import Refused as RefusedRecord
+from ledger.records.opt import OptDecided
+from ledger.records.record import Part, Record
+from ledger.records.requests import RequestAnswered, RequestIssued
+from ledger.records.sites import SiteConfigured
+from ledger.records.statement import Statement
+from ledger.rules.errors import RuleViolated
+from ledger.rules.fact import Evidence
+from ledger.rules.state import LogState
+from pki.roles import Role as PkiRole
+
+MAX_SKEW_MS: Final = 5 * 60_000
+"""A statement is taken within five minutes of the time that it gives, either way."""
+COARSE_MS: Final = 15 * 60_000
+MAX_REFUSALS_AN_HOUR: Final = 120
+"""Refusal entries that one party can cause in an hour; beyond it the answer is still 409, the log stays quiet."""
+HOUR_MS: Final = 3_600_000
+
+SubjectOf = Callable[[Part, str], str | None]
+"""Whom the personal member of a part is about: a natural id, or None for nobody in particular."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A statement that is authentic, with what came beside it."""
+
+    statement: Statement
+    actor: Actor
+    whole: Record
+    """The record with its personal members put back where their disclosures came along."""
+    held: tuple[Held, ...] = ()
+    undisclosed: tuple[str, ...] = ()
+    attachments: Mapping[str, wire.SubmittedAttachment] = field(default_factory=dict)
+    """By hex SHA-256."""
+    evidence: Evidence = field(default_factory=Evidence)
+
+
+Listener = Callable[[Opened, str, int], None]
+"""Hears of a new entry: what was written, in which stream, recorded when. Must not block."""
+
+
+class Desk:
+    """Everything that enters the log enters here."""
+
+    def __init__(
+        self, engines: Engines, directory: Directory, appender: Appender, publisher: Publisher, origin: str
+    ) -> None:
+        self.engines = engines
+        self.directory = directory
+        self.appender = appender
+        self.publisher = publisher
+        self.origin = origin
+        self.clock = engines.clock
+        self._refusals: dict[tuple[str, int], int] = {}
+        x5t = directory.add(engines.service_key.certificate)
+        self.me = directory.actor(x5t, self.clock.now_ms())
+        self._listeners: list[Listener] = []
+        self._keep_certificate(x5t, engines.service_key.certificate)
+
+    @property
+    def state(self) -> LogState:
+        """The state of everything, folded from the log up to the last commit."""
+        state = self.appender.rules
+        assert isinstance(state, LogState)  # noqa: S101 -- built so in `service.open_service`
+        return state
+
+    def listen(self, listener: Listener) -> None:
+        """From now on `listener` hears of every new entry, after its commit; it must not block."""
+        self._listeners.append(listener)
+
+    # Opening what others say
+
+    def open(self, submitted: wire.Submission, principal: Principal, *kinds: type[Record]) -> Opened:
+        """The statement, authentic and the caller's own, with its disclosures opened; raises what is wrong with it."""
+        now_ms = self.clock.now_ms()
+        parsed = statement.parse_statement(submitted.statement)
+        if kinds and type(parsed.record) not in kinds:
+            raise TypeNotTaken(
+                "this resource takes other statements",
+                expected=", ".join(kind.TYPE for kind in kinds),
+                found=parsed.claims.type,
+            )
+        for der in submitted.certificates:
+            self.directory.add(der)
+        credential = self.directory.credential(parsed.header.x5t, now_ms)
+        if credential.party_id != principal.party or credential.role is not principal.role:
+            raise PartyMismatch(
+                "the signing certificate and the certificate of the connection name different parties or roles",
+                expected=principal.public_party,
+            )
+        actor = self.directory.actor(parsed.header.x5t, now_ms)
+        opened = statement.open_statement(submitted.statement, actor, audience=self.origin)
+        if abs(opened.claims.iat * statement.MS_PER_S - now_ms) > MAX_SKEW_MS + statement.MS_PER_S:
+            raise StatementStale("the statement was signed too long ago or in the future", expected="within 5 minutes")
+        if credential.role in ORGANISATIONS:
+            self._keep_certificate(parsed.header.x5t, self.directory.certificate(parsed.header.x5t))
+        return self._with_disclosures(opened, actor, submitted)
+
+    def _with_disclosures(self, opened: Statement, actor: Actor, submitted: wire.Submission) -> Opened:
+        parsed = [(disclosure.parse(one.text), one.subject) for one in submitted.disclosures]
+        known = record.personal_marks(type(opened.record))
+        held = tuple(_held(one, subject, known) for one, subject in parsed)
+        whole = self.reveal(opened, [one for one, _ in parsed])
+        disclosed = {one.digest for one, _ in parsed}
+        attachments = {hashlib.sha256(one.data).hexdigest(): one for one in submitted.attachments}
+        mentioned = _strings(canonical.decode(canonical.encode(whole)))
+        for sha256 in attachments:
+            if sha256 not in mentioned:
+                raise AttachmentForeign("no member of the record names this attachment's digest", found=sha256)
+        return Opened(
+            statement=opened,
+            actor=actor,
+            whole=whole,
+            held=held,
+            undisclosed=tuple(one for one in record.digests(opened.claims.event) if one not in disclosed),
+            attachments=attachments,
+            evidence=self._evidence(opened),
+        )
+
+    def reveal(self, opened: Statement, disclosures: Sequence[Disclosure]) -> Record:
+        """The record with every disclosure put where its digest stands."""
+        event = record.reveal(opened.claims.event, disclosures)
+        return canonical.convert(event, type(opened.record), opened.claims.type)
+
+    def _evidence(self, opened: Statement) -> Evidence:
+        """A mandate's directive, verified under the system operator's key. Unproven stays None: the rule says why."""
+        issued = opened.record
+        if not isinstance(issued, RequestIssued) or issued.mandate is None:
+            return Evidence()
+        return Evidence(directive=open_directive(self.directory, issued, self.clock.now_ms()))
+
+    # Writing
+
+    async def admit(self, opened: Opened, principal: Principal) -> wire.Accepted:
+        """The statement is durable in the log and its personal members in the vault; or a refusal entry says why not."""
+        submitter = Submitter(
+            cert=principal.credential.tbs_sha256, party=principal.party, role=principal.role.value
+        )
+        return await self._write(opened, submitter)
+
+    async def say(
+        self,
+        what: Record,
+        stream: str,
+        *,
+        subject_of: SubjectOf | None = None,
+        evidence: Evidence | None = None,
+        jti: str | None = None,
+    ) -> wire.Accepted:
+        """The service states `what` itself, with its own key; whom its personal members are about says `subject_of`."""
+        now_ms = self.clock.now_ms()
+        said_at_ms = now_ms - now_ms % COARSE_MS if what.COARSE else now_ms
+        signed = statement.sign(
+            what,
+            key=self.engines.service_key.key,
+            x5t=self.me.x5t,
+            party=self.me.party,
+            audience=self.origin,
+            stream=stream,
+            now_ms=said_at_ms,
+            jti=jti,
+        )
+        known = record.personal_marks(type(what))
+        held = tuple(
+            _held(one, subject_of(part, name) if subject_of else None, known)
+            for one, (part, name) in zip(signed.disclosures, record.personal_places(what), strict=True)
+        )
+        opened = statement.open_statement(signed.raw, self.me, audience=self.origin)
+        disclosed = {one.digest for one in signed.disclosures}
+        mine = Opened(
+            statement=opened,
+            actor=self.me,
+            whole=what,
+            held=held,
+            undisclosed=tuple(one for one in record.digests(opened.claims.event) if one not in disclosed),
+            evidence=evidence or self._evidence(opened),
+        )
+        return await self._write(mine, self._myself())
+
+    async def _write(self, opened: Opened, submitter: Submitter) -> wire.Accepted:
+        now_ms = self.clock.now_ms()
+        vault = self.engines.vault
+        for sha256, attached in opened.attachments.items():
+            self._keep_attachment(sha256, attached)
+        vault.keep(opened.held)
+        vault.note_undisclosed(opened.undisclosed)
+        try:
+            appended = await self.appender.append(
+                LogSubmission(
+                    statement=opened.statement,
+                    actor=opened.actor,
+                    submitter=submitter,
+                    now_ms=now_ms,
+                    tags=self._tags(opened.whole),
+                    evidence=opened.evidence,
+                )
+            )
+        except RuleViolated as violated:
+            await self._refuse(opened, violated)
+            raise
+        # From here on the entry is permanent; a crash now loses only the news of it, which a restart folds again.
+        if not appended.duplicate:
+            for listener in self._listeners:
+                listener(opened, appended.stream, appended.rec_ms)
+        return accepted(appended)
+
+    async def _refuse(self, opened: Opened, violated: RuleViolated) -> None:
+        """One refusal entry, signed by the service, naming the rule; a person who was refused is not named."""
+        now_ms = self.clock.now_ms()
+        who = opened.evidence.person or opened.actor
+        count = self._refusals.get((who.party, now_ms // HOUR_MS), 0) + 1
+        self._refusals = {key: n for key, n in self._refusals.items() if key[1] == now_ms // HOUR_MS}
+        self._refusals[who.party, now_ms // HOUR_MS] = count
+        if count > MAX_REFUSALS_AN_HOUR:
+            raise RefusalLimit("refused too often", expected=f"at most {MAX_REFUSALS_AN_HOUR} an hour") from violated
+        claims = opened.statement.claims
+        words = opened.evidence.person_statement or opened.statement
+        named: dict[str, Any] = {"party": who.party} if PkiRole(who.role.value) in ORGANISATIONS else {}
+        if isinstance(opened.whole, OptDecided):
+            named["participation"] = opened.whole.participation
+        refused = RefusedRecord(
+            code=violated.code,
+            refused_type=claims.type,
+            statement=hashlib.sha256(words.raw.encode()).hexdigest(),
+            refused_jti=words.claims.jti,
+            role=who.role,
+            **named,
+        )
+        known = self.engines.store.stream_head(claims.stream)
+        stream = claims.stream if known is not None and not known.is_closed else "refused/statements"
+        await self._write(self._own(refused, stream), self._myself())
+
+    def _own(self, what: Record, stream: str) -> Opened:
+        signed = statement.sign(
+            what,
+            key=self.engines.service_key.key,
+            x5t=self.me.x5t,
+            party=self.me.party,
+            audience=self.origin,
+            stream=stream,
+            now_ms=self.clock.now_ms(),
+        )
+        return Opened(statement=statement.open_statement(signed.raw, self.me), actor=self.me, whole=what)
+
+    def _myself(self) -> Submitter:
+        return Submitter(cert=self.me.tbs_sha256, party=self.me.party, role=self.me.role.value)
+
+    def _keep_certificate(self, x5t: str, der: bytes) -> None:
+        self.engines.store.put_certificate(x5t, der)
+
+    def _keep_attachment(self, sha256: str, attached: wire.SubmittedAttachment) -> None:
+        """What is about a person goes to the vault; a group's or an organisation's paper stands beside the log."""
+        if attached.subject is None:
+            self.engines.store.put_evidence(sha256, "attachment", attached.data)
+        else:
+            self.engines.vault.attach(
+                attached.data, subject=attached.subject, category=marks.Category.CREDENTIAL, retention="P3Y"
+            )
+
+    # Blind names for rules across streams
+
+    def tag(self, kind: str, value: str) -> str:
+        """A name that is equal where the value is, and tells nobody without the vault's key what the value is."""
+        key = self.engines.vault.keys.service_key(LOOKUP)
+        return hmac.digest(key, framed(b"tag v1", kind.encode(), value.encode()), "sha256").hex()
+
+    def _tags(self, whole: Record) -> dict[str, str]:
+        if isinstance(whole, SiteConfigured):
+            return {evse.evse_id: self.tag("evse", evse.evse_id) for evse in whole.evses}
+        if isinstance(whole, ContractOffered) and isinstance(whole.evse_ids, tuple):
+            return {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(whole.evse_ids)}
+        if isinstance(whole, RequestAnswered):
+            return {
+                offer.participation: self.tag("evse", offer.evse_id)
+                for offer in whole.offers
+                if isinstance(offer.evse_id, str)
+            }
+        if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
+            return {"root": self.tag("root", whole.root)}
+        return {}
+
+
+def accepted(appended: Appended, receipt: str | None = None) -> wire.Accepted:
+    """The answer to whoever handed the statement in."""
+    return wire.Accepted(
+        index=appended.index,
+        leaf_hash=appended.leaf_hash.hex(),
+        stream=appended.stream,
+        seq=appended.seq,
+        rec_ms=appended.rec_ms,
+        tree_size=appended.tree_size,
+        duplicate=appended.duplicate,
+        receipt=receipt,
+    )
+
+
+def _held(opened: Disclosure, subject: str | None, known: Mapping[str, marks.Personal]) -> Held:
+    mark = known.get(opened.name)
+    if mark is None:
+        raise DisclosureForeign("the record has no personal member of this name")
+    return Held(text=opened.text, subject=subject, category=mark.category, retention=mark.retention)
+
+
+def _strings(value: Any) -> set[str]:
+    if isinstance(value, str):
+        return {value}
+    if isinstance(value, list):
+        return set().union(*(_strings(item) for item in value)) if value else set()
+    if isinstance(value, dict):
+        return set().union(*(_strings(member) for member in value.values())) if value else set()
+    return set()

@@ -1,0 +1,66 @@
+"""Errors of the use cases."""
+
+from api.errors import Absent, Refused
+
+
+class PartyMismatch(Refused):
+    """The statement speaks for another party or role than the certificate of the connection."""
+
+    code = "api/party-mismatch"
+    title = "Statement of another party"
+
+
+class TypeNotTaken(Refused):
+    """This resource does not take statements of that type."""
+
+    code = "api/type-not-taken"
+    title = "Statement of another kind"
+
+
+class AttachmentForeign(Refused):
+    """An attachment whose digest stands nowhere in the statement, or one that is missing."""
+
+    code = "api/attachment-foreign"
+    title = "Attachment does not belong to the statement"
+
+
+class PersonUnproven(Refused):
+    """A person's own statement does not say what the organisation relays, or was not signed by that person."""
+
+    code = "api/person-unproven"
+    title = "The person's own statement does not prove this"
+
+
+class PersonalMissing(Refused):
+    """A personal member that this record needs came without its disclosure."""
+
+    code = "api/personal-missing"
+    title = "Personal member is missing"
+
+
+class StatementStale(Refused):
+    """The statement's own time is too far from the service's clock: an old one is replayed, or a clock is wrong."""
+
+    code = "api/statement-stale"
+    title = "Statement's time is off"
+
+
+class NotConcerned(Absent):
+    """What was asked for does not concern the caller, who learns no more than if it did not exist."""
+
+    code = "api/not-concerned"
+    title = "Not found"
+
+
+class NothingToProve(Refused):
+    """The request has not ended, or left no evidence."""
+
+    code = "api/nothing-to-prove"
+    title = "Nothing to prove yet"
+
+
+class RefusalLimit(Refused):
+    """The party was refused so often that further refusals are no longer written down one by one."""
+
+    code = "api/refusal-limit"
+    title = "Too many refused statements"

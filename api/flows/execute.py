@@ -1,0 +1,333 @@
+"""From an accepted request to chargers that do it, to records of what they did: one task a request, started by the clock.
+
+The adapter tells facts; each is a record before the next step is taken, so a rule that refuses stops the dispatch.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from api.execution.adapter import Adapter
+from api.execution.evidence import EvidenceRule, EvseEvidence, ExecutionFact
+from api.execution.port import EvseAddress, FrequencyPoint
+from api.execution.request import AcceptedRequest
+from api.execution.services import (
+    CongestionService,
+    DroopService,
+    FfrService,
+    Interval,
+    MandatoryLimitService,
+    Participant,
+    Service,
+    SetpointService,
+    Step,
+)
+from api.execution.waiting import SleepUntil
+from api.flows import check
+from api.flows.desk import Desk, Opened
+from api.flows.memory import Memory
+from api.verification import work
+from ledger.delivery import samples
+from ledger.records.contracts import BaselineMethod
+from ledger.records.credentials import CheckPurpose, CheckRecorded
+from ledger.records.evidence import BaselineCommitted, SamplesCommitted
+from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
+from ledger.records.marks import Category
+from ledger.records.record import Part
+from ledger.records.requests import Answer, RequestAborted, RequestAnswered, SetpointBatch
+from ledger.records.services import (
+    CongestionParams,
+    DroopParams,
+    FfrParams,
+    LimitMandatoryParams,
+    SetpointParams,
+)
+from ledger.records.sites import Evse
+from ledger.records.work import Period, ServiceRecorded
+from ledger.rules.request_state import RequestState
+
+DSR_PERIOD_MS: Final = 900_000
+QUIET_MS: Final = 1_000
+BEFORE_TRIGGER_MS: Final = 10_000
+AFTER_TRIGGER_MS: Final = 900_000
+
+CAUSES: Final = {
+    "Timeout": Cause.STATION_SILENT,
+    "Disconnected": Cause.STATION_SILENT,
+    "EVDisconnected": Cause.EV_GONE,
+    "StoppedByEV": Cause.EV_GONE,
+    "SOCLimitReached": Cause.EV_LIMIT,
+}
+
+log = structlog.get_logger()
+
+
+class Executions:
+    """Every request that is waiting for its start or running."""
+
+    def __init__(self, desk: Desk, memory: Memory, adapter: Adapter, sleep_until_ms: SleepUntil) -> None:
+        self._desk = desk
+        self._memory = memory
+        self._adapter = adapter
+        self._sleep_until_ms = sleep_until_ms
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        desk.listen(self.heard)
+
+    def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
+        """What was said may be the start, the end or the moving part of an execution."""
+        said = opened.whole
+        if isinstance(said, RequestAnswered) and said.answer is not Answer.REJECTED:
+            self.schedule(said.fsr_id)
+        elif isinstance(said, CheckRecorded) and said.purpose is CheckPurpose.PRE_FSR:
+            if self._desk.state.request(said.fsr_id).is_mandatory:
+                self.schedule(said.fsr_id)
+        elif isinstance(said, RequestAborted) and said.fsr_id in self._adapter.running():
+            self._adapter.abort(said.fsr_id, said.reason.value)
+        elif isinstance(said, SetpointBatch) and said.fsr_id in self._adapter.running():
+            self._adapter.feed(said.fsr_id, self._moved_steps(said))
+
+    def schedule(self, fsr_id: str) -> None:
+        """From now on the request is executed when its time comes. Asking twice changes nothing."""
+        if fsr_id not in self._tasks or self._tasks[fsr_id].done():
+            self._tasks[fsr_id] = asyncio.create_task(self._watched(fsr_id, self._execute(fsr_id)))
+
+    def resume(self) -> None:
+        """After a restart: requests that have not ended are scheduled again."""
+        now_ms = self._desk.clock.now_ms()
+        for request in self._desk.state.requests():
+            if now_ms < request.issued.end_at_ms and request.bound() and not request.has_started:
+                self.schedule(request.fsr_id)
+
+    async def close(self) -> None:
+        """Nothing runs any longer; stations fall back by themselves when their profiles end."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _watched(self, fsr_id: str, running: Coroutine[Any, Any, None]) -> None:
+        try:
+            await running
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- one request's failure must not end the others'; it is on record
+            log.error("execution failed", fsr_id=fsr_id, error=type(error).__name__, code=getattr(error, "code", ""))
+
+    async def _execute(self, fsr_id: str) -> None:
+        request = self._desk.state.request(fsr_id)
+        await self._require_baseline(request)
+        await self._sleep_until_ms(request.issued.start_at_ms)
+        await self._check_again(fsr_id)
+        request = self._desk.state.request(fsr_id)
+        participants = self._participants(request)
+        if not participants:
+            return
+        by_ref = {participant.ref: participant for participant in participants}
+        found = await self._adapter.run(
+            AcceptedRequest(
+                fsr_id=fsr_id,
+                service=_service(request, participants),
+                participants=tuple(participants),
+                start_at_ms=request.issued.start_at_ms,
+                end_at_ms=request.issued.end_at_ms,
+                evidence=_evidence_rule(request),
+            ),
+            self._record,
+        )
+        for evidence in found.evidence:
+            await self._keep(request, evidence, by_ref[evidence.participation_ref])
+
+    async def _require_baseline(self, request: RequestState) -> None:
+        """Under a mandate there is no contract to name a method: the cap itself is what is kept to."""
+        if not request.is_mandatory or request.baseline is not None:
+            return
+        document = work.baseline_document(BaselineMethod.LIMIT, None)
+        self._desk.engines.store.put_evidence(work.digest(document), "attachment", document)
+        await self._desk.say(
+            BaselineCommitted(
+                baseline_id=f"baseline-{secrets.token_hex(8)}",
+                fsr_id=request.fsr_id,
+                method=BaselineMethod.LIMIT,
+                version=1,
+                participants=tuple(sorted(request.bound())),
+                inputs_sha256=work.digest(document),
+            ),
+            f"fsr/{request.fsr_id}",
+        )
+
+    async def _check_again(self, fsr_id: str) -> None:
+        """The check is repeated at the start: what expired or was revoked since then does not start."""
+        request = self._desk.state.request(fsr_id)
+        known = self._memory.participations(fsr_id)
+        evse_ids = [known[pid] for pid in sorted(request.bound()) if pid in known]
+        if evse_ids:
+            await check.run(self._desk, self._memory, fsr_id, evse_ids, CheckPurpose.PRE_ACTIVATION)
+
+    def _participants(self, request: RequestState) -> list[Participant]:
+        site = self._desk.state.site(request.issued.site_id).configured
+        evses = {evse.evse_id: evse for evse in site.evses}
+        known = self._memory.participations(request.fsr_id)
+        found = []
+        for pid in sorted(request.taking_part(self._desk.clock.now_ms())):
+            part = request.participations[pid]
+            if pid in known and (part.has_passed or request.is_mandatory):
+                offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
+                found.append(_participant(pid, evses[known[pid]], offered_w))
+        return found
+
+    async def _record(self, fact: ExecutionFact) -> None:
+        cause = None if fact.cause in (None, "LateAnswer") else CAUSES.get(fact.cause, Cause.STATION_REJECTED)
+        noted = ExecutionNoted(
+            n_id=f"n-{secrets.token_hex(8)}",
+            fsr_id=fact.fsr_id,
+            participation=fact.participation_ref,
+            kind=ExecutionKind(fact.kind.value),
+            cause=cause,
+            at_ms=fact.at_ms,
+        )
+        await self._desk.say(noted, f"fsr/{fact.fsr_id}", subject_of=self._person_of(fact.participation_ref))
+
+    async def _keep(self, request: RequestState, evidence: EvseEvidence, participant: Participant) -> None:
+        """The samples go to the vault; their existence, and the service record made of them, to the log."""
+        pid = evidence.participation_ref
+        if not evidence.samples:
+            return
+        person = self._memory.person_of(pid)
+        body_sha256 = self._desk.engines.vault.attach(
+            evidence.samples, subject=person, category=Category.METER, retention="P2Y"
+        )
+        batch_id = f"batch-{secrets.token_hex(8)}"
+        evse = self._evse(request, pid)
+        texts = {
+            name: text
+            for name, text in (("ocmf_start", evidence.ocmf_start), ("ocmf_end", evidence.ocmf_end))
+            if text is not None
+        }
+        stream = f"fsr/{request.fsr_id}"
+        committed = SamplesCommitted(
+            batch_id=batch_id,
+            fsr_id=request.fsr_id,
+            participation=pid,
+            seq=1,
+            n=evidence.sample_count,
+            dt_ms=evidence.interval_ms,
+            root=samples.root(evidence.samples).hex(),
+            body_sha256=body_sha256,
+            meter_key_spki_sha256=evse.meter.key_spki_sha256,
+            **texts,
+        )
+        await self._desk.say(committed, stream, subject_of=self._person_of(pid))
+        recorded = _service_record(request, evidence, evse, participant, batch_id)
+        await self._desk.say(recorded, stream, subject_of=self._person_of(pid))
+
+    def _evse(self, request: RequestState, pid: str) -> Evse:
+        evse_id = self._memory.participations(request.fsr_id)[pid]
+        site = self._desk.state.site(request.issued.site_id).configured
+        return next(evse for evse in site.evses if evse.evse_id == evse_id)
+
+    def _person_of(self, pid: str) -> Callable[[Part, str], str | None]:
+        return lambda _part, _name: self._memory.person_of(pid)
+
+    def _moved_steps(self, batch: SetpointBatch) -> list[Step]:
+        request = self._desk.state.request(batch.fsr_id)
+        participants = self._participants(request)
+        series = tuple(Interval(start_at_ms=s.at_ms, duration_ms=1, value=s.power_w) for s in batch.steps)
+        from api.execution import plan
+
+        return list(plan.schedule(SetpointService(series=series), participants))
+
+
+def _participant(pid: str, evse: Evse, offered_w: int) -> Participant:
+    return Participant(
+        ref=pid,
+        evse=EvseAddress(station_id=evse.station_id, evse_id=evse.connector),
+        max_charge_w=evse.max_charge_w,
+        max_discharge_w=evse.max_discharge_w,
+        offered_w=offered_w,
+    )
+
+
+def _service(request: RequestState, participants: list[Participant]) -> Service:
+    """The execution's view of what was asked for."""
+    issued, params = request.issued, request.issued.params
+    if isinstance(params, CongestionParams):
+        series = request.baseline.baseline_w if request.baseline else ()
+        return CongestionService(
+            series=tuple(
+                Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=max(0, base - s.ordered_w))
+                for s, base in zip(params.series, series, strict=True)
+            )
+        )
+    if isinstance(params, LimitMandatoryParams):
+        return MandatoryLimitService(
+            start_at_ms=issued.start_at_ms,
+            import_cap_w=params.import_cap_w,
+            floor_w_per_evse=params.floor_w_per_evse,
+        )
+    if isinstance(params, FfrParams):
+        return FfrService(
+            start_at_ms=issued.start_at_ms,
+            trigger_millihertz=params.f_trigger_millihertz,
+            capacity_w=params.capacity_w,
+            full_ms=params.t_full_ms,
+            support_ms=params.support_ms,
+            release_permille_per_s=params.release_ppm_per_s // 1000,
+            direction=params.direction.value,
+            dispatch_w={participant.evse: participant.offered_w for participant in participants},
+        )
+    if isinstance(params, DroopParams):
+        points = tuple(FrequencyPoint(freq_millihertz=p.freq_millihertz, power_w=p.power_w) for p in params.points)
+        return DroopService(start_at_ms=issued.start_at_ms, points=points, base_w=params.base_w)
+    assert isinstance(params, SetpointParams)  # noqa: S101 -- the union has no other member
+    return SetpointService(
+        series=tuple(
+            Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=s.power_w) for s in params.series
+        )
+    )
+
+
+def _evidence_rule(request: RequestState) -> EvidenceRule:
+    resolution_ms = request.issued.evidence.resolution_ms
+    params = request.issued.params
+    if isinstance(params, FfrParams):
+        return EvidenceRule(
+            interval_ms=resolution_ms,
+            trigger_millihertz=params.f_trigger_millihertz,
+            trigger_below=params.direction.value == "UP",
+            before_ms=BEFORE_TRIGGER_MS,
+            after_ms=AFTER_TRIGGER_MS,
+            quiet_interval_ms=QUIET_MS,
+        )
+    return EvidenceRule(interval_ms=resolution_ms)
+
+
+def _service_record(
+    request: RequestState, evidence: EvseEvidence, evse: Evse, participant: Participant, batch_id: str
+) -> ServiceRecorded:
+    decoded = samples.decode(evidence.samples)
+    issued = request.issued
+    hold_ms = min(60_000, issued.evidence.resolution_ms)
+    periods = []
+    for start in range(issued.start_at_ms, issued.end_at_ms, DSR_PERIOD_MS):
+        end = min(start + DSR_PERIOD_MS, issued.end_at_ms)
+        part = samples.cover(decoded, start, end, max_hold_ms=hold_ms)
+        if part.covered_ms:
+            mean_w = samples.mean_power_w(decoded, start, end, max_hold_ms=hold_ms)
+            periods.append(
+                Period(start_at_ms=start, duration_ms=end - start, mean_w=mean_w, requested_w=participant.offered_w)
+            )
+    imported, exported = samples.energies_milliwh(
+        decoded, issued.start_at_ms, issued.end_at_ms, max_hold_ms=hold_ms
+    )
+    return ServiceRecorded(
+        dsr_id=f"dsr-{secrets.token_hex(8)}",
+        fsr_id=request.fsr_id,
+        participation=evidence.participation_ref,
+        batch_ids=(batch_id,),
+        evse_id=evse.evse_id,
+        periods=tuple(periods),
+        energy_import_milliwh=imported,
+        energy_export_milliwh=exported,
+    )

@@ -1,0 +1,80 @@
+"""Persons speak through the port: their own signed words go to the vault, and the log gets the port's statement of them.
+
+An EV user's certificate and signature are personal data, so they are never entries. The port verifies them, signs a
+record whose `evu_statement` is a salted digest of them, and rules see the person only as verified evidence.
+"""
+
+import secrets
+
+from api import wire
+from api.flows.desk import Desk, Opened
+from api.flows.errors import NotConcerned, TypeNotTaken
+from api.flows.memory import Memory
+from api.principals import Principal
+from ledger.records import marks
+from ledger.records.contracts import ContractAccepted
+from ledger.records.opt import OptDecided
+from ledger.rules.fact import Evidence
+
+
+async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
+    """The person's decision stands in the log as the port's statement; or a refusal entry says why not."""
+    decided = opened.whole
+    if not isinstance(decided, OptDecided):
+        raise TypeNotTaken("persons decide about participations", expected=OptDecided.TYPE)
+    if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
+        raise NotConcerned("no participation of yours")
+    _keep_person(desk, opened, principal)
+    now_ms = desk.clock.now_ms()
+    relayed = OptDecided(
+        opt_id=f"opt-{secrets.token_hex(8)}",
+        fsr_id=decided.fsr_id,
+        participation=decided.participation,
+        actor=decided.actor,
+        choice=decided.choice,
+        reason=decided.reason,
+        decided_at_ms=now_ms,
+        evu_statement=opened.statement.raw,
+    )
+    return await desk.say(
+        relayed,
+        f"fsr/{decided.fsr_id}",
+        subject_of=lambda _part, _name: principal.party,
+        evidence=_evidence(opened),
+    )
+
+
+async def accept(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
+    """The person's acceptance of an offer stands in the log as the port's statement."""
+    agreed = opened.whole
+    if not isinstance(agreed, ContractAccepted):
+        raise TypeNotTaken("persons accept offers", expected=ContractAccepted.TYPE)
+    offer = memory.offer(agreed.fsc_id)
+    if offer is None or offer.evu != principal.party:
+        raise NotConcerned("no contract of yours")
+    _keep_person(desk, opened, principal)
+    relayed = ContractAccepted(
+        fsc_id=agreed.fsc_id,
+        version=agreed.version,
+        offer_sha256=agreed.offer_sha256,
+        evu_statement=opened.statement.raw,
+    )
+    return await desk.say(
+        relayed,
+        f"fsc/{agreed.fsc_id}",
+        subject_of=lambda _part, _name: principal.party,
+        evidence=_evidence(opened),
+    )
+
+
+def _evidence(opened: Opened) -> Evidence:
+    return Evidence(person=opened.actor, person_statement=opened.statement)
+
+
+def _keep_person(desk: Desk, opened: Opened, principal: Principal) -> None:
+    """The certificate that proves the person's signature goes where the signature goes."""
+    der = desk.directory.certificate(opened.statement.header.x5t)
+    desk.engines.vault.attach(
+        der, subject=principal.party, category=marks.Category.CREDENTIAL, retention="P3Y"
+    )
+

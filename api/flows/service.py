@@ -1,0 +1,144 @@
+"""The running service: everything opened in the one right order, and closed again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from api.engines import Engines
+from api.execution.adapter import Adapter
+from api.execution.ocpp.listener import StationListener
+from api.execution.ocpp.port import OcppPort
+from api.execution.waiting import polling
+from api.flows.desk import Desk
+from api.flows.execute import Executions
+from api.flows.memory import Memory
+from api.flows.privacy import PrivacyOffice
+from api.settings import Settings
+from api.verification.actors import Directory
+from ledger.appender import Appender
+from ledger.errors import Broken, LedgerError
+from ledger.reader import Reader
+from ledger.records.log import PolicyAdopted
+from ledger.rules.rules_version import RULES_VERSION
+from ledger.rules.state import LogState
+from ledger.store.publisher import Publisher
+from ledger.store.signer_state import SignerState
+
+PUBLISH_EVERY_S: Final = 1.0
+POLICY_STREAM: Final = "log/policy"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the routes and the command line work with."""
+
+    settings: Settings
+    engines: Engines
+    directory: Directory
+    desk: Desk
+    memory: Memory
+    reader: Reader
+    publisher: Publisher
+    executions: Executions
+    privacy: PrivacyOffice
+    listener: StationListener | None
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, engines: Engines, listener: StationListener | None) -> AsyncIterator[Service]:
+    """The service with its log loaded, its vault in step with the log, and its checkpoint published.
+
+    Order matters: tombstones are applied to a restored vault, and interrupted erasures finished, before anything is
+    served; the signer refuses to go on over a log that is behind what it signed (`ledger/rolled-back`).
+    """
+    directory = Directory(engines.anchors, engines.issuers, engines.status)
+    for der in engines.certificates:
+        directory.add(der)
+    appender = await Appender.start(
+        engines.store,
+        origin=settings.origin,
+        clock=engines.clock,
+        rules=LogState(),
+        queue_limit=settings.limits.queue,
+    )
+    publisher = Publisher(
+        engines.store,
+        origin=settings.origin,
+        signer=engines.log_signer,
+        state=SignerState(settings.log_key.with_suffix(".state")),
+        clock=engines.clock,
+    )
+    desk = Desk(engines, directory, appender, publisher, settings.origin)
+    memory = Memory(desk)
+    reader = Reader(engines.store)
+    privacy = PrivacyOffice(desk, memory, reader)
+    sleep_until_ms = polling(engines.clock)
+    tasks: list[asyncio.Task[None]] = []
+    executions: Executions | None = None
+    try:
+        if appender.head.size == 0:
+            await desk.say(_policy(settings, engines), POLICY_STREAM)
+        await publisher.publish()
+        stored = reader.entries(0, appender.head.size)
+        await privacy.catch_up(stored)
+        memory.recall(stored)
+        port = OcppPort(listener, clock=engines.clock) if listener is not None else None
+        adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms) if port is not None else None
+        executions = Executions(desk, memory, adapter, sleep_until_ms)
+        executions.resume()
+        if listener is not None:
+            await listener.start()
+        tasks.append(asyncio.create_task(_publish(publisher), name="publisher"))
+        yield Service(
+            settings=settings,
+            engines=engines,
+            directory=directory,
+            desk=desk,
+            memory=memory,
+            reader=reader,
+            publisher=publisher,
+            executions=executions,
+            privacy=privacy,
+            listener=listener,
+        )
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if executions is not None:
+            await executions.close()
+        if listener is not None:
+            await listener.stop()
+        await appender.close()
+        with suppress(LedgerError):
+            await publisher.publish()
+        engines.vault.close()
+        engines.store.close()
+
+
+def _policy(settings: Settings, engines: Engines) -> PolicyAdopted:
+    return PolicyAdopted(
+        anchors=tuple(sorted(engines.root_digests())),
+        rules=RULES_VERSION,
+        development=settings.development,
+    )
+
+
+async def _publish(publisher: Publisher) -> None:
+    """Signs what grew, once a second; a log that broke its promise stops the signing, not the reading."""
+    while True:
+        await asyncio.sleep(PUBLISH_EVERY_S)
+        try:
+            await publisher.publish()
+        except Broken as error:
+            log.error("checkpoint not signed", code=error.code)
+            return
+        except LedgerError as error:
+            log.warning("checkpoint not signed", code=error.code)
+

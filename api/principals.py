@@ -1,0 +1,32 @@
+"""`Principal`: who is calling. Made from a verified credential and from nothing else; never from a body or a header."""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+from pki.credential import Credential
+from pki.roles import Role
+
+ANONYMOUS: Final = None
+"""Who showed no certificate is nobody; code that needs somebody asks `api.web.identity.require`."""
+
+ORGANISATIONS: Final = frozenset(Role) - {Role.EVU, Role.STATION}
+"""The roles of organisations, whose names may stand in logs; an EV user is a person, and a station has an address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The party that mTLS authenticated, in the one role that its certificate gives it."""
+
+    party: str
+    role: Role
+    credential: Credential
+
+    @classmethod
+    def from_credential(cls, credential: Credential) -> Self:
+        """The principal that a validated credential speaks for."""
+        return cls(party=credential.party_id, role=credential.role, credential=credential)
+
+    @property
+    def public_party(self) -> str | None:
+        """The party where it is an organisation, None where naming it would name a person or a place."""
+        return self.party if self.role in ORGANISATIONS else None

@@ -1,0 +1,244 @@
+"""The settings of the service: one TOML file, overridden by the environment, typed, unknown keys refused.
+
+`FLEXLEDGER_LISTEN__PORT=9443` overrides `port` in the table `[listen]`. Relative paths are relative to the folder of
+the file, in the file and in the environment alike. `docs/reference/settings.md` lists every key.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from api.errors import Refused
+
+ENVIRONMENT_PREFIX = "FLEXLEDGER_"
+NESTING = "__"
+NOT_SETTINGS = frozenset({"FLEXLEDGER_CONFIG", "FLEXLEDGER_VECTORS"})
+"""Variables with our prefix that say something else: where the file is, and where the tests find vectors."""
+MAX_FILE_BYTES = 1 << 20
+
+Port = Annotated[int, Meta(ge=0, le=65_535, description="0 lets the system choose; the real port is reported.")]
+
+_UNKNOWN = re.compile(r"unknown field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
+_MISSING = re.compile(r"missing required field `([^`]*)`(?: - at `\$\.?([^`]*)`)?")
+_PLACE = re.compile(r" - at `\$\.?([^`]*)`")
+
+
+class SettingsInvalid(Refused):
+    """The settings cannot be used; the message names the key, never its value."""
+
+    code = "api/settings-invalid"
+    title = "Settings are invalid"
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One concern."""
+
+
+class Listen(_Section, frozen=True, kw_only=True):
+    """The main listener: HTTPS, TLS 1.3 only."""
+
+    host: Annotated[str, Meta(description="Address to bind.")] = "127.0.0.1"
+    port: Port = 8443
+    certificate: Annotated[Path, Meta(description="PEM file: the server certificate and its chain.")]
+    key: Annotated[Path, Meta(description="PEM file: the server's private key.")]
+    client_ca: Annotated[Path, Meta(description="PEM bundle: the authorities whose client certificates are accepted.")]
+    require_client_cert: Annotated[
+        bool,
+        Meta(description="Refuse the handshake without a certificate, instead of answering 401 where one is needed."),
+    ] = False
+
+
+class OpsListen(_Section, frozen=True, kw_only=True):
+    """The plain listener for /metrics and health; keep it on the loopback or a private network."""
+
+    host: Annotated[str, Meta(description="Address to bind.")] = "127.0.0.1"
+    port: Port = 9464
+
+
+class OcppListen(_Section, frozen=True, kw_only=True):
+    """The WebSocket listener for charging stations (OCPP 2.1, security profile 3)."""
+
+    host: Annotated[str, Meta(description="Address to bind.")] = "127.0.0.1"
+    port: Port = 9443
+    certificate: Annotated[Path, Meta(description="PEM file: the server certificate and its chain.")]
+    key: Annotated[Path, Meta(description="PEM file: the server's private key.")]
+    client_ca: Annotated[Path, Meta(description="PEM bundle: the authorities whose station certificates are accepted.")]
+
+
+class Pki(_Section, frozen=True, kw_only=True):
+    """What credentials are checked against."""
+
+    anchors: Annotated[Path, Meta(description="PEM file: the trust anchors.")]
+    issuers_dir: Annotated[Path, Meta(description="Folder: certificates of the issuing authorities.")]
+    crl_dir: Annotated[Path, Meta(description="Folder: the current revocation lists.")]
+
+
+class Signing(_Section, frozen=True, kw_only=True):
+    """The service's own statement key, with which it signs refusals and derived records."""
+
+    certificate: Annotated[Path, Meta(description="PEM file: the signing certificate.")]
+    key: Annotated[Path, Meta(description="PEM file: the signing key.")]
+    party: Annotated[str, Meta(min_length=1, max_length=64, description="The party that the service speaks for.")]
+
+
+class Vault(_Section, frozen=True, kw_only=True):
+    """Where personal data lives."""
+
+    dir: Annotated[Path, Meta(description="Folder: the vault and the wrapped keys.")]
+    kek: Annotated[Path, Meta(description="File, mode 0600: the key-encryption keys; never in the same backup.")]
+
+
+class Limits(_Section, frozen=True, kw_only=True):
+    """Bounds on what one caller can cost."""
+
+    max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="A larger request body is answered 413.")] = (
+        1 << 20
+    )
+    requests_per_s: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Sustained requests per second and party; more is answered 429.")
+    ] = 200
+    burst: Annotated[int, Meta(ge=1, le=1_000_000, description="Requests that a party may make at once.")] = 400
+    queue: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Statements that may wait for the writer; more is answered 429.")
+    ] = 2_000
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """Everything that the service is told at its start."""
+
+    development: Annotated[bool, Meta(description="Accept development certificates and a virtual clock.")] = False
+    origin: Annotated[
+        str,
+        Meta(
+            pattern=r"^[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._-]+)*$",
+            max_length=128,
+            description='The log\'s origin line, such as "ledger.example/northgate"; it can never change.',
+        ),
+    ]
+    data_dir: Annotated[Path, Meta(description="Folder: databases and attachments of the ledger.")]
+    log_key: Annotated[Path, Meta(description="File, mode 0600: the key that signs checkpoints.")]
+    clock_file: Annotated[
+        Path | None,
+        Meta(description="Development only: business time is read from this file, in decimal milliseconds."),
+    ] = None
+    listen: Listen
+    ops_listen: OpsListen = OpsListen()
+    ocpp_listen: OcppListen | None = None
+    pki: Pki
+    signing: Signing
+    vault: Vault
+    limits: Limits = Limits()
+
+
+def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
+    """The settings in the file at `path`, overridden by `environ`, with every path made absolute.
+
+    Raises `SettingsInvalid` for a file that cannot be read, an unknown, missing or unfit key, and for a virtual clock
+    outside development.
+    """
+    file = Path(path)
+    tree = _read(file)
+    base = file.resolve().parent
+    hook = _resolver(base)
+    for name in sorted(environ):
+        if name.startswith(ENVIRONMENT_PREFIX) and name not in NOT_SETTINGS:
+            _override(tree, name, environ[name], hook)
+    try:
+        settings = msgspec.convert(tree, Settings, dec_hook=hook)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error)) from None
+    if settings.clock_file is not None and not settings.development:
+        raise SettingsInvalid(
+            "a virtual clock is for development only", key="clock_file", expected="development = true"
+        )
+    return settings
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the file."""
+    document = msgspec.json.schema(Settings, schema_hook=_path_schema)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "flexledger settings", **document}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as handle:
+            data = handle.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SettingsInvalid("the settings file cannot be read", found=error.strerror, file=file.name) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise SettingsInvalid(
+            "the settings file is too large", expected=f"at most {MAX_FILE_BYTES} bytes", file=file.name
+        )
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        # The parser's message can repeat a key or a value; its place is enough.
+        place = re.search(r"\(at [^)]*\)", str(error))
+        raise SettingsInvalid("not TOML", found=place.group().strip("()") if place else None, file=file.name) from None
+
+
+def _resolver(base: Path) -> Callable[[type, Any], Any]:
+    def resolve(kind: type, value: Any) -> Any:
+        if kind is Path and isinstance(value, str) and value:
+            return base / value
+        raise ValueError("Expected a path")
+
+    return resolve
+
+
+def _override(tree: dict[str, Any], name: str, text: str, hook: Callable[[type, Any], Any]) -> None:
+    """Puts one variable into `tree`, read as the type of the key that it names."""
+    *tables, last = name.removeprefix(ENVIRONMENT_PREFIX).lower().split(NESTING)
+    section: type[_Section] = Settings
+    place = tree
+    for table in tables:
+        section = _section(_field(section, table, name).type, name)
+        inner = place.setdefault(table, {})
+        if not isinstance(inner, dict):
+            raise SettingsInvalid("the file has a value where the variable needs a table", variable=name)
+        place = inner
+    try:
+        kind = _field(section, last, name).type
+        place[last] = msgspec.to_builtins(msgspec.convert(text, kind, strict=False, dec_hook=hook), enc_hook=str)
+    except msgspec.ValidationError as error:
+        raise SettingsInvalid("the variable does not fit", expected=_reason(str(error)), variable=name) from None
+
+
+def _field(section: type[_Section], key: str, variable: str) -> msgspec.structs.FieldInfo:
+    for field in msgspec.structs.fields(section):
+        if field.encode_name == key:
+            return field
+    raise SettingsInvalid("no setting has this name", variable=variable)
+
+
+def _section(kind: Any, variable: str) -> type[_Section]:
+    for candidate in (kind, *getattr(kind, "__args__", ())):
+        if isinstance(candidate, type) and issubclass(candidate, _Section):
+            return candidate
+    raise SettingsInvalid("the setting is not a table", variable=variable)
+
+
+def _invalid(message: str) -> SettingsInvalid:
+    for pattern, detail in ((_UNKNOWN, "no setting has this name"), (_MISSING, "a setting is missing")):
+        found = pattern.search(message)
+        if found:
+            key = ".".join(part for part in (found.group(2), found.group(1)) if part)
+            return SettingsInvalid(detail, key=key)
+    place = _PLACE.search(message)
+    return SettingsInvalid("a setting does not fit", expected=_reason(message), key=place.group(1) if place else "")
+
+
+def _reason(message: str) -> str:
+    """What msgspec wanted, without the place and without what it found."""
+    return _PLACE.sub("", message).split(", got")[0].removeprefix("Expected ")
+
+
+def _path_schema(_kind: type) -> dict[str, Any]:
+    """`Path` is the only type in `Settings` that msgspec does not know."""
+    return {"type": "string", "minLength": 1}

@@ -1,0 +1,150 @@
+"""From certificates to actors: who may be believed to have signed a statement, at the time it was recorded."""
+
+import hashlib
+from collections.abc import Collection, Iterable
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from api.verification.errors import SignerUnknown
+from ledger.records import jws
+from ledger.records.actor import Actor
+from ledger.records.actor import Role as LedgerRole
+from pki import keys, validation
+from pki.asn1 import attributecert
+from pki.credential import Credential
+from pki.roles import Purpose, Role
+from pki.status import StatusSet
+from pki.trust import TrustAnchors
+
+MAX_CACHED = 4096
+
+
+def thumbprint(der: bytes) -> str:
+    """base64url SHA-256 of a certificate: `x5t#S256`, a look-up hint."""
+    return jws.encode_base64url(hashlib.sha256(der).digest())
+
+
+def actor_of(credential: Credential) -> Actor:
+    """The ledger's view of a verified credential: party, role and key, never the certificate."""
+    return Actor(
+        party=credential.party_id,
+        role=LedgerRole(credential.role.value),
+        key_spki=credential.public_key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+        x5t=credential.x5t_s256,
+        tbs_sha256=credential.tbs_sha256,
+        services=credential.services,
+        delegated_by=credential.delegated_by,
+    )
+
+
+class Directory:
+    """Known certificates, and what they prove at a stated time from the status evidence at hand.
+
+    A credential found good once is kept for as long as the evidence that proved it says; it dies when evidence is added.
+    """
+
+    def __init__(self, anchors: TrustAnchors, issuers: Iterable[bytes], status: StatusSet) -> None:
+        self.anchors = anchors
+        self._issuers: dict[bytes, list[bytes]] = {}
+        for issuer in issuers:
+            name = x509.load_der_x509_certificate(issuer).subject.public_bytes()
+            self._issuers.setdefault(name, []).append(issuer)
+        self.status = status
+        self.epoch = 0
+        self._known: dict[str, bytes] = {}
+        self._proven: dict[tuple[str, Purpose], tuple[int, Credential]] = {}
+
+    def add(self, der: bytes) -> str:
+        """From now on the certificate can be named by its thumbprint, which is returned; it proves nothing yet."""
+        x5t = thumbprint(der)
+        self._known[x5t] = der
+        return x5t
+
+    def forget(self, x5t: str) -> None:
+        """The certificate is no longer known; a person's is kept only while it is needed."""
+        self._known.pop(x5t, None)
+        for purpose in Purpose:
+            self._proven.pop((x5t, purpose), None)
+
+    def certificate(self, x5t: str) -> bytes:
+        """The DER of a known certificate; raises `SignerUnknown`."""
+        try:
+            return self._known[x5t]
+        except KeyError:
+            raise SignerUnknown("no certificate with this thumbprint is known", found=x5t) from None
+
+    def evidence_moved(self) -> None:
+        """New revocation evidence is at hand: nothing proven before counts any longer."""
+        self.epoch += 1
+        self._proven.clear()
+
+    def credential(
+        self, x5t: str, at_ms: int, *, purpose: Purpose = Purpose.SIGNING, roles: Collection[Role] | None = None
+    ) -> Credential:
+        """The credential behind a thumbprint, valid at `at_ms`; raises what `pki.validation.validate` raises."""
+        found = self._proven.get((x5t, purpose))
+        if found is not None and found[0] <= at_ms < min(found[1].status_valid_until_ms, found[1].not_after_ms):
+            if roles is None or found[1].role in roles:
+                return found[1]
+        credential = self.validate(self.certificate(x5t), at_ms, purpose=purpose, roles=roles)
+        if len(self._proven) >= MAX_CACHED:
+            self._proven.clear()
+        self._proven[x5t, purpose] = (at_ms, credential)
+        return credential
+
+    def validate(
+        self, der: bytes, at_ms: int, *, purpose: Purpose, roles: Collection[Role] | None = None
+    ) -> Credential:
+        """The credential that `der` proves at `at_ms`; raises what `pki.validation.validate` raises."""
+        return validation.validate(
+            der,
+            self._issuers_of(der),
+            anchors=self.anchors,
+            status=self.status,
+            at_ms=at_ms,
+            purpose=purpose,
+            roles=roles,
+        )
+
+    def issuers(self) -> list[bytes]:
+        """DER of every issuing authority that is known."""
+        return [issuer for same_name in self._issuers.values() for issuer in same_name]
+
+    def chain_of_claim(self, claim: bytes) -> list[bytes]:
+        """The certificate of the body that an attribute certificate names by its key id, and that one's issuers.
+
+        Raises `SignerUnknown` if no known certificate has that key id; proves nothing.
+        """
+        key_id = attributecert.parse(claim).info.issuer_key_id
+        for der in self._known.values():
+            certificate = x509.load_der_x509_certificate(der)
+            try:
+                own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+            except (ValueError, x509.ExtensionNotFound):
+                continue
+            if own == key_id:
+                return [der, *self._issuers_of(der)]
+        raise SignerUnknown("no certificate of the conformity body is known")
+
+    def station(self, spki_sha256: str, at_ms: int) -> Credential:
+        """The credential of the thing with this key, good at `at_ms`; raises `SignerUnknown` or what validation raises."""
+        for x5t, der in self._known.items():
+            key = x509.load_der_x509_certificate(der).public_key()
+            if keys.spki_sha256(key) == spki_sha256:
+                return self.credential(x5t, at_ms, roles=(Role.STATION,))
+        raise SignerUnknown("no certificate of the station is known")
+
+    def _issuers_of(self, der: bytes) -> list[bytes]:
+        """The authorities whose name the certificate gives as its issuer; an unreadable certificate has none."""
+        try:
+            name = x509.load_der_x509_certificate(der).issuer.public_bytes()
+        except ValueError:
+            return []
+        return self._issuers.get(name, [])
+
+    def actor(self, x5t: str, at_ms: int, *, roles: Collection[Role] | None = None) -> Actor:
+        """Who signs with that certificate, if it is a signing credential at `at_ms`."""
+        return actor_of(self.credential(x5t, at_ms, roles=roles))

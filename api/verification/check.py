@@ -1,0 +1,305 @@
+"""The credential check: six questions, one for each purpose that the standard's abstract names, answered from evidence.
+
+A pure function of its inputs, so that running it again years later from a bundle gives the same answer, bit for bit.
+INDETERMINATE (say, a stale revocation list) is never PASS.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ledger.records.contracts import ContractOffered, ServiceTerms
+from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
+from ledger.records.requests import Obligation, RequestIssued
+from ledger.records.services import (
+    CongestionParams,
+    DroopParams,
+    FfrParams,
+    LimitMandatoryParams,
+    Params,
+    SetpointParams,
+    service_of,
+)
+from ledger.records.sites import CurrentKind, Evse, SessionMirrored, SiteConfigured
+from pki.conformity import NotCovered, VerifiedClaim, covers
+from pki.credential import Credential
+from pki.errors import PkiError
+from pki.roles import Role
+from pki.roles import Service as PkiService
+from pki.status import StatusIndeterminate
+
+MAX_VALIDITY_MS = 15 * 60_000
+OK = "check/ok"
+
+CredentialOf = Callable[[], Credential]
+"""Returns the credential or raises what its validation raised."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractInForce:
+    """A contract with its terms revealed, and whether it is in force at the moment of the check."""
+
+    offer: ContractOffered
+    in_force: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One EVSE that might take part, and the charging session at it."""
+
+    participation: str
+    evse_id: str
+    session: SessionMirrored | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckInputs:
+    """Everything that the answer depends on."""
+
+    check_id: str
+    purpose: CheckPurpose
+    as_of_ms: int
+    request: RequestIssued
+    mandate_proven: bool
+    fo_party: str
+    fo: CredentialOf
+    site: SiteConfigured
+    contracts: Mapping[str, ContractInForce]
+    candidates: Sequence[Candidate]
+    station: Callable[[Evse], Credential]
+    claims: Sequence[VerifiedClaim]
+
+
+def run(inputs: CheckInputs) -> CheckRecorded:
+    """The answer to the six questions for the requester and for each candidate, with how long it holds."""
+    fo, limits, digests = _requester(inputs)
+    subjects = []
+    for candidate in inputs.candidates:
+        subject, until_ms, used = _subject(inputs, candidate)
+        subjects.append(subject)
+        limits.extend(until_ms)
+        digests.extend(used)
+    passed = all(result.status is Status.PASS for result in fo) and any(s.overall is Status.PASS for s in subjects)
+    return CheckRecorded(
+        check_id=inputs.check_id,
+        fsr_id=inputs.request.fsr_id,
+        purpose=inputs.purpose,
+        service=service_of(inputs.request.params).value,
+        as_of_ms=inputs.as_of_ms,
+        valid_until_ms=min([inputs.as_of_ms + MAX_VALIDITY_MS, *limits]),
+        requester=inputs.fo_party,
+        overall=Status.PASS if passed else _worst([*(r.status for r in fo), *(s.overall for s in subjects)]),
+        requester_dimensions=tuple(fo),
+        subjects=tuple(subjects),
+        evidence=tuple(sorted(set(digests))),
+    )
+
+
+def amount_w(params: Params, share: int, of: int) -> int:
+    """What one EVSE is checked for: its share by power of what the group is asked for, rounded up."""
+    if isinstance(params, CongestionParams):
+        whole = max(step.ordered_w for step in params.series)
+    elif isinstance(params, SetpointParams):
+        whole = max(abs(step.power_w) for step in params.series)
+    elif isinstance(params, FfrParams):
+        whole = params.capacity_w
+    elif isinstance(params, DroopParams):
+        return max(abs(point.power_w) for point in params.points)
+    else:
+        return 0
+    return -(-whole * share // of) if of else whole
+
+
+def discharges(params: Params) -> bool:
+    """Whether the service may make an EVSE feed power back, so that grid codes for generators apply."""
+    if isinstance(params, DroopParams):
+        return any(point.power_w + params.base_w < 0 for point in params.points)
+    if isinstance(params, SetpointParams):
+        return any(step.power_w < 0 for step in params.series)
+    return isinstance(params, FfrParams)
+
+
+def _requester(inputs: CheckInputs) -> tuple[list[DimensionResult], list[int], list[str]]:
+    service = service_of(inputs.request.params)
+    try:
+        credential = inputs.fo()
+    except PkiError as error:
+        status = _status_of(error)
+        unknown = [_result(d, Status.INDETERMINATE, "check/no-credential") for d in list(Dimension)[2:4]]
+        first = [_result(d, status, error.code) for d in (Dimension.IDENTITY, Dimension.AUTHENTICATION)]
+        return [*first, *unknown], [], []
+    results = [
+        _either(Dimension.IDENTITY, credential.party_id == inputs.fo_party, "check/other-party"),
+        _result(Dimension.AUTHENTICATION, Status.PASS, OK),
+        _either(
+            Dimension.AUTHORIZATION,
+            credential.role is Role.FO and service.value in credential.services,
+            "check/service-not-authorized",
+        ),
+        _requester_contract(inputs),
+    ]
+    return results, [credential.status_valid_until_ms, credential.not_after_ms], list(credential.status_digests)
+
+
+def _requester_contract(inputs: CheckInputs) -> DimensionResult:
+    if inputs.request.obligation is Obligation.MANDATORY:
+        return _either(Dimension.CONTRACT, inputs.mandate_proven, "check/mandate-unproven")
+    held = any(c.in_force and c.offer.fo == inputs.fo_party for c in inputs.contracts.values())
+    return _either(Dimension.CONTRACT, held, "check/contract-not-in-force")
+
+
+def _subject(inputs: CheckInputs, candidate: Candidate) -> tuple[CheckedSubject, list[int], list[str]]:
+    evse = next((e for e in inputs.site.evses if e.evse_id == candidate.evse_id), None)
+    chosen = [c.evse_id for c in inputs.candidates]
+    whole_w = sum(e.max_charge_w for e in inputs.site.evses if e.evse_id in chosen)
+    asked_w = amount_w(inputs.request.params, evse.max_charge_w if evse else 0, whole_w)
+    contract, terms = _contract_for(inputs, candidate)
+    limits: list[int] = []
+    digests: list[str] = []
+    results = [_either(Dimension.IDENTITY, evse is not None and candidate.session is not None, "check/no-session")]
+    results.append(_authentication(inputs, evse, limits, digests))
+    results.append(_authorization(inputs, candidate))
+    results.append(_contract(inputs, contract, terms, asked_w))
+    results.append(_capability(inputs, evse, asked_w))
+    results.append(_conformity(inputs, evse, candidate.session, asked_w, limits))
+    subject = CheckedSubject(
+        participation=candidate.participation,
+        overall=_worst([result.status for result in results]),
+        dimensions=tuple(results),
+        amount_w=asked_w,
+        **({"fsc_id": contract.offer.fsc_id} if contract else {}),
+        evse_id=candidate.evse_id,
+        **({"evu": candidate.session.evu} if candidate.session else {}),
+    )
+    return subject, limits, digests
+
+
+def _authentication(
+    inputs: CheckInputs, evse: Evse | None, limits: list[int], digests: list[str]
+) -> DimensionResult:
+    """The station is who the site's configuration says, by a certificate that is good now."""
+    if evse is None:
+        return _result(Dimension.AUTHENTICATION, Status.FAIL, "check/evse-unknown")
+    try:
+        station = inputs.station(evse)
+    except PkiError as error:
+        return _result(Dimension.AUTHENTICATION, _status_of(error), error.code)
+    limits.extend((station.status_valid_until_ms, station.not_after_ms))
+    digests.extend(station.status_digests)
+    same = station.spki_sha256 == evse.key_spki_sha256 and station.station_id == evse.station_id
+    return _either(Dimension.AUTHENTICATION, same, "check/other-station")
+
+
+def _authorization(inputs: CheckInputs, candidate: Candidate) -> DimensionResult:
+    """The EV user allows what the service would do with the car."""
+    if not discharges(inputs.request.params):
+        return _result(Dimension.AUTHORIZATION, Status.PASS, OK)
+    allowed = candidate.session is not None and candidate.session.discharge_allowed is True
+    return _either(Dimension.AUTHORIZATION, allowed, "check/discharge-not-allowed")
+
+
+def _contract_for(inputs: CheckInputs, candidate: Candidate) -> tuple[ContractInForce | None, ServiceTerms | None]:
+    """The contract under which this EVSE can take part: the narrowest one in force that has terms for the service."""
+    service = service_of(inputs.request.params)
+    fitting: list[tuple[int, str, ContractInForce, ServiceTerms]] = []
+    for fsc_id, contract in inputs.contracts.items():
+        evses = contract.offer.evse_ids
+        if isinstance(evses, tuple) and candidate.evse_id not in evses:
+            continue
+        for terms in contract.offer.services:
+            if terms.service is service and contract.in_force:
+                fitting.append((len(evses) if isinstance(evses, tuple) else 10_000, fsc_id, contract, terms))
+    if not fitting:
+        return None, None
+    _, _, contract, terms = min(fitting, key=lambda row: row[:2])
+    return contract, terms
+
+
+def _contract(
+    inputs: CheckInputs, contract: ContractInForce | None, terms: ServiceTerms | None, asked_w: int
+) -> DimensionResult:
+    if inputs.request.obligation is Obligation.MANDATORY:
+        return _either(Dimension.CONTRACT, inputs.mandate_proven, "check/mandate-unproven")
+    if contract is None or terms is None:
+        return _result(Dimension.CONTRACT, Status.FAIL, "check/contract-not-in-force")
+    return _either(Dimension.CONTRACT, asked_w <= terms.max_w, "check/over-contract-limit")
+
+
+def _capability(inputs: CheckInputs, evse: Evse | None, asked_w: int) -> DimensionResult:
+    """EV and CS as a system can do what is asked, in the time that is asked."""
+    if evse is None:
+        return _result(Dimension.CAPABILITY, Status.FAIL, "check/evse-unknown")
+    params = inputs.request.params
+    if service_of(params).value not in evse.services:
+        return _result(Dimension.CAPABILITY, Status.FAIL, "check/service-not-supported")
+    reach_w = evse.max_charge_w + (evse.max_discharge_w if discharges(params) else 0)
+    if asked_w > reach_w:
+        return _result(Dimension.CAPABILITY, Status.FAIL, "check/power-not-reached")
+    if evse.meter.sample_period_ms > inputs.request.evidence.resolution_ms:
+        return _result(Dimension.CAPABILITY, Status.FAIL, "check/meter-too-slow")
+    allowed_ms = _allowed_ms(params)
+    return _either(
+        Dimension.CAPABILITY, allowed_ms is None or evse.response_time_ms <= allowed_ms, "check/too-slow"
+    )
+
+
+def _allowed_ms(params: Params) -> int | None:
+    if isinstance(params, FfrParams):
+        return params.t_full_ms
+    if isinstance(params, DroopParams):
+        return params.response_time_ms
+    if isinstance(params, LimitMandatoryParams):
+        return params.t_comply_ms
+    return None
+
+
+def _conformity(
+    inputs: CheckInputs, evse: Evse | None, session: SessionMirrored | None, asked_w: int, limits: list[int]
+) -> DimensionResult:
+    """Equipment certificates cover the function, in this region, for this EVSE and, with an AC inverter, for this EV."""
+    if evse is None:
+        return _result(Dimension.CONFORMITY, Status.FAIL, "check/evse-unknown")
+    params = inputs.request.params
+    car = session.ev_key_spki_sha256 if session and isinstance(session.ev_key_spki_sha256, str) else None
+    firmware = {evse.key_spki_sha256: evse.firmware_sha256}
+    if car is not None and session is not None and isinstance(session.ev_firmware_sha256, str):
+        firmware[car] = session.ev_firmware_sha256
+    generator = discharges(params)
+    try:
+        coverage = covers(
+            inputs.claims,
+            kind="DC" if evse.kind is CurrentKind.DC else "AC",
+            generator=generator,
+            function=PkiService(service_of(params).value),
+            region=inputs.site.region,
+            evse_spki_sha256=evse.key_spki_sha256,
+            ev_spki_sha256=car,
+            at_ms=inputs.as_of_ms,
+            discharge_w=min(asked_w, evse.max_discharge_w) if generator else 0,
+            firmware_sha256=firmware,
+        )
+    except NotCovered as error:
+        return _result(Dimension.CONFORMITY, Status.FAIL, f"check/not-covered-{error.reason}")
+    if coverage.valid_until_ms is not None:
+        limits.append(coverage.valid_until_ms)
+    return _result(Dimension.CONFORMITY, Status.PASS, OK)
+
+
+def _status_of(error: PkiError) -> Status:
+    return Status.INDETERMINATE if isinstance(error, StatusIndeterminate) else Status.FAIL
+
+
+def _worst(statuses: Sequence[Status]) -> Status:
+    for status in (Status.FAIL, Status.INDETERMINATE):
+        if status in statuses:
+            return status
+    return Status.PASS
+
+
+def _either(dimension: Dimension, passed: bool, code: str) -> DimensionResult:
+    return _result(dimension, Status.PASS if passed else Status.FAIL, OK if passed else code)
+
+
+def _result(dimension: Dimension, status: Status, code: str) -> DimensionResult:
+    return DimensionResult(dimension=dimension, status=status, code=code)
+
+

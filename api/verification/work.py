@@ -1,0 +1,193 @@
+"""A proof of work as a pure function of the request's records and its evidence; the service and a verifier share it.
+
+Proof of work is proof of flexibility delivered; it is not mining.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.delivery import baselines, work
+from ledger.delivery.baselines import BaselineInputs
+from ledger.delivery.rounding import PPM, apportion
+from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, setpoint
+from ledger.delivery.verdicts.outcome import Exclusion, Thresholds
+from ledger.delivery.work import Participation, WorkInputs, WorkResult
+from ledger.records import canonical
+from ledger.records.contracts import BaselineMethod, Scoring, ServiceTerms
+from ledger.records.requests import RequestIssued, SetpointBatch
+from ledger.records.services import (
+    CongestionParams,
+    DroopParams,
+    FfrParams,
+    LimitMandatoryParams,
+    SetpointParams,
+)
+
+MANDATED: Final = Thresholds(delivered_from_ppm=1_000_000, partial_from_ppm=500_000)
+"""What counts as delivered where no contract says it: a mandate is kept whole."""
+SETPOINT_IN_BAND_PPM: Final = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One participation: what it offered, and its sample bodies in order of time."""
+
+    participation: str
+    offered_w: int
+    bodies: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computed:
+    """The result split as the record holds it: the group in public, each participation's figures as personal."""
+
+    result: WorkResult
+    group: str
+    parts: Mapping[str, str]
+    delivered_wh: int
+
+
+def baseline_document(method: BaselineMethod, inputs: BaselineInputs | None) -> bytes:
+    """The canonical bytes whose digest a baseline commitment names; a method without inputs is named alone."""
+    if inputs is None:
+        return canonical.encode({"method": f"{method.value}/1"})
+    return canonical.encode(inputs)
+
+
+def read_baseline(document: bytes) -> BaselineInputs | None:
+    """The inputs in a baseline document, or None for a method that needs none; raises `NotCanonical`."""
+    value = canonical.decode(document)
+    if isinstance(value, dict) and set(value) == {"method"}:
+        return None
+    return canonical.convert(value, BaselineInputs, "the baseline's inputs")  # type: ignore[arg-type]
+
+
+def baseline_series(inputs: BaselineInputs | None) -> tuple[int, ...]:
+    """The counterfactual that a commitment states; empty for methods that are computed from the evidence."""
+    return () if inputs is None else baselines.compute(inputs).series_w
+
+
+def compute(
+    request: RequestIssued,
+    terms: ServiceTerms | None,
+    baseline: BaselineInputs | None,
+    shares: Sequence[Share],
+    exclusions: Sequence[Exclusion],
+    moved: Sequence[SetpointBatch] = (),
+) -> Computed:
+    """The result of this evidence under these terms, bit for bit the same for everyone who computes it."""
+    result = work.recompute(_inputs(request, terms, baseline, shares, tuple(exclusions), moved))
+    whole = canonical.decode(work.encode(result))
+    participations = whole.pop("participations")
+    delivered = sum(period.delivered_w * period.duration_ms for period in result.periods)
+    return Computed(
+        result=result,
+        group=canonical.encode(whole).decode(),
+        parts={part["participation_id"]: canonical.encode(part).decode() for part in participations},
+        delivered_wh=delivered // 3_600_000,
+    )
+
+
+def digest(document: bytes) -> str:
+    """Hex SHA-256."""
+    return hashlib.sha256(document).hexdigest()
+
+
+def _inputs(
+    request: RequestIssued,
+    terms: ServiceTerms | None,
+    baseline: BaselineInputs | None,
+    shares: Sequence[Share],
+    exclusions: tuple[Exclusion, ...],
+    moved: Sequence[SetpointBatch],
+) -> WorkInputs:
+    params = request.params
+    common = {
+        "start_at_ms": request.start_at_ms,
+        "end_at_ms": request.end_at_ms,
+        "participations": tuple(Participation(participation_id=s.participation, ordered_w=s.offered_w) for s in shares),
+        "bodies": {share.participation: share.bodies for share in shares},
+        "exclusions": exclusions,
+        "max_hold_ms": min(60_000, request.evidence.resolution_ms),
+    }
+    thresholds = MANDATED if terms is None else _thresholds(terms)
+    if isinstance(params, CongestionParams):
+        if baseline is None:
+            raise ValueError("congestion relief is judged against a baseline")
+        return work.CongestionWork(
+            **common,
+            isp_ms=params.series[0].duration_ms,
+            baseline=baseline,
+            ordered_w=tuple(step.ordered_w for step in params.series),
+            terms=congestion.Terms(direction=outcome.Direction(params.direction.value), thresholds=thresholds),
+        )
+    if isinstance(params, LimitMandatoryParams):
+        return work.LimitWork(
+            **common,
+            t_comply_ms=params.t_comply_ms,
+            interval_ms=request.evidence.resolution_ms,
+            terms=limit.Terms(import_cap_w=params.import_cap_w, thresholds=thresholds),
+        )
+    if isinstance(params, FfrParams):
+        return work.FfrWork(
+            **common, frequency_of=min(s.participation for s in shares), terms=_ffr_terms(params, terms)
+        )
+    if isinstance(params, DroopParams):
+        points = tuple(baselines.CurvePoint(x=p.freq_millihertz, power_w=p.power_w) for p in params.points)
+        return work.DroopWork(
+            **common,
+            terms=droop.Terms(
+                points=points,
+                base_w=params.base_w,
+                tolerance_w=params.tolerance_w,
+                response_ms=params.response_time_ms,
+                thresholds=thresholds,
+            ),
+        )
+    return work.SetpointWork(**common, setpoints=_setpoints(params, shares, moved), terms=_setpoint_terms(params, terms))
+
+
+def _thresholds(terms: ServiceTerms) -> Thresholds:
+    return Thresholds(delivered_from_ppm=terms.delivered_min_ppm, partial_from_ppm=terms.partial_min_ppm)
+
+
+def _ffr_terms(params: FfrParams, terms: ServiceTerms | None) -> ffr.Terms:
+    scoring = ffr.Scoring.RESOURCE if terms and terms.scoring is Scoring.RESOURCE else ffr.Scoring.GROUP
+    return ffr.Terms(
+        direction=outcome.Direction(params.direction.value),
+        trigger_millihertz=params.f_trigger_millihertz,
+        t_full_ms=params.t_full_ms,
+        support_ms=params.support_ms,
+        tolerance_ppm=(terms.tolerance_w if terms else 0) * PPM // params.capacity_w,
+        max_release_ppm_per_s=params.release_ppm_per_s,
+        max_over_ppm=params.max_over_ppm,
+        scoring=scoring,
+    )
+
+
+def _setpoint_terms(params: SetpointParams, terms: ServiceTerms | None) -> setpoint.Terms:
+    largest = max(abs(step.power_w) for step in params.series) or 1
+    return setpoint.Terms(
+        reference_w=largest,
+        tolerance_w=terms.tolerance_w if terms else 0,
+        ramp_ms=max(1000, largest * 1000 // params.ramp_w_per_s),
+        min_in_band_ppm=SETPOINT_IN_BAND_PPM,
+        thresholds=MANDATED if terms is None else _thresholds(terms),
+    )
+
+
+def _setpoints(
+    params: SetpointParams, shares: Sequence[Share], moved: Sequence[SetpointBatch]
+) -> dict[str, tuple[setpoint.Setpoint, ...]]:
+    """Each participation's own steps: the group's, split by what was offered."""
+    group = [(step.start_at_ms, step.power_w) for step in params.series]
+    group += [(step.at_ms, step.power_w) for batch in moved for step in batch.steps]
+    weights = [share.offered_w for share in shares]
+    found: dict[str, list[setpoint.Setpoint]] = {share.participation: [] for share in shares}
+    for at_ms, power_w in sorted(dict(group).items()):
+        for share, part_w in zip(shares, apportion(power_w, weights), strict=True):
+            found[share.participation].append(setpoint.Setpoint(start_at_ms=at_ms, power_w=part_w))
+    return {participation: tuple(steps) for participation, steps in found.items()}
+

@@ -1,0 +1,1 @@
+"""HTTP in, problems out: identity, limits and routes; nothing is decided here."""

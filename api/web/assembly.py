@@ -1,0 +1,63 @@
+"""The framework's application with everything that stands around it, in the one order that works."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.types import ControllerRouterHandler, LifespanHook
+
+from api.settings import Limits
+from api.web import problems, schema
+from api.web.access import RequestLog
+from api.web.asgi import Application
+from api.web.identity import Identity
+from api.web.limits import BodyLimit, Gcra, RateLimit
+from api.web.methods import HeadAsGet, Options
+from api.web.transport import TLSExtension
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """`framework` knows the routes and the OpenAPI document; `app` is what the server is given."""
+
+    framework: Litestar
+    app: Application
+
+
+def assemble(
+    route_handlers: Sequence[ControllerRouterHandler],
+    *,
+    identity: Identity,
+    limits: Limits,
+    version: str,
+    dependencies: Mapping[str, Any] | None = None,
+    state: Mapping[str, Any] | None = None,
+    on_startup: Sequence[LifespanHook] = (),
+    on_shutdown: Sequence[LifespanHook] = (),
+    gcra: Gcra | None = None,
+) -> Assembly:
+    """The application: identified, limited, logged, and answering every failure with a problem.
+
+    Around the framework, so that unknown paths are covered too: TLS extension, HEAD, log line, OPTIONS, size of bodies.
+    Inside it, once a route is known: identity, then the rate, which is counted for the party.
+    """
+    framework = Litestar(
+        route_handlers=[*route_handlers, schema.openapi],
+        middleware=[identity, RateLimit(gcra or Gcra(limits.requests_per_s, limits.burst))],
+        exception_handlers=problems.handlers(),
+        openapi_config=schema.config(version),
+        dependencies=dict(dependencies or {}),
+        state=State(dict(state or {})),
+        on_startup=list(on_startup),
+        on_shutdown=list(on_shutdown),
+        request_max_body_size=None,
+        logging_config=None,
+        debug=False,
+    )
+    app: Application = BodyLimit(framework, limits.max_body_bytes)
+    app = Options(app, framework)
+    app = RequestLog(app)
+    app = HeadAsGet(app)
+    return Assembly(framework=framework, app=TLSExtension(app))

@@ -1,0 +1,160 @@
+"""Runs the service: the main TLS listener and the plain operations listener, until a signal says stop."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import uvicorn
+
+from api import telemetry
+from api.settings import Settings
+from api.web import transport
+from api.web.asgi import Application
+from api.web.tls import server_context
+
+KEEP_ALIVE_S: Final = 75
+"""A handshake costs as much as twelve requests, so clients are let keep their connections."""
+GRACE_S: Final = 10
+"""How long requests may go on after the signal; streams of events end then."""
+BACKLOG: Final = 1_024
+MAX_FRAME_OCTETS: Final = 1 << 20
+"""Of one WebSocket message."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the listeners really are."""
+
+    host: str
+    port: int
+    ops_host: str | None
+    ops_port: int | None
+
+
+async def serve(
+    app: Application,
+    settings: Settings,
+    *,
+    on_started: Callable[[Bound], None],
+    ops_app: Application | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serves until SIGTERM, SIGINT or `stop`; then accepts nothing more, lets requests end, and returns.
+
+    `on_started` is called once both listeners accept. Raises OSError or ssl.SSLError when an address, a certificate or
+    a key cannot be used, and RuntimeError when the application does not start.
+    """
+    stop = stop or asyncio.Event()
+    listen, ops = settings.listen, settings.ops_listen
+    context = server_context(listen.certificate, listen.key, listen.client_ca, listen.require_client_cert)
+    servers = [_Server(_config(app, listen.host, listen.port, lifespan="on", ssl_context_factory=lambda *_: context))]
+    if ops_app is not None:
+        servers.append(_Server(_config(ops_app, ops.host, ops.port, lifespan="off")))
+    with _stop_on_signals(stop):
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            for server in servers:
+                tasks.append(asyncio.create_task(server.serve()))
+                await _until_started(server, tasks[-1])
+            bound = Bound(*servers[0].address(), *(servers[1].address() if ops_app is not None else (None, None)))
+            telemetry.log.info("serving", host=bound.host, port=bound.port, ops_port=bound.ops_port)
+            on_started(bound)
+            await _until_any(asyncio.ensure_future(stop.wait()), *tasks)
+        finally:
+            for server in servers:
+                server.should_exit = True
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    telemetry.log.info("stopped")
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine on uvloop, or on asyncio's own loop where uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which says when it accepts, and leaves the signals to `serve`: there are two of them."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.accepting = asyncio.Event()
+
+    async def startup(self, sockets: Any = None) -> None:
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit as error:
+            # uvicorn has logged why. Raised in a task, its SystemExit would tear down the whole event loop.
+            raise RuntimeError("the listener did not start: address in use, or the application failed") from error
+        self.accepting.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    def address(self) -> tuple[str, int]:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return host, port
+
+
+def _config(app: Application, host: str, port: int, **more: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=transport.http_protocol(),
+        interface="asgi3",
+        proxy_headers=False,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        ws_max_size=MAX_FRAME_OCTETS,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        **more,
+    )
+
+
+async def _until_started(server: _Server, task: asyncio.Task[None]) -> None:
+    await _until_any(asyncio.ensure_future(server.accepting.wait()), task)
+    if not server.accepting.is_set():
+        await task
+        raise RuntimeError("a listener stopped before it started")
+
+
+async def _until_any(waiting: asyncio.Future[Any], *others: asyncio.Future[Any]) -> None:
+    """Waits for the first; what is waited for only here is then given up."""
+    try:
+        await asyncio.wait((waiting, *others), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+
+
+@contextlib.contextmanager
+def _stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Sets `stop` on SIGTERM and SIGINT, where this thread may handle signals."""
+    loop = asyncio.get_running_loop()
+    handled: list[signal.Signals] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # RuntimeError: not the main thread, as in tests; NotImplementedError: Windows.
+        with contextlib.suppress(RuntimeError, ValueError, NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+            handled.append(number)
+    try:
+        yield
+    finally:
+        for number in handled:
+            loop.remove_signal_handler(number)

@@ -1,0 +1,156 @@
+"""The one place that knows how the server learns the client's certificate.
+
+uvicorn does not fill the ASGI TLS extension yet, so a mixin over its protocols does: it puts the verified leaf into the
+state that uvicorn copies into the scope of every HTTP request and WebSocket of the connection, and `TLSExtension`, the
+outermost ASGI application, moves it to where the extension says. When uvicorn fills it, this file can go.
+"""
+
+import asyncio
+import ssl
+from typing import Any, Final, TypedDict
+
+import msgspec
+
+from api.web import problems
+from api.web.asgi import Application, Receive, Scope, Send
+from api.web.errors import RequestMalformed
+from api.wire import PROBLEM_MEDIA_TYPE
+
+_STATE_KEY: Final = "_tls"
+
+MAX_HEAD_OCTETS: Final = 64 * 1024
+"""Request line and headers of one request."""
+HEAD_TIMEOUT_S: Final = 30.0
+"""A head that is not complete after this closes its connection, at the latest after twice as long."""
+
+_VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+
+
+class TLSInfo(TypedDict):
+    """The ASGI TLS extension (asgi.readthedocs.io, "TLS Extension"); only `client_cert_chain` is ever read."""
+
+    server_cert: str | None
+    client_cert_chain: list[str]
+    client_cert_name: str | None
+    client_cert_error: str | None
+    tls_version: int | None
+    cipher_suite: int | None
+
+
+def tls_info(transport: asyncio.BaseTransport) -> TLSInfo | None:
+    """What the handshake of `transport` proved; None without TLS.
+
+    The chain holds the leaf alone (PEM), or nothing when no certificate was sent: OpenSSL lets in no certificate that
+    it did not verify.
+    """
+    connection = transport.get_extra_info("ssl_object")
+    if connection is None:
+        return None
+    leaf: bytes | None = connection.getpeercert(binary_form=True)
+    return TLSInfo(
+        server_cert=None,
+        client_cert_chain=[ssl.DER_cert_to_PEM_cert(leaf)] if leaf else [],
+        client_cert_name=None,
+        client_cert_error=None,
+        tls_version=_VERSIONS.get(connection.version() or ""),
+        cipher_suite=None,
+    )
+
+
+class _WithTLSInfo:
+    """Mixed into a uvicorn HTTP protocol; an upgrade to WebSocket hands the same state on."""
+
+    app_state: dict[str, Any]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Reads the certificate once a connection."""
+        self.app_state = {**self.app_state, _STATE_KEY: tls_info(transport)}
+        super().connection_made(transport)  # type: ignore[misc]
+
+
+class _WithBoundedHead:
+    """Mixed into uvicorn's protocol on httptools, which has no bound on a request's head of its own."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    _head_since_s: float | None
+    _head_octets: int
+    _watch: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """The client's time for its first head begins."""
+        super().connection_made(transport)  # type: ignore[misc]
+        self._head_octets = 0
+        self._head_since_s = self.loop.time()
+        self._watch = self.loop.call_later(HEAD_TIMEOUT_S, self._close_if_slow)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Stops watching."""
+        self._watch.cancel()
+        super().connection_lost(error)  # type: ignore[misc]
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._head_octets = 0
+        self._head_since_s = self.loop.time()
+        super().on_message_begin()  # type: ignore[misc]
+
+    def on_headers_complete(self) -> None:
+        """The head is complete; what follows is a body, bounded elsewhere, or the wait for the next request."""
+        self._head_since_s = None
+        super().on_headers_complete()  # type: ignore[misc]
+
+    def data_received(self, data: bytes) -> None:
+        """Parses, and refuses a head that has grown too large without coming to its end."""
+        super().data_received(data)  # type: ignore[misc]
+        if self._head_since_s is not None:
+            self._head_octets += len(data)
+            if self._head_octets > MAX_HEAD_OCTETS and not self.transport.is_closing():
+                self.send_400_response("The request's head is too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        """What cannot be parsed is answered with a problem too, and the connection is closed."""
+        self.transport.write(_unparsed(msg))
+        self.transport.close()
+
+    def _close_if_slow(self) -> None:
+        since_s = self._head_since_s
+        if since_s is not None and self.loop.time() - since_s >= HEAD_TIMEOUT_S:
+            self.transport.close()
+        else:
+            self._watch = self.loop.call_later(HEAD_TIMEOUT_S, self._close_if_slow)
+
+
+def http_protocol() -> type[asyncio.Protocol]:
+    """uvicorn's protocol on httptools, or on h11 where httptools is not installed, that hands the certificate on."""
+    try:
+        from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+    except ImportError:
+        from uvicorn.protocols.http.h11_impl import H11Protocol
+
+        return type("MutualTLSProtocol", (_WithTLSInfo, H11Protocol), {})
+    return type("MutualTLSProtocol", (_WithTLSInfo, _WithBoundedHead, HttpToolsProtocol), {})
+
+
+def _unparsed(detail: str) -> bytes:
+    _, problem = problems.to_problem(RequestMalformed(detail))
+    body = msgspec.json.encode(problem)
+    head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
+    return head.encode() + b"connection: close\r\n\r\n" + body
+
+
+class TLSExtension:
+    """The outermost application: what our protocol read is what `scope["extensions"]["tls"]` says, whoever set it."""
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Moves the connection's TLS information into the extension; without ours there is none."""
+        if scope["type"] != "lifespan":
+            info = scope.get("state", {}).pop(_STATE_KEY, None)
+            extensions = {name: value for name, value in (scope.get("extensions") or {}).items() if name != "tls"}
+            if info is not None:
+                extensions["tls"] = info
+            scope["extensions"] = extensions
+        await self._app(scope, receive, send)

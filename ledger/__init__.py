@@ -1,0 +1,1 @@
+"""The append-only record of flexibility services; knows nothing of HTTP or of certificates' innards."""

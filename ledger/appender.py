@@ -1,0 +1,502 @@
+"""The sequencer: the only writer of a log.
+
+Group commit without a thread: whatever queued while the last batch was written is the next batch, and all of it,
+COMMIT included, runs on the event loop's thread. A loop over rows in another thread would lose most of its time to the
+interpreter's lock. Nobody is told an index before COMMIT has returned.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Final, Protocol, Self
+
+from ledger.clock import Clock
+from ledger.errors import Broken, Busy, LedgerError, Refused
+from ledger.records import entry as entries
+from ledger.records.actor import Actor
+from ledger.records.entry import Entry, Submitter
+from ledger.records.log import StreamClosed
+from ledger.records.statement import Statement
+from ledger.rules.fact import Evidence, Fact
+from ledger.store import replay
+from ledger.store.errors import StoreIo
+from ledger.store.nodes import OpenTiles
+from ledger.store.protocol import Batch, Head, Store, StreamHead
+from ledger.store.publisher import Publisher
+from ledger.tlog import hashing
+
+__all__ = ["Appended", "Appender", "Publisher", "Rules", "Submission"]
+
+MAX_QUEUED: Final = 10_000
+"""Submissions that may wait; the next one is refused with QueueFull, so memory stays bounded."""
+MAX_BATCH: Final = 2_000
+"""Submissions in one transaction (the last list taken may exceed it by its own length)."""
+MAX_LIST: Final = 1_000
+"""Submissions in one `append_many`."""
+CACHED_STREAMS: Final = 65_536
+COARSE_MS: Final = 15 * 60 * 1000
+"""Records whose moment is personal carry the quarter of an hour."""
+
+
+class QueueFull(Busy):
+    """More is waiting than we promise to hold."""
+
+    code = "ledger/queue-full"
+    title = "Too many statements are waiting"
+
+
+class ListTooLong(Refused):
+    """More statements in one call than one call may bring."""
+
+    code = "ledger/list-too-long"
+    title = "Too many statements at once"
+
+
+class AppenderClosed(Busy):
+    """The log is being shut down; nothing was written."""
+
+    code = "ledger/closed"
+    title = "Log is shutting down"
+
+
+class AppenderBroken(Broken):
+    """The sequencer met something that its own code does not expect; nothing of the batch was written."""
+
+    code = "ledger/appender-broken"
+    title = "Sequencer failed"
+
+
+class JtiReused(Refused):
+    """The party used this statement id before, for other words."""
+
+    code = "ledger/jti-reused"
+    title = "Statement id was used before"
+
+
+class StreamMoved(Refused):
+    """Another entry came between what the actor saw and what it said."""
+
+    code = "ledger/stream-moved"
+    title = "Stream has moved on"
+
+
+class StreamEnded(Refused):
+    """The stream was closed; nothing follows."""
+
+    code = "ledger/stream-closed"
+    title = "Stream is closed"
+
+
+class StreamMiscounted(Refused):
+    """A closing record names another stream than its own, or another number of entries than there are."""
+
+    code = "ledger/stream-miscounted"
+    title = "Stream's end is miscounted"
+
+
+class StatementReordered(Refused):
+    """The actor's own counter did not grow: a statement was replayed or overtaken."""
+
+    code = "ledger/statement-reordered"
+    title = "Statement is out of order"
+
+
+class Rules(Protocol):
+    """What may be written, when, and by whom; a fold of the whole log.
+
+    `check` sees the submission as it came. `apply` sees what a restart will see: `now_ms` is the entry's own time and
+    `evidence` is None, so that a rebuilt state can never differ from the one that was running.
+    """
+
+    def check(self, fact: Fact) -> None:
+        """Raises a Refused if the fact may not be written; changes nothing."""
+        ...
+
+    def apply(self, fact: Fact) -> None:
+        """The fact has been written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A statement that was opened at the door, and what the door learned about it."""
+
+    statement: Statement
+    actor: Actor
+    submitter: Submitter
+    now_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Keyed tags for rules across streams; kept beside the log for restarts, never in it."""
+    evidence: Evidence | None = None
+    """What `Rules.check` may look at, once; never kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The entry is durable."""
+
+    index: int
+    leaf_hash: bytes
+    """32 octets."""
+    stream: str
+    seq: int
+    rec_ms: int
+    tree_size: int
+    """Size of the committed tree; `index` is in it."""
+    duplicate: bool = False
+    """True: it was there before, from the same statement."""
+
+
+Outcome = Appended | LedgerError
+Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
+
+
+class _Draft:
+    """A batch that is being made: a copy of the sequencer's state, which replaces it after COMMIT or is dropped."""
+
+    def __init__(self, head: Head, tiles: OpenTiles) -> None:
+        self.frontier = head.frontier.copy()
+        self.tiles = tiles.copy()
+        self.rec_ms = head.rec_ms
+        self.batch = Batch(head)
+        self.made: dict[tuple[str, str], tuple[str, Appended]] = {}
+
+    def close(self, origin: str) -> Head:
+        self.batch.head = Head(origin, self.frontier.size, self.frontier, self.rec_ms)
+        return self.batch.head
+
+
+class Appender:
+    """One log's sequencer; use `start`."""
+
+    def __init__(self, store: Store, *, clock: Clock, rules: Rules, policy_index: int, queue_limit: int) -> None:
+        """Use `start`."""
+        self._store = store
+        self._clock = clock
+        self._fresh_rules: Rules = deepcopy(rules)
+        self._rules = rules
+        self.policy_index = policy_index
+        self._queue_limit = queue_limit
+        self._queue: deque[Waiting] = deque()
+        self._queued = 0
+        self._wake = asyncio.Event()
+        self._is_closing = False
+        self._is_stale = False
+        self._halted: StoreIo | None = None
+        self._head: Head
+        self._tiles: OpenTiles
+        self._streams: dict[str, StreamHead] = {}
+        self._actors: dict[Actor, int] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(
+        cls,
+        store: Store,
+        *,
+        origin: str,
+        clock: Clock,
+        rules: Rules,
+        policy_index: int = 0,
+        queue_limit: int = MAX_QUEUED,
+    ) -> Self:
+        """The sequencer of the log of `origin`, begun if the store is new, with `rules` folded over all of it.
+
+        `rules` must be fresh: nothing applied yet. Raises StoreForeign, StoreDamaged.
+        """
+        store.begin_log(origin)
+        appender = cls(store, clock=clock, rules=rules, policy_index=policy_index, queue_limit=queue_limit)
+        appender._load()
+        for fact in replay.facts(store):
+            rules.apply(fact)
+            if fact.index % replay.YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+        appender._task = asyncio.create_task(appender._work(), name="appender")
+        return appender
+
+    @property
+    def head(self) -> Head:
+        """The committed head."""
+        return self._head
+
+    @property
+    def rules(self) -> Rules:
+        """The state of the rules after the last commit. Ask again each time: a failed commit replaces the object."""
+        return self._rules
+
+    async def append(self, submission: Submission) -> Appended:
+        """The entry of this statement, durable; the same statement again gives the same answer.
+
+        Raises QueueFull, AppenderClosed, StoreFull (Busy); JtiReused, StreamMoved, StreamEnded, StreamMiscounted,
+        StatementReordered and whatever the rules refuse with (Refused); StoreIo, StoreDamaged (Broken).
+        """
+        (outcome,) = await self.append_many([submission])
+        if isinstance(outcome, LedgerError):
+            raise outcome
+        return outcome
+
+    async def append_many(self, submissions: Sequence[Submission]) -> list[Outcome]:
+        """One outcome a submission, in order; each stands alone, but all are written by one transaction.
+
+        Raises QueueFull, AppenderClosed, ListTooLong, having written nothing.
+        """
+        if self._is_closing:
+            raise AppenderClosed("the log is being shut down")
+        if len(submissions) > MAX_LIST:
+            raise ListTooLong("too many statements at once", expected=f"at most {MAX_LIST}", found=len(submissions))
+        if self._queued + len(submissions) > self._queue_limit:
+            raise QueueFull("too many statements are waiting", expected=f"at most {self._queue_limit}")
+        if not submissions:
+            return []
+        answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
+        self._queue.append((list(submissions), answered))
+        self._queued += len(submissions)
+        self._wake.set()
+        return await answered
+
+    async def close(self) -> None:
+        """What was queued is written, then the sequencer stops. The store stays open: its owner closes it."""
+        self._is_closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def _work(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._queue:
+                taken = self._take()
+                if self._is_stale:
+                    await self._recover(taken)
+                else:
+                    self._write(taken)
+                # Those who were answered may queue again before the next batch is taken.
+                await asyncio.sleep(0)
+            if self._is_closing:
+                return
+
+    def _take(self) -> list[Waiting]:
+        taken: list[Waiting] = []
+        count = 0
+        while self._queue and count < MAX_BATCH:
+            waiting = self._queue.popleft()
+            count += len(waiting[0])
+            taken.append(waiting)
+        self._queued -= count
+        return taken
+
+    def _write(self, taken: list[Waiting]) -> None:
+        """One batch: made, committed, acknowledged; or refused as a whole."""
+        try:
+            answers = self._commit([submissions for submissions, _ in taken])
+        except LedgerError as error:
+            self._fail(taken, error)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may wait for ever
+            self._fail(taken, AppenderBroken("the batch could not be made", found=type(error).__name__))
+        else:
+            self._acknowledge(taken, answers)
+
+    def _acknowledge(self, taken: list[Waiting], answers: list[list[Outcome]]) -> None:
+        for (_, answered), outcomes in zip(taken, answers, strict=True):
+            if not answered.done():
+                answered.set_result(outcomes)
+
+    def _fail(self, taken: list[Waiting], error: LedgerError) -> None:
+        """Nothing of the batch was kept; the rules may have seen some of it, so all state is loaded again."""
+        self._is_stale = True
+        if isinstance(error, StoreIo):
+            # After a failed sync nobody knows what the medium holds: only a restart may write again.
+            self._halted = error
+        self._refuse(taken, error)
+
+    def _refuse(self, taken: list[Waiting], error: LedgerError) -> None:
+        self._acknowledge(taken, [[error] * len(submissions) for submissions, _ in taken])
+
+    async def _recover(self, taken: list[Waiting]) -> None:
+        """Loads everything again after a failure, as soon as there is room, and then writes the batch."""
+        if self._halted is not None:
+            self._refuse(taken, self._halted)
+            return
+        try:
+            self._store.require_room()
+            self._load()
+            rules = deepcopy(self._fresh_rules)
+            for fact in replay.facts(self._store):
+                rules.apply(fact)
+                if fact.index % replay.YIELD_EVERY == 0:
+                    await asyncio.sleep(0)
+        except LedgerError as error:
+            self._refuse(taken, error)
+            return
+        self._rules = rules
+        self._is_stale = False
+        self._write(taken)
+
+    def _load(self) -> None:
+        """Takes over the committed state; the cost does not grow with the log."""
+        head = self._store.head()
+        self._tiles = replay.open_tiles(self._store, head)
+        self._head = head
+        self._streams = {}
+        self._actors = {actor: number for number, actor in self._store.actors().items()}
+
+    def _commit(self, lists: list[list[Submission]]) -> list[list[Outcome]]:
+        draft = _Draft(self._head, self._tiles)
+        answers = [[self._outcome(draft, submission) for submission in submissions] for submissions in lists]
+        if draft.frontier.size == self._head.size:
+            return answers
+        head = draft.close(self._head.origin)
+        self._store.commit(draft.batch)
+        # Committed. The state moves only now.
+        self._head = head
+        self._tiles = draft.tiles
+        if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
+            self._streams.clear()
+        self._streams.update(draft.batch.streams)
+        return [[_sized(outcome, head.size) for outcome in outcomes] for outcomes in answers]
+
+    def _outcome(self, draft: _Draft, submission: Submission) -> Outcome:
+        try:
+            return self._draft_one(draft, submission)
+        except Refused as error:
+            return error
+
+    def _draft_one(self, draft: _Draft, submission: Submission) -> Appended:
+        """Checks one submission against the log so far and puts its entry into the draft; raises Refused."""
+        statement = submission.statement
+        claims = statement.claims
+        known = self._known(draft, statement)
+        if known is not None:
+            return known
+        stream = draft.batch.streams.get(claims.stream) or self._stream(claims.stream)
+        _refuse_position(statement, stream)
+        self._refuse_reordered(draft, statement)
+        index = draft.frontier.size
+        rec_ms = max(draft.rec_ms, self._now_ms(statement))
+        made = Entry(
+            log=self._head.origin,
+            pol=self.policy_index,
+            prev=stream.leaf.hex() if stream else entries.NO_PREVIOUS,
+            rec=rec_ms,
+            seq=stream.seq + 1 if stream else 1,
+            stmt=statement.raw,
+            stream=claims.stream,
+            sub=submission.submitter,
+            type=claims.type,
+            v=claims.v,
+        )
+        data = entries.encode(made)
+        self._rules.check(
+            Fact(
+                index=index,
+                entry=made,
+                statement=statement,
+                actor=submission.actor,
+                now_ms=submission.now_ms,
+                tags=submission.tags,
+                evidence=submission.evidence,
+            )
+        )
+        # From here on nothing may refuse: the rules see the fact, and so does the rest of the batch.
+        actor = self._actor_id(draft, submission.actor)
+        self._rules.apply(replay.fact(index, made, statement, submission.actor, submission.tags))
+        leaf = hashing.leaf(data)
+        draft.batch.tiles += draft.tiles.add(draft.frontier.append(leaf))
+        draft.rec_ms = rec_ms
+        draft.batch.entries.append((index, data, leaf, stream.index if stream else None, actor))
+        draft.batch.statements.append((claims.iss, claims.jti, index))
+        is_closed = isinstance(statement.record, StreamClosed)
+        draft.batch.streams[claims.stream] = StreamHead(made.seq, leaf, index, is_closed)
+        if claims.actor_seq is not None:
+            draft.batch.counters[claims.iss, statement.header.x5t] = claims.actor_seq
+        draft.batch.tags.extend((index, name, tag) for name, tag in submission.tags.items())
+        appended = Appended(index, leaf, claims.stream, made.seq, rec_ms, 0)
+        draft.made[claims.iss, claims.jti] = (statement.raw, appended)
+        return appended
+
+    def _now_ms(self, statement: Statement) -> int:
+        now_ms = self._clock.now_ms()
+        return now_ms - now_ms % COARSE_MS if statement.record.COARSE else now_ms
+
+    def _known(self, draft: _Draft, statement: Statement) -> Appended | None:
+        """The answer of the first time, if these very words are in the log; raises JtiReused for other words."""
+        claims = statement.claims
+        made = draft.made.get((claims.iss, claims.jti))
+        if made is not None:
+            _refuse_other_words(statement, made[0], made[1].index)
+            before = made[1]
+            return Appended(before.index, before.leaf_hash, before.stream, before.seq, before.rec_ms, 0, duplicate=True)
+        index = self._store.find_statement(claims.iss, claims.jti)
+        if index is None:
+            return None
+        row = self._store.entry(index)
+        found = entries.decode(row.data)
+        _refuse_other_words(statement, found.stmt, index)
+        return Appended(index, row.leaf, found.stream, found.seq, found.rec, self._head.size, duplicate=True)
+
+    def _stream(self, name: str) -> StreamHead | None:
+        known = self._streams.get(name)
+        if known is None:
+            known = self._store.stream_head(name)
+            if known is not None and len(self._streams) < CACHED_STREAMS:
+                self._streams[name] = known
+        return known
+
+    def _refuse_reordered(self, draft: _Draft, statement: Statement) -> None:
+        claims = statement.claims
+        if claims.actor_seq is None:
+            return
+        key = (claims.iss, statement.header.x5t)
+        last = draft.batch.counters.get(key) or self._store.actor_counter(*key)
+        if last is not None and claims.actor_seq <= last:
+            raise StatementReordered(
+                "the actor's counter did not grow", expected=f"more than {last}", found=claims.actor_seq
+            )
+
+    def _actor_id(self, draft: _Draft, actor: Actor) -> int:
+        number = self._actors.get(actor)
+        if number is None:
+            number = self._actors[actor] = len(self._actors) + 1
+            draft.batch.actors[number] = actor
+        return number
+
+
+def _refuse_position(statement: Statement, stream: StreamHead | None) -> None:
+    claims = statement.claims
+    if stream is not None and stream.is_closed:
+        raise StreamEnded("the stream is closed", stream=claims.stream, seq=stream.seq)
+    head = stream.leaf.hex() if stream else entries.NO_PREVIOUS
+    if claims.exp_prev is not None and claims.exp_prev != head:
+        raise StreamMoved("another entry came between", expected=claims.exp_prev, found=head, stream=claims.stream)
+    closing = statement.record
+    if isinstance(closing, StreamClosed):
+        count = stream.seq if stream else 0
+        if closing.closed != claims.stream or closing.n != count:
+            raise StreamMiscounted(
+                "a stream is closed in itself, after all its entries",
+                expected=f"{claims.stream} after {count}",
+                found=f"{closing.closed} after {closing.n}",
+            )
+
+
+def _refuse_other_words(statement: Statement, before: str, index: int) -> None:
+    if before != statement.raw:
+        raise JtiReused("the party used this id for another statement", jti=statement.claims.jti, index=index)
+
+
+def _sized(outcome: Outcome, size: int) -> Outcome:
+    """The answer with the size of the tree that the commit made."""
+    if isinstance(outcome, LedgerError):
+        return outcome
+    return Appended(
+        outcome.index,
+        outcome.leaf_hash,
+        outcome.stream,
+        outcome.seq,
+        outcome.rec_ms,
+        size,
+        outcome.duplicate,
+    )

@@ -1,0 +1,148 @@
+"""What an audit found: every fault with its code and place, never just the first."""
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Broken
+
+MAX_FINDINGS: Final = 1_000
+"""Findings that a report lists; the counts go on."""
+
+
+class Code(StrEnum):
+    """What kind of fault; stable, for machines."""
+
+    BODY_EDITED = "BODY_EDITED"
+    """The entry's bytes are not those that were hashed."""
+    LEAF_MISMATCH = "LEAF_MISMATCH"
+    """The stored leaf hash is not that of the entry's bytes, which are the signed ones."""
+    TILE_MISMATCH = "TILE_MISMATCH"
+    """A tile does not hold the hashes of what lies under it."""
+    CHAIN_BROKEN = "CHAIN_BROKEN"
+    """An entry does not follow from the bytes of the one before it in its stream, `previous_index`."""
+    SEQ_GAP = "SEQ_GAP"
+    """Entries of a stream are missing, repeated or out of order."""
+    TRUNCATED = "TRUNCATED"
+    """The log is shorter than what was signed or committed."""
+    ROOT_MISMATCH = "ROOT_MISMATCH"
+    """The tree over the entries is not the signed one: window_start <= index of the first change < window_end."""
+    CHECKPOINT_UNVERIFIED = "CHECKPOINT_UNVERIFIED"
+    """A checkpoint is not signed by the log's key, or is not what it is filed as."""
+    CHECKPOINT_MISSING = "CHECKPOINT_MISSING"
+    """Not one verified checkpoint: there is nothing signed to compare the entries with."""
+    REC_DECREASED = "REC_DECREASED"
+    """An entry was recorded before the one in front of it."""
+    ENTRY_MALFORMED = "ENTRY_MALFORMED"
+    """The bytes are not an entry of this log in canonical form, or its statement cannot be read."""
+    ENTRY_MISSING = "ENTRY_MISSING"
+    """There is no entry at this index."""
+    STATEMENT_DIFFERS = "STATEMENT_DIFFERS"
+    """The entry says something else about its statement than the statement itself."""
+    STREAM_MISCLOSED = "STREAM_MISCLOSED"
+    """A closing record miscounts its stream, or something follows it."""
+    SIGNATURE_INVALID = "SIGNATURE_INVALID"
+    """The actor did not sign the statement."""
+    SIGNER_UNKNOWN = "SIGNER_UNKNOWN"
+    """Nobody vouches for the certificate that the statement names."""
+    PROJECTION_DIFFERS = "PROJECTION_DIFFERS"
+    """A table that is derived from the log says something else than the log."""
+    FILE_DIFFERS = "FILE_DIFFERS"
+    """A file of a static log is missing, unreadable or not what was expected."""
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One fault and where it is."""
+
+    code: Code
+    detail: str
+    index: int | None = None
+    stream: str | None = None
+    seq: int | None = None
+    previous_index: int | None = None
+    expected: str | None = None
+    found: str | None = None
+    level: int | None = None
+    tile: int | None = None
+    window_start: int | None = None
+    window_end: int | None = None
+    file: str | None = None
+    table: str | None = None
+
+
+class AuditFailed(Broken):
+    """The log is not what was signed, or cannot be shown to be."""
+
+    code = "ledger/audit-failed"
+    title = "Audit found faults"
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of one audit."""
+
+    origin: str
+    size: int
+    """Entries that were looked at."""
+    root: str
+    """Hex root over their bytes."""
+    checkpoints: int
+    """Signed checkpoints that verified and whose root was derived again."""
+    signed_size: int
+    """The largest of those whose root was found: the entries below are the signed ones, byte for byte."""
+    signatures: int
+    """Statements whose signature was checked; 0 if nobody said who the signers are."""
+    findings: tuple[Finding, ...]
+    counts: dict[str, int]
+    """How many of each code, also of those beyond `MAX_FINDINGS`."""
+
+    @property
+    def ok(self) -> bool:
+        """Nothing was found."""
+        return not self.counts
+
+    def raise_for_findings(self) -> None:
+        """Raises AuditFailed naming the first fault if there is any."""
+        if self.findings:
+            first = self.findings[0]
+            where = {} if first.index is None else {"index": first.index}
+            raise AuditFailed(
+                f"{first.code}: {first.detail}", expected="no findings", found=sum(self.counts.values()), **where
+            )
+
+
+class Findings:
+    """A bounded list that counts on."""
+
+    __slots__ = ("counts", "listed")
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.listed: list[Finding] = []
+        self.counts: Counter[str] = Counter()
+
+    def add(self, finding: Finding) -> None:
+        """Counts it, and lists it while there is room."""
+        self.counts[finding.code.value] += 1
+        if len(self.listed) < MAX_FINDINGS:
+            self.listed.append(finding)
+
+    def take(self, others: "Findings") -> None:
+        """Adds those of another part of the log."""
+        self.counts += others.counts
+        self.listed += others.listed[: MAX_FINDINGS - len(self.listed)]
+
+    def ordered(self) -> tuple[Finding, ...]:
+        """By index; those of no one entry come first."""
+        return tuple(sorted(self.listed, key=_place))
+
+
+def _place(finding: Finding) -> tuple[int, str]:
+    return (-1 if finding.index is None else finding.index, finding.code.value)
+
+
+def listed(findings: Iterable[Finding], code: Code) -> list[Finding]:
+    """The findings of one code."""
+    return [finding for finding in findings if finding.code is code]

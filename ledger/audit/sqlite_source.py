@@ -1,0 +1,102 @@
+"""A log's SQLite file as the source of an audit: read-only, one snapshot, values always from the entry table."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from ledger.audit.report import Code, Finding
+from ledger.audit.source import Block, Row, SignedNote, StreamState, TileBytes
+from ledger.errors import LedgerError
+from ledger.store.schema import TILE_LEVEL_SHIFT
+from ledger.store.sqlite import SqliteReader, coded
+from ledger.tlog.tiles import TILE_WIDTH
+
+_ROWS: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
+
+
+class SqliteSource:
+    """Open for one audit; the writer may go on meanwhile."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Raises StoreAbsent, StoreForeign."""
+        self._path = Path(path)
+        self._store = SqliteReader.open(self._path)
+        self._db = self._store.connection
+        self._db.execute("BEGIN")
+        self._parties: dict[int, str] = {}
+        self._actors_fault: str | None = None
+        try:
+            self._parties = {number: actor.party for number, actor in self._store.actors().items()}
+        except LedgerError as error:
+            self._actors_fault = error.detail
+
+    def reopened(self) -> Self:
+        return type(self)(self._path)
+
+    def size(self) -> int:
+        with coded():
+            last = self._db.execute("SELECT max(idx) FROM entry").fetchone()[0]
+        return 0 if last is None else int(last) + 1
+
+    def committed_size(self) -> int:
+        with coded():
+            row = self._db.execute("SELECT size FROM head").fetchone()
+        return 0 if row is None else int(row[0])
+
+    def notes(self) -> Iterator[SignedNote]:
+        for stored in self._store.checkpoints():
+            yield SignedNote(stored.note, stored.size)
+            if stored.cosigned is not None:
+                yield SignedNote(stored.cosigned, stored.size)
+
+    def block(self, index: int, width: int) -> Block:
+        start = index * TILE_WIDTH
+        with coded():
+            found = self._db.execute(_ROWS, (start, start + width)).fetchall()
+        parties = self._parties
+        rows = [
+            Row(at, data, leaf, previous, has_link=True, party=parties.get(actor, ""))
+            for at, data, leaf, previous, actor in found
+        ]
+        if len(rows) != width:
+            there = {row.index: row for row in rows}
+            rows = [there.get(at) or Row(at, None) for at in range(start, start + width)]
+        tile = self.tile(0, index, width)
+        return Block(rows, None if tile is None else tile.hashes)
+
+    def tile(self, level: int, index: int, width: int) -> TileBytes | None:
+        with coded():
+            row = self._db.execute(
+                "SELECT hashes, root FROM tile WHERE place = ?", (level << TILE_LEVEL_SHIFT | index,)
+            ).fetchone()
+        if row is None:
+            # Only full tiles are stored. One that is missing holds nothing that could be wrong in it.
+            return TileBytes(b"") if width == TILE_WIDTH else None
+        return TileBytes(row[0], row[1])
+
+    def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
+        if self._actors_fault is not None:
+            yield Finding(code=Code.PROJECTION_DIFFERS, detail=self._actors_fault, table="actor")
+
+    def projections(self) -> "SqliteSource":
+        return self
+
+    def head(self) -> tuple[int, bytes, int]:
+        head = self._store.head()
+        return head.size, head.frontier.root(), head.rec_ms
+
+    def streams(self) -> Iterator[tuple[str, StreamState]]:
+        for name, at in self._store.stream_heads():
+            yield name, StreamState(at.seq, at.leaf, at.index, at.is_closed)
+
+    def statements(self) -> Iterator[tuple[str, str, int]]:
+        with coded():
+            yield from self._db.execute("SELECT party, jti, idx FROM idempotency")
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        with coded():
+            yield from self._db.execute("SELECT party, x5t, seq FROM actor_counter")
+
+    def close(self) -> None:
+        self._store.close()

@@ -1,0 +1,116 @@
+"""A static tlog-tiles directory as the source of an audit."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Self
+
+from ledger.audit.report import Code, Finding
+from ledger.audit.source import Block, Projections, Row, SignedNote, TileBytes
+from ledger.errors import LedgerError
+from ledger.tlog import checkpoint, note, tiles
+from ledger.tlog.layout import MAX_BUNDLE_OCTETS
+from ledger.tlog.tiles import TILE_WIDTH
+
+CHECKPOINT_FILE: Final = "checkpoint"
+VKEY_FILE: Final = "vkey"
+_LENGTH_OCTETS: Final = 2
+
+
+class StaticSource:
+    """The layout of c2sp.org/tlog-tiles: `checkpoint`, `tile/<level>/...`, `tile/entries/...`, and our `vkey`."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        """Reads nothing yet."""
+        self._root = Path(directory)
+
+    def reopened(self) -> Self:
+        return type(self)(self._root)
+
+    def size(self) -> int:
+        return self.committed_size()
+
+    def committed_size(self) -> int:
+        """What the checkpoint says, verified or not; 0 if it says nothing."""
+        signed = self._read(CHECKPOINT_FILE, note.MAX_NOTE_OCTETS)
+        try:
+            return 0 if signed is None else checkpoint.parse(note.parse(signed).text).size
+        except LedgerError:
+            return 0
+
+    def notes(self) -> Iterator[SignedNote]:
+        signed = self._read(CHECKPOINT_FILE, note.MAX_NOTE_OCTETS)
+        if signed is not None:
+            yield SignedNote(signed, None, CHECKPOINT_FILE)
+
+    def block(self, index: int, width: int) -> Block:
+        path = tiles.entries_path(index, width)
+        tile_path = tiles.tile_path(0, index, width)
+        start = index * TILE_WIDTH
+        faults: list[Finding] = []
+        data = self._read(path, MAX_BUNDLE_OCTETS)
+        if data is None:
+            faults.append(_missing(path, start))
+            data = b""
+        rows, rest = _entries(data, start, width)
+        if rest and not faults:
+            at = next((row.index for row in rows if row.data is None), start + width - 1)
+            faults.append(
+                Finding(
+                    code=Code.ENTRY_MALFORMED,
+                    detail="the bundle's framing is broken at or before this entry",
+                    index=at,
+                    expected=f"{width} entries",
+                    file=path,
+                )
+            )
+        slots = self._read(tile_path, TILE_WIDTH * 32)
+        if slots is None:
+            faults.append(_missing(tile_path, start))
+        return Block(rows, slots, tuple(faults), path, tile_path)
+
+    def tile(self, level: int, index: int, width: int) -> TileBytes | None:
+        path = tiles.tile_path(level, index, width)
+        return TileBytes(self._read(path, TILE_WIDTH * 32) or b"", None, path)
+
+    def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
+        vkey = self._read(VKEY_FILE, note.MAX_NOTE_OCTETS)
+        if vkey is not None and vkey not in [f"{known}\n".encode() for known in vkeys]:
+            yield Finding(
+                code=Code.FILE_DIFFERS, detail="the key beside the log is none of those trusted here", file=VKEY_FILE
+            )
+        if self._read(CHECKPOINT_FILE, note.MAX_NOTE_OCTETS) is None:
+            yield _missing(CHECKPOINT_FILE, None)
+
+    def projections(self) -> Projections | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def _read(self, path: str, limit: int) -> bytes | None:
+        """At most one octet more than `limit`, so that a longer file is seen to differ; None if there is none."""
+        try:
+            with (self._root / path).open("rb") as file:
+                return file.read(limit + 1)
+        except OSError:
+            return None
+
+
+def _missing(path: str, index: int | None) -> Finding:
+    return Finding(code=Code.FILE_DIFFERS, detail="the file is missing or unreadable", index=index, file=path)
+
+
+def _entries(data: bytes, start: int, width: int) -> tuple[list[Row], bool]:
+    """The entries of a bundle as far as its framing can be followed, and whether it could not be to the end."""
+    rows: list[Row] = []
+    at = 0
+    for index in range(start, start + width):
+        begin = at + _LENGTH_OCTETS
+        end = begin + int.from_bytes(data[at:begin], "big")
+        if begin > len(data) or end > len(data):
+            rows.extend(Row(missing, None) for missing in range(index, start + width))
+            return rows, True
+        rows.append(Row(index, data[begin:end]))
+        at = end
+    return rows, at != len(data)

@@ -1,0 +1,1 @@
+"""What was delivered: meter values, sample trees, baselines, verdicts, settlement. Pure functions over integers."""

@@ -1,0 +1,83 @@
+"""The one archive: POSIX ustar, plain files in one flat folder, nothing else; written deterministically, read strictly.
+
+Any `tar` reads it. The reader here refuses whatever the writer does not write: links, folders, paths, extensions.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from ledger.privacy.errors import ExportMalformed, ExportTooLarge
+
+BLOCK: Final = 512
+MAX_FILES: Final = 16
+MAX_FILE_BYTES: Final = 2**33 - 1
+MAX_ARCHIVE_BYTES: Final = 4 * 2**30
+
+_NAME: Final = re.compile(r"[a-z][a-z0-9]{0,31}\.[a-z]{3,5}", re.ASCII)
+
+
+def require_name(name: str) -> str:
+    """`name` if it is a plain file name of an export; raises `ExportMalformed`, so that nothing leaves the folder."""
+    if not _NAME.fullmatch(name):
+        raise ExportMalformed("not a file name of an export", expected="lower-case letters, a dot, an extension")
+    return name
+
+
+def write(files: Mapping[str, bytes]) -> bytes:
+    """The archive of these files, in the order of their names; the same files give the same bytes."""
+    out = bytearray()
+    for name in sorted(files):
+        data = files[require_name(name)]
+        out += _header(name, len(data)) + data + bytes(-len(data) % BLOCK)
+    return bytes(out + bytes(2 * BLOCK))
+
+
+def read(data: bytes) -> dict[str, bytes]:
+    """The files of an archive that `write` could have made; raises `ExportMalformed`, `ExportTooLarge`."""
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise ExportTooLarge("the archive is too large", expected=f"at most {MAX_ARCHIVE_BYTES} bytes")
+    files: dict[str, bytes] = {}
+    at = 0
+    while data[at : at + BLOCK] != bytes(BLOCK):
+        if len(files) >= MAX_FILES:
+            raise ExportMalformed("too many files", expected=f"at most {MAX_FILES}")
+        header = data[at : at + BLOCK]
+        name, size = _parse_header(header)
+        body = data[at + BLOCK : at + BLOCK + size]
+        if name in files or len(body) != size or header != _header(name, size):
+            raise ExportMalformed("a member repeats, is cut off, or is not a plain file", offset=at)
+        files[name] = body
+        at += BLOCK + size + -size % BLOCK
+    if data != write(files):
+        raise ExportMalformed("the archive is not in the one form of these files")
+    return files
+
+
+def _parse_header(header: bytes) -> tuple[str, int]:
+    if len(header) != BLOCK:
+        raise ExportMalformed("the archive is cut off")
+    try:
+        name = require_name(header[:100].rstrip(b"\0").decode("ascii"))
+        return name, int(header[124:135].decode("ascii"), 8)
+    except (UnicodeDecodeError, ValueError) as error:
+        raise ExportMalformed("not a member of an export") from error
+
+
+def _header(name: str, size: int) -> bytes:
+    if size > MAX_FILE_BYTES:
+        raise ExportTooLarge("a file is too large for ustar", expected=f"at most {MAX_FILE_BYTES} bytes", found=size)
+    fields = [
+        (name.encode("ascii"), 100),
+        (b"0000644\0", 8),
+        (b"0000000\0", 8),
+        (b"0000000\0", 8),
+        (b"%011o\0" % size, 12),
+        (b"00000000000\0", 12),
+        (b" " * 8, 8),
+        (b"0", 1),
+        (b"", 100),
+        (b"ustar\x0000", 8),
+    ]
+    header = b"".join(value.ljust(width, b"\0") for value, width in fields).ljust(BLOCK, b"\0")
+    return header[:148] + b"%06o\0 " % sum(header) + header[156:]

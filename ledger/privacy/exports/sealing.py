@@ -1,0 +1,70 @@
+"""Exports sealed to one recipient's key with HPKE (RFC 9180): a file that only they can open.
+
+X25519, or the hybrid of X25519 and ML-KEM-768 for those who mind a recording being opened years later.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric import x25519
+
+from ledger.privacy.errors import SealingRefused
+from ledger.privacy.keys import framed
+from ledger.records import canonical
+from ledger.records.errors import NotCanonical, RecordMalformed
+from ledger.records.statement_fields import Hash
+
+FORMAT: Final = "flexledger-sealed/1"
+MAX_HEADER_BYTES: Final = 512
+
+PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
+PrivateKey = x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey
+KemName = Literal["X25519", "MLKEM768-X25519"]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first line of a sealed export, in clear and bound to what follows."""
+
+    format: Literal["flexledger-sealed/1"]
+    kem: KemName
+    recipient: str
+    manifest_sha256: Hash
+
+
+def seal(archive: bytes, key: PublicKey, *, recipient: str, manifest_sha256: str) -> bytes:
+    """A line of JSON, then the HPKE ciphertext of the archive; only the key's owner opens it."""
+    kem: KemName = "X25519" if isinstance(key, x25519.X25519PublicKey) else "MLKEM768-X25519"
+    header = Header(format="flexledger-sealed/1", kem=kem, recipient=recipient, manifest_sha256=manifest_sha256)
+    line = canonical.encode(header)
+    return line + b"\n" + _suite(kem).encrypt(archive, key, info=framed(b"flexledger export v1", line))
+
+
+def is_sealed(data: bytes) -> bool:
+    """True where the bytes begin as a sealed export does."""
+    return data.startswith(b'{"format":"' + FORMAT.encode() + b'"')
+
+
+def open_sealed(data: bytes, key: PrivateKey) -> tuple[Header, bytes]:
+    """The header and the archive; raises `SealingRefused` where it is for another key, or was changed."""
+    line, newline, ciphertext = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
+    if not newline:
+        raise SealingRefused("not a sealed export", expected="a line of JSON first")
+    try:
+        header = canonical.convert(canonical.decode(line), Header, "the sealed export's header")
+    except (NotCanonical, RecordMalformed) as error:
+        raise SealingRefused("not a sealed export") from error
+    kem: KemName = "X25519" if isinstance(key, x25519.X25519PrivateKey) else "MLKEM768-X25519"
+    if header.kem != kem:
+        raise SealingRefused("sealed to another kind of key", expected=kem, found=header.kem)
+    ciphertext = data[len(line) + 1 :]
+    try:
+        return header, _suite(kem).decrypt(ciphertext, key, info=framed(b"flexledger export v1", line))
+    except (InvalidTag, ValueError) as error:
+        raise SealingRefused("not for this key, or changed on the way") from error
+
+
+def _suite(kem: KemName) -> hpke.Suite:
+    kems = {"X25519": hpke.KEM.X25519, "MLKEM768-X25519": hpke.KEM.MLKEM768_X25519}
+    return hpke.Suite(kems[kem], hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)

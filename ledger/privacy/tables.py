@@ -1,0 +1,83 @@
+"""The tables of vault.db. Erasure leaves `erased`, `tombstone` and unsent `notice` rows: no value, no key, no name."""
+
+from typing import Final
+
+VERSION: Final = 1
+
+SCHEMA: Final = """
+CREATE TABLE subject (
+    uid BLOB NOT NULL PRIMARY KEY,
+    tag BLOB UNIQUE,
+    name BLOB NOT NULL,
+    handle TEXT NOT NULL UNIQUE,
+    hold TEXT,
+    restriction TEXT UNIQUE
+) STRICT, WITHOUT ROWID;
+CREATE TABLE facet (
+    digest BLOB NOT NULL PRIMARY KEY,
+    uid BLOB NOT NULL,
+    category TEXT NOT NULL,
+    retention TEXT NOT NULL,
+    period TEXT NOT NULL,
+    key_retention TEXT NOT NULL,
+    key_period TEXT NOT NULL,
+    settled INTEGER NOT NULL DEFAULT 0,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX facet_of_subject ON facet (uid);
+CREATE INDEX facet_of_period ON facet (retention, period);
+CREATE INDEX facet_of_key ON facet (key_retention, key_period);
+CREATE INDEX facet_unsettled ON facet (digest) WHERE settled = 0;
+CREATE TABLE attachment (
+    id BLOB NOT NULL PRIMARY KEY,
+    tag BLOB NOT NULL UNIQUE,
+    uid BLOB NOT NULL,
+    category TEXT NOT NULL,
+    retention TEXT NOT NULL,
+    period TEXT NOT NULL,
+    key_retention TEXT NOT NULL,
+    key_period TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE INDEX attachment_of_subject ON attachment (uid);
+CREATE INDEX attachment_of_period ON attachment (retention, period);
+CREATE INDEX attachment_of_key ON attachment (key_retention, key_period);
+CREATE TABLE undisclosed (digest BLOB NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE erased (digest BLOB NOT NULL PRIMARY KEY, handle TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE erased_attachment (tag BLOB NOT NULL PRIMARY KEY, handle TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE tombstone (
+    handle TEXT NOT NULL PRIMARY KEY,
+    leaves BLOB NOT NULL,
+    root TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    entry INTEGER
+) STRICT;
+CREATE TABLE erasure (
+    handle TEXT NOT NULL PRIMARY KEY,
+    request TEXT NOT NULL,
+    uid BLOB,
+    basis TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    retention TEXT,
+    period TEXT
+) STRICT;
+CREATE TABLE disclosed (
+    id INTEGER NOT NULL PRIMARY KEY,
+    uid BLOB NOT NULL,
+    manifest TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    profile TEXT NOT NULL,
+    pseudonym TEXT NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX disclosed_of_subject ON disclosed (uid);
+CREATE TABLE notice (
+    id INTEGER NOT NULL PRIMARY KEY,
+    handle TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    manifest TEXT NOT NULL,
+    pseudonym TEXT NOT NULL
+) STRICT
+"""

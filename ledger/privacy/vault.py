@@ -1,0 +1,427 @@
+"""The vault: everything personal that the log commits to, encrypted, byte for byte as it was hashed.
+
+Write order: the vault first, then the log. A disclosure without an entry is collected at the next start; a digest in
+the log whose disclosure was never stored could not be opened by anybody, ever.
+"""
+
+import contextlib
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from cryptography.exceptions import InvalidTag
+
+from ledger.clock import Clock
+from ledger.privacy import identifiers, months, opened, openings, padding, tables, tombstones
+from ledger.privacy import keys as keyring
+from ledger.privacy.database import Database
+from ledger.privacy.errors import (
+    AttachmentAbsent,
+    AttachmentTooLarge,
+    ErasedData,
+    ExportStale,
+    KekEpochAbsent,
+    LostData,
+    RestrictedData,
+    SubjectUnknown,
+    TamperedData,
+)
+from ledger.privacy.kekring import NONCE_BYTES, KekProvider, KekRingFile
+from ledger.privacy.keys import ORGANISATION, Keys, framed
+from ledger.privacy.opened import Opened, State
+from ledger.records import disclosure, jws
+from ledger.records.errors import DisclosureMalformed
+from ledger.records.marks import Category
+
+VAULT_FILE: Final = "vault.db"
+KEYS_FILE: Final = "keys.db"
+KEK_FILE: Final = "kek.ring"
+HANDLE_BYTES: Final = 16
+MAX_ATTACHMENT_BYTES: Final = 16_777_216
+
+IDENTITY: Final = ("identity", "always")
+"""The key place of a subject's own name: forgotten with the subject, never by time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One disclosure to keep, as transmitted (RFC 9901); `subject` is the natural id of the person, if it has one."""
+
+    text: str = field(repr=False)
+    subject: str | None = field(repr=False)
+    category: Category
+    retention: str
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One person as the vault knows them: by random numbers."""
+
+    uid: bytes = field(repr=False)
+    handle: str
+    held: bool
+    restricted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """One line of the disclosure log: who received something of a subject, for what, under which pseudonym."""
+
+    uid: bytes = field(repr=False)
+    manifest_sha256: str
+    recipient: str
+    purpose: str
+    profile: str
+    pseudonym: str
+    at_ms: int
+
+
+class Vault:
+    """An open vault. Calls are synchronous and their transactions short."""
+
+    def __init__(self, database: Database, keys: Keys, *, clock: Clock) -> None:
+        """Use `open`."""
+        self.database = database
+        self.keys = keys
+        self.clock = clock
+
+    def __repr__(self) -> str:
+        """Says nothing of what is in it."""
+        return "Vault()"
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        clock: Clock,
+        kek_path: Path | None = None,
+        create: bool = False,
+        provider: KekProvider | None = None,
+    ) -> Self:
+        """The vault in `directory`; `create` makes what is missing of a new one.
+
+        The key ring belongs outside the directory and its backups: without `kek_path` it stands in it, which is fit
+        for development only. Raises `VaultAbsent`, `VaultMalformed`, `KekRingExposed`, `KekEpochAbsent`.
+        """
+        if create:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if provider is None:
+            path = kek_path or directory / KEK_FILE
+            # A new ring beside old keys could open nothing and would hide that the old ring is missing.
+            make = create and not path.exists() and not (directory / KEYS_FILE).exists()
+            provider = KekRingFile.create(path) if make else KekRingFile.open(path)
+        keys = Keys(directory / KEYS_FILE, provider, clock=clock, create=create)
+        try:
+            keys.service_key(keyring.LOOKUP)
+            database = Database(directory / VAULT_FILE, tables.SCHEMA, tables.VERSION, create=create)
+        except BaseException:
+            keys.close()
+            raise
+        return cls(database, keys, clock=clock)
+
+    def close(self) -> None:
+        """Closes both files and forgets every derived key."""
+        self.database.close()
+        self.keys.close()
+
+    # Writing
+
+    def keep(self, disclosures: Sequence[Held]) -> None:
+        """Every disclosure is durable when this returns; call it before the entry is appended. Idempotent.
+
+        A digest that was erased stays erased, whoever hands its disclosure in again. Raises `SubjectNameRefused`,
+        `RetentionMalformed`, `PeriodLapsed`, `DisclosureMalformed`; then nothing is kept.
+        """
+        period = months.month_of(self.clock.now_ms())
+        with self.database.transaction():
+            for held in disclosures:
+                self._keep(held, period)
+
+    def _keep(self, held: Held, period: str) -> None:
+        if not held.text.isascii() or len(held.text) > disclosure.MAX_DISCLOSURE_BYTES:
+            raise DisclosureMalformed("not a transmitted disclosure")
+        digest = openings.digest_bytes(disclosure.digest(held.text))
+        if self.database.scalar("SELECT 1 FROM erased WHERE digest = ?", (digest,)):
+            return
+        if self.database.scalar("SELECT 1 FROM facet WHERE digest = ?", (digest,)):
+            return
+        uid = self._uid_to_keep_for(held.subject)
+        retention = months.require_retention(held.retention)
+        label = facet_label(uid, digest, held.category, retention, period)
+        body = self.seal(uid, (retention, period), label, held.text.encode("ascii"))
+        self.database.execute(
+            "INSERT INTO facet VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (digest, uid, held.category.value, retention, period, retention, period, body),
+        )
+        self.database.execute("DELETE FROM undisclosed WHERE digest = ?", (digest,))
+
+    def note_undisclosed(self, digests: Iterable[str]) -> None:
+        """Remembers digests that came without a disclosure (decoys, or values kept back), so that none looks lost."""
+        rows = [(openings.digest_bytes(one),) for one in digests]
+        with self.database.transaction():
+            self.database.execute_many(
+                "INSERT OR IGNORE INTO undisclosed SELECT ?1 "
+                "WHERE NOT EXISTS (SELECT 1 FROM facet WHERE digest = ?1) "
+                "AND NOT EXISTS (SELECT 1 FROM erased WHERE digest = ?1)",
+                rows,
+            )
+
+    def forget_orphans(self, known: Callable[[str], bool]) -> int:
+        """Deletes disclosures whose digest is in no entry, and keys of subjects that were never stored.
+
+        Call at start, before anything is appended: between `keep` and the append every disclosure looks like an
+        orphan. What is known once is not asked about again. The number of disclosures deleted.
+        """
+        with self.database.transaction():
+            pending = [row[0] for row in self.database.rows("SELECT digest FROM facet WHERE settled = 0")]
+            orphans = [(one,) for one in pending if not known(jws.encode_base64url(one))]
+            self.database.execute_many("DELETE FROM facet WHERE digest = ?", orphans)
+            self.database.execute("UPDATE facet SET settled = 1 WHERE settled = 0")
+            stored = {row[0] for row in self.database.rows("SELECT uid FROM subject")}
+            for uid in self.keys.subject_uids() - stored:
+                self.keys.destroy_subject_key(uid)
+        return len(orphans)
+
+    def attach(self, data: bytes, *, subject: str | None, category: Category, retention: str) -> str:
+        """Keeps `data` and returns its SHA-256 in hex, by which it is found again. Idempotent.
+
+        The digest is not stored: the digest of a predictable document would identify it. Raises
+        `AttachmentTooLarge` and what `keep` raises.
+        """
+        if len(data) > MAX_ATTACHMENT_BYTES:
+            raise AttachmentTooLarge("too large", expected=f"at most {MAX_ATTACHMENT_BYTES} bytes", found=len(data))
+        sha256 = hashlib.sha256(data).hexdigest()
+        tag = self.attachment_tag(sha256)
+        period = months.month_of(self.clock.now_ms())
+        with self.database.transaction():
+            if self.database.scalar(
+                "SELECT 1 FROM attachment WHERE tag = ?1 UNION ALL SELECT 1 FROM erased_attachment WHERE tag = ?1",
+                (tag,),
+            ):
+                return sha256
+            uid = self._uid_to_keep_for(subject)
+            months.require_retention(retention)
+            identity = secrets.token_bytes(keyring.UID_BYTES)
+            label = attachment_label(uid, identity, category, retention, period)
+            body = self.seal(uid, (retention, period), label, data)
+            self.database.execute(
+                "INSERT INTO attachment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (identity, tag, uid, category.value, retention, period, retention, period, body),
+            )
+        return sha256
+
+    # Reading
+
+    def open_digest(self, digest: str, *, despite_restriction: bool = False) -> str:
+        """The disclosure's text, which hashes to `digest`.
+
+        Raises `ErasedData`, `LostData`, `TamperedData`, `UndisclosedData`, and `RestrictedData` unless the caller
+        acts `despite_restriction` (for the subject's own access, or for legal claims).
+        """
+        found = self.open_many([digest], despite_restriction=despite_restriction)[digest]
+        if found.text is None:
+            opened.refuse(found, digest)
+        return found.text
+
+    def open_many(self, digests: Iterable[str], *, despite_restriction: bool = False) -> dict[str, Opened]:
+        """What became of each digest, as a value; nothing is raised for what cannot be opened."""
+        return {one: self._open(one, despite_restriction=despite_restriction) for one in digests}
+
+    def _open(self, digest: str, *, despite_restriction: bool) -> Opened:
+        key = openings.digest_bytes(digest)
+        # Erased comes first: between the fence and the deletion the row is still there, and must not be served.
+        handle = self.database.scalar("SELECT handle FROM erased WHERE digest = ?", (key,))
+        if handle is not None:
+            return Opened(State.ERASED, tombstone=tombstones.load(self.database, self.keys, handle, digest))
+        row = self.database.row(
+            "SELECT f.uid, f.category, f.retention, f.period, f.key_retention, f.key_period, f.body, s.restriction "
+            "FROM facet f LEFT JOIN subject s ON s.uid = f.uid WHERE f.digest = ?",
+            (key,),
+        )
+        if row is None:
+            noted = self.database.scalar("SELECT 1 FROM undisclosed WHERE digest = ?", (key,))
+            return Opened(State.UNDISCLOSED if noted else State.LOST)
+        uid, category, retention, period, key_retention, key_period, body, restriction = row
+        who = None if uid == ORGANISATION else uid
+        if restriction is not None and not despite_restriction:
+            return Opened(State.RESTRICTED, uid=who)
+        try:
+            label = facet_label(uid, key, category, retention, period)
+            plain = self.unseal(uid, (key_retention, key_period), label, body)
+            if hashlib.sha256(plain).digest() != key:
+                return Opened(State.TAMPERED, uid=who)
+            return Opened(State.TEXT, text=plain.decode("ascii"), uid=who)
+        except (TamperedData, UnicodeDecodeError):
+            return Opened(State.TAMPERED, uid=who)
+        except LostData:
+            return Opened(State.LOST, uid=who)
+
+    def attachment(self, sha256: str, *, despite_restriction: bool = False) -> bytes:
+        """The attachment with that digest; raises `ErasedData`, `LostData`, `TamperedData`, `AttachmentAbsent`.
+
+        `RestrictedData` as with `open_digest`.
+        """
+        tag = self.attachment_tag(sha256)
+        handle = self.database.scalar("SELECT handle FROM erased_attachment WHERE tag = ?", (tag,))
+        if handle is not None:
+            raise ErasedData("erased lawfully", sha256=sha256, tombstone=handle)
+        row = self.database.row(
+            "SELECT a.id, a.uid, a.category, a.retention, a.period, a.key_retention, a.key_period, a.body, "
+            "s.restriction FROM attachment a LEFT JOIN subject s ON s.uid = a.uid WHERE a.tag = ?",
+            (tag,),
+        )
+        if row is None:
+            raise AttachmentAbsent("no such attachment", sha256=sha256)
+        identity, uid, category, retention, period, key_retention, key_period, body, restriction = row
+        if restriction is not None and not despite_restriction:
+            raise RestrictedData("processing of this subject's data is restricted", sha256=sha256)
+        label = attachment_label(uid, identity, category, retention, period)
+        data = self.unseal(uid, (key_retention, key_period), label, body)
+        if hashlib.sha256(data).hexdigest() != sha256:
+            raise TamperedData("the attachment is not what its digest says", sha256=sha256)
+        return data
+
+    def tombstone_of(self, digest: str) -> opened.Tombstone | None:
+        """The tombstone under which a disclosure (base64url digest) or an attachment (hex) fell, or None."""
+        handle = self.database.scalar("SELECT handle FROM erased WHERE digest = ?", (openings.digest_bytes(digest),))
+        if handle is None:
+            tag = self.attachment_tag(openings.digest_bytes(digest).hex())
+            handle = self.database.scalar("SELECT handle FROM erased_attachment WHERE tag = ?", (tag,))
+        return None if handle is None else tombstones.load(self.database, self.keys, handle, digest)
+
+    # Subjects
+
+    def uid_of(self, subject: str) -> bytes:
+        """The subject's internal id; raises `SubjectUnknown`, the same for never known and forgotten."""
+        found = self.database.scalar("SELECT uid FROM subject WHERE tag = ?", (self._subject_tag(subject),))
+        if found is None:
+            raise SubjectUnknown("the vault holds nothing of that subject")
+        return bytes(found)
+
+    def name_of(self, uid: bytes) -> str:
+        """The natural id, normalised, behind an internal id; raises `SubjectUnknown`, `LostData`, `TamperedData`."""
+        sealed = self.database.scalar("SELECT name FROM subject WHERE uid = ?", (uid,))
+        if sealed is None:
+            raise SubjectUnknown("the vault holds nothing of that subject")
+        return self.unseal(uid, IDENTITY, _name_label(uid), sealed).decode("ascii")
+
+    def subjects(self) -> tuple[Subject, ...]:
+        """Every subject that can still be found by name."""
+        found = self.database.rows(
+            "SELECT uid, handle, hold IS NOT NULL, restriction IS NOT NULL FROM subject "
+            "WHERE tag IS NOT NULL ORDER BY handle"
+        )
+        return tuple(Subject(row[0], row[1], bool(row[2]), bool(row[3])) for row in found)
+
+    def digests_of(self, subject: str) -> tuple[str, ...]:
+        """The digests of everything disclosed of a subject; raises `SubjectUnknown`."""
+        found = self.database.rows("SELECT digest FROM facet WHERE uid = ? ORDER BY digest", (self.uid_of(subject),))
+        return tuple(jws.encode_base64url(row[0]) for row in found)
+
+    def attachments_of(self, subject: str) -> tuple[str, ...]:
+        """The digests of a subject's attachments, read out of them; raises `SubjectUnknown` and as `attachment`."""
+        uid = self.uid_of(subject)
+        found = self.database.rows(
+            "SELECT id, category, retention, period, key_retention, key_period, body FROM attachment WHERE uid = ?",
+            (uid,),
+        )
+        plain = [
+            self.unseal(uid, (row[4], row[5]), attachment_label(uid, row[0], row[1], row[2], row[3]), row[6])
+            for row in found
+        ]
+        return tuple(sorted(hashlib.sha256(one).hexdigest() for one in plain))
+
+    # The disclosure log
+
+    def log_disclosures(self, lines: Sequence[Disclosed], *, despite_restriction: bool = False) -> None:
+        """Remembers who receives what under which pseudonym; raises `ExportStale` where a subject is gone by now."""
+        with self.database.transaction():
+            for uid in {line.uid for line in lines}:
+                row = self.database.row("SELECT tag, restriction FROM subject WHERE uid = ?", (uid,))
+                if row is None or row[0] is None or (row[1] is not None and not despite_restriction):
+                    raise ExportStale("a subject was erased or restricted meanwhile")
+            self.database.execute_many(
+                "INSERT INTO disclosed (uid, manifest, recipient, purpose, profile, pseudonym, at_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (one.uid, one.manifest_sha256, one.recipient, one.purpose, one.profile, one.pseudonym, one.at_ms)
+                    for one in lines
+                ],
+            )
+
+    def disclosures_of(self, subject: str) -> tuple[Disclosed, ...]:
+        """Who received what of a subject, oldest first (GDPR Art. 15(1)(c)); raises `SubjectUnknown`."""
+        found = self.database.rows(
+            "SELECT uid, manifest, recipient, purpose, profile, pseudonym, at_ms FROM disclosed "
+            "WHERE uid = ? ORDER BY id",
+            (self.uid_of(subject),),
+        )
+        return tuple(Disclosed(*row) for row in found)
+
+    # Sealing, shared with erasure and retention
+
+    def seal(self, uid: bytes, place: tuple[str, str], label: bytes, data: bytes) -> bytes:
+        """`data`, padded, under the two-factor key of (retention class, month); a fresh random 96-bit nonce."""
+        self.keys.require_period(*place)
+        cipher = self.keys.facet_cipher(uid, *place)
+        if cipher is None:
+            raise LostData("the subject's key is not in the key database")
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + cipher.encrypt(nonce, padding.pad(data), label)
+
+    def unseal(self, uid: bytes, place: tuple[str, str], label: bytes, body: bytes) -> bytes:
+        """What was sealed; raises `LostData` where a key is gone, `TamperedData` where the bytes are not ours."""
+        try:
+            cipher = self.keys.facet_cipher(uid, *place)
+        except KekEpochAbsent as error:
+            raise LostData("the key's epoch is destroyed") from error
+        if cipher is None:
+            raise LostData("the key is gone, and no tombstone says why")
+        try:
+            return padding.unpad(cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], label))
+        except (InvalidTag, ValueError) as error:
+            raise TamperedData("the ciphertext is not what we wrote") from error
+
+    def attachment_tag(self, sha256: str) -> bytes:
+        """The blind index of an attachment's digest."""
+        return hmac.digest(self.keys.service_key(keyring.ATTACHMENT), openings.digest_bytes(sha256), "sha256")
+
+    def _subject_tag(self, subject: str) -> bytes:
+        name = identifiers.normalise(subject).encode("ascii")
+        return hmac.digest(self.keys.service_key(keyring.LOOKUP), framed(b"flexledger lookup v1", name), "sha256")
+
+    def _uid_to_keep_for(self, subject: str | None) -> bytes:
+        """The uid under which to keep, inside the caller's transaction; a person who was erased gets a new one."""
+        if subject is None:
+            return ORGANISATION
+        with contextlib.suppress(SubjectUnknown):
+            return self.uid_of(subject)
+        uid = secrets.token_bytes(keyring.UID_BYTES)
+        # The key is durable before the subject: a crash between the two leaves a key that opens nothing.
+        self.keys.create_subject_key(uid)
+        name = self.seal(uid, IDENTITY, _name_label(uid), identifiers.normalise(subject).encode("ascii"))
+        handle = secrets.token_hex(HANDLE_BYTES)
+        self.database.execute(
+            "INSERT INTO subject (uid, tag, name, handle) VALUES (?, ?, ?, ?)",
+            (uid, self._subject_tag(subject), name, handle),
+        )
+        return uid
+
+
+def facet_label(uid: bytes, digest: bytes, category: str, retention: str, period: str) -> bytes:
+    """What a facet's ciphertext is bound to: moved to another row, it does not open."""
+    return framed(b"flexledger facet v1", uid, digest, category.encode(), retention.encode(), period.encode())
+
+
+def attachment_label(uid: bytes, identity: bytes, category: str, retention: str, period: str) -> bytes:
+    """What an attachment's ciphertext is bound to."""
+    return framed(b"flexledger attachment v1", uid, identity, category.encode(), retention.encode(), period.encode())
+
+
+def _name_label(uid: bytes) -> bytes:
+    return framed(b"flexledger name v1", uid)

@@ -1,0 +1,192 @@
+"""Flexibility-service contracts (FSC): offered, accepted by the other party, ended by either; and who holds one."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from ledger.records.fields import (
+    CapacityW,
+    Currency,
+    DurationS,
+    EvseId,
+    Micro,
+    PersonalEvu,
+    PublicFsc,
+    PublicHash,
+    PublicMs,
+    PublicParty,
+    PublicReference,
+    PublicSite,
+    Share,
+)
+from ledger.records.marks import Category, personal, public
+from ledger.records.record import Part, Record, Value
+from ledger.records.services import Direction, Service
+
+
+class ContractKind(StrEnum):
+    """Who contracts with the flexibility operator."""
+
+    FO_CSO = "FO_CSO"
+    FO_CSP = "FO_CSP"
+    FO_EVU = "FO_EVU"
+
+
+class BaselineMethod(StrEnum):
+    """How the counterfactual is found; fixed in the contract and committed before the start."""
+
+    HIGH_X_OF_Y = "HIGH_X_OF_Y"
+    MBMA = "MBMA"
+    PRE_EVENT = "PRE_EVENT"
+    NOMINATION = "NOMINATION"
+    ZERO = "ZERO"
+    LIMIT = "LIMIT"
+    CURVE = "CURVE"
+
+
+class Scoring(StrEnum):
+    """Whether the group is judged as one or each resource by itself."""
+
+    GROUP = "GROUP"
+    RESOURCE = "RESOURCE"
+
+
+class Silence(StrEnum):
+    """What silence means until the opt deadline."""
+
+    IN = "IN"
+    OUT = "OUT"
+
+
+class ServiceTerms(Value, frozen=True, kw_only=True):
+    """The terms for one class of service."""
+
+    service: Service
+    direction: Direction
+    max_w: CapacityW
+    baseline: BaselineMethod
+    scoring: Scoring
+    tolerance_w: CapacityW
+    """How far short of the order still counts as delivered; a 66 W miss decides a verdict where this is absent."""
+    delivered_min_ppm: Share
+    """At or above this score the verdict is DELIVERED."""
+    partial_min_ppm: Share
+    """At or above this score the verdict is PARTIAL; below it FAILED."""
+    price_micro_per_kwh: Micro
+    penalty_micro_per_kwh: Micro
+    currency: Currency
+
+
+class OptPolicy(Value, frozen=True, kw_only=True):
+    """The holder's right to opt out, and its limits."""
+
+    default_on_silence: Silence
+    opt_deadline_s: DurationS
+    """How long before the start an opt decision must be in, unless the request says otherwise."""
+    max_opt_outs: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+
+
+class ContractOffered(Record, frozen=True, kw_only=True):
+    """One party's signed offer, with every term. It binds nobody until the other party accepts exactly this text."""
+
+    TYPE = "contract.offered"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    version: Annotated[int, msgspec.Meta(ge=1, le=10_000), public("counts up")]
+    kind: Annotated[ContractKind, public("which parties")]
+    fo: PublicParty
+    counterparty: PublicParty | msgspec.UnsetType = msgspec.UNSET
+    """The organisation on the other side; left out where the other side is a person."""
+    evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET
+    site_id: PublicSite
+    evse_ids: (
+        Annotated[
+            tuple[EvseId, ...], msgspec.Meta(max_length=512), personal(Category.LOCATION, "quasi", retention="P3Y")
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """Where the contract holds, if not at the whole site."""
+    services: Annotated[
+        tuple[ServiceTerms, ...], msgspec.Meta(min_length=1, max_length=9), public("terms between organisations")
+    ]
+    opt: Annotated[OptPolicy, public("terms between organisations")]
+    mandatory_ack: Annotated[bool, public("the holder was told of the two grounds on which opting out is refused")]
+    stackable: Annotated[bool, public("may run beside another contract for the same EVSE")] = False
+    valid_from_ms: PublicMs
+    valid_to_ms: PublicMs
+    purposes: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{3,32}$")], ...],
+        msgspec.Meta(min_length=1, max_length=8),
+        public("what the data may be used for"),
+    ]
+
+
+class ContractAccepted(Record, frozen=True, kw_only=True):
+    """The other party's signature under an offer. From here on the contract is signed by both."""
+
+    TYPE = "contract.accepted"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    version: Annotated[int, msgspec.Meta(ge=1, le=10_000), public("the offer's version")]
+    offer_sha256: PublicHash
+    """SHA-256 of the offer's statement."""
+    evu_statement: (
+        Annotated[str, msgspec.Meta(max_length=16_384), personal(Category.CONTRACT, "direct", retention="P3Y")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """The person's own signed acceptance, where the relaying organisation signs for the log."""
+
+
+class TerminationReason(StrEnum):
+    """Why a contract ended."""
+
+    NOTICE = "NOTICE"
+    CONSENT_WITHDRAWN = "CONSENT_WITHDRAWN"
+    BREACH = "BREACH"
+
+
+class ContractTerminated(Record, frozen=True, kw_only=True):
+    """Either party ended the contract; requests that have not started under it can no longer start."""
+
+    TYPE = "contract.terminated"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    reason: Annotated[TerminationReason, public("a closed list")]
+
+
+class HoldersAsked(Record, frozen=True, kw_only=True):
+    """A flexibility operator asks who holds a contract of its own at a site; every question is on record."""
+
+    TYPE = "discovery.asked"
+    STREAM = "discovery"
+
+    query_id: PublicReference
+    site_id: PublicSite
+    service: Annotated[Service, public("class of service")]
+    start_at_ms: PublicMs
+    end_at_ms: PublicMs
+
+
+class Holder(Part, frozen=True, kw_only=True):
+    """One contract of the asking operator."""
+
+    fsc_id: PublicFsc
+    kind: Annotated[ContractKind, public("which parties")]
+    available_w: Annotated[CapacityW, public("capacity under the contract")]
+
+
+class HoldersAnswered(Record, frozen=True, kw_only=True):
+    """The answer: the asking operator's own contracts, never another operator's."""
+
+    TYPE = "discovery.answered"
+    STREAM = "discovery"
+
+    query_id: PublicReference
+    holders: Annotated[tuple[Holder, ...], msgspec.Meta(max_length=512), public("a list of parts")]
+
+
+KINDS: tuple[type[Record], ...] = (ContractOffered, ContractAccepted, ContractTerminated, HoldersAsked, HoldersAnswered)

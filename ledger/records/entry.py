@@ -1,0 +1,57 @@
+"""The entry: the bytes that are a leaf of the tree and stand in the entry bundle (docs/spec/entry.md)."""
+
+from typing import Annotated
+
+import msgspec
+
+from ledger.records import canonical
+from ledger.records.errors import EntryMalformed, NotCanonical, RecordMalformed
+from ledger.records.statement_fields import Hash, StreamName
+
+MAX_ENTRY_BYTES = 65_535
+"""tlog-tiles writes an entry's length in two bytes."""
+
+NO_PREVIOUS = "0" * 64
+
+
+class Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who handed the statement in: the party that mTLS authenticated, and its certificate's TBS hash."""
+
+    cert: Hash
+    party: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    role: Annotated[str, msgspec.Meta(min_length=2, max_length=16)]
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry. `prev` is the leaf hash of the stream's previous entry: chain and tree cannot disagree."""
+
+    log: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    pol: Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INT)]
+    """Index of the registration-policy entry in force."""
+    prev: Hash
+    rec: Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INT)]
+    """Unix milliseconds of the sequencer; never decreasing in a log; coarse for records marked so."""
+    seq: Annotated[int, msgspec.Meta(ge=1, le=canonical.MAX_INT)]
+    stmt: str
+    stream: StreamName
+    sub: Submitter
+    type: str
+    v: int
+
+
+def encode(entry: Entry) -> bytes:
+    """The entry's canonical bytes; raises `EntryMalformed` if they are more than an entry bundle can hold."""
+    data = canonical.encode(entry)
+    if len(data) > MAX_ENTRY_BYTES:
+        raise EntryMalformed("the entry is too large", expected=f"at most {MAX_ENTRY_BYTES}", found=len(data))
+    return data
+
+
+def decode(data: bytes) -> Entry:
+    """Reads an entry's bytes; raises `EntryMalformed` unless they are canonical and complete."""
+    if len(data) > MAX_ENTRY_BYTES:
+        raise EntryMalformed("the entry is too large", expected=f"at most {MAX_ENTRY_BYTES}", found=len(data))
+    try:
+        return canonical.convert(canonical.decode(data), Entry, "the entry")
+    except (NotCanonical, RecordMalformed) as error:
+        raise EntryMalformed("not an entry", found=error.message()) from error

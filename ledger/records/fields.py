@@ -1,0 +1,46 @@
+"""Field types that many records share, each with its bounds and, where the reason never varies, its mark."""
+
+from typing import Annotated
+
+import msgspec
+
+from ledger.records import canonical
+from ledger.records.marks import Category, personal, public
+from ledger.records.statement_fields import Hash
+
+Ms = Annotated[int, msgspec.Meta(ge=0, le=2**48)]
+"""Unix milliseconds, UTC."""
+DurationMs = Annotated[int, msgspec.Meta(ge=1, le=366 * 86_400_000)]
+DurationS = Annotated[int, msgspec.Meta(ge=0, le=366 * 86_400)]
+PowerW = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
+"""Watts; positive is import (charging), everywhere inside."""
+CapacityW = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+FreqMillihertz = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
+Ppm = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
+Share = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""Parts per million of the whole."""
+Micro = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
+"""Millionths of the currency's unit."""
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217 code."""
+PartyId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63}$")]
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
+EvseId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,31}$")]
+"""EVSE-ID as eMI3 and OCPI write it."""
+Sha256 = Hash
+
+PublicFsr = Annotated[Id, public("the request's id is at organisation level")]
+PublicFsc = Annotated[Id, public("the contract's id names organisations' terms, no person")]
+PublicSite = Annotated[Id, public("a site is an organisation's")]
+PublicParty = Annotated[PartyId, public("an organisation")]
+PublicParticipation = Annotated[Id, public("random for each request; says nothing of the person or the EVSE behind it")]
+PublicReference = Annotated[Id, public("an id that is used once")]
+PublicMs = Annotated[Ms, public("a time that the organisations agreed, the same for every participant")]
+PublicHash = Annotated[Sha256, public("digest of a document between organisations")]
+
+PersonalEvse = Annotated[EvseId, personal(Category.LOCATION, "quasi")]
+PersonalEvu = Annotated[PartyId, personal(Category.CONTRACT, "direct", retention="P3Y")]
+PersonalMs = Annotated[Ms, personal(Category.TIME, "quasi")]
+PersonalHash = Annotated[Sha256, personal(Category.METER, "quasi")]
+
+MAX_COUNT = canonical.MAX_INT

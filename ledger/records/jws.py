@@ -1,0 +1,126 @@
+"""A thin JWS door (RFC 7515 compact form) on msgspec and cryptography: ES256 and EdDSA, nothing negotiated.
+
+The algorithm is the one that fits the key, never one that the header asks for, so there is nothing to confuse.
+"""
+
+import base64
+import binascii
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+
+from ledger.records import canonical
+from ledger.records.errors import SignatureInvalid, StatementMalformed, StatementTooLarge
+
+MAX_JWS_BYTES = 56_000
+"""An entry holds at most 65,535 bytes; the rest of it needs far less than the difference."""
+
+ES256_SIGNATURE_BYTES = 64
+P256_SCALAR_BYTES = 32
+
+PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+_es256 = ec.ECDSA(hashes.SHA256())
+
+
+class Parsed:
+    """A JWS taken apart, not yet authenticated."""
+
+    __slots__ = ("header", "payload", "raw", "signature", "signing_input")
+
+    def __init__(
+        self, raw: str, header: dict[str, Any], payload: bytes, signing_input: bytes, signature: bytes
+    ) -> None:
+        self.raw = raw
+        self.header = header
+        self.payload = payload
+        self.signing_input = signing_input
+        self.signature = signature
+
+
+def encode_base64url(data: bytes) -> str:
+    """base64url without padding (RFC 7515 section 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_base64url(text: str) -> bytes:
+    """The bytes of canonical, unpadded base64url; anything else is refused."""
+    try:
+        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise StatementMalformed("not base64url", expected="unpadded base64url") from error
+    if encode_base64url(data) != text:
+        raise StatementMalformed("base64url is not canonical", expected="unpadded, zero trailing bits")
+    return data
+
+
+def algorithm(key: PrivateKey | PublicKey) -> str:
+    """The one algorithm that fits the key; raises `SignatureInvalid` for keys that sign no statement."""
+    if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
+        return "EdDSA"
+    if isinstance(key.curve, ec.SECP256R1):
+        return "ES256"
+    raise SignatureInvalid("no statement is signed with this key", expected="P-256 or Ed25519", found=key.curve.name)
+
+
+def sign(payload: bytes, key: PrivateKey, header: dict[str, Any]) -> str:
+    """A compact JWS over `payload`; the header is canonical and gains `alg`."""
+    protected = encode_base64url(canonical.encode({**header, "alg": algorithm(key)}))
+    signing_input = f"{protected}.{encode_base64url(payload)}"
+    if isinstance(key, ed25519.Ed25519PrivateKey):
+        signature = key.sign(signing_input.encode())
+    else:
+        r, s = utils.decode_dss_signature(key.sign(signing_input.encode(), _es256))
+        signature = r.to_bytes(P256_SCALAR_BYTES, "big") + s.to_bytes(P256_SCALAR_BYTES, "big")
+    return f"{signing_input}.{encode_base64url(signature)}"
+
+
+def parse(raw: str) -> Parsed:
+    """Takes a compact JWS apart, strictly; authenticates nothing."""
+    if len(raw) > MAX_JWS_BYTES:
+        raise StatementTooLarge("the statement is too large", expected=f"at most {MAX_JWS_BYTES}", found=len(raw))
+    parts = raw.split(".")
+    if len(parts) != 3:
+        raise StatementMalformed("not a compact JWS", expected="three parts", found=len(parts))
+    header = canonical.decode(decode_base64url(parts[0]))
+    if not isinstance(header, dict):
+        raise StatementMalformed("the header is not an object")
+    payload = decode_base64url(parts[1])
+    return Parsed(raw, header, payload, f"{parts[0]}.{parts[1]}".encode(), decode_base64url(parts[2]))
+
+
+def open_jws(parsed: Parsed, key: PublicKey) -> bytes:
+    """The payload, now authenticated under `key`; raises `SignatureInvalid`."""
+    wanted = algorithm(key)
+    if parsed.header.get("alg") != wanted:
+        raise SignatureInvalid("the header names another algorithm than the key's", expected=wanted)
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            key.verify(parsed.signature, parsed.signing_input)
+        else:
+            key.verify(_der(parsed.signature), parsed.signing_input, _es256)
+    except InvalidSignature as error:
+        raise SignatureInvalid("the signature does not verify under the credential's key") from error
+    return parsed.payload
+
+
+def load_key(spki: bytes) -> PublicKey:
+    """A public key from DER SubjectPublicKeyInfo; raises `SignatureInvalid` for other kinds."""
+    try:
+        key = serialization.load_der_public_key(spki)
+    except ValueError as error:
+        raise SignatureInvalid("the key cannot be read") from error
+    if isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey):
+        return key
+    raise SignatureInvalid("no statement is signed with this kind of key", found=type(key).__name__)
+
+
+def _der(signature: bytes) -> bytes:
+    if len(signature) != ES256_SIGNATURE_BYTES:
+        raise SignatureInvalid("wrong length", expected=ES256_SIGNATURE_BYTES, found=len(signature))
+    r = int.from_bytes(signature[:P256_SCALAR_BYTES], "big")
+    s = int.from_bytes(signature[P256_SCALAR_BYTES:], "big")
+    return utils.encode_dss_signature(r, s)

@@ -1,0 +1,69 @@
+"""Every field of every record is marked public, with the reason why, or personal, with its category; none is unmarked.
+
+The same marks drive the ingest gate, redaction, retention, exports, the Art. 30 record and `x-personal-data`.
+"""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+
+class Category(StrEnum):
+    """What kind of personal data a field holds."""
+
+    IDENTITY = "identity"
+    CONTRACT = "contract"
+    VEHICLE = "vehicle"
+    LOCATION = "location"
+    TIME = "time"
+    METER = "meter"
+    BEHAVIOUR = "behaviour"
+    CREDENTIAL = "credential"
+    STAFF = "staff"
+
+
+Kind = Literal["direct", "quasi", "sensitive"]
+
+
+class Public(msgspec.Struct, frozen=True):
+    """The field may stand in the log for ever, because `why`."""
+
+    why: str
+
+
+class Personal(msgspec.Struct, frozen=True):
+    """The field stands in the log as a salted digest only; its value lives in the vault."""
+
+    category: Category
+    kind: Kind
+    retention: str = "P2Y"
+    portable: bool = False
+
+
+def public(why: str) -> msgspec.Meta:
+    """Marks a field public; `why` is printed in the reference."""
+    return msgspec.Meta(extra={"mark": Public(why)}, extra_json_schema={"x-personal-data": False})
+
+
+def personal(category: Category, kind: Kind, *, retention: str = "P2Y", portable: bool = False) -> msgspec.Meta:
+    """Marks a field personal; the record type must give it the default UNSET."""
+    mark = Personal(category, kind, retention, portable)
+    shown = {"category": category.value, "kind": kind, "retention": retention, "portable": portable}
+    return msgspec.Meta(extra={"mark": mark}, extra_json_schema={"x-personal-data": shown})
+
+
+def mark_of(annotation: msgspec.inspect.Type) -> Public | Personal | None:
+    """The mark in a field's annotation, or None where there is none. In `Annotated[X, mark] | None` it is X's."""
+    if isinstance(annotation, msgspec.inspect.UnionType):
+        for member in annotation.types:
+            found = mark_of(member)
+            if found is not None:
+                return found
+        return None
+    if not isinstance(annotation, msgspec.inspect.Metadata):
+        return None
+    if annotation.extra and "mark" in annotation.extra:
+        mark: Public | Personal = annotation.extra["mark"]
+        return mark
+    return mark_of(annotation.type)

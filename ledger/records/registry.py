@@ -1,0 +1,32 @@
+"""The one table of record types. A class that leaves a field unmarked stops the import."""
+
+from ledger.records import contracts, credentials, evidence, execution, log, opt, privacy, record, requests, sites, work
+from ledger.records.errors import RecordTypeUnknown
+from ledger.records.record import Record
+
+FAMILIES = (log, credentials, sites, contracts, requests, opt, execution, evidence, work, privacy)
+
+
+def _table() -> dict[tuple[str, int], type[Record]]:
+    table: dict[tuple[str, int], type[Record]] = {}
+    for family in FAMILIES:
+        for found in family.KINDS:
+            record.require_marked(found)
+            table[found.TYPE, found.VERSION] = found
+    return table
+
+
+_kinds = _table()
+
+
+def kind(type_name: str, version: int) -> type[Record]:
+    """The class of a type and version; raises `RecordTypeUnknown`."""
+    try:
+        return _kinds[type_name, version]
+    except KeyError:
+        raise RecordTypeUnknown("no such record type", expected="a registered type", version=version) from None
+
+
+def kinds() -> tuple[type[Record], ...]:
+    """Every registered class, in order of type and version."""
+    return tuple(_kinds[key] for key in sorted(_kinds))

@@ -1,0 +1,106 @@
+"""The flexibility-service classes and their parameters, as one tagged union (docs/reference/services.md).
+
+A class stands here only when all six of its sides exist: bounds, what the CS and the EV must be able to do, timing,
+resolution of evidence, verdict function, OCPP 2.1 mapping.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from ledger.records.fields import CapacityW, DurationMs, FreqMillihertz, Ms, PowerW, Ppm
+from ledger.records.record import Value
+
+
+class Service(StrEnum):
+    """The classes that this version understands."""
+
+    SETPOINT = "SETPOINT"
+    DROOP = "DROOP"
+    FFR = "FFR"
+    CONGESTION = "CONGESTION"
+    LIMIT_MANDATORY = "LIMIT_MANDATORY"
+
+
+class Direction(StrEnum):
+    """UP: less import or more export. DOWN: more import or less export."""
+
+    UP = "UP"
+    DOWN = "DOWN"
+
+
+class SetpointStep(Value, frozen=True, kw_only=True):
+    """One step of a schedule."""
+
+    start_at_ms: Ms
+    duration_ms: DurationMs
+    power_w: PowerW
+
+
+class SetpointParams(Value, frozen=True, kw_only=True, tag_field="class", tag="SETPOINT"):
+    """Follow a power value; the moving part comes as setpoint batches."""
+
+    series: Annotated[tuple[SetpointStep, ...], msgspec.Meta(min_length=1, max_length=3600)]
+    ramp_w_per_s: Annotated[int, msgspec.Meta(ge=1, le=10**7)]
+    update_interval_s: Annotated[int, msgspec.Meta(ge=1, le=60)]
+
+
+class CurvePoint(Value, frozen=True, kw_only=True):
+    """A corner of a piecewise linear curve."""
+
+    freq_millihertz: FreqMillihertz
+    power_w: PowerW
+
+
+class DroopParams(Value, frozen=True, kw_only=True, tag_field="class", tag="DROOP"):
+    """Follow P(f): power relative to `base_w` for each EVSE, as a function of the frequency measured at the EVSE."""
+
+    points: Annotated[tuple[CurvePoint, ...], msgspec.Meta(min_length=2, max_length=20)]
+    response_time_ms: Annotated[int, msgspec.Meta(ge=10, le=60_000)]
+    base_w: PowerW
+    tolerance_w: CapacityW
+
+
+class FfrParams(Value, frozen=True, kw_only=True, tag_field="class", tag="FFR"):
+    """Fast frequency response: full power within `t_full_ms` of the trigger, held for `support_ms`."""
+
+    f_trigger_millihertz: FreqMillihertz
+    t_full_ms: Annotated[int, msgspec.Meta(ge=100, le=30_000)]
+    support_ms: Annotated[int, msgspec.Meta(ge=1_000, le=600_000)]
+    release_ppm_per_s: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+    capacity_w: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    max_over_ppm: Ppm
+    direction: Direction
+
+
+class CongestionStep(Value, frozen=True, kw_only=True):
+    """One settlement period: how much less (UP) or more (DOWN) than the baseline."""
+
+    start_at_ms: Ms
+    duration_ms: DurationMs
+    ordered_w: CapacityW
+
+
+class CongestionParams(Value, frozen=True, kw_only=True, tag_field="class", tag="CONGESTION"):
+    """Relieve a congestion point against a baseline."""
+
+    congestion_point: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{3,64}$")]
+    direction: Direction
+    series: Annotated[tuple[CongestionStep, ...], msgspec.Meta(min_length=1, max_length=96)]
+
+
+class LimitMandatoryParams(Value, frozen=True, kw_only=True, tag_field="class", tag="LIMIT_MANDATORY"):
+    """Keep the site's import at or below a cap, on a grid operator's directive."""
+
+    import_cap_w: CapacityW
+    floor_w_per_evse: CapacityW
+    t_comply_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+
+
+Params = SetpointParams | DroopParams | FfrParams | CongestionParams | LimitMandatoryParams
+
+
+def service_of(params: Params) -> Service:
+    """The class that these parameters belong to."""
+    return Service(str(type(params).__struct_config__.tag))

@@ -1,0 +1,136 @@
+"""Charging stations as their operator declares them, and the conformity claims made of them."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from ledger.records.fields import (
+    CapacityW,
+    EvseId,
+    Id,
+    Ms,
+    PartyId,
+    PersonalEvse,
+    PersonalEvu,
+    PersonalMs,
+    Ppm,
+    PublicReference,
+    PublicSite,
+)
+from ledger.records.marks import Category, personal, public
+from ledger.records.record import Record, Value
+from ledger.records.statement_fields import Hash
+
+
+class CurrentKind(StrEnum):
+    """Where the inverter is: in the EVSE (DC) or in the car (AC)."""
+
+    AC = "AC"
+    DC = "DC"
+
+
+class Meter(Value, frozen=True, kw_only=True):
+    """The meter of one EVSE; its key is bound here, never taken from a value."""
+
+    serial: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+    key_spki_sha256: Hash
+    accuracy_ppm: Ppm
+    """Largest error that the meter's class allows."""
+    resolution_milliwh: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    sample_period_ms: Annotated[int, msgspec.Meta(ge=10, le=3_600_000)]
+
+
+class Evse(Value, frozen=True, kw_only=True):
+    """One EVSE: what it can do."""
+
+    evse_id: EvseId
+    station_id: Id
+    """OCPP identity of the charging station; equals the one in its certificate."""
+    connector: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    """OCPP evseId inside the station."""
+    kind: CurrentKind
+    max_charge_w: CapacityW
+    max_discharge_w: CapacityW
+    services: Annotated[tuple[str, ...], msgspec.Meta(max_length=9)]
+    response_time_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+    """Time to 90 % of a commanded change."""
+    meter: Meter
+    key_spki_sha256: Hash
+    """SHA-256 of the EVSE's public key: what conformity claims are made of."""
+    firmware_sha256: Hash
+
+
+class SiteConfigured(Record, frozen=True, kw_only=True):
+    """The CSO declares a site: grid connection, EVSEs, meters. The latest version before an instant is in force."""
+
+    TYPE = "site.configured"
+    STREAM = "site"
+
+    site_id: PublicSite
+    version: Annotated[int, msgspec.Meta(ge=1, le=10**6), public("counts up")]
+    import_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
+    export_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
+    congestion_point: Annotated[Id, public("name of the grid element")]
+    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$"), public("country whose grid code holds")]
+    evses: Annotated[
+        tuple[Evse, ...],
+        msgspec.Meta(min_length=1, max_length=512),
+        public("infrastructure of an organisation; says nothing of a charging session"),
+    ]
+
+
+class ClaimKind(StrEnum):
+    """What a conformity claim is made of."""
+
+    EVSE = "EVSE"
+    EV = "EV"
+    PAIR = "PAIR"
+
+
+class ClaimRegistered(Record, frozen=True, kw_only=True):
+    """A conformity body's attribute certificate was presented and found good; the document itself is in the vault."""
+
+    TYPE = "site.claim-registered"
+    STREAM = "site"
+
+    claim_id: PublicReference
+    subject: Annotated[ClaimKind, public("kind of thing, not which thing")]
+    standard: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 :./-]{1,64}$"), public("name of a standard")]
+    functions: Annotated[tuple[str, ...], msgspec.Meta(max_length=9), public("functions covered")]
+    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$"), public("country whose grid code it meets")]
+    issuer: Annotated[PartyId, public("a conformity body")]
+    not_before_ms: Annotated[Ms, public("validity of a document between organisations")]
+    not_after_ms: Annotated[Ms, public("validity of a document between organisations")]
+    claim_sha256: Annotated[Hash, personal(Category.VEHICLE, "direct")] | msgspec.UnsetType = msgspec.UNSET
+    things: (
+        Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=2), personal(Category.VEHICLE, "direct")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """SHA-256 of the public key of the thing, or of the two things of a pair."""
+
+
+class SessionMirrored(Record, frozen=True, kw_only=True):
+    """A car is plugged in: whose contract, which EVSE, and whether its user allows discharging (OCPI's only V2G flag).
+
+    All of it is personal. A missing or false consent makes every discharging participation ineligible.
+    """
+
+    TYPE = "site.session-mirrored"
+    STREAM = "site"
+    COARSE = True
+
+    session_id: PublicReference
+    site_id: PublicSite
+    evse_id: PersonalEvse | msgspec.UnsetType = msgspec.UNSET
+    evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET
+    discharge_allowed: Annotated[bool, personal(Category.BEHAVIOUR, "quasi", portable=True)] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
+    ev_key_spki_sha256: Annotated[Hash, personal(Category.VEHICLE, "direct")] | msgspec.UnsetType = msgspec.UNSET
+    ev_firmware_sha256: Annotated[Hash, personal(Category.VEHICLE, "quasi")] | msgspec.UnsetType = msgspec.UNSET
+    from_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
+    until_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
+
+
+KINDS: tuple[type[Record], ...] = (SiteConfigured, ClaimRegistered, SessionMirrored)

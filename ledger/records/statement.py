@@ -1,0 +1,145 @@
+"""A statement: one actor's own words, signed with its signing key, in the shape of an SD-JWT (docs/spec/statement.md).
+
+The signature covers digests of personal values, never the values, so it survives their erasure.
+"""
+
+import secrets
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from ledger.records import canonical, jws, record, registry
+from ledger.records.actor import Actor
+from ledger.records.disclosure import SALT_BYTES, Disclosure
+from ledger.records.errors import SignatureInvalid, StatementMalformed
+from ledger.records.record import Record
+from ledger.records.statement_fields import Hash, Jti, StreamName
+
+TYP = "flex+sd-jwt"
+MS_PER_S = 1000
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The protected header; `x5t` is a look-up hint for the signing certificate (RFC 7515 section 4.1.8)."""
+
+    alg: str
+    typ: str
+    x5t: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$")] = msgspec.field(name="x5t#S256")
+
+
+class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What is signed."""
+
+    iss: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    aud: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+    jti: Jti
+    iat: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
+    """NumericDate in seconds (RFC 7519): when the actor says it spoke."""
+    stream: StreamName
+    type: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z-]+$", max_length=48)]
+    v: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+    event: dict[str, Any]
+    exp_prev: Hash | None = None
+    """The stream's head that the actor saw; the statement is refused if another entry came between."""
+    actor_seq: Annotated[int, msgspec.Meta(ge=1, le=canonical.MAX_INT)] | None = None
+    """The actor's own counter for this key; a gap shows that a statement never reached the log."""
+    sd_alg: str = msgspec.field(name="_sd_alg", default="")
+
+
+class Statement(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement taken apart. Until `open_statement` returned it, nobody has vouched for it."""
+
+    raw: str
+    header: Header
+    claims: Claims
+    record: Record
+    """The record with its personal fields UNSET."""
+
+
+class Signed(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that we signed ourselves, with the disclosures that go beside it."""
+
+    raw: str
+    jti: str
+    stream: str
+    disclosures: tuple[Disclosure, ...]
+
+
+def new_jti(now_ms: int) -> str:
+    """A fresh statement id, ordered by time: 48 bits of milliseconds and 80 random bits, in hex."""
+    return f"{now_ms:012x}{secrets.token_hex(10)}"
+
+
+def new_salt() -> bytes:
+    """Fresh randomness for one disclosure."""
+    return secrets.token_bytes(SALT_BYTES)
+
+
+def sign(
+    what: Record,
+    *,
+    key: jws.PrivateKey,
+    x5t: str,
+    party: str,
+    audience: str,
+    stream: str,
+    now_ms: int,
+    jti: str | None = None,
+    exp_prev: str | None = None,
+    actor_seq: int | None = None,
+    salt: Callable[[], bytes] = new_salt,
+) -> Signed:
+    """`what`, stated by `party` and signed; personal fields leave only their salted digests in it."""
+    concealed = record.conceal(what, salt)
+    claims = Claims(
+        iss=party,
+        aud=audience,
+        jti=jti or new_jti(now_ms),
+        iat=now_ms // MS_PER_S,
+        stream=stream,
+        type=what.TYPE,
+        v=what.VERSION,
+        event=concealed.event,
+        exp_prev=exp_prev,
+        actor_seq=actor_seq,
+        sd_alg="sha-256" if concealed.disclosures else "",
+    )
+    raw = jws.sign(canonical.encode(claims), key, {"typ": TYP, "x5t#S256": x5t})
+    return Signed(raw=raw, jti=claims.jti, stream=stream, disclosures=concealed.disclosures)
+
+
+def parse_statement(raw: str) -> Statement:
+    """Takes a statement apart and checks its form, its record's schema and marks; authenticates nothing."""
+    return _taken_apart(jws.parse(raw))
+
+
+def open_statement(raw: str, actor: Actor, *, audience: str | None = None) -> Statement:
+    """The statement, now known to be the actor's own words for this log.
+
+    Raises `SignatureInvalid` if the key of `actor` did not sign it, or if it names another party than the actor's
+    credential; `StatementMalformed` if it was made for another audience.
+    """
+    parsed = jws.parse(raw)
+    jws.open_jws(parsed, jws.load_key(actor.key_spki))
+    statement = _taken_apart(parsed)
+    if statement.claims.iss != actor.party:
+        raise SignatureInvalid("the statement names another party than the credential", expected=actor.party)
+    if audience is not None and statement.claims.aud != audience:
+        raise StatementMalformed(
+            "the statement was made for another log", expected=audience, found=statement.claims.aud
+        )
+    return statement
+
+
+def _taken_apart(parsed: jws.Parsed) -> Statement:
+    header = canonical.convert(parsed.header, Header, "the statement's header")
+    if header.typ != TYP:
+        raise StatementMalformed("another kind of JWS", expected=TYP)
+    claims = canonical.convert(canonical.decode(parsed.payload), Claims, "the statement")
+    kind = registry.kind(claims.type, claims.v)
+    if kind.STREAM not in ("*", claims.stream.partition("/")[0]):
+        raise StatementMalformed(
+            "the record lives in another stream", expected=f"{kind.STREAM}/...", found=claims.stream
+        )
+    return Statement(raw=parsed.raw, header=header, claims=claims, record=record.read(claims.event, kind))

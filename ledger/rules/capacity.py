@@ -1,0 +1,112 @@
+"""Who has sold what: for each EVSE and instant, accepted capacity against capability.
+
+EVSEs are known here by blind tags only. A booking whose end has passed is forgotten: no new one can overlap it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ledger.records.sites import SiteConfigured
+from ledger.rules.errors import DoubleSelling, EvseNotAtSite
+
+Holder = tuple[str, str]
+"""(request, participation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """Capacity of one EVSE, bound from `start_at_ms` until just before `end_at_ms`."""
+
+    holder: Holder
+    tag: str
+    start_at_ms: int
+    end_at_ms: int
+    up_w: int
+    down_w: int
+
+    def overlaps(self, other: "Booking") -> bool:
+        """Whether both hold the same EVSE at some instant."""
+        is_same = self.tag == other.tag and self.holder != other.holder
+        return is_same and self.start_at_ms < other.end_at_ms and other.start_at_ms < self.end_at_ms
+
+
+class Capacity:
+    """Capabilities and bookings of all EVSEs whose tags are known."""
+
+    def __init__(self) -> None:
+        self._can_w: dict[str, int] = {}
+        self._site_of: dict[str, str] = {}
+        self._active: dict[str, dict[Holder, Booking]] = {}
+        self._withdrawn: dict[Holder, Booking] = {}
+
+    def knows_site(self, site_id: str) -> bool:
+        """Whether the tags of that site's EVSEs are known."""
+        return site_id in self._site_of.values()
+
+    def configure(self, site: SiteConfigured, tags: Mapping[str, str]) -> None:
+        """From here on the site's EVSEs can do what this configuration says."""
+        for tag in [tag for tag, site_id in self._site_of.items() if site_id == site.site_id]:
+            del self._site_of[tag], self._can_w[tag]
+        for evse in site.evses:
+            if evse.evse_id in tags:
+                self._can_w[tags[evse.evse_id]] = evse.max_charge_w + evse.max_discharge_w
+                self._site_of[tags[evse.evse_id]] = site.site_id
+
+    def require_at_site(self, tag: str, site_id: str, participation: str) -> None:
+        """Raises `EvseNotAtSite` unless the EVSE belongs to the site."""
+        if self._site_of.get(tag) != site_id:
+            raise EvseNotAtSite("an EVSE of another site is offered", expected=site_id, participation=participation)
+
+    def require_free(self, wanted: Iterable[Booking]) -> None:
+        """Raises `DoubleSelling` unless all of `wanted` fits beside what is booked, at every instant, both ways."""
+        wanted = tuple(wanted)
+        for new in wanted:
+            beside = [*self._active.get(new.tag, {}).values(), *(other for other in wanted if other != new)]
+            self._require_fits(new, [other for other in beside if new.overlaps(other)])
+
+    def _require_fits(self, new: Booking, others: list[Booking]) -> None:
+        can_w = self._can_w.get(new.tag, 0)
+        for at_ms in {new.start_at_ms, *(max(new.start_at_ms, other.start_at_ms) for other in others)}:
+            holding = [new, *(other for other in others if other.start_at_ms <= at_ms < other.end_at_ms)]
+            for way, sold_w in (("up", sum(b.up_w for b in holding)), ("down", sum(b.down_w for b in holding))):
+                if sold_w > can_w:
+                    raise DoubleSelling(
+                        f"more {way} than the EVSE can do is accepted for one instant",
+                        expected=f"at most {can_w} W",
+                        found=f"{sold_w} W",
+                        participation=new.holder[1],
+                        at_ms=at_ms,
+                    )
+
+    def book(self, bookings: Iterable[Booking], now_ms: int) -> None:
+        """The capacity is bound."""
+        for booking in bookings:
+            held = self._active.setdefault(booking.tag, {})
+            for holder in [holder for holder, old in held.items() if old.end_at_ms <= now_ms]:
+                del held[holder]
+            held[booking.holder] = booking
+
+    def withdrawn(self, holder: Holder) -> Booking | None:
+        """What this participation held before it opted out."""
+        return self._withdrawn.get(holder)
+
+    def withdraw(self, holder: Holder) -> None:
+        """The participation opted out: its capacity is free, and remembered in case it comes back."""
+        for held in self._active.values():
+            booking = held.pop(holder, None)
+            if booking is not None:
+                self._withdrawn[holder] = booking
+
+    def restore(self, holder: Holder, now_ms: int) -> None:
+        """The participation is in again."""
+        booking = self._withdrawn.pop(holder, None)
+        if booking is not None:
+            self.book((booking,), now_ms)
+
+    def release(self, fsr_id: str) -> None:
+        """The request has ended early: nothing is bound by it any more."""
+        for held in self._active.values():
+            for holder in [holder for holder in held if holder[0] == fsr_id]:
+                del held[holder]
+        for holder in [holder for holder in self._withdrawn if holder[0] == fsr_id]:
+            del self._withdrawn[holder]

@@ -1,0 +1,178 @@
+"""Rules of contracts and of questions about their holders."""
+
+from collections.abc import Iterator
+
+from ledger.records.actor import Role
+from ledger.records.contracts import (
+    ContractAccepted,
+    ContractKind,
+    ContractOffered,
+    ContractTerminated,
+    HoldersAnswered,
+    HoldersAsked,
+)
+from ledger.records.services import Direction, Service
+from ledger.rules import persons
+from ledger.rules.contract_state import ContractState, ContractStatus, Offered
+from ledger.rules.errors import (
+    AlreadyRecorded,
+    ContractConflict,
+    ContractKindContradicts,
+    ContractNotCounterparty,
+    ContractOfferOther,
+    DiscoveryForeign,
+    TimesContradict,
+    VersionGap,
+    WrongOrder,
+    WrongParty,
+)
+from ledger.rules.fact import Fact
+from ledger.rules.projection import Projection
+from ledger.rules.sites import require_site
+from ledger.rules.standing import require_party
+
+COUNTERPARTY_ROLE: dict[ContractKind, Role] = {ContractKind.FO_CSO: Role.CSO, ContractKind.FO_CSP: Role.CSP}
+"""The role of the organisation on the other side; an FO_EVU contract has a person there."""
+
+
+def contract_offered(seen: Projection, fact: Fact, record: ContractOffered) -> None:
+    """One of the two parties offers, for a known site, terms that hold for some time; versions keep the parties."""
+    role = COUNTERPARTY_ROLE.get(record.kind)
+    if (role is None) != (not isinstance(record.counterparty, str)):
+        raise ContractKindContradicts("the parties do not fit the kind", found=record.kind)
+    if fact.actor.role is Role.FO:
+        require_party(fact, record.fo)
+    elif fact.actor.role is role:
+        require_party(fact, str(record.counterparty))
+    else:
+        raise WrongParty("not a party of this kind of contract", expected=f"FO or {role or 'nobody else'}")
+    if record.valid_from_ms >= record.valid_to_ms:
+        raise TimesContradict("it is never valid", expected="valid_from_ms < valid_to_ms")
+    if seen.sees_log:
+        require_site(seen, record.site_id)
+    contract = seen.contracts.get(record.fsc_id)
+    wanted = contract.latest.record.version + 1 if contract is not None else 1
+    if record.version != wanted:
+        raise VersionGap("versions count up by one", expected=wanted, found=record.version)
+    if contract is not None:
+        _require_same_parties(contract, record, fact.now_ms)
+
+
+def _require_same_parties(contract: ContractState, record: ContractOffered, now_ms: int) -> None:
+    last = contract.latest.record
+    if (last.fo, last.kind, last.counterparty, last.site_id) != (
+        record.fo,
+        record.kind,
+        record.counterparty,
+        record.site_id,
+    ):
+        raise ContractKindContradicts("a version keeps parties and site", version=record.version)
+    if contract.status(now_ms) is ContractStatus.TERMINATED:
+        raise WrongOrder("the contract was ended", found=ContractStatus.TERMINATED)
+
+
+def contract_accepted(seen: Projection, fact: Fact, record: ContractAccepted) -> None:
+    """The other party accepts exactly the latest offer, while it can still come into force and conflicts with none."""
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None:
+        raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
+    if contract.status(fact.now_ms) is ContractStatus.TERMINATED:
+        raise WrongOrder("the contract was ended", found=ContractStatus.TERMINATED)
+    offer = contract.latest
+    if (record.version, record.offer_sha256) != (offer.record.version, offer.sha256):
+        raise ContractOfferOther("not the latest offer", expected=f"version {offer.record.version} {offer.sha256}")
+    _require_counterparty(fact, contract, offer, record)
+    if offer.accepted_at_ms is not None:
+        raise WrongOrder("this version is accepted", found=contract.status(fact.now_ms))
+    if fact.now_ms >= offer.record.valid_to_ms:
+        raise TimesContradict("the offer has run out", expected=f"before {offer.record.valid_to_ms}")
+    for other in _rivals(seen, contract, fact.now_ms):
+        raise ContractConflict(
+            "another operator's contract holds here", expected="both stackable", found=other.latest.record.kind
+        )
+
+
+def _require_counterparty(fact: Fact, contract: ContractState, offer: Offered, record: ContractAccepted) -> None:
+    if contract.kind is ContractKind.FO_EVU:
+        if fact.actor.role is Role.FO:
+            raise ContractNotCounterparty("an EV user's acceptance is relayed", expected="CSO or CSP", found=Role.FO)
+        persons.require_acceptance(fact, record)
+        return
+    role = COUNTERPARTY_ROLE[contract.kind]
+    is_offered_by_fo = offer.party == contract.fo
+    party = contract.counterparty if is_offered_by_fo else contract.fo
+    wanted = role if is_offered_by_fo else Role.FO
+    if fact.actor.role is not wanted or party is None or not fact.speaks_for(party):
+        raise ContractNotCounterparty(
+            "the other party accepts", expected=f"{wanted} {party}", found=f"{fact.actor.role} {fact.actor.party}"
+        )
+
+
+def contract_terminated(seen: Projection, fact: Fact, record: ContractTerminated) -> None:
+    """Either party ends a contract, once; for a person, the organisation that relayed the acceptance does."""
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None:
+        raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
+    if contract.terminated is not None:
+        raise WrongOrder("it is ended", found=ContractStatus.TERMINATED)
+    parties = [party for party in (contract.fo, contract.counterparty, contract.relay) if party is not None]
+    if not any(fact.speaks_for(party) for party in parties):
+        raise WrongParty("a party ends it", expected=" or ".join(parties), found=fact.actor.party)
+
+
+def _rivals(seen: Projection, contract: ContractState, now_ms: int) -> Iterator[ContractState]:
+    """Contracts of other operators that would be in force beside the latest offer, for the same thing."""
+    if not seen.sees_log:
+        return
+    mine = contract.latest
+    for name in seen.contracts_at.get(mine.record.site_id, ()):
+        other = seen.contracts[name]
+        theirs = other.signed(now_ms)
+        if other.fo == contract.fo or theirs is None or other.terminated is not None:
+            continue
+        is_stacked = mine.record.stackable and theirs.record.stackable
+        if not is_stacked and _overlap(mine, theirs) and _meet(mine, theirs):
+            yield other
+
+
+def _overlap(mine: Offered, theirs: Offered) -> bool:
+    """Whether both hold at some instant for the same class and direction."""
+    return (
+        mine.record.valid_from_ms < theirs.record.valid_to_ms
+        and theirs.record.valid_from_ms < mine.record.valid_to_ms
+        and not _classes(mine).isdisjoint(_classes(theirs))
+    )
+
+
+def _classes(offer: Offered) -> set[tuple[Service, Direction]]:
+    return {(terms.service, terms.direction) for terms in offer.record.services}
+
+
+def _meet(mine: Offered, theirs: Offered) -> bool:
+    """Whether both hold for the same EVSE, as far as the log and the tags tell."""
+    if mine.is_whole_site or theirs.is_whole_site:
+        return True
+    return not mine.evse_tags.isdisjoint(theirs.evse_tags)
+
+
+def holders_asked(seen: Projection, _fact: Fact, record: HoldersAsked) -> None:
+    """A question is asked once, of a known site, about some time."""
+    if record.query_id in seen.queries:
+        raise AlreadyRecorded("the question was asked", query_id=record.query_id)
+    if record.start_at_ms >= record.end_at_ms:
+        raise TimesContradict("an empty window", expected="start_at_ms < end_at_ms")
+    if seen.sees_log:
+        require_site(seen, record.site_id)
+
+
+def holders_answered(seen: Projection, _fact: Fact, record: HoldersAnswered) -> None:
+    """The answer tells the asking operator of its own contracts at that site, and of no other."""
+    query = seen.queries.get(record.query_id)
+    if query is None or query.is_answered:
+        raise WrongOrder("there is no open question", query_id=record.query_id)
+    if not seen.sees_log:
+        return
+    for holder in record.holders:
+        contract = seen.contracts.get(holder.fsc_id)
+        if contract is None or contract.fo != query.fo or contract.latest.record.site_id != query.record.site_id:
+            raise DiscoveryForeign("not a contract of the asking operator there", expected=query.fo)

@@ -1,0 +1,680 @@
+"""Every rule is a class with a stable code and a number; `docs/reference/rules.md` lists them all.
+
+`number` and `source` are printed there. Sources such as `6.1` are tables of the domain reference, `E4` its records.
+"""
+
+from typing import ClassVar
+
+from ledger.errors import Absent, Refused
+
+
+class RuleViolated(Refused):
+    """An authentic statement that a rule refuses: it is answered with a conflict and leaves a refusal entry."""
+
+    code = "rules/violated"
+    title = "A rule refuses this"
+    number: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+
+
+# Who may write what, and where
+
+
+class WriterRole(RuleViolated):
+    """Only the roles that `writers.WRITERS` lists for a record type may write it."""
+
+    code = "rules/writer-role"
+    title = "The writer's role may not state this"
+    number = "R-01"
+    source = "6.1-6.4, column who"
+
+
+class PersonInLog(RuleViolated):
+    """An EV user's own statement is never an entry and an EV user hands none in: an organisation relays their words."""
+
+    code = "rules/person-in-log"
+    title = "A person may not stand in the log"
+    number = "R-02"
+    source = "privacy design, first point"
+
+
+class NeverAnEntry(RuleViolated):
+    """A record that only travels inside another one (`directive.given`) is never an entry."""
+
+    code = "rules/never-an-entry"
+    title = "This is never an entry of its own"
+    number = "R-03"
+    source = "domain design, mandate"
+
+
+class NotInStream(RuleViolated):
+    """The stream is the one that the record's own id names, and entry and statement agree on it."""
+
+    code = "rules/not-in-stream"
+    title = "The statement belongs in another stream"
+    number = "R-04"
+    source = "docs/spec/streams.md"
+
+
+class WrongParty(RuleViolated):
+    """The party that a record or its history names equals the party of the writer's credential, or the one it has a
+    delegation from.
+    """
+
+    code = "rules/wrong-party"
+    title = "The party is not the one that may speak here"
+    number = "R-05"
+    source = "domain design, roles"
+
+
+class StreamIsClosed(RuleViolated):
+    """Nothing follows `log.stream-closed` in its stream."""
+
+    code = "rules/stream-closed"
+    title = "The stream is closed"
+    number = "R-06"
+    source = "ledger design, format"
+
+
+class StreamCount(RuleViolated):
+    """A closing record counts the entries before it, and names the stream in which it stands."""
+
+    code = "rules/stream-count"
+    title = "The stream has another number of entries"
+    number = "R-07"
+    source = "ledger design, format"
+
+
+class PolicyMissing(RuleViolated):
+    """Entry 0 of a log adopts a policy."""
+
+    code = "rules/policy-missing"
+    title = "No policy is in force"
+    number = "R-08"
+    source = "records reference, log.policy-adopted"
+
+
+class PolicyOther(RuleViolated):
+    """An entry names the index of the policy entry in force before it; entry 0 names itself."""
+
+    code = "rules/policy-other"
+    title = "Another policy is in force"
+    number = "R-09"
+    source = "docs/spec/entry.md"
+
+
+class RulesUnknown(RuleViolated):
+    """A policy names a version of the rules that this software can apply."""
+
+    code = "rules/rules-unknown"
+    title = "These rules are not known here"
+    number = "R-10"
+    source = "records reference, log.policy-adopted"
+
+
+class AlreadyRecorded(RuleViolated):
+    """An id is used once; what is on record is corrected by a reversing record only."""
+
+    code = "rules/already-recorded"
+    title = "It is already on record"
+    number = "R-11"
+    source = "5.6, invariant 12"
+
+
+class WrongOrder(RuleViolated):
+    """The transition is in the tables of states."""
+
+    code = "rules/wrong-order"
+    title = "Not in this state"
+    number = "R-12"
+    source = "6.1-6.4"
+
+
+class TimesContradict(RuleViolated):
+    """A start lies before its end, a deadline not after the start."""
+
+    code = "rules/times-contradict"
+    title = "The times contradict one another"
+    number = "R-13"
+    source = "E4, E6"
+
+
+class VersionGap(RuleViolated):
+    """Versions of a site or a contract count up by one."""
+
+    code = "rules/version-gap"
+    title = "The version does not follow the last one"
+    number = "R-14"
+    source = "domain design, records"
+
+
+# Contracts and discovery
+
+
+class ContractKindContradicts(RuleViolated):
+    """An FO_CSO or FO_CSP contract names its counterparty, an FO_EVU contract names no organisation; later versions
+    keep the parties.
+    """
+
+    code = "rules/contract-kind"
+    title = "The contract's kind contradicts its parties"
+    number = "R-20"
+    source = "E4"
+
+
+class ContractNotCounterparty(RuleViolated):
+    """An offer is accepted by the other party; an EV user's acceptance is relayed by a CSO or CSP."""
+
+    code = "rules/contract-not-counterparty"
+    title = "Only the other party can accept"
+    number = "R-21"
+    source = "6.4, DRAFT to SIGNED"
+
+
+class ContractOfferOther(RuleViolated):
+    """What is accepted is the latest offer, by the digest of its very statement."""
+
+    code = "rules/contract-offer-other"
+    title = "Another offer stands"
+    number = "R-22"
+    source = "E4, signatures of both"
+
+
+class ContractNotInForce(RuleViolated):
+    """A voluntary request is issued and started only under contracts that both parties signed, within their validity,
+    before any termination.
+    """
+
+    code = "rules/contract-not-in-force"
+    title = "The contract is not in force"
+    number = "R-23"
+    source = "5.6, invariant 2"
+
+
+class ContractNotCovering(RuleViolated):
+    """A contract covers a request if it is for its site, its class of service and its direction."""
+
+    code = "rules/contract-not-covering"
+    title = "The contract does not cover this"
+    number = "R-24"
+    source = "E4, E6"
+
+
+class ContractLimit(RuleViolated):
+    """No more is ordered or offered under a contract than its terms for the class allow."""
+
+    code = "rules/contract-limit"
+    title = "More than the contract allows"
+    number = "R-25"
+    source = "E4, max_w"
+
+
+class ContractConflict(RuleViolated):
+    """At most one contract in force per site or EVSE, class and direction, unless both are stackable."""
+
+    code = "rules/contract-conflict"
+    title = "Another operator's contract is in force here"
+    number = "R-26"
+    source = "6.4, conflict rule"
+
+
+class PersonUnproven(RuleViolated):
+    """Who relays an EV user shows the user's own signed statement of the same thing, and commits to it."""
+
+    code = "rules/person-unproven"
+    title = "The person's own words are not shown"
+    number = "R-27"
+    source = "6.3; privacy design"
+
+
+class DiscoveryForeign(RuleViolated):
+    """A question about contract holders is answered once, with contracts of the asking operator at that site only."""
+
+    code = "rules/discovery-foreign"
+    title = "Another operator's contract may not be told"
+    number = "R-28"
+    source = "E5"
+
+
+# Requests and mandates
+
+
+class StartInPast(RuleViolated):
+    """A voluntary request starts in the future."""
+
+    code = "rules/start-in-past"
+    title = "The start is past"
+    number = "R-30"
+    source = "6.1, row 1"
+
+
+class MandateUnproven(RuleViolated):
+    """A mandatory request carries a directive that a system operator's credential signed for this operator, site,
+    ground, legal basis, window and cap, and that still is valid.
+    """
+
+    code = "rules/mandate-unproven"
+    title = "The mandate is not proven"
+    number = "R-31"
+    source = "5.6, invariant 7"
+
+
+class ContractMissing(RuleViolated):
+    """A voluntary request names its contracts."""
+
+    code = "rules/contract-missing"
+    title = "No contract is named"
+    number = "R-32"
+    source = "E6"
+
+
+class SiteUnknown(RuleViolated):
+    """A request, a contract or a question names a site whose configuration is on record."""
+
+    code = "rules/site-unknown"
+    title = "The site is not configured"
+    number = "R-33"
+    source = "E2"
+
+
+class CancelLate(RuleViolated):
+    """A request is cancelled before its start."""
+
+    code = "rules/cancel-late"
+    title = "It has started"
+    number = "R-34"
+    source = "6.1, CANCELLED"
+
+
+class AbortReason(RuleViolated):
+    """NO_LONGER_NEEDED is the flexibility operator's reason; the port aborts for another."""
+
+    code = "rules/abort-reason"
+    title = "The reason is not this party's"
+    number = "R-35"
+    source = "6.1, ABORTED"
+
+
+class SetpointNotAsked(RuleViolated):
+    """Setpoint batches belong to SETPOINT requests."""
+
+    code = "rules/setpoint-not-asked"
+    title = "The request is for another service"
+    number = "R-36"
+    source = "E6; design, records"
+
+
+class SetpointGap(RuleViolated):
+    """Setpoint batches are numbered without gaps, from 1."""
+
+    code = "rules/setpoint-gap"
+    title = "A batch is missing"
+    number = "R-37"
+    source = "domain design, records"
+
+
+class SetpointOutside(RuleViolated):
+    """Setpoints lie within the request's window, in order of time."""
+
+    code = "rules/setpoint-outside"
+    title = "A setpoint lies outside the request"
+    number = "R-38"
+    source = "E6"
+
+
+class RequestEnded(RuleViolated):
+    """Nothing is dispatched, started or decided under a request that was rejected, cancelled, aborted or expired."""
+
+    code = "rules/request-ended"
+    title = "The request has ended"
+    number = "R-39"
+    source = "6.1, terminal states"
+
+
+# Credential checks
+
+
+class CheckInconsistent(RuleViolated):
+    """PASS needs every dimension to pass, in the order of the six; service, requester and times are the request's."""
+
+    code = "rules/check-inconsistent"
+    title = "The check contradicts itself"
+    number = "R-40"
+    source = "E9; decision 9"
+
+
+class CheckMissing(RuleViolated):
+    """An acceptance or a proof rests on a check on record."""
+
+    code = "rules/check-missing"
+    title = "There is no such check"
+    number = "R-41"
+    source = "5.6, invariant 3"
+
+
+class CheckNotPassed(RuleViolated):
+    """Only a participation whose check says PASS is offered or started; INDETERMINATE is not PASS."""
+
+    code = "rules/check-not-passed"
+    title = "The check did not pass"
+    number = "R-42"
+    source = "5.6, invariant 3"
+
+
+class CheckExpired(RuleViolated):
+    """A check is still valid when it is relied on: at acceptance, and again at the start."""
+
+    code = "rules/check-expired"
+    title = "The check has expired"
+    number = "R-43"
+    source = "5.6, invariant 3"
+
+
+class NotAParticipant(RuleViolated):
+    """A participation is introduced by a check before it is spoken of, and accepted before it executes."""
+
+    code = "rules/not-a-participant"
+    title = "Not a participation of this request"
+    number = "R-44"
+    source = "E7; 6.2"
+
+
+# Answers
+
+
+class ResponseLate(RuleViolated):
+    """A voluntary request is answered before `respond_by_ms`."""
+
+    code = "rules/response-late"
+    title = "The answer is late"
+    number = "R-50"
+    source = "6.1, EXPIRED"
+
+
+class AnswerInconsistent(RuleViolated):
+    """ACCEPTED offers every checked participation and the whole order, PARTIAL less, REJECTED nothing for a reason."""
+
+    code = "rules/answer-inconsistent"
+    title = "The answer contradicts its offers"
+    number = "R-51"
+    source = "6.1; E7"
+
+
+class RejectReasonRefused(RuleViolated):
+    """A mandatory request is rejected only as MANDATE_UNPROVEN, NOT_APPLICABLE or INABILITY."""
+
+    code = "rules/reject-reason"
+    title = "Not a reason to reject a mandate"
+    number = "R-52"
+    source = "6.1, REJECTED"
+
+
+class OptedOutOffer(RuleViolated):
+    """What has opted out is not offered."""
+
+    code = "rules/opted-out-offer"
+    title = "An opted-out participation is offered"
+    number = "R-53"
+    source = "6.2"
+
+
+class DoubleSelling(RuleViolated):
+    """For each EVSE and instant, what is accepted under voluntary requests is at most what the EVSE can do."""
+
+    code = "rules/double-selling"
+    title = "The capacity is sold already"
+    number = "R-54"
+    source = "5.6, invariant 9"
+
+
+class EvseNotAtSite(RuleViolated):
+    """What is offered is an EVSE of the request's site."""
+
+    code = "rules/evse-not-at-site"
+    title = "The EVSE is not at this site"
+    number = "R-55"
+    source = "5.6, attacks"
+
+
+# Opting
+
+
+class OptLate(RuleViolated):
+    """An opt decision comes before `opt_deadline_ms`."""
+
+    code = "rules/opt-late"
+    title = "The deadline has passed"
+    number = "R-60"
+    source = "6.3"
+
+
+class OptMandatory(RuleViolated):
+    """Under a verified mandate no opt decision is admitted; inability is a fact and stays admissible."""
+
+    code = "rules/opt-mandatory"
+    title = "Opting out is refused under this mandate"
+    number = "R-61"
+    source = "6.3; abstract, two grounds"
+
+
+class OptNoStanding(RuleViolated):
+    """A CSO opts its own EVSEs, a CSP its own contract holders, an EV user their own EV."""
+
+    code = "rules/opt-no-standing"
+    title = "The party has no right to this decision"
+    number = "R-62"
+    source = "6.3"
+
+
+class OptLimit(RuleViolated):
+    """No more participations are opted out under a contract than it allows."""
+
+    code = "rules/opt-limit"
+    title = "The contract's opt-outs are used up"
+    number = "R-63"
+    source = "E4, opt_policy; 6.3"
+
+
+class FoMayNotOpt(RuleViolated):
+    """A flexibility operator writes no opt decision."""
+
+    code = "rules/fo-may-not-opt"
+    title = "A flexibility operator never opts"
+    number = "R-64"
+    source = "6.3"
+
+
+# Baseline, execution, evidence
+
+
+class OptedOutDispatch(RuleViolated):
+    """No execution entry for a participation that is out, by decision or by silence."""
+
+    code = "rules/opted-out-dispatch"
+    title = "The participation has opted out"
+    number = "R-70"
+    source = "5.6, invariant 5"
+
+
+class BaselineMissing(RuleViolated):
+    """The baseline that counts the participation is committed before its first execution entry."""
+
+    code = "rules/baseline-missing"
+    title = "No baseline is committed"
+    number = "R-71"
+    source = "5.6, invariant 4"
+
+
+class BaselineLate(RuleViolated):
+    """A baseline is committed before the start and before the first execution entry; under a mandate, before the
+    latter.
+    """
+
+    code = "rules/baseline-late"
+    title = "The baseline comes too late"
+    number = "R-72"
+    source = "5.6, invariant 4"
+
+
+class BaselineMethodOther(RuleViolated):
+    """The baseline's method is the contract's for the class; under a mandate it is LIMIT."""
+
+    code = "rules/baseline-method"
+    title = "Not the contract's method"
+    number = "R-73"
+    source = "5.5"
+
+
+class BaselineParticipants(RuleViolated):
+    """A baseline counts exactly the participations that are accepted and not out."""
+
+    code = "rules/baseline-participants"
+    title = "Not the request's participations"
+    number = "R-74"
+    source = "5.2, 15:12"
+
+
+class ExecutionEarly(RuleViolated):
+    """Nothing executes before the start; a command may go out once the opt deadline has passed."""
+
+    code = "rules/execution-early"
+    title = "It is too early"
+    number = "R-75"
+    source = "6.1, ACTIVE"
+
+
+class ExecutionLate(RuleViolated):
+    """Nothing is dispatched at or after the end."""
+
+    code = "rules/execution-late"
+    title = "It is too late"
+    number = "R-76"
+    source = "6.1, COMPLETED"
+
+
+class NotStarted(RuleViolated):
+    """Samples, setpoints applied, deviations and completion follow the start."""
+
+    code = "rules/not-started"
+    title = "The participation has not started"
+    number = "R-77"
+    source = "5.6, invariant 8"
+
+
+class BatchReused(RuleViolated):
+    """A sample batch, by id and by root, is committed once and proves once."""
+
+    code = "rules/batch-reused"
+    title = "The evidence is used already"
+    number = "R-78"
+    source = "5.6, invariant 8"
+
+
+class BatchGap(RuleViolated):
+    """Batches of one participation are numbered without gaps, from 1."""
+
+    code = "rules/batch-gap"
+    title = "A batch is missing"
+    number = "R-79"
+    source = "E12"
+
+
+# Proof of work, dispute, settlement
+
+
+class BatchMissing(RuleViolated):
+    """A service record or a proof names batches that its participations committed, at least one."""
+
+    code = "rules/batch-missing"
+    title = "There is no such batch"
+    number = "R-80"
+    source = "E14, E15"
+
+
+class WorkEarly(RuleViolated):
+    """A service record or a proof follows the end, the abort or the completion of what it proves."""
+
+    code = "rules/work-early"
+    title = "The request still runs"
+    number = "R-81"
+    source = "6.1, PROVEN"
+
+
+class WorkIncomplete(RuleViolated):
+    """A proof has every accepted participation among its parts or excluded, once, with its service record and all of
+    that record's batches.
+    """
+
+    code = "rules/work-incomplete"
+    title = "The proof leaves something out"
+    number = "R-82"
+    source = "E15"
+
+
+class WorkInconsistent(RuleViolated):
+    """Score and verdict in `group` are the record's, and the check and baseline are the request's."""
+
+    code = "rules/work-inconsistent"
+    title = "The proof contradicts itself"
+    number = "R-83"
+    source = "5.6, invariant 10"
+
+
+class ReversesUnknown(RuleViolated):
+    """A reversing record names the one that stands."""
+
+    code = "rules/reverses-unknown"
+    title = "There is nothing to reverse"
+    number = "R-84"
+    source = "5.6, invariant 12"
+
+
+class ExcludedWithoutCause(RuleViolated):
+    """A participation excluded as opted out, ineligible or superseded is so on record."""
+
+    code = "rules/excluded-without-cause"
+    title = "The record shows no such cause"
+    number = "R-85"
+    source = "E15; 6.2"
+
+
+class DisputeReasonMissing(RuleViolated):
+    """A dispute has a reason and contests parts of the proof; an agreement does neither."""
+
+    code = "rules/dispute-reason"
+    title = "The dispute has no fitting reason"
+    number = "R-86"
+    source = "6.1, DISPUTED"
+
+
+class SettlementSum(RuleViolated):
+    """The net is the sum of all payments less all penalties."""
+
+    code = "rules/settlement-sum"
+    title = "The lines do not add up"
+    number = "R-87"
+    source = "5.6, invariant 11"
+
+
+# Questions to the projection
+
+
+class RequestAbsent(Absent):
+    """No such request is on record."""
+
+    code = "rules/absent-request"
+    title = "No such request"
+
+
+class ContractAbsent(Absent):
+    """No such contract is on record."""
+
+    code = "rules/absent-contract"
+    title = "No such contract"
+
+
+class SiteAbsent(Absent):
+    """No such site is on record."""
+
+    code = "rules/absent-site"
+    title = "No such site"

@@ -1,0 +1,28 @@
+"""What a request orders and what an offer binds, read from parameters of any class."""
+
+from ledger.records.requests import Offer
+from ledger.records.services import CongestionParams, Direction, FfrParams, Params
+
+
+def ordered_w(params: Params) -> int | None:
+    """The most that is ordered of the group at any time; None for classes that follow a value or a curve."""
+    if isinstance(params, CongestionParams):
+        return max(step.ordered_w for step in params.series)
+    return params.capacity_w if isinstance(params, FfrParams) else None
+
+
+def direction(params: Params) -> Direction | None:
+    """The one direction that is asked for; None where both are."""
+    return params.direction if isinstance(params, CongestionParams | FfrParams) else None
+
+
+def bound_w(offer: Offer, asked: Direction | None) -> tuple[int, int]:
+    """(up, down) capacity that an offer binds, at least what it offers: silence about it sells nothing twice."""
+    up_w, down_w = offer.up_w, offer.down_w
+    if asked is Direction.UP:
+        up_w = max(up_w, offer.offered_w)
+    elif asked is Direction.DOWN:
+        down_w = max(down_w, offer.offered_w)
+    elif not up_w and not down_w:
+        up_w = down_w = offer.offered_w
+    return up_w, down_w

@@ -1,0 +1,128 @@
+"""`ParticipationState`: one EVSE and EV in one request, as the log tells it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ledger.records.contracts import Silence
+from ledger.records.credentials import CheckedSubject, CheckRecorded, Status
+from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
+from ledger.records.opt import Choice, OptActor
+from ledger.records.requests import Offer
+
+
+class ParticipationStatus(StrEnum):
+    """States of a participation (table 6.2).
+
+    `PARTIAL_OPT_OUT` of that table is not here: no record says it. Whoever leaves while it runs is UNABLE, by a fact.
+    """
+
+    PROPOSED = "PROPOSED"
+    OPTED_IN = "OPTED_IN"
+    OPTED_OUT = "OPTED_OUT"
+    INELIGIBLE = "INELIGIBLE"
+    MANDATED = "MANDATED"
+    DISPATCHED = "DISPATCHED"
+    EXECUTING = "EXECUTING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+    UNABLE = "UNABLE"
+
+
+_AFTER: dict[ExecutionKind, ParticipationStatus] = {
+    ExecutionKind.DISPATCHED: ParticipationStatus.DISPATCHED,
+    ExecutionKind.REJECTED: ParticipationStatus.FAILED,
+    ExecutionKind.EXPIRED: ParticipationStatus.FAILED,
+    ExecutionKind.STARTED: ParticipationStatus.EXECUTING,
+    ExecutionKind.SETPOINT_APPLIED: ParticipationStatus.EXECUTING,
+    ExecutionKind.DEVIATION: ParticipationStatus.EXECUTING,
+    ExecutionKind.RESUMED: ParticipationStatus.EXECUTING,
+    ExecutionKind.COMPLETED: ParticipationStatus.DONE,
+    ExecutionKind.ABORTED: ParticipationStatus.FAILED,
+    ExecutionKind.UNABLE: ParticipationStatus.UNABLE,
+}
+"""What a fact makes of a participation. UNKNOWN is not here: a time-out is not a failure."""
+
+
+@dataclass(slots=True)
+class ParticipationState:
+    """One participation; born in a check."""
+
+    participation: str
+    subject: CheckedSubject
+    check: CheckRecorded
+    """The newest check that covers it; `subject` is its part there."""
+    is_mandated: bool
+    opt_deadline_ms: int
+    silence: Silence | None = None
+    """What silence means under its contract; None where the contract is not known."""
+    choices: dict[OptActor, Choice] = field(default_factory=dict)
+    offer: Offer | None = None
+    executions: list[ExecutionNoted] = field(default_factory=list)
+    batch_ids: list[str] = field(default_factory=list)
+    dsr_id: str | None = None
+    """The service record that stands."""
+    opted_out_ever: bool = False
+
+    @property
+    def is_accepted(self) -> bool:
+        """The port offered it in its answer."""
+        return self.offer is not None
+
+    @property
+    def has_passed(self) -> bool:
+        """Its newest check says PASS."""
+        return self.subject.overall is Status.PASS
+
+    @property
+    def has_started(self) -> bool:
+        """An execution entry says STARTED."""
+        return self.has_noted(ExecutionKind.STARTED)
+
+    @property
+    def is_superseded(self) -> bool:
+        """A request of higher rank holds its EVSE, and has not let go."""
+        last = self._last(ExecutionKind.SUPERSEDED, ExecutionKind.RESUMED)
+        return last is not None and last.kind is ExecutionKind.SUPERSEDED
+
+    @property
+    def is_over(self) -> bool:
+        """It will not go on."""
+        last = self._last(*_AFTER)
+        return last is not None and last.kind in _FINAL
+
+    def has_noted(self, kind: ExecutionKind) -> bool:
+        """Whether an execution entry of that kind is on record."""
+        return any(noted.kind is kind for noted in self.executions)
+
+    def has_decided_out(self) -> bool:
+        """Whether any actor's word stands at OUT; one suffices."""
+        return not self.is_mandated and Choice.OUT in self.choices.values()
+
+    def is_out(self, at_ms: int) -> bool:
+        """Whether it is out at that time: by decision or, from the deadline on, by silence."""
+        if self.is_mandated:
+            return False
+        if self.has_decided_out():
+            return True
+        return self.silence is Silence.OUT and at_ms >= self.opt_deadline_ms and not self.choices
+
+    def status(self, at_ms: int) -> ParticipationStatus:
+        """The state, if nothing was recorded after that time (`RequestState.as_of` goes back further)."""
+        last = self._last(*_AFTER)
+        if last is not None:
+            is_unable = last.kind is ExecutionKind.ABORTED and last.cause in (Cause.EV_GONE, Cause.EV_LIMIT)
+            return ParticipationStatus.UNABLE if is_unable else _AFTER[last.kind]
+        if self.is_mandated:
+            return ParticipationStatus.MANDATED
+        if self.is_out(at_ms):
+            return ParticipationStatus.OPTED_OUT
+        if not self.has_passed:
+            return ParticipationStatus.INELIGIBLE
+        is_in = bool(self.choices) or (self.silence is Silence.IN and at_ms >= self.opt_deadline_ms)
+        return ParticipationStatus.OPTED_IN if is_in else ParticipationStatus.PROPOSED
+
+    def _last(self, *kinds: ExecutionKind) -> ExecutionNoted | None:
+        return next((noted for noted in reversed(self.executions) if noted.kind in kinds), None)
+
+
+_FINAL = (ExecutionKind.COMPLETED, ExecutionKind.ABORTED, ExecutionKind.UNABLE, ExecutionKind.REJECTED)

@@ -1,0 +1,61 @@
+"""A person's own words, relayed by an organisation that signs for the log."""
+
+from ledger.records.actor import Role
+from ledger.records.contracts import ContractAccepted
+from ledger.records.opt import OptActor, OptDecided
+from ledger.records.record import Record
+from ledger.rules.errors import PersonUnproven
+from ledger.rules.fact import Fact
+
+
+def require_acceptance(fact: Fact, record: ContractAccepted) -> None:
+    """Raises unless an EV user verifiably accepted the same offer."""
+    inner = _person_record(fact, record)
+    if inner is None:
+        return
+    if not isinstance(inner, ContractAccepted):
+        raise PersonUnproven("the person said something else", expected=record.TYPE, found=inner.TYPE)
+    if (inner.fsc_id, inner.version, inner.offer_sha256) != (record.fsc_id, record.version, record.offer_sha256):
+        raise PersonUnproven("the person accepted another offer", expected="the same contract, version and digest")
+
+
+def require_decision(fact: Fact, record: OptDecided) -> None:
+    """Raises unless an EV user verifiably made the same decision."""
+    inner = _person_record(fact, record)
+    if inner is None:
+        return
+    if not isinstance(inner, OptDecided):
+        raise PersonUnproven("the person said something else", expected=record.TYPE, found=inner.TYPE)
+    if (inner.fsr_id, inner.participation, inner.choice) != (record.fsr_id, record.participation, record.choice):
+        raise PersonUnproven("the person decided otherwise", expected="the same request, participation and choice")
+    if inner.actor is not OptActor.EVU:
+        raise PersonUnproven("the person spoke in another right", expected=OptActor.EVU, found=inner.actor)
+
+
+def _person_record(fact: Fact, record: Record) -> Record | None:
+    """What the person said, for this log and stream; None where evidence cannot be had any more."""
+    if not record.sd:
+        raise PersonUnproven("the relay commits to nothing", expected="a digest of the person's statement")
+    if fact.evidence is None:
+        return None
+    person, said = fact.evidence.person, fact.evidence.person_statement
+    if person is None or said is None:
+        raise PersonUnproven("the person's statement is not shown", expected="a verified statement of an EV user")
+    if person.role is not Role.EVU:
+        raise PersonUnproven("another role signed it", expected=Role.EVU, found=person.role)
+    if said.claims.iss != person.party:
+        raise PersonUnproven("the statement names another person than its credential")
+    ours = fact.statement.claims
+    if (said.claims.aud, said.claims.stream) != (ours.aud, ours.stream):
+        raise PersonUnproven("it was said elsewhere", expected="the relay's log and stream")
+    return said.record
+
+
+def is_undecided(fact: Fact) -> bool:
+    """Whether a relayed statement's person can no longer be asked for."""
+    record = fact.statement.record
+    if fact.evidence is not None:
+        return False
+    if isinstance(record, OptDecided):
+        return record.actor is OptActor.EVU
+    return isinstance(record, ContractAccepted) and bool(record.sd)

@@ -1,0 +1,238 @@
+"""`Projection`: everything that the rules remember of a log, and the questions that may be asked of it.
+
+It is a fold: the same entries give the same projection, in the service after a restart and in an audit. Folding never
+refuses; an auditor goes on past an entry that a rule refuses.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ledger.records.contracts import (
+    ContractAccepted,
+    ContractOffered,
+    ContractTerminated,
+    HoldersAnswered,
+    HoldersAsked,
+)
+from ledger.records.evidence import SamplesCommitted
+from ledger.records.log import PolicyAdopted, StreamClosed
+from ledger.records.opt import Choice, OptDecided
+from ledger.records.record import Record
+from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued
+from ledger.records.sites import ClaimRegistered, SiteConfigured
+from ledger.rules import orders
+from ledger.rules.capacity import Booking, Capacity
+from ledger.rules.contract_state import ContractState, Offered
+from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.fact import Fact
+from ledger.rules.request_state import RequestState
+from ledger.rules.site_state import SiteState
+
+Scope = Literal["log", "stream"]
+
+
+@dataclass(slots=True)
+class StreamState:
+    """How many entries a stream has, and whether it has ended."""
+
+    count: int = 0
+    is_closed: bool = False
+
+
+@dataclass(slots=True)
+class Query:
+    """One question about contract holders."""
+
+    record: HoldersAsked
+    fo: str
+    is_answered: bool = False
+
+
+@dataclass(slots=True)
+class Projection:
+    """The fold. `scope` says whether it sees the whole log or one stream of it."""
+
+    scope: Scope = "log"
+    contracts: dict[str, ContractState] = field(default_factory=dict)
+    contracts_at: dict[str, list[str]] = field(default_factory=dict)
+    """Contract ids by site."""
+    requests: dict[str, RequestState] = field(default_factory=dict)
+    sites: dict[str, SiteState] = field(default_factory=dict)
+    site_of_evse: dict[str, str] = field(default_factory=dict)
+    streams: dict[str, StreamState] = field(default_factory=dict)
+    batches: dict[str, str] = field(default_factory=dict)
+    """Request by sample batch, of the whole log."""
+    roots: set[str] = field(default_factory=set)
+    """Blind tags of the sample roots that were committed."""
+    claims: set[str] = field(default_factory=set)
+    queries: dict[str, Query] = field(default_factory=dict)
+    capacity: Capacity = field(default_factory=Capacity)
+    policy_index: int | None = None
+    """Index of the policy entry in force."""
+    keeper: str | None = None
+    """The party that adopted the first policy: the log is its own."""
+
+    @property
+    def sees_log(self) -> bool:
+        """Whether rules across streams can be decided."""
+        return self.scope == "log"
+
+    def request(self, fsr_id: str) -> RequestState:
+        """The request; raises `RequestAbsent`."""
+        if fsr_id not in self.requests:
+            raise RequestAbsent("no such request is on record", fsr_id=fsr_id)
+        return self.requests[fsr_id]
+
+    def contract(self, fsc_id: str) -> ContractState:
+        """The contract; raises `ContractAbsent`."""
+        if fsc_id not in self.contracts:
+            raise ContractAbsent("no such contract is on record", fsc_id=fsc_id)
+        return self.contracts[fsc_id]
+
+    def site(self, site_id: str) -> SiteState:
+        """The site; raises `SiteAbsent`."""
+        if site_id not in self.sites:
+            raise SiteAbsent("no such site is on record", site_id=site_id)
+        return self.sites[site_id]
+
+    def fold(self, fact: Fact) -> None:
+        """The fact was written."""
+        stream = self.streams.setdefault(fact.entry.stream, StreamState())
+        stream.count += 1
+        record = fact.statement.record
+        step = _FOLDS.get(type(record))
+        if step is not None:
+            step(self, fact, record)
+        kind, _, name = fact.entry.stream.partition("/")
+        if kind == "fsr" and name in self.requests and not isinstance(record, RequestIssued):
+            self.requests[name].fold(record, fact.actor, fact.now_ms)
+
+    def bookings(self, fact: Fact, record: RequestAnswered) -> tuple[Booking, ...]:
+        """What an answer would bind, of the participations whose EVSE's tag is known."""
+        request = self.requests.get(record.fsr_id)
+        if request is None or request.is_mandatory:
+            return ()
+        asked = orders.direction(request.issued.params)
+        made = []
+        for offer in record.offers:
+            tag = fact.tags.get(offer.participation)
+            if tag is not None:
+                up_w, down_w = orders.bound_w(offer, asked)
+                holder = (record.fsr_id, offer.participation)
+                made.append(Booking(holder, tag, request.issued.start_at_ms, request.issued.end_at_ms, up_w, down_w))
+        return tuple(made)
+
+
+def _fold_policy(seen: Projection, fact: Fact, _: PolicyAdopted) -> None:
+    seen.policy_index = fact.index
+    seen.keeper = seen.keeper or _party(fact)
+
+
+def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
+    seen.streams[fact.entry.stream].is_closed = True
+
+
+def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
+    site = seen.sites.setdefault(record.site_id, SiteState(record.site_id, _party(fact)))
+    site.versions.append((fact.now_ms, record))
+    for evse_id in [evse_id for evse_id, site_id in seen.site_of_evse.items() if site_id == record.site_id]:
+        del seen.site_of_evse[evse_id]
+    seen.site_of_evse.update((evse.evse_id, record.site_id) for evse in record.evses)
+    seen.capacity.configure(record, fact.tags)
+
+
+def _fold_claim(seen: Projection, fact: Fact, record: ClaimRegistered) -> None:
+    seen.claims.add(record.claim_id)
+    site = seen.sites.get(fact.entry.stream.partition("/")[2])
+    if site is not None:
+        site.claims.append(record)
+
+
+def _fold_offer(seen: Projection, fact: Fact, record: ContractOffered) -> None:
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None:
+        contract = seen.contracts[record.fsc_id] = ContractState(record.fsc_id)
+        seen.contracts_at.setdefault(record.site_id, []).append(record.fsc_id)
+    digest = hashlib.sha256(fact.statement.raw.encode()).hexdigest()
+    contract.fold_offer(Offered(record, _party(fact), digest, fact.now_ms, frozenset(fact.tags.values())))
+
+
+def _fold_acceptance(seen: Projection, fact: Fact, record: ContractAccepted) -> None:
+    if record.fsc_id in seen.contracts:
+        seen.contracts[record.fsc_id].fold_acceptance(record, _party(fact), fact.now_ms)
+
+
+def _fold_contract_end(seen: Projection, fact: Fact, record: ContractTerminated) -> None:
+    if record.fsc_id in seen.contracts:
+        seen.contracts[record.fsc_id].fold_end(record, fact.now_ms)
+
+
+def _fold_question(seen: Projection, fact: Fact, record: HoldersAsked) -> None:
+    seen.queries[record.query_id] = Query(record, _party(fact))
+
+
+def _fold_holders(seen: Projection, _: Fact, record: HoldersAnswered) -> None:
+    if record.query_id in seen.queries:
+        seen.queries[record.query_id].is_answered = True
+
+
+def _fold_request(seen: Projection, fact: Fact, record: RequestIssued) -> None:
+    if record.fsr_id not in seen.requests:
+        seen.requests[record.fsr_id] = RequestState(record, _party(fact), fact.now_ms, seen.contracts)
+
+
+def _fold_answer(seen: Projection, fact: Fact, record: RequestAnswered) -> None:
+    seen.capacity.book(seen.bookings(fact, record), fact.now_ms)
+
+
+def _fold_opt(seen: Projection, fact: Fact, record: OptDecided) -> None:
+    request = seen.requests.get(record.fsr_id)
+    part = request.participations.get(record.participation) if request else None
+    if request is None or part is None:
+        return
+    holder = (record.fsr_id, record.participation)
+    others = [choice for actor, choice in part.choices.items() if actor is not record.actor]
+    is_out = Choice.OUT in (record.choice, *others)
+    contract = request.contract_of(record.participation)
+    if contract is not None:
+        (contract.out.add if is_out else contract.out.discard)(holder)
+    if is_out:
+        seen.capacity.withdraw(holder)
+    else:
+        seen.capacity.restore(holder, fact.now_ms)
+
+
+def _fold_early_end(seen: Projection, _: Fact, record: RequestCancelled | RequestAborted) -> None:
+    seen.capacity.release(record.fsr_id)
+
+
+def _fold_samples(seen: Projection, fact: Fact, record: SamplesCommitted) -> None:
+    seen.batches.setdefault(record.batch_id, record.fsr_id)
+    if "root" in fact.tags:
+        seen.roots.add(fact.tags["root"])
+
+
+def _party(fact: Fact) -> str:
+    """The party that a statement binds: the one that delegated, if any did."""
+    return fact.actor.delegated_by or fact.actor.party
+
+
+_FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
+    PolicyAdopted: _fold_policy,
+    StreamClosed: _fold_closed,
+    SiteConfigured: _fold_site,
+    ClaimRegistered: _fold_claim,
+    ContractOffered: _fold_offer,
+    ContractAccepted: _fold_acceptance,
+    ContractTerminated: _fold_contract_end,
+    HoldersAsked: _fold_question,
+    HoldersAnswered: _fold_holders,
+    RequestIssued: _fold_request,
+    RequestAnswered: _fold_answer,
+    OptDecided: _fold_opt,
+    RequestCancelled: _fold_early_end,
+    RequestAborted: _fold_early_end,
+    SamplesCommitted: _fold_samples,
+}

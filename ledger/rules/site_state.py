@@ -1,0 +1,28 @@
+"""`SiteState`: a site's configurations and claims, as the log tells them."""
+
+from dataclasses import dataclass, field
+
+from ledger.records.sites import ClaimRegistered, SiteConfigured
+
+
+@dataclass(slots=True)
+class SiteState:
+    """A site: who operates it, and every version of its configuration."""
+
+    site_id: str
+    cso: str
+    versions: list[tuple[int, SiteConfigured]] = field(default_factory=list)
+    """(recorded at, configuration), oldest first."""
+    claims: list[ClaimRegistered] = field(default_factory=list)
+
+    @property
+    def configured(self) -> SiteConfigured:
+        """The newest configuration."""
+        return self.versions[-1][1]
+
+    def at(self, at_ms: int) -> SiteConfigured | None:
+        """The configuration in force at that time, or None before the first."""
+        for recorded_at_ms, version in reversed(self.versions):
+            if recorded_at_ms <= at_ms:
+                return version
+        return None

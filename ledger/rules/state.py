@@ -1,0 +1,145 @@
+"""`LogState`: the judge. It is asked before a fact is written and told after; it never changes its mind in between."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ledger.records import contracts as contract_records
+from ledger.records import credentials, log, opt
+from ledger.records import evidence as evidence_records
+from ledger.records import execution as execution_records
+from ledger.records import requests as request_records
+from ledger.records import sites as site_records
+from ledger.records import work as work_records
+from ledger.records.record import Record
+from ledger.rules import (
+    answers,
+    checks,
+    contracts,
+    disputes,
+    evidence,
+    execution,
+    keeping,
+    opting,
+    requests,
+    sites,
+    streams,
+    undecided,
+    work,
+    writers,
+)
+from ledger.rules.contract_state import ContractState
+from ledger.rules.fact import Fact
+from ledger.rules.projection import Projection, Scope
+from ledger.rules.request_state import RequestState
+from ledger.rules.site_state import SiteState
+from ledger.rules.undecided import Undecided
+
+Rule = Callable[[Projection, Fact, Any], None]
+
+RULES: dict[type[Record], Rule] = {
+    log.PolicyAdopted: keeping.policy_adopted,
+    log.StreamClosed: keeping.stream_closed,
+    site_records.SiteConfigured: sites.site_configured,
+    site_records.ClaimRegistered: sites.claim_registered,
+    site_records.SessionMirrored: sites.session_mirrored,
+    contract_records.ContractOffered: contracts.contract_offered,
+    contract_records.ContractAccepted: contracts.contract_accepted,
+    contract_records.ContractTerminated: contracts.contract_terminated,
+    contract_records.HoldersAsked: contracts.holders_asked,
+    contract_records.HoldersAnswered: contracts.holders_answered,
+    request_records.RequestIssued: requests.request_issued,
+    request_records.RequestCancelled: requests.request_cancelled,
+    request_records.RequestAborted: requests.request_aborted,
+    request_records.SetpointBatch: requests.setpoints_moved,
+    request_records.RequestAnswered: answers.request_answered,
+    credentials.CheckRecorded: checks.check_recorded,
+    opt.OptDecided: opting.opt_decided,
+    evidence_records.BaselineCommitted: evidence.baseline_committed,
+    evidence_records.SamplesCommitted: evidence.samples_committed,
+    execution_records.ExecutionNoted: execution.execution_noted,
+    work_records.ServiceRecorded: work.service_recorded,
+    work_records.WorkProven: work.work_proven,
+    work_records.WorkCountered: disputes.work_countered,
+    work_records.DisputeResolved: disputes.dispute_resolved,
+    work_records.Settled: disputes.settled,
+}
+"""The rule of each record type; the others are governed by writer, stream and policy alone."""
+
+
+class LogState:
+    """Everything that the rules remember, and the one question: may this be written now?
+
+    With `scope="stream"` it judges the entries of one stream alone; what needs others is skipped and told by
+    `undecided`.
+    """
+
+    def __init__(self, scope: Scope = "log") -> None:
+        self._seen = Projection(scope)
+        self._undecided: dict[tuple[str, str], Undecided] = {}
+
+    @property
+    def scope(self) -> Scope:
+        """What it sees: the whole log, or one stream."""
+        return self._seen.scope
+
+    def check(self, fact: Fact) -> None:
+        """Raises the `RuleViolated` that refuses the fact; changes nothing."""
+        writers.require_writer(fact)
+        streams.require_stream(fact)
+        keeping.require_policy(self._seen, fact)
+        keeping.require_keeper(self._seen, fact)
+        keeping.require_stream_open(self._seen, fact)
+        record = fact.statement.record
+        rule = RULES.get(type(record))
+        if rule is not None:
+            rule(self._seen, fact, record)
+
+    def apply(self, fact: Fact) -> None:
+        """The fact has been written, whatever `check` says of it; refuses nothing."""
+        for code, why in undecided.found(self._seen, fact):
+            known = self._undecided.get((code, why))
+            first, count = (known.first, known.count) if known is not None else (fact.index, 0)
+            self._undecided[code, why] = Undecided(code, why, count + 1, first, fact.index)
+        self._seen.fold(fact)
+
+    @property
+    def undecided(self) -> tuple[Undecided, ...]:
+        """Which rules could not be decided, why, and for which entries."""
+        return tuple(self._undecided[key] for key in sorted(self._undecided))
+
+    def undecidable(self, fact: Fact) -> tuple[tuple[str, str], ...]:
+        """(code, why) of each rule that cannot be decided for this fact; empty when a statement comes in whole."""
+        return tuple(undecided.found(self._seen, fact))
+
+    def request(self, fsr_id: str) -> RequestState:
+        """The request; raises `RequestAbsent`."""
+        return self._seen.request(fsr_id)
+
+    def requests(self) -> tuple[RequestState, ...]:
+        """All requests, in the order in which they were issued."""
+        return tuple(self._seen.requests.values())
+
+    def contract(self, fsc_id: str) -> ContractState:
+        """The contract; raises `ContractAbsent`."""
+        return self._seen.contract(fsc_id)
+
+    def contracts(self) -> tuple[ContractState, ...]:
+        """All contracts, in the order in which they were first offered."""
+        return tuple(self._seen.contracts.values())
+
+    def contracts_of(self, party: str) -> tuple[ContractState, ...]:
+        """The contracts to which `party` is a party, or whose person it speaks for."""
+        return tuple(one for one in self.contracts() if party in (one.fo, one.counterparty, one.relay))
+
+    def site(self, site_id: str) -> SiteState:
+        """The site; raises `SiteAbsent`."""
+        return self._seen.site(site_id)
+
+    def sites(self) -> tuple[SiteState, ...]:
+        """All sites, in the order in which they were first configured."""
+        return tuple(self._seen.sites.values())
+
+    def query(self, query_id: str) -> contract_records.HoldersAsked | None:
+        """The question about contract holders, or None."""
+        asked = self._seen.queries.get(query_id)
+        return asked.record if asked is not None else None

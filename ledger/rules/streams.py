@@ -1,0 +1,34 @@
+"""Which stream a record stands in: the one that its own id names (docs/spec/streams.md)."""
+
+from ledger.records.log import StreamClosed
+from ledger.records.record import Record
+from ledger.rules.errors import NotInStream, StreamCount
+from ledger.rules.fact import Fact
+
+ID_FIELD: dict[str, str] = {"fsr": "fsr_id", "fsc": "fsc_id", "site": "site_id", "discovery": "query_id"}
+"""For each kind of stream whose name ends in an id of the body: the field that holds it."""
+
+
+def stream_of(record: Record) -> str | None:
+    """The only stream in which `record` may stand, or None where its body names none."""
+    if isinstance(record, StreamClosed):
+        return record.closed
+    field = ID_FIELD.get(record.STREAM)
+    value = getattr(record, field, None) if field else None
+    return None if value is None else f"{record.STREAM}/{value}"
+
+
+def require_stream(fact: Fact) -> None:
+    """Raises unless entry, statement and body agree on the stream and on the type."""
+    claims = fact.statement.claims
+    if (fact.entry.type, fact.entry.v) != (claims.type, claims.v):
+        raise NotInStream("entry and statement differ in type", expected=claims.type, found=fact.entry.type)
+    if fact.entry.stream != claims.stream:
+        raise NotInStream("entry and statement differ in stream", expected=claims.stream, found=fact.entry.stream)
+    record = fact.statement.record
+    wanted = stream_of(record)
+    if wanted is None or wanted == claims.stream:
+        return
+    if isinstance(record, StreamClosed):
+        raise StreamCount("a stream is closed from inside", expected=claims.stream, found=wanted)
+    raise NotInStream("the body names another stream", expected=wanted, found=claims.stream)

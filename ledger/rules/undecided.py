@@ -1,0 +1,108 @@
+"""What could not be decided, and why: never silently passed."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ledger.records.actor import Role
+from ledger.records.contracts import ContractAccepted, ContractKind, ContractOffered, HoldersAnswered
+from ledger.records.evidence import BaselineCommitted, SamplesCommitted
+from ledger.records.opt import OptDecided
+from ledger.records.requests import RequestAnswered, RequestIssued
+from ledger.records.sites import SessionMirrored, SiteConfigured
+from ledger.records.work import WorkProven
+from ledger.rules import persons
+from ledger.rules.errors import (
+    BaselineMethodOther,
+    BatchReused,
+    ContractConflict,
+    ContractNotInForce,
+    DiscoveryForeign,
+    DoubleSelling,
+    EvseNotAtSite,
+    OptLimit,
+    PersonUnproven,
+    PolicyMissing,
+    RuleViolated,
+    SiteUnknown,
+    WrongParty,
+)
+from ledger.rules.fact import Fact
+from ledger.rules.projection import Projection
+from ledger.rules.writers import WRITERS
+
+SCOPE = "scope: log, see audit"
+TAGS = "tags: kept by the service, see its own audit"
+PERSON = "evidence: the person's statement is not shown"
+TERMS = "contract: not named by the check"
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """One rule that was not decided for `count` entries, of which `first` and `last` are the outermost."""
+
+    code: str
+    why: str
+    count: int
+    first: int
+    last: int
+
+
+_ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
+    SiteConfigured: (EvseNotAtSite,),
+    SessionMirrored: (SiteUnknown,),
+    ContractOffered: (SiteUnknown,),
+    ContractAccepted: (ContractConflict,),
+    HoldersAnswered: (DiscoveryForeign,),
+    RequestIssued: (SiteUnknown, ContractNotInForce),
+    RequestAnswered: (ContractNotInForce, DoubleSelling),
+    OptDecided: (OptLimit,),
+    BaselineCommitted: (BaselineMethodOther,),
+    SamplesCommitted: (BatchReused,),
+    WorkProven: (BatchReused,),
+}
+"""Rules that need other streams than the record's own."""
+
+_SPOKEN_FOR = frozenset({"fsr", "*"})
+"""Streams of records whose writer depends on who operates the site or keeps the log."""
+
+
+def found(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
+    """(code, why) of every rule that cannot be decided for this fact, before it is folded."""
+    record = fact.statement.record
+    if persons.is_undecided(fact):
+        yield PersonUnproven.code, PERSON
+    if not seen.sees_log:
+        yield PolicyMissing.code, SCOPE
+        for rule in _ACROSS.get(type(record), ()):
+            yield rule.code, SCOPE
+        if record.STREAM in _SPOKEN_FOR and not WRITERS.get(type(record), frozenset()).isdisjoint({Role.CSO, Role.CSP}):
+            yield WrongParty.code, SCOPE
+        return
+    yield from _for_want_of_tags(seen, fact)
+
+
+def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
+    record = fact.statement.record
+    if isinstance(record, RequestAnswered):
+        request = seen.requests.get(record.fsr_id)
+        is_sold = request is not None and not request.is_mandatory and bool(record.offers)
+        tagged = all(offer.participation in fact.tags for offer in record.offers)
+        if request is not None and is_sold and not (tagged and seen.capacity.knows_site(request.issued.site_id)):
+            yield DoubleSelling.code, TAGS
+    elif isinstance(record, SamplesCommitted) and "root" not in fact.tags:
+        yield BatchReused.code, TAGS
+    elif isinstance(record, ContractAccepted):
+        if _hides_evses(seen, record):
+            yield ContractConflict.code, TAGS
+    elif isinstance(record, OptDecided):
+        request = seen.requests.get(record.fsr_id)
+        if request is not None and not request.is_mandatory and request.contract_of(record.participation) is None:
+            yield OptLimit.code, TERMS
+
+
+def _hides_evses(seen: Projection, record: ContractAccepted) -> bool:
+    """Whether the contract is for some EVSEs or one car, and nobody can tell which."""
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None or contract.latest.is_whole_site:
+        return False
+    return contract.kind is ContractKind.FO_EVU or not contract.latest.evse_tags

@@ -1,0 +1,1 @@
+"""Where the log lies: entries, tiles, heads, checkpoints and idempotency keys, in one transaction a batch."""

@@ -1,0 +1,115 @@
+"""What can go wrong between us and the medium; each class is one stable code."""
+
+from ledger.errors import Absent, Broken, Busy
+
+
+class StoreLocked(Busy):
+    """Another process is the writer of this log; two would tear it."""
+
+    code = "ledger/store-locked"
+    title = "Log is in use by another writer"
+
+
+class StoreFull(Busy):
+    """There is no room for the batch: nothing of it was kept, and what was kept before can still be read."""
+
+    code = "ledger/store-full"
+    title = "No room left"
+
+
+class StoreBusy(Busy):
+    """The database is locked by somebody else for longer than we wait."""
+
+    code = "ledger/store-busy"
+    title = "Database is busy"
+
+
+class StoreIo(Broken):
+    """The medium failed while writing: what became of the batch is known only after opening the log again."""
+
+    code = "ledger/store-io"
+    title = "Medium failed"
+
+
+class StoreDamaged(Broken):
+    """The database is not what we left there: another schema, a torn page, a row that should not be."""
+
+    code = "ledger/store-damaged"
+    title = "Database is damaged"
+
+
+class StoreForeign(Broken):
+    """The database holds another log, another schema version, or no log at all."""
+
+    code = "ledger/store-foreign"
+    title = "Another database"
+
+
+class StoreExists(Broken):
+    """A new log was asked for where there already is a file; nothing is ever written over."""
+
+    code = "ledger/store-exists"
+    title = "There is a log already"
+
+
+class StoreAbsent(Absent):
+    """There is no log in this place."""
+
+    code = "ledger/store-absent"
+    title = "No log here"
+
+
+class EntryAbsent(Absent):
+    """The log has no such entry."""
+
+    code = "ledger/entry-absent"
+    title = "No such entry"
+
+
+class StreamAbsent(Absent):
+    """The log has no stream of this name."""
+
+    code = "ledger/stream-absent"
+    title = "No such stream"
+
+
+class CheckpointAbsent(Absent):
+    """No checkpoint of this size was signed."""
+
+    code = "ledger/checkpoint-absent"
+    title = "No such checkpoint"
+
+
+class CertificateAbsent(Absent):
+    """The log never met this certificate or this piece of evidence."""
+
+    code = "ledger/evidence-absent"
+    title = "No such evidence"
+
+
+class RolledBack(Broken):
+    """The log is older than the last checkpoint that its key signed: signing on would fork it."""
+
+    code = "ledger/rolled-back"
+    title = "Log was rolled back"
+
+
+class HistoryDiffers(Broken):
+    """The log does not contain what its key signed last: signing on would fork it."""
+
+    code = "ledger/history-differs"
+    title = "Log's history was changed"
+
+
+class SignerStateAbsent(Broken):
+    """The log has signed checkpoints, but the signer's own memory of the last one is gone or unreadable."""
+
+    code = "ledger/signer-state-absent"
+    title = "Signer's memory is gone"
+
+
+class SignerRaced(Busy):
+    """Another process moved the signer's state at the same moment; nothing was signed here."""
+
+    code = "ledger/signer-raced"
+    title = "Signer is in use"

@@ -1,0 +1,185 @@
+"""What the log asks of its medium, and the values that cross the line."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ledger.records.actor import Actor
+from ledger.tlog.merkle import Frontier
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The committed end of the log."""
+
+    origin: str
+    size: int
+    frontier: Frontier
+    rec_ms: int
+    """Time of the last entry; 0 in an empty log."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamHead:
+    """The last entry of a stream."""
+
+    seq: int
+    leaf: bytes
+    index: int
+    is_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One row of the log: `data` is the truth, the rest is derived from it or helps to find it."""
+
+    index: int
+    data: bytes
+    leaf: bytes
+    previous_index: int | None
+    """Where the stream's previous entry stands; None for the first one."""
+    actor_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTile:
+    """A full tile: 256 hashes of tile level `level`, and the root over them."""
+
+    level: int
+    index: int
+    hashes: bytes
+    root: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint that our key signed; `cosigned` is the same note with the witnesses' lines."""
+
+    size: int
+    note: bytes
+    at_ms: int
+    cosigned: bytes | None = None
+
+    @property
+    def best(self) -> bytes:
+        """The note with the most signatures."""
+        return self.cosigned or self.note
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that one transaction writes. Rows are tuples in column order, for this is the hot path."""
+
+    head: Head
+    entries: list[tuple[int, bytes, bytes, int | None, int]] = field(default_factory=list)
+    """(index, data, leaf, previous index, actor id)."""
+    statements: list[tuple[str, str, int]] = field(default_factory=list)
+    """(party, jti, index)."""
+    streams: dict[str, StreamHead] = field(default_factory=dict)
+    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    """(party, x5t) -> the actor's own counter."""
+    tags: list[tuple[int, str, str]] = field(default_factory=list)
+    """(index, name, tag)."""
+    tiles: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
+    """(level, index, hashes, root)."""
+    actors: dict[int, Actor] = field(default_factory=dict)
+
+
+class ReadStore(Protocol):
+    """Reading: only what is committed, and never a write."""
+
+    def head(self) -> Head:
+        """The committed head; raises StoreForeign if no log was begun here."""
+        ...
+
+    def entry(self, index: int) -> StoredEntry:
+        """One row; raises EntryAbsent."""
+        ...
+
+    def entries(self, start: int, stop: int) -> Iterator[StoredEntry]:
+        """The rows start <= index < stop that are there, in order."""
+        ...
+
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        """The stored leaf hashes start <= index < stop."""
+        ...
+
+    def tile(self, level: int, index: int) -> StoredTile | None:
+        """A full tile, or None."""
+        ...
+
+    def tile_roots(self, level: int, start: int, stop: int) -> list[bytes]:
+        """The roots of the full tiles start <= index < stop of a level: the hashes of the level above."""
+        ...
+
+    def stream_head(self, stream: str) -> StreamHead | None:
+        """The last entry of a stream, or None."""
+        ...
+
+    def find_statement(self, party: str, jti: str) -> int | None:
+        """The index of the entry that holds this statement, or None."""
+        ...
+
+    def actor_counter(self, party: str, x5t: str) -> int | None:
+        """The last `actor_seq` of this key, or None."""
+        ...
+
+    def actors(self) -> Mapping[int, Actor]:
+        """Every actor who signed an entry."""
+        ...
+
+    def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
+        """The tags of the entries start <= index < stop that have any."""
+        ...
+
+    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+        """The checkpoint of that size, or the largest, or None."""
+        ...
+
+    def checkpoints(self) -> Iterator[StoredCheckpoint]:
+        """All of them, in order of size."""
+        ...
+
+    def certificate(self, x5t: str) -> bytes | None:
+        """DER of an organisation's public certificate, or None."""
+        ...
+
+    def evidence(self, sha256: str) -> tuple[str, bytes] | None:
+        """(kind, data) of a public piece of evidence such as a CA certificate or a CRL, or None."""
+        ...
+
+
+class Store(ReadStore, Protocol):
+    """Writing: one writer, one transaction a batch."""
+
+    def begin_log(self, origin: str) -> Head:
+        """The head of the log of this origin, begun if the store is new; raises StoreForeign for another's."""
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """All of the batch is durable, or none of it is and StoreFull, StoreBusy, StoreIo or StoreDamaged is raised."""
+        ...
+
+    def require_room(self) -> None:
+        """There is room for a batch; raises StoreFull."""
+        ...
+
+    def put_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        """The signed note is kept for ever; a second one of the same size only adds its cosignatures."""
+        ...
+
+    def put_certificate(self, x5t: str, der: bytes) -> None:
+        """Keeps an organisation's public certificate; the same one again changes nothing."""
+        ...
+
+    def put_evidence(self, sha256: str, kind: str, data: bytes) -> None:
+        """Keeps a public piece of evidence by its digest; the same one again changes nothing."""
+        ...
+
+    def put_evidence_many(self, pieces: Sequence[tuple[str, str, bytes]]) -> None:
+        """Keeps several (sha256, kind, data) in one transaction."""
+        ...
+
+    def close(self) -> None:
+        """Gives the lock back."""
+        ...

@@ -1,0 +1,87 @@
+"""The publisher: the only user of the log's key, who signs no tree that does not contain the last one it signed."""
+
+from typing import Final
+
+from ledger.clock import Clock
+from ledger.store.errors import CheckpointAbsent, HistoryDiffers, RolledBack, SignerStateAbsent
+from ledger.store.nodes import Nodes
+from ledger.store.protocol import Store, StoredCheckpoint
+from ledger.store.signer_state import SignerState
+from ledger.tlog import checkpoint, merkle, note
+from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.errors import ProofInvalid, SizeOutOfRange
+
+NO_ENTRIES: Final = 0
+
+
+class Publisher:
+    """Signs checkpoints of the committed head of one log."""
+
+    def __init__(self, store: Store, *, origin: str, signer: note.NoteSigner, state: SignerState, clock: Clock) -> None:
+        """Touches nothing yet; `signer.vkey` is what the state's file is opened with."""
+        self._store = store
+        self._origin = origin
+        self._signer = signer
+        self._verifier = note.parse_vkey(signer.vkey)
+        self._state = state
+        self._clock = clock
+        self._nodes = Nodes(store)
+
+    def latest(self) -> bytes:
+        """The last published note, with the witnesses' lines if there are any; raises CheckpointAbsent."""
+        stored = self._store.checkpoint()
+        if stored is None:
+            raise CheckpointAbsent("nothing was published yet")
+        return stored.best
+
+    async def publish(self) -> bytes:
+        """A signed note of the committed head, kept and safe to show.
+
+        Raises RolledBack or HistoryDiffers, signing nothing, if the last signed checkpoint is not a prefix of this
+        log; SignerStateAbsent if the signer's memory is gone although it signed before; SignerRaced.
+        """
+        head = self._store.head()
+        before = self._state.read()
+        last = self._state.last(self._origin, self._verifier)
+        stored = self._store.checkpoint()
+        if last is None and stored is not None:
+            raise SignerStateAbsent("checkpoints were signed, but the signer remembers none", found=stored.size)
+        now = Checkpoint(self._origin, head.size, head.frontier.root())
+        if last is not None:
+            self._refuse_fork(last, now)
+            if last.size == now.size and stored is not None and stored.size == now.size:
+                return stored.best
+        signed = checkpoint.sign(now, [self._signer])
+        # The signer remembers before anyone can see the note: a crash in between costs nothing, for Ed25519 signs
+        # the same text to the same bytes.
+        if signed != before:
+            self._state.swap(before, signed)
+        self._store.put_checkpoint(StoredCheckpoint(now.size, signed, self._clock.now_ms()))
+        return signed
+
+    def add_cosignatures(self, size: int, cosigned: bytes) -> None:
+        """Keeps the note with witnesses' lines; the caller has verified them. Raises CheckpointAbsent."""
+        stored = self._store.checkpoint(size)
+        if stored is None or note.parse(stored.note).text != note.parse(cosigned).text:
+            raise CheckpointAbsent("no checkpoint of ours has this text", size=size)
+        self._store.put_checkpoint(StoredCheckpoint(size, stored.note, stored.at_ms, cosigned))
+
+    def _refuse_fork(self, last: Checkpoint, now: Checkpoint) -> None:
+        if last.size > now.size:
+            raise RolledBack(
+                "the log is shorter than what was signed", expected=f"at least {last.size}", found=now.size
+            )
+        if last.size == NO_ENTRIES:
+            return
+        try:
+            merkle.verify_consistency(
+                merkle.consistency_proof(last.size, now.size, self._nodes.read),
+                old_size=last.size,
+                new_size=now.size,
+                old_root=last.root,
+                new_root=now.root,
+            )
+        except (ProofInvalid, SizeOutOfRange) as error:
+            raise HistoryDiffers(
+                "the log does not contain the tree that was signed last", size=last.size, found=error.detail
+            ) from error

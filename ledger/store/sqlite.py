@@ -1,0 +1,367 @@
+"""The log in one SQLite file. Raw `sqlite3`: WAL, synchronous=FULL, one connection that writes and checkpoints.
+
+SQLite before 3.51.3 may tear a WAL that two connections write or checkpoint at once, so only `SqliteStore` does either.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from ledger.records import canonical
+from ledger.records.actor import Actor
+from ledger.store import schema
+from ledger.store.errors import (
+    EntryAbsent,
+    StoreAbsent,
+    StoreBusy,
+    StoreDamaged,
+    StoreExists,
+    StoreForeign,
+    StoreFull,
+    StoreIo,
+)
+from ledger.store.lock import WriterLock
+from ledger.store.protocol import Batch, Head, StoredCheckpoint, StoredEntry, StoredTile, StreamHead
+from ledger.tlog.merkle import Frontier
+
+CACHE_KIB: Final = 32_768
+WAL_PAGES: Final = 1000
+"""Checkpointing inside COMMIT is the tail of the latency: a small threshold bounds it."""
+WAL_LIMIT_BYTES: Final = 64 * 2**20
+BUSY_TIMEOUT_S: Final = 5.0
+ROOM_BYTES: Final = 2**20
+"""What must fit before writing goes on after the medium was full."""
+SCAN_ROWS: Final = 256
+
+_ENTRIES: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ?"
+_FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
+
+
+@contextmanager
+def coded() -> Iterator[None]:
+    """Turns what sqlite3 raises into errors with codes; never repeats a row's content."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 1) & 0xFF
+        name = getattr(error, "sqlite_errorname", type(error).__name__)
+        if code == _FULL:
+            raise StoreFull("the medium has no room for the batch", found=name) from error
+        if code in (_BUSY, _LOCKED):
+            raise StoreBusy("the database is locked", found=name) from error
+        if code == _IO:
+            raise StoreIo("reading or writing the medium failed", found=name) from error
+        raise StoreDamaged("the database refused", found=name) from error
+
+
+class SqliteReader:
+    """A log's file, opened read-only: nothing here can change it, and it need not be running."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        """Takes the connection over; use `open`."""
+        self._db = connection
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Raises StoreAbsent, StoreForeign."""
+        file = Path(path)
+        if not file.is_file():
+            raise StoreAbsent("no log in this place", found=file.name)
+        with coded():
+            reader = cls(_connect_read_only(file))
+        try:
+            reader.require_schema()
+        except Exception:
+            reader.close()
+            raise
+        return reader
+
+    def require_schema(self) -> None:
+        """The file is a store of this version; raises StoreForeign."""
+        with coded():
+            found = self._db.execute("PRAGMA application_id").fetchone()[0]
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found != schema.APPLICATION_ID:
+            raise StoreForeign("not a log", expected=f"{schema.APPLICATION_ID:#x}", found=f"{found:#x}")
+        if version != schema.SCHEMA_VERSION:
+            raise StoreForeign("another version of the store", expected=schema.SCHEMA_VERSION, found=version)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._db.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For an audit, which reads the tables as they are."""
+        return self._db
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        self._one("BEGIN")
+        try:
+            yield
+        finally:
+            self._one("COMMIT")
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        with coded():
+            return self._db.execute(sql, values).fetchone()
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        with coded():
+            return self._db.execute(sql, values).fetchall()
+
+    def head(self) -> Head:
+        row = self._one("SELECT origin, size, frontier, rec_ms FROM head")
+        if row is None:
+            raise StoreForeign("no log was begun here")
+        return Head(row[0], row[1], Frontier.load(row[2]), row[3])
+
+    def entry(self, index: int) -> StoredEntry:
+        row = self._one("SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx = ?", (index,))
+        if row is None:
+            raise EntryAbsent("the log has no such entry", index=index)
+        return StoredEntry(*row)
+
+    def entries(self, start: int, stop: int) -> Iterator[StoredEntry]:
+        while start < stop:
+            rows = self._all(
+                _ENTRIES + " ORDER BY idx LIMIT ?",
+                (start, stop, SCAN_ROWS),
+            )
+            for row in rows:
+                yield StoredEntry(*row)
+            if len(rows) < SCAN_ROWS:
+                return
+            start = rows[-1][0] + 1
+
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        rows = self._all("SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop))
+        return [row[0] for row in rows]
+
+    def tile(self, level: int, index: int) -> StoredTile | None:
+        row = self._one("SELECT hashes, root FROM tile WHERE place = ?", (_place(level, index),))
+        return None if row is None else StoredTile(level, index, row[0], row[1])
+
+    def tile_roots(self, level: int, start: int, stop: int) -> list[bytes]:
+        rows = self._all(
+            "SELECT root FROM tile WHERE place >= ? AND place < ? ORDER BY place",
+            (_place(level, start), _place(level, stop)),
+        )
+        return [row[0] for row in rows]
+
+    def stream_head(self, stream: str) -> StreamHead | None:
+        row = self._one("SELECT seq, leaf, idx, closed FROM stream_head WHERE stream = ?", (stream,))
+        return None if row is None else StreamHead(row[0], row[1], row[2], bool(row[3]))
+
+    def stream_heads(self) -> Iterator[tuple[str, StreamHead]]:
+        """Every stream and its head, in order of name."""
+        with coded():
+            for row in self._db.execute("SELECT stream, seq, leaf, idx, closed FROM stream_head ORDER BY stream"):
+                yield row[0], StreamHead(row[1], row[2], row[3], bool(row[4]))
+
+    def find_statement(self, party: str, jti: str) -> int | None:
+        row = self._one("SELECT idx FROM idempotency WHERE party = ? AND jti = ?", (party, jti))
+        return None if row is None else int(row[0])
+
+    def actor_counter(self, party: str, x5t: str) -> int | None:
+        row = self._one("SELECT seq FROM actor_counter WHERE party = ? AND x5t = ?", (party, x5t))
+        return None if row is None else int(row[0])
+
+    def actors(self) -> Mapping[int, Actor]:
+        rows = self._all("SELECT id, value FROM actor ORDER BY id")
+        try:
+            return {row[0]: msgspec.json.decode(row[1], type=Actor) for row in rows}
+        except msgspec.MsgspecError as error:
+            raise StoreDamaged("an actor's row cannot be read", found=type(error).__name__) from error
+
+    def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
+        found: dict[int, dict[str, str]] = {}
+        for index, name, tag in self._all(
+            "SELECT idx, name, tag FROM tag WHERE idx >= ? AND idx < ? ORDER BY idx, name", (start, stop)
+        ):
+            found.setdefault(index, {})[name] = tag
+        return found
+
+    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+        where = "ORDER BY size DESC LIMIT 1" if size is None else "WHERE size = ?"
+        values = () if size is None else (size,)
+        row = self._one(f"SELECT size, note, at_ms, cosigned FROM checkpoint {where}", values)  # noqa: S608 -- two constants
+        return None if row is None else StoredCheckpoint(*row)
+
+    def checkpoints(self) -> Iterator[StoredCheckpoint]:
+        with coded():
+            for row in self._db.execute("SELECT size, note, at_ms, cosigned FROM checkpoint ORDER BY size"):
+                yield StoredCheckpoint(*row)
+
+    def certificate(self, x5t: str) -> bytes | None:
+        row = self._one("SELECT der FROM certificate WHERE x5t = ?", (x5t,))
+        return None if row is None else bytes(row[0])
+
+    def evidence(self, sha256: str) -> tuple[str, bytes] | None:
+        row = self._one("SELECT kind, data FROM evidence_blob WHERE sha256 = ?", (sha256,))
+        return None if row is None else (row[0], row[1])
+
+
+class SqliteStore(SqliteReader):
+    """The one writer of a log; a second one is refused with StoreLocked."""
+
+    def __init__(self, connection: sqlite3.Connection, lock: WriterLock) -> None:
+        """Takes both over; use `create_or_open`."""
+        super().__init__(connection)
+        self._lock = lock
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, create: bool = False) -> Self:
+        """With `create` a new file, which may not exist yet.
+
+        Raises StoreExists, StoreAbsent, StoreForeign, StoreLocked.
+        """
+        file = Path(path)
+        if create and file.exists():
+            raise StoreExists("a new log is never written over a file", found=file.name)
+        if not create and not file.is_file():
+            raise StoreAbsent("no log in this place", found=file.name)
+        lock = WriterLock(file.with_name(file.name + ".lock"))
+        try:
+            with coded():
+                store = cls(_connect_writer(file), lock)
+                if create:
+                    store._db.executescript(schema.script())
+            store.require_schema()
+        except Exception:
+            lock.release()
+            raise
+        return store
+
+    def close(self) -> None:
+        """Checkpoints the WAL, closes the file, gives the lock back."""
+        try:
+            super().close()
+        finally:
+            self._lock.release()
+
+    def begin_log(self, origin: str) -> Head:
+        if self._one("SELECT 1 FROM head") is None:
+            self._one("INSERT INTO head VALUES (1, ?, 0, ?, 0)", (origin, Frontier().dump()))
+        head = self.head()
+        if head.origin != origin:
+            raise StoreForeign("the store holds another log", expected=origin, found=head.origin)
+        return head
+
+    def commit(self, batch: Batch) -> None:
+        with coded():
+            self._begin()
+            try:
+                self._insert(batch)
+                # From here on the batch is permanent; a crash before the acknowledgement is repaired by the
+                # caller's retry, which finds its statement by (party, jti).
+                self._commit()
+            except BaseException:
+                # On SQLITE_FULL and some others the transaction is rolled back already.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _begin(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def _insert(self, batch: Batch) -> None:
+        db = self._db
+        db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", batch.entries)
+        db.executemany("INSERT INTO idempotency VALUES (?, ?, ?)", batch.statements)
+        db.executemany(
+            "INSERT INTO stream_head VALUES (?, ?, ?, ?, ?) ON CONFLICT (stream) DO UPDATE"
+            " SET seq = excluded.seq, leaf = excluded.leaf, idx = excluded.idx, closed = excluded.closed",
+            [(stream, at.seq, at.leaf, at.index, at.is_closed) for stream, at in batch.streams.items()],
+        )
+        if batch.counters:
+            db.executemany(
+                "INSERT INTO actor_counter VALUES (?, ?, ?) ON CONFLICT (party, x5t) DO UPDATE SET seq = excluded.seq",
+                [(party, x5t, seq) for (party, x5t), seq in batch.counters.items()],
+            )
+        if batch.tags:
+            db.executemany("INSERT INTO tag VALUES (?, ?, ?)", batch.tags)
+        if batch.tiles:
+            tiles = [(_place(level, index), hashes, root) for level, index, hashes, root in batch.tiles]
+            db.executemany("INSERT INTO tile VALUES (?, ?, ?)", tiles)
+        if batch.actors:
+            actors = [(number, canonical.encode(actor)) for number, actor in batch.actors.items()]
+            db.executemany("INSERT INTO actor VALUES (?, ?)", actors)
+        head = batch.head
+        moved = db.execute(
+            "UPDATE head SET size = ?, frontier = ?, rec_ms = ? WHERE id = 1 AND size = ?",
+            (head.size, head.frontier.dump(), head.rec_ms, head.size - len(batch.entries)),
+        ).rowcount
+        if moved != 1:
+            raise StoreDamaged("the head is not where the last commit left it", expected=head.size - len(batch.entries))
+
+    def _commit(self) -> None:
+        self._db.execute("COMMIT")
+
+    def require_room(self) -> None:
+        with coded():
+            self._db.execute("INSERT INTO room VALUES (zeroblob(?))", (ROOM_BYTES,))
+            self._db.execute("DELETE FROM room")
+
+    def put_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        self._one(
+            "INSERT INTO checkpoint VALUES (?, ?, ?, ?) ON CONFLICT (size) DO UPDATE"
+            " SET cosigned = coalesce(excluded.cosigned, cosigned)",
+            (checkpoint.size, checkpoint.note, checkpoint.at_ms, checkpoint.cosigned),
+        )
+
+    def put_certificate(self, x5t: str, der: bytes) -> None:
+        self._one("INSERT INTO certificate VALUES (?, ?) ON CONFLICT DO NOTHING", (x5t, der))
+
+    def put_evidence(self, sha256: str, kind: str, data: bytes) -> None:
+        self.put_evidence_many([(sha256, kind, data)])
+
+    def put_evidence_many(self, pieces: Sequence[tuple[str, str, bytes]]) -> None:
+        with coded(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT INTO evidence_blob VALUES (?, ?, ?) ON CONFLICT DO NOTHING", pieces)
+
+
+def _place(level: int, index: int) -> int:
+    return level << schema.TILE_LEVEL_SHIFT | index
+
+
+def _connect_writer(file: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(file, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        db.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
+        # Makes REPLACE fire the triggers that forbid deleting.
+        db.execute("PRAGMA recursive_triggers = ON")
+        db.execute("PRAGMA trusted_schema = OFF")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _connect_read_only(file: Path) -> sqlite3.Connection:
+    uri = file.resolve().as_uri() + "?mode=ro"
+    # A copy on a read-only medium has no WAL and cannot get one: then, and only then, it is read as immutable.
+    if not os.access(file.parent, os.W_OK) and not file.with_name(file.name + "-wal").exists():
+        uri += "&immutable=1"
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    try:
+        db.execute("PRAGMA query_only = ON")
+        db.execute("PRAGMA wal_autocheckpoint = 0")
+        with closing(db.execute("SELECT 1 FROM sqlite_schema")) as found:
+            found.fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return db

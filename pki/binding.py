@@ -1,0 +1,244 @@
+"""Stage 2, without status: a chain means a role only if policy, key usages, role extension and authority agree.
+
+Each of the four could be forged or issued by mistake alone; all four together need the authority of that role itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtensionOID
+
+from pki import names, oids, path, profiles
+from pki.asn1 import flexrole
+from pki.errors import Refused
+from pki.profiles import Hosts, Profile
+from pki.roles import GROUP_OF_ROLE, Group, Purpose, Role
+from pki.trust import DevelopmentCredential, is_marked
+
+CHAIN_LENGTH = 3  # leaf, issuing authority, root
+MAX_HOSTS = 16
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+)
+_LEAF_EXTENSIONS = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.EXTENDED_KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.SUBJECT_KEY_IDENTIFIER,
+    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
+    ExtensionOID.CERTIFICATE_POLICIES,
+    ExtensionOID.CRL_DISTRIBUTION_POINTS,
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS,
+    oids.NO_REV_AVAIL,
+    oids.FLEX_ROLE,
+}
+_AUTHORITY_EXTENSIONS = _LEAF_EXTENSIONS - {
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    oids.NO_REV_AVAIL,
+    oids.FLEX_ROLE,
+} | {ExtensionOID.NAME_CONSTRAINTS}
+
+
+class RoleMismatch(Refused):
+    """Policy, extended key usage, role extension, name and issuing authority do not all say the same role."""
+
+    code = "pki/role-mismatch"
+    title = "Role not proven"
+
+
+class RoleNotAllowed(Refused):
+    """The role is proven, but it is none of those that may do this."""
+
+    code = "pki/role-not-allowed"
+    title = "Role not allowed"
+
+
+class WrongPurpose(Refused):
+    """The key may be used, but not for this."""
+
+    code = "pki/purpose"
+    title = "Wrong purpose"
+
+
+class BadProfile(Refused):
+    """A certificate that is not in the form that its profile demands."""
+
+    code = "pki/profile"
+    title = "Certificate does not meet its profile"
+
+
+class OutlivesIssuer(Refused):
+    """A certificate that is valid when its issuer is not."""
+
+    code = "pki/outlives-issuer"
+    title = "Certificate outlives its issuer"
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What leaf and authorities agree on."""
+
+    role: flexrole.FlexRole
+    identity: names.Identity
+    organisation: str
+    profile: Profile
+    development: bool
+
+
+def bind(
+    chain: Sequence[x509.Certificate], *, purpose: Purpose, roles: frozenset[Role] | None, allow_development: bool
+) -> Bound:
+    """What `chain` (leaf, issuing authority, root) says, if all of it agrees; roles None allows every role.
+
+    Raises RoleMismatch, RoleNotAllowed, WrongPurpose, BadProfile, OutlivesIssuer, `DevelopmentCredential`, or what
+    `names` and `asn1` raise.
+    """
+    if len(chain) != CHAIN_LENGTH:
+        raise BadProfile("the chain is not leaf, issuing authority, root", expected=CHAIN_LENGTH, found=len(chain))
+    leaf, issuing, root = chain
+    for inner, outer in ((leaf, issuing), (issuing, root)):
+        _require_within(inner, outer)
+    development = any(is_marked(certificate) for certificate in chain)
+    if development and not allow_development:
+        raise DevelopmentCredential("a development credential counts for nothing here")
+    group = _require_issuing(issuing)
+    role = flexrole.decode(_extension_bytes(leaf, oids.FLEX_ROLE))
+    _require_role(leaf, role.role, group)
+    if roles is not None and role.role not in roles:
+        raise RoleNotAllowed("this role may not do this", expected=", ".join(sorted(roles)), found=role.role)
+    profile = _profile(leaf, role.role, purpose)
+    _require_form(leaf, profile)
+    identity = _require_names(leaf, issuing, role, group, profile)
+    organisation = names.organisation_in(leaf.subject, identity)
+    return Bound(role, identity, organisation, profile, development)
+
+
+def _require_within(inner: x509.Certificate, outer: x509.Certificate) -> None:
+    before = path.not_before_ms(inner) < path.not_before_ms(outer)
+    if before or path.not_after_ms(inner) > path.not_after_ms(outer):
+        raise OutlivesIssuer("valid when its issuer is not", expected=path.not_after_ms(outer))
+
+
+def role_policies(certificate: x509.Certificate) -> set[ObjectIdentifier]:
+    """All its policies but the development marker; BadProfile if there are none or one has qualifiers."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.CertificatePolicies).value
+    except x509.ExtensionNotFound as error:
+        raise BadProfile("a certificate has no policy") from error
+    if any(policy.policy_qualifiers for policy in found):
+        raise BadProfile("a policy has qualifiers")
+    return {policy.policy_identifier for policy in found} - {oids.CP_TEST}
+
+
+def usages(certificate: x509.Certificate) -> set[ObjectIdentifier]:
+    """Its extended key usages; BadProfile if it has none."""
+    try:
+        return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+    except x509.ExtensionNotFound as error:
+        raise BadProfile("a certificate has no extended key usage") from error
+
+
+def _require_issuing(issuing: x509.Certificate) -> Group:
+    """The group whose authority `issuing` is: by its one policy, and with exactly the usages of that authority."""
+    _require_extensions(issuing, _AUTHORITY_EXTENSIONS)
+    policies = role_policies(issuing)
+    for group, authority in profiles.AUTHORITIES.items():
+        if policies == {authority.policy}:
+            if usages(issuing) != set(authority.ekus):
+                raise RoleMismatch("the authority's key usages are not those of its policy", found=group)
+            constraints = issuing.extensions.get_extension_for_class(x509.BasicConstraints).value
+            if constraints.path_length != 0:
+                raise BadProfile("an issuing authority has path length 0", found=constraints.path_length)
+            return group
+    raise RoleMismatch("the authority does not have exactly one known policy", found=len(policies))
+
+
+def _require_role(leaf: x509.Certificate, role: Role, group: Group) -> None:
+    if role_policies(leaf) != {profiles.POLICY_OF_GROUP[group]}:
+        raise RoleMismatch("the policy is not the one of the issuing authority", expected=group)
+    if GROUP_OF_ROLE[role] is not group:
+        raise RoleMismatch("the role extension names a role of another authority", expected=group, found=role)
+
+
+def _profile(leaf: x509.Certificate, role: Role, purpose: Purpose) -> Profile:
+    """The profile for `purpose` if the leaf's usages are exactly its usages."""
+    found = usages(leaf)
+    of_role = {profile.purpose: profile for profile in profiles.PROFILES.values() if profile.role is role}
+    matching = [profile for profile in of_role.values() if set(profile.ekus) == found]
+    if not matching:
+        raise RoleMismatch("the key usages are none of this role's", found=role)
+    if matching[0].purpose is not purpose:
+        raise WrongPurpose("the key is for something else", expected=purpose, found=matching[0].purpose)
+    return matching[0]
+
+
+def _require_form(leaf: x509.Certificate, profile: Profile) -> None:
+    extensions = _require_extensions(leaf, _LEAF_EXTENSIONS)
+    if leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+        raise BadProfile("a leaf is not an authority")
+    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    wanted = {"digital_signature", "crl_sign"} if profile.crl_sign else {"digital_signature"}
+    if {name for name in _USAGES if getattr(usage, name)} != wanted:
+        raise BadProfile("the key usage is not the profile's", expected=", ".join(sorted(wanted)))
+    if (oids.NO_REV_AVAIL in extensions) != profile.no_rev_avail:
+        raise BadProfile("revocation is announced otherwise than in the profile")
+    pointers = {ExtensionOID.CRL_DISTRIBUTION_POINTS, ExtensionOID.AUTHORITY_INFORMATION_ACCESS} & extensions
+    if profile.no_rev_avail and pointers:
+        raise BadProfile("no revocation is available, yet a place to ask is named")  # RFC 9608 section 3
+    if path.not_after_ms(leaf) - path.not_before_ms(leaf) > profile.max_lifetime_ms + profiles.BACKDATE_MS:
+        raise BadProfile("the certificate lives longer than its profile allows")
+
+
+def _require_extensions(certificate: x509.Certificate, allowed: set[ObjectIdentifier]) -> set[ObjectIdentifier]:
+    found = {extension.oid for extension in certificate.extensions}
+    if found - allowed:
+        unknown = ", ".join(sorted(oid.dotted_string for oid in found - allowed))
+        raise BadProfile("an extension is not in the profile", found=unknown)
+    return found
+
+
+def _require_names(
+    leaf: x509.Certificate, issuing: x509.Certificate, role: flexrole.FlexRole, group: Group, profile: Profile
+) -> names.Identity:
+    """The identity URI says what the role extension says, in the zone of the issuing authority."""
+    alternatives = list(leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
+    uris = [name.value for name in alternatives if isinstance(name, x509.UniformResourceIdentifier)]
+    hosts = [name.value for name in alternatives if isinstance(name, x509.DNSName)]
+    if len(uris) != 1 or len(uris) + len(hosts) != len(alternatives) or len(hosts) > MAX_HOSTS:
+        raise BadProfile("the names are not one identity URI and host names")
+    if (hosts and profile.hosts is Hosts.NONE) or (not hosts and profile.hosts is Hosts.REQUIRED):
+        raise BadProfile("host names are not as in the profile", expected=profile.hosts, found=len(hosts))
+    for host in hosts:
+        names.dns_name(host)
+    identity, zone = names.parse_identity_uri(uris[0])
+    if (identity.role, identity.party_id) != (role.role, role.party_id):
+        raise RoleMismatch("the identity URI and the role extension differ")
+    if f"{group.lower()}.{zone}" not in permitted_zones(issuing):
+        raise RoleMismatch("the identity URI is in a zone that its authority has no say in")
+    return identity
+
+
+def permitted_zones(issuing: x509.Certificate) -> set[str]:
+    """The host names, with all below them, that the authority may speak for; BadProfile without name constraints."""
+    try:
+        constraints = issuing.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound as error:
+        raise BadProfile("an issuing authority has no name constraints") from error
+    return {name.value for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName)}
+
+
+def _extension_bytes(certificate: x509.Certificate, oid: ObjectIdentifier) -> bytes:
+    try:
+        value = certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound as error:
+        raise RoleMismatch("the certificate has no role extension") from error
+    return value.public_bytes()

@@ -1,0 +1,248 @@
+"""A whole hierarchy and the credentials of its parties, from one reviewed file.
+
+Signing credentials and TLS credentials may live at different times: the demonstration plays a day of the past, and its
+statements are signed in that day, while its connections are made today.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pki import attribute, csr, keys, names, profiles
+from pki.authority import Hierarchy, Subscriber
+from pki.errors import Refused
+from pki.journal import Journal, MemoryJournal
+from pki.roles import Purpose, Role, Service
+from pki.store.records import CertificateStore
+from pki.store.sqlite import SqliteStore
+from pki.trust import TrustAnchors, encoded
+
+MAX_SPEC_BYTES = 262_144
+MAX_PARTIES = 512
+MAX_STATIONS = 4096
+
+
+class BadSpec(Refused):
+    """The file of a ceremony does not say what it must, or contradicts itself."""
+
+    code = "pki/ceremony-spec"
+    title = "Ceremony file refused"
+
+
+class PartySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A party; `id` stands in its certificates, but for an EVU, whose certificates hold a random pseudonym instead.
+
+    `dns_names` are the hosts of a CSO's server; without any it gets no server certificate.
+    """
+
+    id: str
+    role: Role
+    organisation: str = ""
+    services: tuple[Service, ...] = ()
+    delegated_by: str | None = None
+    dns_names: tuple[str, ...] = ()
+
+
+class StationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A charging station or EVSE that a CSO operates."""
+
+    id: str
+    operator: str
+
+
+class CeremonySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be made; `development` marks every certificate so that production refuses it."""
+
+    organisation: str
+    zone: str = names.DEFAULT_ZONE
+    development: bool = False
+    created_at_ms: int | None = None
+    parties: tuple[PartySpec, ...] = ()
+    stations: tuple[StationSpec, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A key and its certificate; `chain` is DER from the leaf to the issuing authority, as TLS sends it."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+    chain: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """The credentials of one party or station, by purpose; `party_id` is the one in the certificates."""
+
+    id: str
+    role: Role
+    party_id: str
+    station_id: str | None
+    organisation: str
+    credentials: Mapping[Purpose, IssuedKey]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceremony:
+    """What was made. `crls` are those of all authorities and of the bodies' claims, for both times (DER)."""
+
+    hierarchy: Hierarchy
+    parties: Mapping[str, Minted]
+    stations: Mapping[str, Minted]
+    crls: tuple[bytes, ...]
+    anchors: TrustAnchors
+    store: CertificateStore = field(repr=False)
+
+    def claims_crl(self, party: str, now_ms: int) -> bytes:
+        """The next CRL of the claims of the conformity body `party`."""
+        body = self.parties[party].credentials[Purpose.ATTRIBUTE]
+        development = self.hierarchy.root.development
+        return attribute.claims_crl(body.key, body.certificate, self.store, now_ms=now_ms, allow_earlier=development)
+
+    def crls_at(self, now_ms: int) -> tuple[bytes, ...]:
+        """The next CRL of every authority and of every body's claims as of `now_ms`."""
+        bodies = [minted.id for minted in self.parties.values() if Purpose.ATTRIBUTE in minted.credentials]
+        return (
+            *self.hierarchy.crl(now_ms).values(),
+            *(self.claims_crl(body, now_ms) for body in bodies),
+        )
+
+
+def parse_spec(data: bytes) -> CeremonySpec:
+    """The ceremony that the TOML in `data` describes, or BadSpec."""
+    if len(data) > MAX_SPEC_BYTES:
+        raise BadSpec("the file is too large", expected=f"at most {MAX_SPEC_BYTES} bytes", found=len(data))
+    try:
+        spec = msgspec.toml.decode(data, type=CeremonySpec)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadSpec(f"the file cannot be read: {error}") from error
+    require_consistent(spec)
+    return spec
+
+
+def require_consistent(spec: CeremonySpec) -> None:
+    """Ids are unique, stations have a CSO, numbers are within limits, EVUs have no organisation; or BadSpec."""
+    for what, count, most in (
+        ("parties", len(spec.parties), MAX_PARTIES),
+        ("stations", len(spec.stations), MAX_STATIONS),
+    ):
+        if count > most:
+            raise BadSpec(f"too many {what}", expected=f"at most {most}", found=count)
+    ids = [party.id for party in spec.parties] + [station.id for station in spec.stations]
+    if len(set(ids)) != len(ids):
+        raise BadSpec("an id occurs twice")
+    operators = {party.id for party in spec.parties if party.role is Role.CSO}
+    for station in spec.stations:
+        if station.operator not in operators:
+            raise BadSpec("the operator of a station is not a CSO of this file", station=station.id)
+    for party in spec.parties:
+        if party.role is Role.STATION:
+            raise BadSpec("a station is listed under stations", party=party.id)
+        if (party.role is Role.EVU) == bool(party.organisation):
+            raise BadSpec("every party but an EVU has an organisation", party=party.id)
+
+
+def perform(
+    spec: CeremonySpec,
+    *,
+    tls_now_ms: int,
+    signing_now_ms: int,
+    store: CertificateStore | None = None,
+    journal: Journal | None = None,
+) -> Ceremony:
+    """The hierarchy of `spec` with fresh keys, a credential for every purpose of every party, and CRLs for both times.
+
+    Authorities start at `spec.created_at_ms`, or at the earlier of the two times. TLS credentials are made as of
+    `tls_now_ms`, all others as of `signing_now_ms`. Raises BadSpec, or whatever issuing raises.
+    """
+    require_consistent(spec)
+    kept = SqliteStore() if store is None else store
+    hierarchy = Hierarchy.create(
+        organisation=spec.organisation,
+        zone=spec.zone,
+        now_ms=min(tls_now_ms, signing_now_ms) if spec.created_at_ms is None else spec.created_at_ms,
+        store=kept,
+        journal=MemoryJournal() if journal is None else journal,
+        development=spec.development,
+    )
+    times = {
+        Purpose.TLS_CLIENT: tls_now_ms,
+        Purpose.TLS_SERVER: tls_now_ms,
+        Purpose.SIGNING: signing_now_ms,
+        Purpose.ATTRIBUTE: signing_now_ms,
+    }
+    parties = {party.id: _party(hierarchy, party, times) for party in spec.parties}
+    organisations = {party.id: party.organisation for party in spec.parties}
+    stations = {
+        station.id: _station(hierarchy, station, organisations[station.operator], times) for station in spec.stations
+    }
+    made = Ceremony(hierarchy, parties, stations, (), hierarchy.anchors(), kept)
+    crls = tuple(data for at_ms in sorted({tls_now_ms, signing_now_ms}) for data in made.crls_at(at_ms))
+    return Ceremony(hierarchy, parties, stations, crls, made.anchors, kept)
+
+
+def _party(hierarchy: Hierarchy, spec: PartySpec, times: Mapping[Purpose, int]) -> Minted:
+    party_id = names.new_pseudonym() if spec.role is Role.EVU else spec.id
+    credentials = {}
+    for purpose in Purpose:
+        served = purpose is Purpose.TLS_SERVER
+        if (spec.role, purpose) not in profiles.PROFILES or (served and not spec.dns_names):
+            continue
+        subscriber = Subscriber(
+            party_id=party_id,
+            organisation=spec.organisation,
+            services=frozenset(spec.services),
+            delegated_by=spec.delegated_by,
+            dns_names=spec.dns_names if served else (),
+        )
+        credentials[purpose] = _credential(hierarchy, spec.role, purpose, subscriber, times[purpose])
+    return Minted(spec.id, spec.role, party_id, None, spec.organisation, credentials)
+
+
+def _station(hierarchy: Hierarchy, spec: StationSpec, organisation: str, times: Mapping[Purpose, int]) -> Minted:
+    subscriber = Subscriber(party_id=spec.operator, organisation=organisation, station_id=spec.id)
+    credentials = {
+        purpose: _credential(hierarchy, Role.STATION, purpose, subscriber, times[purpose])
+        for purpose in (Purpose.TLS_CLIENT, Purpose.SIGNING)
+    }
+    return Minted(spec.id, Role.STATION, spec.operator, spec.id, organisation, credentials)
+
+
+def _credential(hierarchy: Hierarchy, role: Role, purpose: Purpose, subscriber: Subscriber, now_ms: int) -> IssuedKey:
+    """A fresh key with its certificate, by the same way in as everyone: a request with proof of possession."""
+    key = keys.generate()
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    opened = csr.open_csr(request.public_bytes(Encoding.DER))
+    certificate = hierarchy.issue(role, purpose, opened, subscriber=subscriber, now_ms=now_ms)
+    return IssuedKey(key, certificate, (encoded(certificate), *hierarchy.intermediates(role)))
+
+
+def save(made: Ceremony, folder: Path, password: bytes | None) -> None:
+    """Write everything into `folder`: `authorities/`, `parties/<id>/<purpose>.{key,crt}.pem`, `stations/...`, `crl/`.
+
+    Keys have mode 0600 and are never overwritten; `root.crt.pem` at the top is what others trust.
+    """
+    made.hierarchy.save(folder / "authorities", password)
+    (folder / "root.crt.pem").write_bytes(made.hierarchy.root.certificate.public_bytes(Encoding.PEM))
+    for kind, minted in (("parties", made.parties), ("stations", made.stations)):
+        for holder in minted.values():
+            place = folder / kind / holder.id
+            place.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for purpose, issued in holder.credentials.items():
+                _save_issued(place, purpose.lower(), issued, password)
+    crl_folder = folder / "crl"
+    crl_folder.mkdir(exist_ok=True)
+    for index, data in enumerate(made.crls):
+        (crl_folder / f"{index:03d}.crl").write_bytes(data)
+
+
+def _save_issued(place: Path, name: str, issued: IssuedKey, password: bytes | None) -> None:
+    keys.save_private(place / f"{name}.key.pem", issued.key, password)
+    pem = b"".join(x509.load_der_x509_certificate(data).public_bytes(Encoding.PEM) for data in issued.chain)
+    (place / f"{name}.crt.pem").write_bytes(pem)

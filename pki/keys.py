@@ -1,0 +1,134 @@
+"""Private keys in files, and which public keys are good enough."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import TypeAlias
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from pki.errors import Absent, Refused
+
+# What the builders of `cryptography` accept. It is abstract: a key in a PKCS#11 token is a subclass whose `sign` asks
+# the token.
+Signer: TypeAlias = ec.EllipticCurvePrivateKey
+PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+
+OWNER_ONLY = 0o600
+MAX_KEY_FILE_BYTES = 8192
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class KeyFileMode(Refused):
+    """A private key that somebody else on the machine may read."""
+
+    code = "pki/key-file-mode"
+    title = "Private key is readable by others"
+
+
+class KeyFileExists(Refused):
+    """A private key is never overwritten."""
+
+    code = "pki/key-file-exists"
+    title = "Private key exists already"
+
+
+class KeyFileAbsent(Absent):
+    """There is no private key at this path."""
+
+    code = "pki/key-file-absent"
+    title = "Private key not found"
+
+
+class BadKeyFile(Refused):
+    """Not a private key that we can use, or the wrong password."""
+
+    code = "pki/key-file"
+    title = "Private key cannot be read"
+
+
+class WeakKey(Refused):
+    """A public key of an algorithm or curve that is not allowed here."""
+
+    code = "pki/weak-key"
+    title = "Key not allowed"
+
+
+def generate() -> ec.EllipticCurvePrivateKey:
+    """A new P-256 key: for leaves and issuing authorities."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def generate_root() -> ec.EllipticCurvePrivateKey:
+    """A new P-384 key: for roots."""
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def save_private(path: Path, key: ec.EllipticCurvePrivateKey, password: bytes | None) -> None:
+    """Write `key` as PKCS#8 PEM that only the owner may read; KeyFileExists if there is a file already.
+
+    Without `password` the file is not encrypted, and its mode is all that protects it.
+    """
+    encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+    data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    except FileExistsError as error:
+        raise KeyFileExists("a private key is never overwritten", file=path.name) from error
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def load_private(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateKey:
+    """The elliptic-curve key in `path`; KeyFileMode if group or others have any right to the file."""
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode  # of the file that is read, not of a name that may move
+            if mode & _OTHERS:
+                found = f"{stat.S_IMODE(mode):04o}"
+                raise KeyFileMode("others may read the private key", expected="0600", found=found, file=path.name)
+            data = file.read(MAX_KEY_FILE_BYTES + 1)
+    except FileNotFoundError as error:
+        raise KeyFileAbsent("there is no private key", file=path.name) from error
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise BadKeyFile("the file is too large for a key", expected=f"at most {MAX_KEY_FILE_BYTES} bytes")
+    try:
+        key = load_pem_private_key(data, password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise BadKeyFile("not a private key, or the wrong password", file=path.name) from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise BadKeyFile("not an elliptic-curve key", file=path.name)
+    return key
+
+
+def require_leaf_key(key: object) -> PublicKey:
+    """`key`, if it is P-256, P-384 or Ed25519; or WeakKey."""
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    return require_authority_key(key)
+
+
+def require_authority_key(key: object) -> ec.EllipticCurvePublicKey:
+    """`key`, if it is P-256 or P-384; or WeakKey. Too many verifiers refuse Ed25519 authorities."""
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
+        return key
+    found = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
+    raise WeakKey("the key is not allowed", expected="P-256 or P-384", found=found)
+
+
+def spki_sha256(key: PublicKey) -> str:
+    """SHA-256 (hex) of the SubjectPublicKeyInfo: what a key is known by."""
+    return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()

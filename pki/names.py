@@ -1,0 +1,127 @@
+"""Subjects and identity URIs: built one way, and refused unless they are exactly what would be built.
+
+The identity URI is `https://id.<zone>/<role>/<party id>`, for a station `https://id.<zone>/station/<party
+id>/<station id>` with the party that operates it. Comparison is of whole names, so no second common name, no
+odd string type and no look-alike can stand beside the identity.
+"""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from pki.asn1 import der
+from pki.errors import Refused
+from pki.roles import Role
+
+DEFAULT_ZONE = "flexledger.example"
+MAX_ORGANISATION = 64
+_PARTY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9*._-]{0,63}")
+_PSEUDONYM = re.compile(r"[0-9a-f]{32}")
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+_URI = re.compile(r"https://id\.([a-z0-9.-]{1,253})/([a-z]{2,7})/([^/]+)(?:/([^/]+))?")
+_PSEUDONYM_BYTES = 16
+
+
+class BadName(Refused):
+    """A party id, station id, host name or subject that is not in the one allowed form."""
+
+    code = "pki/bad-name"
+    title = "Name not allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a certificate is about; `station_id` for stations only."""
+
+    role: Role
+    party_id: str
+    station_id: str | None = None
+
+
+def party_id(value: str, role: Role) -> str:
+    """`value`, if it can be the id of a party in `role`: for an EVU, 32 hex digits from a random source and no name."""
+    pattern = _PSEUDONYM if role is Role.EVU else _PARTY_ID
+    if not pattern.fullmatch(value):
+        raise BadName("not a party id for this role", expected=pattern.pattern, role=role)
+    return value
+
+
+def station_id(value: str) -> str:
+    """`value`, if it can be the id of a station."""
+    if not _PARTY_ID.fullmatch(value):
+        raise BadName("not a station id", expected=_PARTY_ID.pattern)
+    return value
+
+
+def dns_name(value: str) -> str:
+    """`value`, if it is a host name in lower case without wildcard or trailing dot (RFC 1123)."""
+    if not _DNS_NAME.fullmatch(value):
+        raise BadName("not a host name", expected="lower-case labels, no wildcard")
+    return value
+
+
+def new_pseudonym() -> str:
+    """128 random bits: the party id of an EVU under one contract, derived from nothing."""
+    return secrets.token_hex(_PSEUDONYM_BYTES)
+
+
+def identity_uri(identity: Identity, zone: str) -> str:
+    """The URI that stands in the subject alternative name."""
+    party = party_id(identity.party_id, identity.role)
+    uri = f"https://id.{dns_name(zone)}/{identity.role.lower()}/{party}"
+    if (identity.station_id is not None) != (identity.role is Role.STATION):
+        raise BadName("a station has a station id and nobody else has", role=identity.role)
+    return uri if identity.station_id is None else f"{uri}/{station_id(identity.station_id)}"
+
+
+def parse_identity_uri(uri: str) -> tuple[Identity, str]:
+    """Identity and zone that `uri` names; BadName unless `identity_uri` would build the same."""
+    match = _URI.fullmatch(uri)
+    if match is None:
+        raise BadName("not an identity URI", expected=_URI.pattern)
+    zone, role, party, station = match.groups()
+    if role not in {member.lower() for member in Role}:
+        raise BadName("the identity URI names an unknown role")
+    identity = Identity(Role(role.upper()), party, station)
+    if identity_uri(identity, zone) != uri:
+        raise BadName("the identity URI is not in canonical form")
+    return identity, zone
+
+
+def subject(identity: Identity, organisation: str) -> x509.Name:
+    """O and CN; for an EVU the pseudonym and nothing else; for a station its id as CN (OCPP A00.FR.405)."""
+    party = party_id(identity.party_id, identity.role)
+    if identity.role is Role.EVU:
+        if organisation:
+            raise BadName("an EVU has no organisation in its certificate")
+        return x509.Name([x509.NameAttribute(NameOID.PSEUDONYM, party)])
+    common = party if identity.station_id is None else station_id(identity.station_id)
+    text = der.text(organisation, longest=MAX_ORGANISATION, what="organisation")
+    return x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, text), x509.NameAttribute(NameOID.COMMON_NAME, common)]
+    )
+
+
+def organisation_in(name: x509.Name, identity: Identity) -> str:
+    """The organisation in `name`, "" for an EVU; BadName unless `subject` would build the same name, byte for byte."""
+    found = name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
+    organisation = str(found[0].value) if found else ""
+    if subject(identity, organisation).public_bytes() != name.public_bytes():
+        raise BadName("the subject is not the one of this identity", role=identity.role)
+    return organisation
+
+
+def authority(organisation: str, common: str) -> x509.Name:
+    """The name of a certification authority."""
+    return x509.Name(
+        [
+            x509.NameAttribute(
+                NameOID.ORGANIZATION_NAME, der.text(organisation, longest=MAX_ORGANISATION, what="organisation")
+            ),
+            x509.NameAttribute(NameOID.COMMON_NAME, der.text(common, longest=MAX_ORGANISATION, what="common name")),
+        ]
+    )

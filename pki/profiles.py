@@ -1,0 +1,180 @@
+"""What may be issued: one frozen profile for each role and purpose, one for each issuing authority, one for the root.
+
+Every leaf has exactly the key usages, extended key usages and policy of its profile; the checks in `binding` compare
+with the same table, so that what is issued and what is believed cannot drift apart.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from pki import oids
+from pki.errors import Refused
+from pki.roles import ACTOR_ROLE_NUMBER, GROUP_OF_ROLE, Group, Purpose, Role
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+YEAR_MS = 366 * DAY_MS
+BACKDATE_MS = 300_000  # a certificate starts 5 minutes before it is made: clocks differ
+SHORT_LIVED_MS = 7 * DAY_MS  # the longest life without revocation status that we accept
+
+ROOT_LIFETIME_MS = 20 * YEAR_MS
+ISSUING_LIFETIME_MS = 5 * YEAR_MS
+
+
+class Hosts(StrEnum):
+    """Whether a certificate names hosts."""
+
+    NONE = "NONE"
+    OPTIONAL = "OPTIONAL"
+    REQUIRED = "REQUIRED"
+
+
+class NoProfile(Refused):
+    """Nothing is ever issued for this role and purpose."""
+
+    code = "pki/no-profile"
+    title = "No certificate profile"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A leaf certificate; `name` with its version is what is recorded when one is issued."""
+
+    name: str
+    role: Role
+    purpose: Purpose
+    ekus: tuple[ObjectIdentifier, ...]
+    default_lifetime_ms: int
+    max_lifetime_ms: int
+    hosts: Hosts = Hosts.NONE
+    crl_sign: bool = False
+    no_rev_avail: bool = False
+
+    @property
+    def group(self) -> Group:
+        """The issuing authority that issues it."""
+        return GROUP_OF_ROLE[self.role]
+
+    @property
+    def policy(self) -> ObjectIdentifier:
+        """The one policy that it and its issuing authority carry."""
+        return POLICY_OF_GROUP[self.group]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityProfile:
+    """An issuing authority: one policy, path length 0, and the usages of its leaves and of its OCSP signer."""
+
+    group: Group
+    policy: ObjectIdentifier
+    ekus: tuple[ObjectIdentifier, ...]
+
+
+POLICY_OF_GROUP: dict[Group, ObjectIdentifier] = {
+    Group.FO: oids.CP_FO,
+    Group.CSO: oids.CP_CSO,
+    Group.CSP: oids.CP_CSP,
+    Group.EVU: oids.CP_EVU,
+    Group.THING: oids.CP_THING,
+    Group.CB: oids.CP_CONFORMITY_BODY,
+    Group.INFRA: oids.CP_INFRASTRUCTURE,
+}
+
+_TLS_EKU: dict[Role, ObjectIdentifier] = {
+    Role.FO: oids.KP_FO_CLIENT,
+    Role.CSO: oids.KP_CSO_FCSBE,
+    Role.CSP: oids.KP_CSP_CLIENT,
+    Role.EVU: oids.KP_EVU,
+    Role.STATION: oids.KP_EVSE,
+    Role.CB: oids.KP_CB_CLIENT,
+    Role.AUD: oids.KP_AUD_CLIENT,
+    Role.DPO: oids.KP_DPO_CLIENT,
+    Role.OPS: oids.KP_OPS_CLIENT,
+}
+
+
+def _client(role: Role, days: int, most: int, hosts: Hosts = Hosts.OPTIONAL) -> Profile:
+    return Profile(
+        name=f"{role}/TLS_CLIENT/v1",
+        role=role,
+        purpose=Purpose.TLS_CLIENT,
+        ekus=(ExtendedKeyUsageOID.CLIENT_AUTH, _TLS_EKU[role]),
+        default_lifetime_ms=days * DAY_MS,
+        max_lifetime_ms=most * DAY_MS,
+        hosts=hosts,
+        no_rev_avail=role is Role.EVU,
+    )
+
+
+def _signing(role: Role, days: int, most: int) -> Profile:
+    return Profile(
+        name=f"{role}/SIGNING/v1",
+        role=role,
+        purpose=Purpose.SIGNING,
+        ekus=(oids.signing(ACTOR_ROLE_NUMBER[role]),),
+        default_lifetime_ms=days * DAY_MS,
+        max_lifetime_ms=most * DAY_MS,
+        no_rev_avail=role is Role.EVU,
+    )
+
+
+_ALL = (
+    _client(Role.FO, 30, 90),
+    _client(Role.CSO, 30, 90),
+    _client(Role.CSP, 30, 90),
+    _client(Role.EVU, 7, 7, Hosts.NONE),
+    _client(Role.CB, 30, 90),
+    _client(Role.AUD, 30, 90),
+    _client(Role.DPO, 30, 90),
+    _client(Role.OPS, 30, 90),
+    _client(Role.STATION, 90, 366, Hosts.NONE),
+    Profile(
+        name="CSO/TLS_SERVER/v1",
+        role=Role.CSO,
+        purpose=Purpose.TLS_SERVER,
+        ekus=(ExtendedKeyUsageOID.SERVER_AUTH, oids.KP_CSO_FCSBE),
+        default_lifetime_ms=30 * DAY_MS,
+        max_lifetime_ms=90 * DAY_MS,
+        hosts=Hosts.REQUIRED,
+    ),
+    Profile(
+        name="CB/ATTRIBUTE/v1",
+        role=Role.CB,
+        purpose=Purpose.ATTRIBUTE,
+        ekus=(oids.KP_CONFORMITY_AA,),
+        default_lifetime_ms=YEAR_MS,
+        max_lifetime_ms=2 * YEAR_MS,
+        crl_sign=True,  # it says itself which of its attribute certificates are revoked (RFC 5280 section 5)
+    ),
+    _signing(Role.EVU, 7, 7),
+    *(_signing(role, 90, 366) for role in Role if role is not Role.EVU),
+)
+
+PROFILES: dict[tuple[Role, Purpose], Profile] = {(profile.role, profile.purpose): profile for profile in _ALL}
+
+AUTHORITIES: dict[Group, AuthorityProfile] = {
+    group: AuthorityProfile(
+        group=group,
+        policy=POLICY_OF_GROUP[group],
+        # clientAuth always: verifiers that walk for a TLS client want it in the authority too.
+        ekus=tuple(
+            sorted(
+                {eku for profile in _ALL if profile.group is group for eku in profile.ekus}
+                | {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.OCSP_SIGNING},
+                key=lambda oid: oid.dotted_string,
+            )
+        ),
+    )
+    for group in Group
+}
+
+
+def get(role: Role, purpose: Purpose) -> Profile:
+    """The profile for `role` and `purpose`; NoProfile if there is none, such as a grid operator's TLS client."""
+    profile = PROFILES.get((role, purpose))
+    if profile is None:
+        raise NoProfile("nothing is issued for this role and purpose", role=role, purpose=purpose)
+    return profile

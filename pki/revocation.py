@@ -1,0 +1,127 @@
+"""CRLs: one per authority, complete, with its scope in the issuing distribution point (RFC 5280 section 5)."""
+
+from collections.abc import Iterable
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from pki import tbs
+from pki.errors import Broken
+from pki.journal import Journal
+from pki.keys import Signer, require_authority_key, spki_sha256
+from pki.profiles import DAY_MS
+from pki.status import Scope, StatusIndeterminate, StatusSet
+from pki.store.records import CertificateStore, Reason, Revocation
+
+CRL_LIFETIME_MS = 7 * DAY_MS
+ROOT_CRL_LIFETIME_MS = 90 * DAY_MS
+_FLAGS = {
+    Reason.UNSPECIFIED: x509.ReasonFlags.unspecified,
+    Reason.KEY_COMPROMISE: x509.ReasonFlags.key_compromise,
+    Reason.CA_COMPROMISE: x509.ReasonFlags.ca_compromise,
+    Reason.AFFILIATION_CHANGED: x509.ReasonFlags.affiliation_changed,
+    Reason.SUPERSEDED: x509.ReasonFlags.superseded,
+    Reason.CESSATION: x509.ReasonFlags.cessation_of_operation,
+    Reason.PRIVILEGE_WITHDRAWN: x509.ReasonFlags.privilege_withdrawn,
+    Reason.AA_COMPROMISE: x509.ReasonFlags.aa_compromise,
+}
+
+
+class CrlUnusable(Broken):
+    """A CRL of our own that our own check would not use."""
+
+    code = "pki/crl-unusable"
+    title = "Own CRL fails its check"
+
+
+def revoke(store: CertificateStore, journal: Journal, revocation: Revocation) -> Revocation:
+    """The certificate is revoked for ever from `revoked_at_ms` on; asked again, the first revocation stands.
+
+    Raises `CertificateAbsent` if it was never issued. CRLs made from now on list it.
+    """
+    standing = store.revocation_of(revocation.issuer_key_sha256, revocation.serial)
+    if standing is not None:
+        return standing
+    store.get(revocation.issuer_key_sha256, revocation.serial)
+    journal.revoked(revocation)
+    # From here on it is revoked: a crash now is repaired by telling the store again from the journal.
+    return store.revoke(revocation)
+
+
+def crl(
+    *,
+    issuer: x509.Certificate,
+    signer: Signer,
+    scope: Scope,
+    revocations: Iterable[Revocation],
+    number: int,
+    this_update_ms: int,
+    lifetime_ms: int,
+) -> bytes:
+    """The DER of the CRL that `issuer` publishes at `this_update_ms`; checked as any verifier of ours would."""
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer.subject)
+        .last_update(tbs.moment(this_update_ms))
+        .next_update(tbs.moment(this_update_ms + lifetime_ms))
+        .add_extension(x509.CRLNumber(number), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(
+                issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+            ),
+            critical=False,
+        )
+        .add_extension(_distribution_point(scope), critical=True)
+    )
+    for revocation in revocations:
+        entry = (
+            x509.RevokedCertificateBuilder()
+            .serial_number(revocation.serial)
+            .revocation_date(tbs.moment(revocation.revoked_at_ms))
+        )
+        if revocation.reason is not Reason.UNSPECIFIED:  # absent means unspecified (RFC 5280 section 5.3.1)
+            entry = entry.add_extension(x509.CRLReason(_FLAGS[revocation.reason]), critical=False)
+        builder = builder.add_revoked_certificate(entry.build())
+    data = builder.sign(signer, tbs.digest_for(signer)).public_bytes(Encoding.DER)
+    try:
+        StatusSet([data]).crl_for(issuer, this_update_ms, scope)
+    except StatusIndeterminate as error:
+        raise CrlUnusable("the CRL does not pass our own check") from error
+    return data
+
+
+def published(
+    store: CertificateStore,
+    *,
+    issuer: x509.Certificate,
+    signer: Signer,
+    scope: Scope,
+    now_ms: int,
+    lifetime_ms: int,
+    allow_earlier: bool = False,
+) -> bytes:
+    """The next CRL of `issuer`, with all that `store` holds as revoked at `now_ms` and a number never used before."""
+    name = spki_sha256(require_authority_key(issuer.public_key()))
+    revocations = store.revocations(name, now_ms)
+    number = store.next_crl_number(name, now_ms, allow_earlier=allow_earlier)
+    return crl(
+        issuer=issuer,
+        signer=signer,
+        scope=scope,
+        revocations=revocations,
+        number=number,
+        this_update_ms=now_ms,
+        lifetime_ms=lifetime_ms,
+    )
+
+
+def _distribution_point(scope: Scope) -> x509.IssuingDistributionPoint:
+    return x509.IssuingDistributionPoint(
+        full_name=None,
+        relative_name=None,
+        only_contains_user_certs=scope is Scope.USER,
+        only_contains_ca_certs=scope is Scope.AUTHORITY,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=scope is Scope.ATTRIBUTE,
+    )

@@ -1,0 +1,1 @@
+"""What was issued and revoked: `records` is the contract, `sqlite` keeps it."""

@@ -1,0 +1,90 @@
+"""Is this credential good, for this purpose, at this time, by this evidence?
+
+A subset of RFC 5280 section 6 that fails closed. Stage 1, `path`: caps, path building, signatures, names.
+Stage 2: `binding` (what the chain says about the role) and `status` (revocation). No database, no network, no
+clock: what is needed comes in as arguments, so that the same question years later has the same answer.
+"""
+
+import base64
+import hashlib
+from collections.abc import Collection, Sequence
+
+from cryptography import x509
+
+from pki import binding, keys, path
+from pki.credential import Credential
+from pki.roles import Purpose, Role
+from pki.status import Scope, StatusSet
+from pki.trust import TrustAnchors, encoded
+
+
+def validate(
+    leaf: bytes,
+    intermediates: Sequence[bytes],
+    *,
+    anchors: TrustAnchors,
+    status: StatusSet,
+    at_ms: int,
+    purpose: Purpose,
+    roles: Collection[Role] | None = None,
+    server_name: str | None = None,
+) -> Credential:
+    """The credential that `leaf` (DER) proves at `at_ms` for `purpose`; `roles` None allows every role.
+
+    `server_name` is the host that was dialled; a caller that leaves it out compares host names itself, as a TLS library
+    does. Raises a coded `Refused`: `pki/oversize`, `pki/malformed`, `pki/expired`, `pki/not-yet-valid`,
+    `pki/untrusted`, `pki/weak-key`, `pki/development-credential`, `pki/role-mismatch`, `pki/role-not-allowed`,
+    `pki/purpose`, `pki/profile`, `pki/outlives-issuer`, `pki/bad-name`, `pki/malformed-der`, `pki/revoked`; or
+    `pki/status-indeterminate` if nothing is wrong with it but whether it was revoked cannot be known.
+    """
+    host = None if server_name is None else x509.DNSName(server_name)
+    chain = path.build(leaf, intermediates, anchors.certificates, at_ms=at_ms, server_name=host)
+    bound = binding.bind(
+        chain,
+        purpose=purpose,
+        roles=None if roles is None else frozenset(roles),
+        allow_development=anchors.allow_development,
+    )
+    certificate, issuing, _root = chain
+    digests, valid_until_ms = _require_status(chain, status, at_ms, noted=not bound.profile.no_rev_avail)
+    public_key = keys.require_leaf_key(certificate.public_key())
+    return Credential(
+        role=bound.identity.role,
+        party_id=bound.identity.party_id,
+        purpose=purpose,
+        services=frozenset(str(service) for service in bound.role.services),
+        delegated_by=bound.role.delegated_by,
+        station_id=bound.identity.station_id,
+        organisation=bound.organisation,
+        public_key=public_key,
+        spki_sha256=keys.spki_sha256(public_key),
+        x5t_s256=base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode(),
+        tbs_sha256=hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest(),
+        issuer_key_sha256=keys.spki_sha256(keys.require_authority_key(issuing.public_key())),
+        serial=certificate.serial_number,
+        not_before_ms=path.not_before_ms(certificate),
+        not_after_ms=path.not_after_ms(certificate),
+        chain=(leaf, encoded(issuing)),
+        status_digests=digests,
+        status_valid_until_ms=min(valid_until_ms, path.not_after_ms(certificate)),
+        development=bound.development,
+    )
+
+
+def _require_status(
+    chain: Sequence[x509.Certificate], status: StatusSet, at_ms: int, *, noted: bool
+) -> tuple[tuple[str, ...], int]:
+    """Neither leaf nor authority is revoked: digests of the CRLs used, and until when they hold.
+
+    `noted` is whether revocations of the leaf are published at all; short-lived ones simply expire (RFC 9608).
+    The authority comes first: if it is revoked, what it says about its leaves is worth nothing.
+    """
+    leaf, issuing, root = chain
+    of_root = status.crl_for(root, at_ms, Scope.AUTHORITY)
+    of_root.require_not_revoked(issuing.serial_number, at_ms)
+    used = [of_root]
+    if noted:
+        of_issuing = status.crl_for(issuing, at_ms, Scope.USER)
+        of_issuing.require_not_revoked(leaf.serial_number, at_ms)
+        used.append(of_issuing)
+    return tuple(crl.digest for crl in used), min(crl.next_update_ms for crl in used)

@@ -1,0 +1,1 @@
+"""Tests; each named after its claim."""

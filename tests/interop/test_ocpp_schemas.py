@@ -1,0 +1,135 @@
+"""Every OCPP 2.1 message that either side of ours emits is valid under the schemas that the `ocpp` package ships."""
+
+import asyncio
+import importlib.resources
+import json
+from functools import cache
+
+import pytest
+
+pytest.importorskip("ocpp", reason="the ocpp package brings the schemas")
+jsonschema = pytest.importorskip("jsonschema")
+
+from api.execution import port as neutral
+from api.execution.ocpp import codec
+from api.execution.ocpp.listener import StationListener
+from api.execution.ocpp.port import OcppPort
+from api.execution.plan import Envelope
+from api.execution.port import ControlPoint, EvseAddress, FrequencyPoint
+from api.execution.simulator import faults as f
+from api.execution.simulator.fleet import DEPOT, build_plant
+from api.execution.simulator.frequency import EventDay, LossEvent
+from api.execution.simulator.station import SimulatedStation
+from ledger.clock import SetClock
+
+START = 1_768_921_200_000
+SECRET = "no secret, a test"
+
+
+@cache
+def validator(name: str) -> object:
+    text = importlib.resources.files("ocpp").joinpath(f"v21/schemas/{name}.json").read_text(encoding="utf-8-sig")
+    return jsonschema.Draft6Validator(json.loads(text))
+
+
+def judge(frames: list[bytes]) -> set[str]:
+    """The names of the schemas under which frames were found valid; the frames of both directions, in order."""
+    asked: dict[str, str] = {}
+    names = set()
+    for raw in frames:
+        frame = codec.decode(raw)
+        match frame:
+            case codec.Call():
+                asked[frame.message_id] = frame.action
+                name = f"{frame.action}Request"
+            case codec.CallResult():
+                name = f"{asked[frame.message_id]}Response"
+            case codec.Send():
+                name = frame.action
+            case _:
+                raise AssertionError(raw)
+        validator(name).validate(json.loads(frame.payload))  # type: ignore[attr-defined]
+        names.add(name)
+    return names
+
+
+def tapped(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    frames: list[bytes] = []
+
+    def keep(frame: list[object]) -> bytes:
+        data = encode(frame)
+        frames.append(data)
+        return data
+
+    encode = codec._bytes
+    monkeypatch.setattr(codec, "_bytes", keep)
+    return frames
+
+
+async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = tapped(monkeypatch)
+    clock = SetClock(START)
+    plant = build_plant(
+        "DEPOT-7",
+        DEPOT,
+        seed=1,
+        start_ms=START,
+        frequency=EventDay([LossEvent(at_ms=START + 600_000)], seed=1),
+        faults=f.Faults(
+            (
+                f.GridCodeOverride(from_ms=START + 700_000, to_ms=START + 710_000, evse_id=2),
+                f.EvLeaves(from_ms=START + 800_000, evse_id=8),
+                f.RejectCommands(from_ms=START + 900_000),
+            )
+        ),
+    )
+    async with StationListener(host="127.0.0.1", port=0, clock=clock) as listener:
+        port = OcppPort(listener, clock=clock)
+        station = SimulatedStation(plant, f"ws://127.0.0.1:{listener.bound_port}/ocpp")
+        uploaded = asyncio.Event()
+        port.subscribe(lambda event: uploaded.set() if isinstance(event, neutral.LogUploaded) else None)
+        await station.connect()
+
+        def to(evse_id: int) -> Envelope:
+            evse = EvseAddress(station_id="DEPOT-7", evse_id=evse_id)
+            return {
+                "command_id": "c",
+                "evse": evse,
+                "not_after_ms": 2**53,
+                "duration_s": 3600,
+                "transaction_id": port.transaction(evse),
+            }
+
+        curve = (FrequencyPoint(freq_millihertz=49_599, power_w=-16_000), FrequencyPoint(freq_millihertz=49_600, power_w=0))
+        corners = (ControlPoint(x_millipercent=92_000, y_millipercent=1), ControlPoint(x_millipercent=99_000, y_millipercent=0))
+        for command in (
+            neutral.LimitCharging(**to(5), limit_w=6000),
+            neutral.LimitCharging(**to(7), limit_w=6000, export_limit_w=100),
+            neutral.FollowSetpoint(**to(1), setpoint_w=-7000),
+            neutral.FollowSetpoint(**to(1), setpoint_w=-7500),
+            neutral.ArmFrequencyResponse(**to(2), curve=curve, base_w=10_000, hold_ms=34_000, release_permille_per_s=166),
+            neutral.BalanceLocally(**to(3)),
+            neutral.HoldReactive(**to(4), reactive_millipercent=-5500),
+            neutral.ClearService(**to(4)),
+            neutral.ArmInverterCurve(**to(4), curve_type="VoltVar", points=corners),
+            neutral.ReadMeter(**to(1)),
+        ):
+            assert await port.send(command) == neutral.ACCEPTED
+        await station.advance_to(START + 850_000)
+        fetch = neutral.FetchLog(**to(2), from_ms=START, to_ms=START + 850_000, interval_ms=100)
+        assert await port.send(fetch) == neutral.ACCEPTED
+        await asyncio.wait_for(uploaded.wait(), 5)
+        await port.send(neutral.ClearService(**to(2)))
+        await station.advance_to(START + 900_000)
+        rejected = await port.send(neutral.LimitCharging(**to(5), limit_w=1))
+        assert rejected.verdict is neutral.Verdict.REJECTED
+        reading = neutral.SampleReading(evse=fetch.evse, at_ms=START, power_w=1, freq_millihertz=2, setpoint_w=3)
+        await station.stream([reading])
+        await station.close()
+        assert station.refusals == []
+    names = judge(frames)
+    both = ("BootNotification", "StatusNotification", "TransactionEvent", "MeterValues", "NotifyDERAlarm")
+    both += ("DataTransfer", "LogStatusNotification", "SetChargingProfile", "UpdateDynamicSchedule")
+    both += ("ClearChargingProfile", "SetDERControl", "ClearDERControl", "SetVariables", "GetLog", "TriggerMessage")
+    expected = {f"{name}{end}" for name in both for end in ("Request", "Response")}
+    assert expected | {"NotifyPeriodicEventStream"} <= names

@@ -1,0 +1,252 @@
+"""The six depths of an attack on the database, at the head, in the middle and at the tail of the log."""
+
+from pathlib import Path
+
+import pytest
+from tests.support import attacks, logs
+
+from ledger.audit.report import AuditFailed, Code, Finding, Report, listed
+from ledger.audit.run import audit
+from ledger.audit.sqlite_source import SqliteSource
+
+HEAD, MIDDLE, TAIL = 3, 310, 590
+PLACES = pytest.mark.parametrize("index", [HEAD, MIDDLE, TAIL])
+
+
+def audited(path: Path, **options: object) -> Report:
+    source = SqliteSource(path)
+    try:
+        return audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN, **options)
+    finally:
+        source.close()
+
+
+def only(report: Report, code: Code) -> Finding:
+    (finding,) = listed(report.findings, code)
+    return finding
+
+
+def window_of(index: int) -> tuple[int, int]:
+    return index // 100 * 100, index // 100 * 100 + 100
+
+
+def follower(index: int) -> int:
+    return index + 7
+
+
+def test_an_untouched_log_has_no_findings(path: Path) -> None:
+    report = audited(path, resolve=logs.resolve)
+    report.raise_for_findings()
+    assert report.ok
+    assert (report.size, report.signed_size, report.checkpoints, report.signatures) == (600, 600, 6, 600)
+
+
+@PLACES
+def test_an_edited_body_is_named(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.body(db, index)
+    report = audited(path)
+    assert only(report, Code.BODY_EDITED).index == index
+    broken = only(report, Code.CHAIN_BROKEN)
+    assert (broken.index, broken.previous_index) == (follower(index), index)
+    window = only(report, Code.ROOT_MISMATCH)
+    assert (window.window_start, window.window_end) == window_of(index)
+    assert set(report.counts) == {"BODY_EDITED", "CHAIN_BROKEN", "ROOT_MISMATCH"}
+    with pytest.raises(AuditFailed):
+        report.raise_for_findings()
+
+
+@PLACES
+def test_an_edited_body_with_its_leaf_hash_is_named(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.body_and_leaf(db, index)
+    report = audited(path)
+    assert only(report, Code.CHAIN_BROKEN).previous_index == index
+    window = only(report, Code.ROOT_MISMATCH)
+    assert (window.window_start, window.window_end) == window_of(index)
+    if index < 512:  # the tile is full, so it is stored
+        tile = only(report, Code.TILE_MISMATCH)
+        assert (tile.index, tile.level, tile.tile) == (index, 0, index // 256)
+
+
+@PLACES
+def test_an_edited_body_with_a_new_tree_is_named_by_the_chain(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.body_and_tree(db, index)
+    report = audited(path)
+    assert only(report, Code.CHAIN_BROKEN).previous_index == index
+    window = only(report, Code.ROOT_MISMATCH)
+    assert (window.window_start, window.window_end) == window_of(index)
+    assert set(report.counts) == {"CHAIN_BROKEN", "ROOT_MISMATCH"}
+
+
+@PLACES
+def test_an_edited_body_with_a_new_tree_and_chain_is_found_between_two_checkpoints(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.body_tree_and_chain(db, index)
+    report = audited(path)
+    window = only(report, Code.ROOT_MISMATCH)
+    assert (window.window_start, window.window_end) == window_of(index)
+    assert report.signed_size == window_of(index)[0]
+    assert set(report.counts) == {"ROOT_MISMATCH"}
+
+
+@PLACES
+def test_a_deleted_entry_leaves_a_gap_in_its_stream(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.delete_and_renumber(db, index)
+    report = audited(path)
+    gap = listed(report.findings, Code.SEQ_GAP)[0]
+    assert (gap.index, gap.stream) == (follower(index) - 1, f"fsr/s{index % 7}")
+    assert gap.expected == str(index // 7 + 1)
+    assert only(report, Code.TRUNCATED).found == "599"
+    window = listed(report.findings, Code.ROOT_MISMATCH)
+    # After the last full checkpoint nothing is left to compare the tail with, but the log is short.
+    assert [(one.window_start, one.window_end) for one in window] == ([window_of(index)] if index < 500 else [])
+
+
+@pytest.mark.parametrize("count", [1, 99, 100, 599])
+def test_a_cut_tail_is_counted(path: Path, count: int) -> None:
+    with logs.unfenced(path) as db:
+        attacks.cut_tail(db, count)
+    report = audited(path)
+    cut = only(report, Code.TRUNCATED)
+    assert (cut.expected, cut.found, cut.index) == ("600", str(600 - count), 600 - count)
+    assert report.signed_size == (600 - count) // 100 * 100
+
+
+@PLACES
+def test_a_missing_row_is_named(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("DELETE FROM entry WHERE idx = ?", (index,))
+    report = audited(path)
+    assert only(report, Code.ENTRY_MISSING).index == index
+    gap = only(report, Code.SEQ_GAP)
+    assert (gap.index, gap.previous_index) == (follower(index), index - 7 if index >= 7 else None)
+
+
+@PLACES
+def test_a_changed_leaf_hash_beside_a_signed_entry_is_named(path: Path, index: int) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("UPDATE entry SET leaf = ? WHERE idx = ?", (bytes(32), index))
+    report = audited(path)
+    assert only(report, Code.LEAF_MISMATCH).index == index
+    assert set(report.counts) == {"LEAF_MISMATCH"}
+
+
+def test_every_fault_is_reported_not_the_first(path: Path) -> None:
+    with logs.unfenced(path) as db:
+        for index in (5, 99, 300, 599):
+            attacks.body(db, index)
+    found = [finding.index for finding in listed(audited(path).findings, Code.BODY_EDITED)]
+    assert found == [5, 99, 300, 599]
+
+
+def test_a_changed_tile_is_named_with_the_entry_under_it(path: Path) -> None:
+    with logs.unfenced(path) as db:
+        (hashes,) = db.execute("SELECT hashes FROM tile WHERE place = 1").fetchone()
+        db.execute("UPDATE tile SET hashes = ? WHERE place = 1", (hashes[:320] + bytes(32) + hashes[352:],))
+    tiles = listed(audited(path).findings, Code.TILE_MISMATCH)
+    assert (tiles[0].level, tiles[0].tile, tiles[0].index) == (0, 1, 256 + 10)
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM tile WHERE place = 0", "UPDATE tile SET root = x'00' WHERE place = 0"])
+def test_a_missing_tile_or_a_wrong_tile_root_is_named(path: Path, change: str) -> None:
+    with logs.unfenced(path) as db:
+        db.execute(change)
+    finding = only(audited(path), Code.TILE_MISMATCH)
+    assert (finding.level, finding.tile) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "table"),
+    [
+        ("UPDATE stream_head SET seq = seq + 1 WHERE stream = 'fsr/s3'", "stream_head"),
+        ("DELETE FROM stream_head WHERE stream = 'fsr/s3'", "stream_head"),
+        ("INSERT INTO stream_head VALUES ('fsr/none', 1, x'00', 1, 0)", "stream_head"),
+        ("UPDATE idempotency SET idx = 5 WHERE idx = 8", "idempotency"),
+        ("DELETE FROM idempotency WHERE idx = 8", "idempotency"),
+        ("INSERT INTO idempotency VALUES ('NL-CSO', 'never', 8)", "idempotency"),
+        ("UPDATE actor_counter SET seq = 1 WHERE party = 'NL-FO'", "actor_counter"),
+        ("UPDATE head SET rec_ms = 1", "head"),
+        ("UPDATE entry SET previous_idx = 4 WHERE idx = 12", "entry.previous_idx"),
+        ("UPDATE entry SET previous_idx = 0 WHERE idx = 3", "entry.previous_idx"),
+        ("UPDATE entry SET actor = 2 WHERE idx = 3", "actor"),
+        ("UPDATE actor SET value = x'00' WHERE id = 2", "actor"),
+    ],
+)
+def test_a_changed_projection_is_named(path: Path, change: str, table: str) -> None:
+    with logs.unfenced(path) as db:
+        db.execute(change)
+    report = audited(path)
+    assert set(report.counts) == {"PROJECTION_DIFFERS"}
+    assert {finding.table for finding in report.findings} == {table}
+
+
+def test_a_row_of_the_statements_that_moved_is_named_by_its_entry(path: Path) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("UPDATE idempotency SET idx = 5 WHERE idx = 8")
+    assert [finding.index for finding in audited(path).findings] == [5, 8]
+
+
+@pytest.mark.parametrize("size", [100, 300, 600])
+def test_a_forged_checkpoint_is_named(path: Path, size: int) -> None:
+    with logs.unfenced(path) as db:
+        (note,) = db.execute("SELECT note FROM checkpoint WHERE size = ?", (size,)).fetchone()
+        db.execute("UPDATE checkpoint SET note = ? WHERE size = ?", (note.replace(b"\n", b"0\n", 2), size))
+    finding = only(audited(path), Code.CHECKPOINT_UNVERIFIED)
+    assert finding.window_end == size
+
+
+def test_a_checkpoint_under_another_size_is_named(path: Path) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("UPDATE checkpoint SET size = 150 WHERE size = 100")
+    finding = only(audited(path), Code.CHECKPOINT_UNVERIFIED)
+    assert (finding.expected, finding.found) == ("150", "100")
+
+
+def test_a_log_without_any_checkpoint_is_not_passed(path: Path) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("DELETE FROM checkpoint")
+    report = audited(path)
+    assert set(report.counts) == {"CHECKPOINT_MISSING"}
+    assert report.signed_size == 0
+
+
+def test_a_cut_log_with_cut_checkpoints_is_caught_by_a_checkpoint_that_was_held(path: Path) -> None:
+    source = SqliteSource(path)
+    held = [note.note for note in source.notes()][-1]
+    source.close()
+    with logs.unfenced(path) as db:
+        attacks.cut_tail(db, 100)
+        db.execute("DELETE FROM checkpoint WHERE size > 500")
+        db.execute("DELETE FROM actor_counter")
+    assert "TRUNCATED" not in audited(path).counts
+    assert "TRUNCATED" in audited(path, held=[held]).counts
+
+
+def test_a_statement_that_the_actor_did_not_sign_is_named(path: Path) -> None:
+    def other(x5t: str, entry: object) -> object:
+        return logs.actor_of("NL-FO") if x5t == logs.actor_of("NL-CSO").x5t else logs.resolve(x5t, entry)
+
+    report = audited(path, resolve=other)
+    assert report.counts["SIGNATURE_INVALID"] == 300
+    assert report.signatures == 300
+
+
+def test_two_processes_say_what_one_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.audit.run.BLOCKS_A_RANGE", 1)
+    with logs.unfenced(path) as db:
+        attacks.body(db, 255)
+        db.execute("DELETE FROM entry WHERE idx = 511")
+    seen: list[tuple[int, int]] = []
+    alone = audited(path, resolve=logs.resolve)
+    both = audited(path, resolve=logs.resolve, jobs=2, progress=lambda done, size: seen.append((done, size)))
+    assert alone == both
+    assert seen[-1] == (600, 600)
+
+
+def test_progress_ends_at_the_size(path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    audited(path, progress=lambda done, size: seen.append((done, size)))
+    assert seen == [(256, 600), (512, 600), (600, 600)]

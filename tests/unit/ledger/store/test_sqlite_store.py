@@ -1,0 +1,158 @@
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from tests.support import logs
+
+from ledger.store.errors import (
+    EntryAbsent,
+    StoreAbsent,
+    StoreDamaged,
+    StoreExists,
+    StoreForeign,
+    StoreFull,
+    StoreLocked,
+)
+from ledger.store.protocol import Batch, Head
+from ledger.store.schema import APPEND_ONLY
+from ledger.store.sqlite import SqliteReader, SqliteStore
+from ledger.tlog.merkle import Frontier
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return asyncio.run(logs.build(tmp_path, 300))
+
+
+def test_a_second_writer_is_refused_until_the_first_is_gone(path: Path) -> None:
+    first = SqliteStore.open(path)
+    with pytest.raises(StoreLocked):
+        SqliteStore.open(path)
+    first.close()
+    SqliteStore.open(path).close()
+
+
+def test_a_new_log_is_never_written_over_a_file(path: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreExists):
+        SqliteStore.open(path, create=True)
+    with pytest.raises(StoreAbsent):
+        SqliteStore.open(tmp_path / "none.db")
+    with pytest.raises(StoreAbsent):
+        SqliteReader.open(tmp_path / "none.db")
+
+
+@pytest.mark.parametrize("pragma", ["user_version = 99", "application_id = 7"])
+def test_another_schema_is_not_opened(path: Path, pragma: str) -> None:
+    db = sqlite3.connect(path)
+    db.execute(f"PRAGMA {pragma}")
+    db.close()
+    for kind in (SqliteReader, SqliteStore):
+        with pytest.raises(StoreForeign):
+            kind.open(path)
+
+
+def test_a_file_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "log.db").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreDamaged):
+        SqliteReader.open(tmp_path / "log.db")
+
+
+@pytest.mark.parametrize("table", [*APPEND_ONLY, "checkpoint"])
+def test_the_second_fence_refuses_to_change_what_was_written(path: Path, table: str) -> None:
+    store = SqliteStore.open(path)
+    store.put_certificate("x", b"der")
+    store.put_evidence("00", "crl", b"data")
+    store.connection.execute("INSERT INTO tag VALUES (1, 'evse', 'tag')")
+    column = {"checkpoint": "note", "entry": "data", "idempotency": "idx"}.get(table)
+    column = column or store.connection.execute(f"SELECT name FROM pragma_table_info('{table}')").fetchone()[0]
+    for change in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            store.connection.execute(change)
+    with pytest.raises(sqlite3.IntegrityError, match="never goes back"):
+        store.connection.execute("UPDATE head SET size = size - 1")
+    store.close()
+
+
+def test_a_reader_cannot_write(path: Path) -> None:
+    reader = SqliteReader.open(path)
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.connection.execute("INSERT INTO room VALUES (x'00')")
+    reader.close()
+
+
+def test_a_reader_reads_a_copy_that_lies_on_a_read_only_medium(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.store.sqlite.os.access", lambda *_: False)
+    reader = SqliteReader.open(path)
+    assert reader.head().size == 300
+    reader.close()
+    assert not list(path.parent.glob("*-wal"))
+
+
+def test_durability_is_full(path: Path) -> None:
+    store = SqliteStore.open(path)
+    assert store.connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert store.connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    store.close()
+
+
+def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(path: Path) -> None:
+    store = SqliteStore.open(path)
+    frontier = Frontier()
+    frontier.append(bytes(32))
+    batch = Batch(Head(logs.ORIGIN, 1, frontier, 1), entries=[(900, b"data", bytes(32), None, 1)])
+    with pytest.raises(StoreDamaged):
+        store.commit(batch)
+    with pytest.raises(EntryAbsent):
+        store.entry(900)
+    store.close()
+
+
+def test_a_full_medium_keeps_what_was_there_and_stays_readable(tmp_path: Path) -> None:
+    async def play() -> None:
+        log = await logs.begin(tmp_path)
+        await log.add(*range(20))
+        pages = log.store.connection.execute("PRAGMA page_count").fetchone()[0]
+        log.store.connection.execute(f"PRAGMA max_page_count = {pages + 3}")
+        kept = 20
+        for number in range(20, 200):
+            try:
+                await log.add(number)
+            except AssertionError as error:
+                assert isinstance(error.args[0], StoreFull) or "room" in str(error)
+                break
+            kept += 1
+        assert kept < 200
+        assert log.store.head().size == log.appender.head.size == kept
+        with pytest.raises(StoreFull):
+            await log.appender.append(logs.submitted(logs.dealt(kept)))
+        assert log.store.entry(kept - 1).index == kept - 1
+        log.store.connection.execute("PRAGMA max_page_count = 1000000")
+        assert (await log.appender.append(logs.submitted(logs.dealt(kept)))).index == kept
+        await log.close()
+
+    asyncio.run(play())
+
+
+def test_evidence_is_kept_by_digest_and_once(path: Path) -> None:
+    store = SqliteStore.open(path)
+    assert store.certificate("x") is None
+    store.put_certificate("x", b"first")
+    store.put_certificate("x", b"second")
+    assert store.certificate("x") == b"first"
+    store.put_evidence_many([("00", "crl", b"a"), ("01", "ca", b"b"), ("00", "crl", b"c")])
+    assert store.evidence("00") == ("crl", b"a")
+    assert store.evidence("02") is None
+    store.close()
+
+
+def test_rows_are_read_across_the_size_of_a_page(path: Path) -> None:
+    reader = SqliteReader.open(path)
+    assert [row.index for row in reader.entries(3, 299)] == list(range(3, 299))
+    assert [row.index for row in reader.entries(290, 400)] == list(range(290, 300))
+    with pytest.raises(EntryAbsent):
+        reader.entry(300)
+    assert dict(reader.stream_heads())["fsr/s1"].seq == 43
+    with reader.snapshot():
+        assert reader.head().size == 300
+    reader.close()
