@@ -1,1 +1,1 @@
-"""The development PKI, minted from one reviewed TOML file through `pki`; never packaged, never imported by what ships."""
+"""The development PKI, minted from one reviewed file through `pki`; never packaged, never imported by what ships."""

@@ -12,6 +12,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
 
+import msgspec
+
 from ledger.clock import Clock
 from ledger.errors import Broken, Busy, LedgerError, Refused
 from ledger.records import entry as entries
@@ -20,14 +22,30 @@ from ledger.records.entry import Entry, Submitter
 from ledger.records.log import StreamClosed
 from ledger.records.statement import Statement
 from ledger.rules.fact import Evidence, Fact
-from ledger.store import replay
+from ledger.store import position, replay
 from ledger.store.errors import StoreIo
 from ledger.store.nodes import OpenTiles
+from ledger.store.position import JtiReused, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
 from ledger.store.protocol import Batch, Head, Store, StreamHead
 from ledger.store.publisher import Publisher
 from ledger.tlog import hashing
 
-__all__ = ["Appended", "Appender", "Publisher", "Rules", "Submission"]
+__all__ = [
+    "Appended",
+    "Appender",
+    "AppenderBroken",
+    "AppenderClosed",
+    "JtiReused",
+    "ListTooLong",
+    "Publisher",
+    "QueueFull",
+    "Rules",
+    "StatementReordered",
+    "StreamEnded",
+    "StreamMiscounted",
+    "StreamMoved",
+    "Submission",
+]
 
 MAX_QUEUED: Final = 10_000
 """Submissions that may wait; the next one is refused with QueueFull, so memory stays bounded."""
@@ -68,41 +86,6 @@ class AppenderBroken(Broken):
     title = "Sequencer failed"
 
 
-class JtiReused(Refused):
-    """The party used this statement id before, for other words."""
-
-    code = "ledger/jti-reused"
-    title = "Statement id was used before"
-
-
-class StreamMoved(Refused):
-    """Another entry came between what the actor saw and what it said."""
-
-    code = "ledger/stream-moved"
-    title = "Stream has moved on"
-
-
-class StreamEnded(Refused):
-    """The stream was closed; nothing follows."""
-
-    code = "ledger/stream-closed"
-    title = "Stream is closed"
-
-
-class StreamMiscounted(Refused):
-    """A closing record names another stream than its own, or another number of entries than there are."""
-
-    code = "ledger/stream-miscounted"
-    title = "Stream's end is miscounted"
-
-
-class StatementReordered(Refused):
-    """The actor's own counter did not grow: a statement was replayed or overtaken."""
-
-    code = "ledger/statement-reordered"
-    title = "Statement is out of order"
-
-
 class Rules(Protocol):
     """What may be written, when, and by whom; a fold of the whole log.
 
@@ -133,8 +116,7 @@ class Submission:
     """What `Rules.check` may look at, once; never kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """The entry is durable."""
 
     index: int
@@ -156,7 +138,8 @@ Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
 class _Draft:
     """A batch that is being made: a copy of the sequencer's state, which replaces it after COMMIT or is dropped."""
 
-    def __init__(self, head: Head, tiles: OpenTiles) -> None:
+    def __init__(self, head: Head, tiles: OpenTiles, known: Mapping[tuple[str, str], int]) -> None:
+        self.known = known
         self.frontier = head.frontier.copy()
         self.tiles = tiles.copy()
         self.rec_ms = head.rec_ms
@@ -232,7 +215,7 @@ class Appender:
         Raises QueueFull, AppenderClosed, StoreFull (Busy); JtiReused, StreamMoved, StreamEnded, StreamMiscounted,
         StatementReordered and whatever the rules refuse with (Refused); StoreIo, StoreDamaged (Broken).
         """
-        (outcome,) = await self.append_many([submission])
+        (outcome,) = await self._enqueue([submission])
         if isinstance(outcome, LedgerError):
             raise outcome
         return outcome
@@ -242,19 +225,20 @@ class Appender:
 
         Raises QueueFull, AppenderClosed, ListTooLong, having written nothing.
         """
-        if self._is_closing:
-            raise AppenderClosed("the log is being shut down")
         if len(submissions) > MAX_LIST:
             raise ListTooLong("too many statements at once", expected=f"at most {MAX_LIST}", found=len(submissions))
+        return await self._enqueue(list(submissions)) if submissions else []
+
+    def _enqueue(self, submissions: list[Submission]) -> "asyncio.Future[list[Outcome]]":
+        if self._is_closing:
+            raise AppenderClosed("the log is being shut down")
         if self._queued + len(submissions) > self._queue_limit:
             raise QueueFull("too many statements are waiting", expected=f"at most {self._queue_limit}")
-        if not submissions:
-            return []
         answered: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
-        self._queue.append((list(submissions), answered))
+        self._queue.append((submissions, answered))
         self._queued += len(submissions)
         self._wake.set()
-        return await answered
+        return answered
 
     async def close(self) -> None:
         """What was queued is written, then the sequencer stops. The store stays open: its owner closes it."""
@@ -331,6 +315,9 @@ class Appender:
         except LedgerError as error:
             self._refuse(taken, error)
             return
+        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may wait for ever
+            self._refuse(taken, AppenderBroken("the log could not be loaded again", found=type(error).__name__))
+            return
         self._rules = rules
         self._is_stale = False
         self._write(taken)
@@ -344,7 +331,9 @@ class Appender:
         self._actors = {actor: number for number, actor in self._store.actors().items()}
 
     def _commit(self, lists: list[list[Submission]]) -> list[list[Outcome]]:
-        draft = _Draft(self._head, self._tiles)
+        said = [submission.statement.claims for submissions in lists for submission in submissions]
+        known = self._store.find_statements([(claims.iss, claims.jti) for claims in said])
+        draft = _Draft(self._head, self._tiles, known)
         answers = [[self._outcome(draft, submission) for submission in submissions] for submissions in lists]
         if draft.frontier.size == self._head.size:
             return answers
@@ -372,7 +361,7 @@ class Appender:
         if known is not None:
             return known
         stream = draft.batch.streams.get(claims.stream) or self._stream(claims.stream)
-        _refuse_position(statement, stream)
+        position.refuse_misplaced(statement, stream)
         self._refuse_reordered(draft, statement)
         index = draft.frontier.size
         rec_ms = max(draft.rec_ms, self._now_ms(statement))
@@ -426,15 +415,15 @@ class Appender:
         claims = statement.claims
         made = draft.made.get((claims.iss, claims.jti))
         if made is not None:
-            _refuse_other_words(statement, made[0], made[1].index)
+            position.refuse_other_words(statement, made[0], made[1].index)
             before = made[1]
             return Appended(before.index, before.leaf_hash, before.stream, before.seq, before.rec_ms, 0, duplicate=True)
-        index = self._store.find_statement(claims.iss, claims.jti)
+        index = draft.known.get((claims.iss, claims.jti))
         if index is None:
             return None
         row = self._store.entry(index)
         found = entries.decode(row.data)
-        _refuse_other_words(statement, found.stmt, index)
+        position.refuse_other_words(statement, found.stmt, index)
         return Appended(index, row.leaf, found.stream, found.seq, found.rec, self._head.size, duplicate=True)
 
     def _stream(self, name: str) -> StreamHead | None:
@@ -464,39 +453,10 @@ class Appender:
         return number
 
 
-def _refuse_position(statement: Statement, stream: StreamHead | None) -> None:
-    claims = statement.claims
-    if stream is not None and stream.is_closed:
-        raise StreamEnded("the stream is closed", stream=claims.stream, seq=stream.seq)
-    head = stream.leaf.hex() if stream else entries.NO_PREVIOUS
-    if claims.exp_prev is not None and claims.exp_prev != head:
-        raise StreamMoved("another entry came between", expected=claims.exp_prev, found=head, stream=claims.stream)
-    closing = statement.record
-    if isinstance(closing, StreamClosed):
-        count = stream.seq if stream else 0
-        if closing.closed != claims.stream or closing.n != count:
-            raise StreamMiscounted(
-                "a stream is closed in itself, after all its entries",
-                expected=f"{claims.stream} after {count}",
-                found=f"{closing.closed} after {closing.n}",
-            )
-
-
-def _refuse_other_words(statement: Statement, before: str, index: int) -> None:
-    if before != statement.raw:
-        raise JtiReused("the party used this id for another statement", jti=statement.claims.jti, index=index)
-
-
 def _sized(outcome: Outcome, size: int) -> Outcome:
     """The answer with the size of the tree that the commit made."""
     if isinstance(outcome, LedgerError):
         return outcome
     return Appended(
-        outcome.index,
-        outcome.leaf_hash,
-        outcome.stream,
-        outcome.seq,
-        outcome.rec_ms,
-        size,
-        outcome.duplicate,
+        outcome.index, outcome.leaf_hash, outcome.stream, outcome.seq, outcome.rec_ms, size, outcome.duplicate
     )

@@ -6,13 +6,10 @@ and issuance stays visible as a gap.
 
 import hashlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import binding, keys, names, path, profiles, revocation, tbs
 from pki.asn1 import flexrole
@@ -22,11 +19,11 @@ from pki.journal import Intent, Journal
 from pki.lint.examine import examine
 from pki.lint.subject import Examined
 from pki.profiles import AuthorityProfile, Profile
-from pki.roles import GROUP_OF_ROLE, Group, Purpose, Role, Service
+from pki.roles import Group, Service
 from pki.status import Scope
 from pki.store.records import CertificateStore, Issued, Reason, Revocation
 from pki.tbs import LeafOrder, Window
-from pki.trust import TrustAnchors, encoded, is_marked, require_root
+from pki.trust import encoded, require_root
 
 _ROOT_PROFILE = "ROOT/v1"
 _SERIAL_BITS = 158
@@ -59,13 +56,6 @@ class NotAsLinted(Broken):
 
     code = "pki/not-as-linted"
     title = "Signed certificate differs from the linted one"
-
-
-class BadHierarchy(Broken):
-    """The files of a hierarchy are not as they were saved."""
-
-    code = "pki/bad-hierarchy"
-    title = "Hierarchy cannot be loaded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,134 +284,3 @@ def create_issuing(
 
 def _label(development: bool) -> str:
     return "DEVELOPMENT " if development else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Hierarchy:
-    """A root and its seven issuing authorities."""
-
-    root: Authority
-    issuing: Mapping[Group, Authority]
-
-    @classmethod
-    def create(
-        cls,
-        *,
-        organisation: str,
-        zone: str,
-        now_ms: int,
-        store: CertificateStore,
-        journal: Journal,
-        development: bool = False,
-    ) -> "Hierarchy":
-        """A new root with all issuing authorities, their keys in memory until `save`."""
-        root = create_root(
-            organisation=organisation,
-            zone=zone,
-            now_ms=now_ms,
-            store=store,
-            journal=journal,
-            development=development,
-        )
-        return cls(
-            root, {group: create_issuing(root, group, organisation=organisation, now_ms=now_ms) for group in Group}
-        )
-
-    def authority_of(self, role: Role) -> Authority:
-        """The authority that issues for `role`."""
-        return self.issuing[GROUP_OF_ROLE[role]]
-
-    def issue(
-        self,
-        role: Role,
-        purpose: Purpose,
-        csr: OpenedCsr,
-        *,
-        subscriber: Subscriber,
-        now_ms: int,
-        not_after_ms: int | None = None,
-    ) -> x509.Certificate:
-        """A certificate from the authority of `role`; raises what `profiles.get` and `Authority.issue` raise."""
-        return self.authority_of(role).issue(
-            csr,
-            profile=profiles.get(role, purpose),
-            subscriber=subscriber,
-            now_ms=now_ms,
-            not_after_ms=not_after_ms,
-        )
-
-    def revoke(self, issuer_key_sha256: str, serial: int, reason: Reason, at_ms: int) -> Revocation:
-        """Revoke a leaf, or an issuing authority; WrongAuthority if it was issued by nobody here."""
-        for authority in self.authorities():
-            if authority.key_sha256 == issuer_key_sha256:
-                return authority.revoke(serial, reason, at_ms)
-        raise WrongAuthority("none of these authorities has this key", found=issuer_key_sha256)
-
-    def authorities(self) -> list[Authority]:
-        """The root, then the issuing authorities."""
-        return [self.root, *self.issuing.values()]
-
-    def crl(self, now_ms: int) -> dict[str, bytes]:
-        """The next CRL of every authority (DER), by its name in `tbs.crl_url`: "root", "fo", "cso" and so on."""
-        return {_file_name(authority.group): authority.crl(now_ms) for authority in self.authorities()}
-
-    def intermediates(self, role: Role) -> tuple[bytes, ...]:
-        """What stands between a leaf of `role` and the root (DER)."""
-        return (encoded(self.authority_of(role).certificate),)
-
-    def anchors(self) -> TrustAnchors:
-        """Trust in this root; development credentials count if and only if it is a development root."""
-        return TrustAnchors([encoded(self.root.certificate)], allow_development=self.root.development)
-
-    def save(self, folder: Path, password: bytes | None) -> None:
-        """Write certificates and keys into `folder` (made 0700); keys are never overwritten."""
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for authority in self.authorities():
-            name = _file_name(authority.group)
-            keys.save_private(folder / f"{name}.key.pem", authority.signer, password)
-            (folder / f"{name}.crt.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
-
-    @classmethod
-    def load(cls, folder: Path, password: bytes | None, *, store: CertificateStore, journal: Journal) -> "Hierarchy":
-        """What `save` wrote; raises what `keys.load_private` raises, BadHierarchy if a certificate is not as it was."""
-        certificates = {name: _load_certificate(folder, name) for name in _NAMES}
-        root = certificates[_file_name(None)]
-        development = is_marked(root)
-        TrustAnchors([encoded(root)], allow_development=development)
-        authorities: dict[Group | None, Authority] = {}
-        for group in (None, *Group):
-            name = _file_name(group)
-            authorities[group] = Authority(
-                certificate=certificates[name],
-                signer=keys.load_private(folder / f"{name}.key.pem", password),
-                root=root,
-                group=group,
-                zone=_zone(certificates[_file_name(Group.FO)]),
-                development=development,
-                store=store,
-                journal=journal,
-            )
-        return cls(authorities[None], {group: authorities[group] for group in Group})
-
-
-_NAMES = ("root", *(group.lower() for group in Group))
-
-
-def _file_name(group: Group | None) -> str:
-    return "root" if group is None else group.lower()
-
-
-def _load_certificate(folder: Path, name: str) -> x509.Certificate:
-    try:
-        return x509.load_pem_x509_certificate((folder / f"{name}.crt.pem").read_bytes())
-    except (OSError, ValueError) as error:
-        raise BadHierarchy("an authority's certificate cannot be read", file=f"{name}.crt.pem") from error
-
-
-def _zone(certificate: x509.Certificate) -> str:
-    """The zone that the FO authority may speak for, which is the zone of all."""
-    prefix = f"{Group.FO.lower()}."
-    zones = [zone for zone in binding.permitted_zones(certificate) if zone.startswith(prefix)]
-    if len(zones) != 1:
-        raise BadHierarchy("the FO authority does not permit exactly one zone", found=len(zones))
-    return zones[0].removeprefix(prefix)

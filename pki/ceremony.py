@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import attribute, csr, keys, names, profiles
-from pki.authority import Hierarchy, Subscriber
+from pki.authority import Subscriber
 from pki.errors import Refused
+from pki.hierarchy import Hierarchy
 from pki.journal import Journal, MemoryJournal
 from pki.roles import Purpose, Role, Service
 from pki.store.records import CertificateStore

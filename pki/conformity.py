@@ -1,7 +1,7 @@
 """Conformity claims: open one, and decide whether those at hand cover what is asked of an EVSE and an EV.
 
-DC: the inverter is in the EVSE, so its claim suffices. AC: the inverter is in the car and functions are split, so the EV
-and the EVSE need a claim each, or one for the two as a matched pair. Charging alone needs none.
+DC: the inverter is in the EVSE, so its claim suffices. AC: the inverter is in the car and functions are split, so
+the EV and the EVSE need a claim each, or one for the two as a matched pair. Charging alone needs none.
 """
 
 import hashlib
@@ -98,7 +98,7 @@ class Coverage:
 
 
 def holder(spki_sha256s: Sequence[str]) -> tuple[bytes, bool]:
-    """What the holder field binds: the one key digest, or the SHA-256 over both (EVSE, EV); and whether it is a pair."""
+    """What the holder field binds: the one key digest, or the SHA-256 over both (EVSE, EV); and if it is a pair."""
     if len(spki_sha256s) == _PAIR:
         return hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in spki_sha256s)).digest(), True
     return bytes.fromhex(spki_sha256s[0]), False

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy
@@ -23,6 +24,14 @@ from pki.trust import MAX_CERTIFICATE_BYTES
 MAX_INTERMEDIATES = 4
 MAX_SERIAL_BITS = 159  # positive and at most 20 octets (RFC 5280 section 4.1.2.2)
 MIN_RSA_BITS = 2048
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    CryptographyDeprecationWarning,  # a bad serial number, where warnings are errors
+)
 
 
 class Oversize(Refused):
@@ -115,7 +124,7 @@ def load(data: bytes) -> x509.Certificate:
         certificate = x509.load_der_x509_certificate(data)
         serial = certificate.serial_number
         _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key()
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
+    except _UNREADABLE as error:
         raise Malformed("not a certificate that can be read") from error
     if certificate.version is not x509.Version.v3:
         raise Malformed("the certificate is not of version 3")
@@ -148,9 +157,10 @@ def build(
     chain = _verified(subject, between, roots, at_ms, rules, server_name)
     for authority in chain[1:]:
         rules.require_authority_key(authority.public_key())
+        _require_binding_constraints(authority)
     for certificate in chain:
         _require_sound_usages(certificate)
-    require_sound_root(chain[-1])
+    _require_sound_root(chain[-1])
     return chain
 
 
@@ -220,7 +230,13 @@ def _require_sound_usages(certificate: x509.Certificate) -> None:
         raise Untrusted("a certificate on the path may be used for anything, or for nothing")
 
 
-def require_sound_root(root: x509.Certificate) -> None:
+def _require_binding_constraints(authority: x509.Certificate) -> None:
+    """Name constraints, where given, are critical (RFC 5280 section 4.2.1.10): else half of all verifiers skip them."""
+    if any(found.oid == x509.NameConstraints.oid and not found.critical for found in authority.extensions):
+        raise Untrusted("the name constraints of an authority are not critical")
+
+
+def _require_sound_root(root: x509.Certificate) -> None:
     """A root's key identifiers agree and it has no extended key usage; or Untrusted."""
     extensions = {extension.oid: extension.value for extension in root.extensions}
     if x509.ExtendedKeyUsage.oid in extensions:

@@ -49,6 +49,16 @@ class BadCrl(Refused):
     title = "CRL cannot be read"
 
 
+_UNUSABLE = (
+    BadCrl,
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.ExtensionNotFound,
+)
+
+
 class Scope(StrEnum):
     """What a CRL speaks about."""
 
@@ -78,6 +88,7 @@ class CheckedCrl:
 class _Held:
     crl: x509.CertificateRevocationList
     digest: str
+    der: bytes
 
 
 class StatusSet:
@@ -104,13 +115,18 @@ class StatusSet:
         if digest not in same_issuer:
             if self._count >= MAX_CRLS:
                 raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
-            same_issuer[digest] = _Held(crl, digest)
+            same_issuer[digest] = _Held(crl, digest, bytes(data))
             self._count += 1
         return digest
 
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 (hex) of every CRL held, sorted."""
         return tuple(sorted(digest for same_issuer in self._held.values() for digest in same_issuer))
+
+    def ders(self) -> tuple[bytes, ...]:
+        """Every CRL held (DER), as it was given, in the order of `digests`."""
+        held = (one for same_issuer in self._held.values() for one in same_issuer.values())
+        return tuple(one.der for one in sorted(held, key=lambda one: one.digest))
 
     def crl_for(self, issuer: x509.Certificate, at_ms: int, scope: Scope = Scope.USER) -> CheckedCrl:
         """The newest CRL of `issuer` with this_update <= `at_ms`, in force then; StatusIndeterminate if there is none.
@@ -120,7 +136,7 @@ class StatusSet:
         """
         usable = [
             checked
-            for held in self._held.get(issuer.subject.public_bytes(), {}).values()
+            for held in tuple(self._held.get(issuer.subject.public_bytes(), {}).values())
             if (checked := self._check(held, issuer, scope)) is not None and checked.this_update_ms <= at_ms
         ]
         if not usable:
@@ -143,7 +159,7 @@ class StatusSet:
         if name not in self._checked:
             try:
                 self._checked[name] = _checked(held, issuer, scope)
-            except (BadCrl, ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+            except _UNUSABLE:
                 self._checked[name] = None
         return self._checked[name]
 

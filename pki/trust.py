@@ -13,6 +13,14 @@ from pki.errors import Refused
 MAX_CERTIFICATE_BYTES = 16_384
 MAX_ANCHOR_BYTES = 8 * MAX_CERTIFICATE_BYTES
 _PEM = b"-----BEGIN"
+_UNFIT = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+)
 
 
 class BadAnchor(Refused):
@@ -74,7 +82,7 @@ def require_root(root: x509.Certificate) -> None:
         root.verify_directly_issued_by(root)
         constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)
         usage = root.extensions.get_extension_for_class(x509.KeyUsage)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+    except _UNFIT as error:
         raise BadAnchor("not a self-signed certification authority") from error
     allowed = constraints.critical and constraints.value.ca and usage.critical
     if not (allowed and usage.value.key_cert_sign and usage.value.crl_sign):

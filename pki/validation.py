@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 
 from cryptography import x509
 
-from pki import binding, keys, path
+from pki import binding, keys, names, path
 from pki.credential import Credential
 from pki.roles import Purpose, Role
 from pki.status import Scope, StatusSet
@@ -37,7 +37,7 @@ def validate(
     `pki/purpose`, `pki/profile`, `pki/outlives-issuer`, `pki/bad-name`, `pki/malformed-der`, `pki/revoked`; or
     `pki/status-indeterminate` if nothing is wrong with it but whether it was revoked cannot be known.
     """
-    host = None if server_name is None else x509.DNSName(server_name)
+    host = None if server_name is None else x509.DNSName(names.dns_name(server_name))
     chain = path.build(leaf, intermediates, anchors.certificates, at_ms=at_ms, server_name=host)
     bound = binding.bind(
         chain,

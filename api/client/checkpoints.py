@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from ledger.tlog import checkpoint, merkle, note
-from ledger.tlog.checkpoint import OpenedCheckpoint
-from ledger.tlog.errors import ProofInvalid
+from ledger.tlog.checkpoint import Checkpoint, OpenedCheckpoint
+from ledger.tlog.errors import Forked, ProofInvalid
 
-_NAME: Final = re.compile(r"([0-9]{16,19})-[0-9a-f]{16}\.checkpoint")
+MAX_KEPT: Final = 10_000
+
+_NAME: Final = re.compile(r"[0-9]{19}-[0-9a-f]{16}\.checkpoint")
 
 
 class ProofWanted(NamedTuple):
@@ -29,44 +31,68 @@ class CheckpointStore(Protocol):
     """Where signed checkpoints are kept."""
 
     def latest(self) -> bytes | None:
-        """The signed note of the largest tree, None if there is none."""
+        """The kept note of the largest tree, None if there is none."""
         ...
 
     def keep(self, size: int, root: bytes, signed: bytes) -> None:
-        """From here on the note is kept durably; keeping it twice is keeping it once."""
+        """From here on the note is kept; keeping it twice is keeping it once."""
+        ...
+
+    def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
+        """From here on the note is kept as evidence against the log; it is never the latest."""
         ...
 
 
 class MemoryCheckpoints:
-    """Keeps them as long as the process lives."""
+    """Keeps the last `MAX_KEPT` of them, as long as the process lives."""
 
     def __init__(self) -> None:
         self._notes: dict[tuple[int, bytes], bytes] = {}
+        self._latest: tuple[int, bytes] | None = None
+        self.refused: list[bytes] = []
 
     def latest(self) -> bytes | None:
-        """The signed note of the largest tree, None if there is none."""
-        return self._notes[max(self._notes)] if self._notes else None
+        """The kept note of the largest tree, None if there is none."""
+        return None if self._latest is None else self._notes[self._latest]
 
     def keep(self, size: int, root: bytes, signed: bytes) -> None:
         """Keeps the note, or its newer cosignatures."""
+        if self._latest is None or self._latest[0] < size:
+            self._latest = (size, root)
         self._notes[size, root] = signed
+        if len(self._notes) > MAX_KEPT:
+            del self._notes[next(key for key in self._notes if key != self._latest)]
+
+    def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
+        """Keeps the note in `refused`."""
+        del size, root
+        self.refused.append(signed)
 
 
 class FileCheckpoints:
-    """Keeps one file a checkpoint in a folder; the largest tree's name sorts last."""
+    """Keeps one file a checkpoint in a folder, each written in one step: it is there whole, or not at all."""
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._latest = max((file.name for file in self._folder.iterdir() if _NAME.fullmatch(file.name)), default=None)
 
     def latest(self) -> bytes | None:
-        """The signed note of the largest tree, None if there is none."""
-        files = [file for file in self._folder.iterdir() if _NAME.fullmatch(file.name)]
-        return max(files).read_bytes() if files else None
+        """The kept note of the largest tree, None if there is none."""
+        return None if self._latest is None else (self._folder / self._latest).read_bytes()
 
     def keep(self, size: int, root: bytes, signed: bytes) -> None:
-        """Writes the file in one step: it is there whole, or not at all."""
-        name = f"{size:019d}-{root.hex()[:16]}.checkpoint"
+        """Writes the file durably."""
+        name = _name(size, root)
+        self._write(name, signed)
+        # The size comes first in the name, with leading zeros, so the largest tree's name sorts last.
+        self._latest = name if self._latest is None else max(self._latest, name)
+
+    def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
+        """Writes the file durably, under a name that `latest` never takes."""
+        self._write(f"{_name(size, root)}.refused", signed)
+
+    def _write(self, name: str, signed: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
         try:
             with os.fdopen(handle, "wb") as file:
@@ -86,41 +112,56 @@ class Checkpoints:
         self.origin = origin
         self.verifiers = tuple(verifiers)
         self._store = store
+        self._known: OpenedCheckpoint | None = None
 
     def latest(self) -> OpenedCheckpoint | None:
         """The largest tree seen; raises what `checkpoint.open_checkpoint` raises if the store was tampered with."""
-        signed = self._store.latest()
-        return None if signed is None else self._open(signed)
+        if self._known is None:
+            signed = self._store.latest()
+            self._known = None if signed is None else self._open(signed)
+        return self._known
 
     def wanted_proof(self, signed: bytes) -> ProofWanted | None:
         """The proof to fetch before `accept`, None if none is needed. Raises for a note that is not the log's."""
         found = self._open(signed).checkpoint
-        known = self.latest()
-        if known is None or 0 in {known.checkpoint.size, found.size} or known.checkpoint.size == found.size:
+        latest = self.latest()
+        if latest is None or 0 in {latest.checkpoint.size, found.size} or latest.checkpoint.size == found.size:
             return None
-        return ProofWanted(*sorted((known.checkpoint.size, found.size)))
+        return ProofWanted(*sorted((latest.checkpoint.size, found.size)))
 
     def accept(self, signed: bytes, proof: Sequence[bytes] = ()) -> OpenedCheckpoint:
         """The checkpoint, now kept, once it is known to agree with the largest one seen.
 
-        Raises Forked for two roots of one size, ProofInvalid when the two trees do not extend one another. The note is
-        kept in either case: with the one kept before, it convicts the log.
+        Raises Forked for two roots of one size, ProofInvalid when the two trees do not extend one another; the note is
+        then kept as evidence, for with the one seen before it convicts the log, and nothing of it is believed.
         """
         opened = self._open(signed)
         found = opened.checkpoint
         latest = self.latest()
+        if latest is not None:
+            try:
+                _refuse_other_history(latest.checkpoint, found, proof)
+            except (Forked, ProofInvalid):
+                self._store.keep_refused(found.size, found.root, signed)
+                raise
         self._store.keep(found.size, found.root, signed)
-        if latest is None:
-            return opened
-        known = latest.checkpoint
-        checkpoint.refuse_fork(known, found)
-        if known.size == found.size or known.size == 0:
-            return opened
-        if found.size == 0:
-            raise ProofInvalid("the log shows an empty tree after a larger one", expected=f">= {known.size}", found=0)
-        old, new = sorted((known, found), key=lambda head: head.size)
-        merkle.verify_consistency(proof, old_size=old.size, new_size=new.size, old_root=old.root, new_root=new.root)
+        if latest is None or latest.checkpoint.size <= found.size:
+            self._known = opened
         return opened
 
     def _open(self, signed: bytes) -> OpenedCheckpoint:
         return checkpoint.open_checkpoint(signed, self.origin, self.verifiers)
+
+
+def _refuse_other_history(known: Checkpoint, found: Checkpoint, proof: Sequence[bytes]) -> None:
+    checkpoint.refuse_fork(known, found)
+    if known.size in {0, found.size}:
+        return
+    if found.size == 0:
+        raise ProofInvalid("the log shows an empty tree after a larger one", expected=f">= {known.size}", found=0)
+    old, new = sorted((known, found), key=lambda head: head.size)
+    merkle.verify_consistency(proof, old_size=old.size, new_size=new.size, old_root=old.root, new_root=new.root)
+
+
+def _name(size: int, root: bytes) -> str:
+    return f"{size:019d}-{root.hex()[:16]}.checkpoint"

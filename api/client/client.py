@@ -4,6 +4,8 @@ What to ask, and what to believe, is written once, as generators that yield requ
 `AsyncClient` only carry them back and forth.
 """
 
+import asyncio
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -22,7 +24,6 @@ from ledger.clock import Clock, SystemClock
 from ledger.records.disclosure import Disclosure
 from ledger.records.record import Record
 from ledger.records.statement import Signed
-from ledger.tlog import proof as tlog_proof
 from ledger.tlog.checkpoint import OpenedCheckpoint
 
 Subjects = Mapping[str, str] | Callable[[Disclosure], str | None]
@@ -52,6 +53,8 @@ class Conversation:
         self.signer = signer
         self.checkpoints = checkpoints
         self.clock = clock or SystemClock()
+        self.certificates: tuple[bytes, ...] = ()
+        """Further DER certificates to send along, such as a grid operator's whose directive a request carries."""
 
     def state(
         self,
@@ -64,7 +67,7 @@ class Conversation:
         exp_prev: str | None,
         actor_seq: int | None,
     ) -> Steps[Receipt]:
-        """Signs the record, submits it, and verifies the receipt."""
+        """Signs the record, submits it, and opens the receipt."""
         if self.signer is None:
             raise ValueError("this client has no signer, so it can state nothing")
         signed = self.signer.sign(record, stream, now_ms=self.clock.now_ms(), exp_prev=exp_prev, actor_seq=actor_seq)
@@ -74,7 +77,9 @@ class Conversation:
         self, path: str, signed: Signed, *, subjects: Subjects | None, attachments: Sequence[Attachment]
     ) -> Steps[Receipt]:
         """Submits what was signed here or elsewhere; asking twice is safe, because its id is in it."""
-        body = msgspec.json.encode(submission(signed, subjects, attachments))
+        own = self.signer.certificate if self.signer is not None else None
+        certificates = (*(() if own is None else (own,)), *self.certificates)
+        body = msgspec.json.encode(submission(signed, subjects, attachments, certificates))
         headers = {"content-type": wire.JSON_MEDIA_TYPE}
         if self.checkpoints is not None:
             headers["prefer"] = wire.PREFER_RECEIPT
@@ -89,23 +94,8 @@ class Conversation:
         answer = yield Request("GET", RECEIPT_PATH.format(index=receipt.index))
         return (yield from self._proven(replace(receipt, proof=answer.body), signed))
 
-    def checkpoint(self) -> Steps[OpenedCheckpoint]:
-        """The log's newest checkpoint, known to agree with all that was seen before."""
-        answer = yield Request("GET", CHECKPOINT_PATH)
-        return (yield from self._agreed(answer.body))
-
-    def _proven(self, receipt: Receipt, signed: Signed) -> Steps[Receipt]:
-        checkpoints = self._checkpoints()
-        entry_bytes = receipts.entry_in(receipt)
-        if entry_bytes is None:
-            entry_bytes = (yield Request("GET", ENTRY_PATH.format(index=receipt.index))).body
-        opened = receipts.open_receipt(
-            receipt, entry_bytes, signed, origin=checkpoints.origin, verifiers=checkpoints.verifiers
-        )
-        yield from self._agreed(tlog_proof.parse(opened.proof or b"").checkpoint_note)
-        return opened
-
-    def _agreed(self, signed_note: bytes) -> Steps[OpenedCheckpoint]:
+    def agree(self, signed_note: bytes) -> Steps[OpenedCheckpoint]:
+        """The checkpoint, known to agree with all that was seen before; one agreement at a time."""
         checkpoints = self._checkpoints()
         wanted = checkpoints.wanted_proof(signed_note)
         if wanted is None:
@@ -113,6 +103,15 @@ class Conversation:
         answer = yield Request("GET", CONSISTENCY_PATH.format(old=wanted.old_size, new=wanted.new_size))
         found = answer.decode(ConsistencyProof)
         return checkpoints.accept(signed_note, [bytes.fromhex(each) for each in found.hashes])
+
+    def _proven(self, receipt: Receipt, signed: Signed) -> Steps[Receipt]:
+        checkpoints = self._checkpoints()
+        entry_bytes = receipts.entry_in(receipt)
+        if entry_bytes is None:
+            entry_bytes = (yield Request("GET", ENTRY_PATH.format(index=receipt.index))).body
+        return receipts.open_receipt(
+            receipt, entry_bytes, signed, origin=checkpoints.origin, verifiers=checkpoints.verifiers
+        )
 
     def _checkpoints(self) -> Checkpoints:
         if self.checkpoints is None:
@@ -133,6 +132,7 @@ class Client:
     ) -> None:
         self.transport = transport
         self.conversation = Conversation(signer, checkpoints, clock)
+        self._agreeing = threading.Lock()
 
     def post_statement(
         self,
@@ -146,7 +146,7 @@ class Client:
         actor_seq: int | None = None,
     ) -> Receipt:
         """Signs and submits; returns once the statement is durable and its receipt, if there is one, is verified."""
-        return self.run(
+        receipt = self.run(
             self.conversation.state(
                 path,
                 record,
@@ -157,6 +157,7 @@ class Client:
                 actor_seq=actor_seq,
             )
         )
+        return self._agreed(receipt)
 
     def submit(
         self,
@@ -167,15 +168,16 @@ class Client:
         attachments: Sequence[Attachment] = (),
     ) -> Receipt:
         """Submits what was signed elsewhere, or again what was signed before."""
-        return self.run(self.conversation.submit(path, signed, subjects=subjects, attachments=attachments))
+        receipt = self.run(self.conversation.submit(path, signed, subjects=subjects, attachments=attachments))
+        return self._agreed(receipt)
 
     def prove(self, receipt: Receipt, signed: Signed) -> Receipt:
         """Fetches and verifies the proof of a receipt that came without one."""
-        return self.run(self.conversation.prove(receipt, signed))
+        return self._agreed(self.run(self.conversation.prove(receipt, signed)))
 
     def checkpoint(self) -> OpenedCheckpoint:
         """The log's newest checkpoint, known to agree with all that was seen before."""
-        return self.run(self.conversation.checkpoint())
+        return self._agree(self.get_bytes(CHECKPOINT_PATH))
 
     def get_json(self, path: str) -> Any:
         """The resource as JSON."""
@@ -194,6 +196,15 @@ class Client:
         except StopIteration as done:
             result: T = done.value
             return result
+
+    def _agreed(self, receipt: Receipt) -> Receipt:
+        if receipt.proven is not None:
+            self._agree(receipt.checkpoint_note())
+        return receipt
+
+    def _agree(self, signed_note: bytes) -> OpenedCheckpoint:
+        with self._agreeing:
+            return self.run(self.conversation.agree(signed_note))
 
     def close(self) -> None:
         """Closes the connections."""
@@ -223,6 +234,7 @@ class AsyncClient:
     ) -> None:
         self.transport = transport
         self.conversation = Conversation(signer, checkpoints, clock)
+        self._agreeing = asyncio.Lock()
 
     async def post_statement(
         self,
@@ -236,7 +248,7 @@ class AsyncClient:
         actor_seq: int | None = None,
     ) -> Receipt:
         """Signs and submits; returns once the statement is durable and its receipt, if there is one, is verified."""
-        return await self.run(
+        receipt = await self.run(
             self.conversation.state(
                 path,
                 record,
@@ -247,6 +259,7 @@ class AsyncClient:
                 actor_seq=actor_seq,
             )
         )
+        return await self._agreed(receipt)
 
     async def submit(
         self,
@@ -257,15 +270,16 @@ class AsyncClient:
         attachments: Sequence[Attachment] = (),
     ) -> Receipt:
         """Submits what was signed elsewhere, or again what was signed before."""
-        return await self.run(self.conversation.submit(path, signed, subjects=subjects, attachments=attachments))
+        receipt = await self.run(self.conversation.submit(path, signed, subjects=subjects, attachments=attachments))
+        return await self._agreed(receipt)
 
     async def prove(self, receipt: Receipt, signed: Signed) -> Receipt:
         """Fetches and verifies the proof of a receipt that came without one."""
-        return await self.run(self.conversation.prove(receipt, signed))
+        return await self._agreed(await self.run(self.conversation.prove(receipt, signed)))
 
     async def checkpoint(self) -> OpenedCheckpoint:
         """The log's newest checkpoint, known to agree with all that was seen before."""
-        return await self.run(self.conversation.checkpoint())
+        return await self._agree(await self.get_bytes(CHECKPOINT_PATH))
 
     async def get_json(self, path: str) -> Any:
         """The resource as JSON."""
@@ -286,6 +300,15 @@ class AsyncClient:
             result: T = done.value
             return result
 
+    async def _agreed(self, receipt: Receipt) -> Receipt:
+        if receipt.proven is not None:
+            await self._agree(receipt.checkpoint_note())
+        return receipt
+
+    async def _agree(self, signed_note: bytes) -> OpenedCheckpoint:
+        async with self._agreeing:
+            return await self.run(self.conversation.agree(signed_note))
+
     async def close(self) -> None:
         """Closes the connections."""
         await self.transport.close()
@@ -301,10 +324,16 @@ class AsyncClient:
         await self.close()
 
 
-def submission(signed: Signed, subjects: Subjects | None, attachments: Sequence[Attachment]) -> Submission:
+def submission(
+    signed: Signed,
+    subjects: Subjects | None,
+    attachments: Sequence[Attachment],
+    certificates: Sequence[bytes] = (),
+) -> Submission:
     """What is sent for a signed statement: its disclosures, each with whom it is about, and its attachments."""
     return Submission(
         statement=signed.raw,
+        certificates=tuple(certificates),
         disclosures=tuple(
             SubmittedDisclosure(text=opened.text, subject=_subject(opened, subjects)) for opened in signed.disclosures
         ),

@@ -31,6 +31,12 @@ class Receipt:
     entry: Entry | None = None
     proven: OpenedProof | None = None
 
+    def checkpoint_note(self) -> bytes:
+        """The signed checkpoint that the proof leads to; raises `ReceiptMismatch` where there is no proof."""
+        if self.proof is None:
+            raise ReceiptMismatch("the answer brought no proof", index=self.index)
+        return proof.parse(self.proof).checkpoint_note
+
 
 def unproven(accepted: Accepted, signed: Signed) -> Receipt:
     """The receipt of an answer without proof; raises `ReceiptMismatch` if it is for another stream."""

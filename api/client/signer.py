@@ -29,6 +29,8 @@ class StatementSigner:
     key: jws.PrivateKey = field(repr=False)
     x5t: str
     audience: str
+    certificate: bytes | None = field(default=None, repr=False)
+    """DER of the signing certificate, which goes along with every statement; None where the service knows it."""
 
     @classmethod
     def load(
@@ -48,7 +50,7 @@ class StatementSigner:
             raise SigningKeyUnfit("the certificate is for another key")
         der = leaf.public_bytes(serialization.Encoding.DER)
         x5t = jws.encode_base64url(hashlib.sha256(der).digest())
-        return cls(party=party, key=private, x5t=x5t, audience=audience)
+        return cls(party=party, key=private, x5t=x5t, audience=audience, certificate=der)
 
     def sign(
         self,

@@ -17,17 +17,24 @@ class FrameRefused(Refused):
 
 
 class FrameUnfit(Refused):
-    """A message of ours does not fit the bounds of OCPP-J, or holds a number JSON cannot carry; it was not sent."""
+    """A message of ours does not fit the bounds of OCPP-J; it was not sent."""
 
     code = "api/ocpp-frame-unfit"
     title = "Message does not fit"
 
 
 class StationRefused(Refused):
-    """The certificate, password or path of a connecting station is not acceptable; it was answered 403 or 404."""
+    """The certificate or password of a connecting station is not acceptable here; it was answered 403."""
 
     code = "api/ocpp-station-refused"
     title = "Station refused"
+
+
+class StationPathUnknown(Absent):
+    """The path that was asked for is not a station's; it was answered 404."""
+
+    code = "api/ocpp-path-unknown"
+    title = "Not a station's path"
 
 
 class StationUnknown(Absent):

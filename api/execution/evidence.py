@@ -30,7 +30,7 @@ class FactKind(Enum):
 class ExecutionFact:
     """One thing that happened, at `at_ms` of our clock or of the station's where `station_clock`.
 
-    `cause` is from a closed set per kind (a reason code of the station, `Timeout`, `LateAnswer`, `EVDisconnected`, ...),
+    `cause` is from a closed set per kind (a reason code of the station, `Timeout`, `LateAnswer`, `EVDisconnected`),
     never free text. `values` are small integers such as the setpoint and the measured power.
     """
 

@@ -29,8 +29,8 @@ class AcceptedRequest:
 class Patience:
     """How long to wait for what: `*_s` are real seconds, `*_ms` are milliseconds of the injected clock.
 
-    `back_off_ms` is at least one time-out of the port, because stations answer in order: a command sent sooner would wait
-    behind the one that was not answered. `settle_ms` is how long an EVSE may take to reach a new value.
+    `back_off_ms` is at least one time-out of the port, because stations answer in order: a command sent sooner would
+    wait behind the one that was not answered. `settle_ms` is how long an EVSE may take to reach a new value.
     """
 
     retries: int = 2

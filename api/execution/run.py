@@ -2,27 +2,25 @@
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Sequence
 from enum import Enum
 
 from api.execution import plan
-from api.execution.errors import QueueFull
-from api.execution.evidence import LIVE_INTERVAL_MS, Execution, ExecutionFact, FactKind, Span
+from api.execution.collection import Collector
+from api.execution.evidence import LIVE_INTERVAL_MS, Execution, FactKind, Span
+from api.execution.facts import FactLog
 from api.execution.participation import Part
 from api.execution.port import (
     Alarm,
-    ClearService,
     Command,
     Connected,
     Disconnected,
     EvseAddress,
     ExecutionPort,
-    FetchLog,
     LateAnswer,
     LogFailed,
     LogUploaded,
     Outcome,
-    ReadMeter,
     SampleReading,
     SignedReading,
     Telemetry,
@@ -72,15 +70,17 @@ class Run:
         self._patience = patience
         self._request = request
         self._steps = sorted(steps, key=lambda step: step.at_ms)
-        self._record = record
         self._parts = {p.evse: Part(participant=p) for p in request.participants}
-        self._facts: asyncio.Queue[ExecutionFact] = asyncio.Queue()
+        self._facts = FactLog(request.fsr_id, record, clock=clock, on_failure=self._fail)
+        self._collector = Collector(
+            port, clock=clock, patience=patience, rule=request.evidence, envelope=self._envelope
+        )
         self._wake = asyncio.Event()
         self._aborted: str | None = None
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._awaited: dict[str, asyncio.Future[Telemetry]] = {}
         self._late: dict[str, asyncio.Future[Outcome]] = {}
+        self._instructed: set[str] = set()
         self._count = 0
 
     # ------------------------------------------------------------------ what others may ask of a run
@@ -94,10 +94,10 @@ class Run:
         part = self._parts.get(evse)
         if part is not None and part.active:
             self._end_part(part, self._clock.now_ms(), cause)
-            self._spawn(self._clear(part))
+            self._spawn(self._collector.clear(part))
 
     def feed(self, steps: Sequence[Step]) -> None:
-        """Further steps, in time order with what is planned; more than `MAX_STEPS_FED` pending are dropped from the end."""
+        """Further steps, in time order with what is planned; of more than `MAX_STEPS_FED` the last are dropped."""
         self._steps = sorted([*self._steps, *steps], key=lambda step: step.at_ms)[:MAX_STEPS_FED]
         self._wake.set()
 
@@ -106,19 +106,21 @@ class Run:
         """Wait for the start, execute, collect."""
         request = self._request
         unsubscribe = self._port.subscribe(self._on_telemetry)
-        pump = asyncio.create_task(self._pump())
-        pump.add_done_callback(self._done)
+        self._facts.start()
         try:
-            await self._until(request.start_at_ms)
+            while self._aborted is None and not await self._until(request.start_at_ms):
+                continue  # a step was fed, or a participation released, before the start
             started_at_ms = max(request.start_at_ms, self._clock.now_ms())
             if self._aborted is None:
-                await self._read_meters("first")
+                # Asked first and not waited for: commands to one station keep their order, and a silent station must
+                # not hold up the others.
+                self._spawn(self._collector.read_meters("first", tuple(self._parts.values())))
             await self._follow_steps()
             await self._stop_tasks()
             ended_at_ms = min(request.end_at_ms, max(started_at_ms, self._clock.now_ms()))
             await self._collect(Span(request.start_at_ms, ended_at_ms))
             await self._close(ended_at_ms)
-            await self._facts.join()
+            await self._facts.settled()
             self._raise_failure()
             return self._execution(started_at_ms, ended_at_ms)
         except BaseException:
@@ -126,13 +128,11 @@ class Run:
             await self._stop_tasks()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience.reading_s):
-                    await self._clear_all()
+                    await self._collector.clear_all(self._parts.values())
             raise
         finally:
             unsubscribe()
-            pump.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await pump
+            await self._facts.stop()
 
     async def _follow_steps(self) -> None:
         end_at_ms = self._request.end_at_ms
@@ -183,14 +183,16 @@ class Run:
         generation = part.generation
         command = plan.command(instruction, self._envelope(part, not_after_ms))
         values = _values(instruction)
-        # From here on the record says that the EVSE was told; it is told only after that.
-        await self._fact(part, FactKind.DISPATCHED, command=command, values=values)
-        part.dispatched = True
+        if not part.dispatched:
+            # From here on the record says that the EVSE was told; it is told only after that.
+            await self._facts.write(part, FactKind.DISPATCHED, command=command, values=values)
+            part.dispatched = True
+        self._instructed.add(command.command_id)
         cleared = False
         for attempt in range(self._patience.retries + 1):
-            outcome = await self._send(command)
+            outcome = await self._collector.send(command)
             if outcome.verdict is Verdict.UNKNOWN:
-                await self._fact(part, FactKind.UNKNOWN, cause=outcome.reason, command=command, values=values)
+                await self._facts.write(part, FactKind.UNKNOWN, cause=outcome.reason, command=command, values=values)
                 last = attempt == self._patience.retries
                 late = await self._late_answer(command, wait=not last)
                 if late is None:
@@ -199,10 +201,10 @@ class Run:
                     continue
                 outcome = Outcome(late.verdict, late.reason or "LateAnswer")
             if outcome.verdict is Verdict.REJECTED and not cleared:
-                await self._fact(part, FactKind.REJECTED, cause=outcome.reason, command=command, values=values)
+                await self._facts.write(part, FactKind.REJECTED, cause=outcome.reason, command=command, values=values)
                 if REACTIONS.get(outcome.reason, Reaction.GIVE_UP) is Reaction.CLEAR_AND_RESEND:
                     cleared = True
-                    await self._clear(part)
+                    await self._collector.clear(part)
                     continue
             await self._settle(part, command, outcome, values)
             return
@@ -214,9 +216,11 @@ class Run:
             case Verdict.ACCEPTED:
                 kind = FactKind.SETPOINT_APPLIED if part.started else FactKind.STARTED
                 part.started = True
-                await self._fact(part, kind, cause=outcome.reason or None, command=command, values=values)
+                await self._facts.write(part, kind, cause=outcome.reason or None, command=command, values=values)
             case Verdict.EXPIRED:
-                await self._fact(part, FactKind.EXPIRED, cause=outcome.reason or None, command=command, values=values)
+                await self._facts.write(
+                    part, FactKind.EXPIRED, cause=outcome.reason or None, command=command, values=values
+                )
             case _:
                 # What is in force already stays in force; an EVSE that never started has no part in this.
                 part.given_up = not part.started
@@ -243,12 +247,6 @@ class Run:
             back_off.cancel()
             await asyncio.gather(back_off, return_exceptions=True)
 
-    async def _send(self, command: Command) -> Outcome:
-        try:
-            return await self._port.send(command)
-        except QueueFull:
-            return Outcome(Verdict.REJECTED, "QueueFull")
-
     def _envelope(self, part: Part, not_after_ms: int) -> plan.Envelope:
         self._count += 1
         left_s = -(-(self._request.end_at_ms - self._clock.now_ms()) // MS_PER_S)
@@ -263,79 +261,22 @@ class Run:
     # ------------------------------------------------------------------ the end
     async def _collect(self, window: Span) -> None:
         dispatched = [part for part in self._parts.values() if part.dispatched]
-        await self._read_meters("last", dispatched)
-        await self._clear_all()
+        await self._collector.read_meters("last", dispatched)
+        await self._collector.clear_all(self._parts.values())
         rule = self._request.evidence
         if rule.trigger_millihertz is not None:
-            await self._fetch_event(dispatched, window)
+            await self._collector.fetch_event(dispatched, window)
         elif rule.interval_ms < LIVE_INTERVAL_MS:
-            await self._fetch_logs(dispatched, window, rule.interval_ms)
-
-    async def _fetch_event(self, parts: Iterable[Part], window: Span) -> None:
-        """The quiet log of the whole service finds the event; then the fine log around it replaces the quiet one."""
-        rule = self._request.evidence
-        parts = list(parts)
-        await self._fetch_logs(parts, window, rule.quiet_interval_ms)
-        quiet = [part.event_at_ms(rule, window) for part in parts]
-        seen = [at_ms for at_ms in quiet if at_ms is not None]
-        if not seen:
-            return
-        near = Span(min(seen) - rule.quiet_interval_ms - rule.before_ms, min(seen) + rule.after_ms)
-        await self._fetch_logs(parts, near, rule.interval_ms)
-
-    async def _fetch_logs(self, parts: Iterable[Part], span: Span, interval_ms: int) -> None:
-        await asyncio.gather(*(self._fetch_log(part, span, interval_ms) for part in parts))
-
-    async def _fetch_log(self, part: Part, span: Span, interval_ms: int) -> None:
-        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
-        command = FetchLog(**envelope, from_ms=span.from_ms, to_ms=span.to_ms, interval_ms=interval_ms)
-        answer = await self._ask(command, self._patience.log_s)
-        if isinstance(answer, LogUploaded):
-            part.log = answer.samples
-
-    async def _read_meters(self, which: str, parts: Iterable[Part] | None = None) -> None:
-        await asyncio.gather(*(self._read_meter(part, which) for part in parts or self._parts.values()))
-
-    async def _read_meter(self, part: Part, which: str) -> None:
-        if part.ended_at_ms is not None or part.evse.station_id not in self._port.connected():
-            return
-        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
-        answer = await self._ask(ReadMeter(**envelope), self._patience.reading_s)
-        if isinstance(answer, SignedReading):
-            setattr(part, which, answer)
-
-    async def _ask(self, command: ReadMeter | FetchLog, patience_s: float) -> Telemetry | None:
-        """Send a question whose answer arrives as telemetry; None if it does not arrive in time."""
-        key = command.command_id if isinstance(command, FetchLog) else f"reading {command.evse}"
-        answer: asyncio.Future[Telemetry] = asyncio.get_running_loop().create_future()
-        self._awaited[key] = answer
-        try:
-            async with asyncio.timeout(patience_s):
-                outcome = await self._send(command)
-                return await answer if outcome.verdict is Verdict.ACCEPTED else None
-        except TimeoutError:
-            return None
-        finally:
-            self._awaited.pop(key, None)
-
-    async def _clear_all(self) -> None:
-        cleared = (part for part in self._parts.values() if part.dispatched and part.ended_at_ms is None)
-        await asyncio.gather(*(self._clear(part) for part in cleared))
-
-    async def _clear(self, part: Part) -> None:
-        envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience.reading_s):
-                await self._send(ClearService(**envelope))
+            await self._collector.fetch_logs(dispatched, window, rule.interval_ms)
 
     async def _close(self, ended_at_ms: int) -> None:
         for part in self._parts.values():
             if not part.dispatched or part.ended_at_ms is not None:
                 continue
             if self._aborted is not None:
-                await self._fact(part, FactKind.ABORTED, cause=self._aborted, at_ms=ended_at_ms)
+                await self._facts.write(part, FactKind.ABORTED, cause=self._aborted, at_ms=ended_at_ms)
             elif part.started:
-                await self._fact(part, FactKind.COMPLETED, at_ms=ended_at_ms)
+                await self._facts.write(part, FactKind.COMPLETED, at_ms=ended_at_ms)
 
     def _execution(self, started_at_ms: int, ended_at_ms: int) -> Execution:
         rule = self._request.evidence
@@ -374,9 +315,9 @@ class Run:
         if not part.dispatched or not part.active or event.at_ms >= self._request.end_at_ms:
             return
         if isinstance(event, Disconnected):
-            self._note(part, FactKind.COMMS_LOST, event.at_ms)
+            self._facts.note(part, FactKind.COMMS_LOST, event.at_ms)
             return
-        self._note(part, FactKind.RESUMED, event.at_ms)
+        self._facts.note(part, FactKind.RESUMED, event.at_ms)
         if part.instruction is not None:
             # The station may have left the service meanwhile; the same absolute value again changes nothing if not.
             part.generation += 1
@@ -385,14 +326,7 @@ class Run:
     def _on_evse(
         self,
         part: Part,
-        event: SampleReading
-        | SignedReading
-        | Alarm
-        | TransactionEnded
-        | LogUploaded
-        | LogFailed
-        | LateAnswer
-        | Telemetry,
+        event: Telemetry,
     ) -> None:
         match event:
             case SampleReading():
@@ -400,23 +334,31 @@ class Run:
             case SignedReading():
                 if part.ended_at_ms is not None and event.context == "Transaction.End":
                     part.last = event
-                self._answer(f"reading {event.evse}", event)
-            case LogUploaded(command_id=command_id) | LogFailed(command_id=command_id):
-                self._answer(command_id, event)
+                self._collector.answer(event)
+            case LogUploaded() | LogFailed():
+                self._collector.answer(event)
             case LateAnswer():
-                waiting = self._late.get(event.command_id)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(event.outcome)
+                self._on_late(part, event)
             case Alarm():
                 part.override(event.at_ms, ended=event.ended)
                 kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
                 if part.dispatched and part.active:
-                    self._note(part, kind, event.at_ms, cause=event.fault or event.control, station_clock=True)
+                    self._facts.note(part, kind, event.at_ms, cause=event.fault or event.control, station_clock=True)
             case TransactionEnded():
                 if part.dispatched and part.active:
                     self._end_part(part, event.at_ms, event.reason, station_clock=True)
             case _:
                 pass
+
+    def _on_late(self, part: Part, event: LateAnswer) -> None:
+        """It is the answer if someone still waits for it, and a fact of its own if nobody does."""
+        waiting = self._late.get(event.command_id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(event.outcome)
+        elif event.command_id in self._instructed and part.active and event.outcome.verdict is Verdict.ACCEPTED:
+            kind = FactKind.SETPOINT_APPLIED if part.started else FactKind.STARTED
+            part.started = True
+            self._facts.note(part, kind, event.at_ms, cause="LateAnswer")
 
     def _on_sample(self, part: Part, reading: SampleReading) -> None:
         part.keep(reading)
@@ -427,81 +369,15 @@ class Run:
         deviates = settled and inside and part.deviates(reading)
         if deviates and not part.deviating and part.instruction is not None:
             values = (*_values(part.instruction), ("power_w", reading.power_w))
-            self._note(part, FactKind.DEVIATION, reading.at_ms, values=values, station_clock=True)
+            self._facts.note(part, FactKind.DEVIATION, reading.at_ms, values=values, station_clock=True)
         if settled:
             part.deviating = deviates
 
     def _end_part(self, part: Part, at_ms: int, cause: str, *, station_clock: bool = False) -> None:
         part.ended_at_ms = at_ms
         part.generation += 1
-        self._note(part, FactKind.ABORTED, at_ms, cause=cause, station_clock=station_clock)
+        self._facts.note(part, FactKind.ABORTED, at_ms, cause=cause, station_clock=station_clock)
         self._wake.set()
-
-    def _answer(self, key: str, event: Telemetry) -> None:
-        waiting = self._awaited.get(key)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(event)
-
-    def _note(
-        self,
-        part: Part,
-        kind: FactKind,
-        at_ms: int,
-        *,
-        cause: str | None = None,
-        values: tuple[tuple[str, int], ...] = (),
-        station_clock: bool = False,
-    ) -> None:
-        """Queue a fact found in telemetry; the pump records it."""
-        fact = ExecutionFact(
-            fsr_id=self._request.fsr_id,
-            participation_ref=part.participant.ref,
-            evse=part.evse,
-            kind=kind,
-            at_ms=at_ms,
-            cause=cause,
-            values=values,
-            station_clock=station_clock,
-        )
-        self._facts.put_nowait(fact)
-
-    async def _fact(
-        self,
-        part: Part,
-        kind: FactKind,
-        *,
-        cause: str | None = None,
-        command: Command | None = None,
-        values: tuple[tuple[str, int], ...] = (),
-        at_ms: int | None = None,
-    ) -> None:
-        """Record a fact of our own, after those that were seen before it."""
-        await self._facts.join()
-        self._raise_failure()
-        fact = ExecutionFact(
-            fsr_id=self._request.fsr_id,
-            participation_ref=part.participant.ref,
-            evse=part.evse,
-            kind=kind,
-            at_ms=self._clock.now_ms() if at_ms is None else at_ms,
-            cause=cause,
-            command_id=None if command is None else command.command_id,
-            values=values,
-        )
-        await self._record(fact)
-
-    async def _pump(self) -> None:
-        while True:
-            fact = await self._facts.get()
-            try:
-                if self._failure is None:
-                    await self._record(fact)
-            except Exception as error:
-                self._failure = error
-                self._wake.set()
-                raise
-            finally:
-                self._facts.task_done()
 
     # ------------------------------------------------------------------ tasks
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -512,8 +388,11 @@ class Run:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._failure = self._failure or error
-            self._wake.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self._wake.set()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:

@@ -55,9 +55,7 @@ async def run(
     return answer, result
 
 
-def _contracts(
-    desk: Desk, memory: Memory, request: RequestState, at_ms: int
-) -> dict[str, check.ContractInForce]:
+def _contracts(desk: Desk, memory: Memory, request: RequestState, at_ms: int) -> dict[str, check.ContractInForce]:
     found = {}
     for fsc_id in request.issued.fsc_ids:
         offer = memory.offer(fsc_id)

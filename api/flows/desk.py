@@ -168,9 +168,7 @@ class Desk:
 
     async def admit(self, opened: Opened, principal: Principal) -> wire.Accepted:
         """The statement is durable in the log and its personal members in the vault; or a refusal entry says why not."""
-        submitter = Submitter(
-            cert=principal.credential.tbs_sha256, party=principal.party, role=principal.role.value
-        )
+        submitter = Submitter(cert=principal.credential.tbs_sha256, party=principal.party, role=principal.role.value)
         return await self._write(opened, submitter)
 
     async def say(

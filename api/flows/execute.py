@@ -318,9 +318,7 @@ def _service_record(
             periods.append(
                 Period(start_at_ms=start, duration_ms=end - start, mean_w=mean_w, requested_w=participant.offered_w)
             )
-    imported, exported = samples.energies_milliwh(
-        decoded, issued.start_at_ms, issued.end_at_ms, max_hold_ms=hold_ms
-    )
+    imported, exported = samples.energies_milliwh(decoded, issued.start_at_ms, issued.end_at_ms, max_hold_ms=hold_ms)
     return ServiceRecorded(
         dsr_id=f"dsr-{secrets.token_hex(8)}",
         fsr_id=request.fsr_id,

@@ -57,14 +57,15 @@ class PrivacyOffice:
     async def catch_up(self, stored: Iterable[bytes]) -> None:
         """A vault restored from a backup is erased again, and what a crash interrupted is finished."""
         tombstones: list[str | ErasureExecuted] = []
+        known: set[str] = set()
         for data in stored:
-            entry = entries.decode(data)
-            if entry.type == ErasureExecuted.TYPE:
-                said = statement.parse_statement(entry.stmt).record
-                if isinstance(said, ErasureExecuted):
-                    tombstones.append(said)
+            opened = statement.parse_statement(entries.decode(data).stmt)
+            known.update(record.digests(opened.claims.event))
+            if isinstance(opened.record, ErasureExecuted):
+                tombstones.append(opened.record)
         await self._eraser.reapply(tombstones)
         await self._eraser.resume()
+        self._desk.engines.vault.forget_orphans(known.__contains__)
 
     async def erase(self, person: str, basis: ErasureBasis) -> ErasureReceipt:
         """Nothing of the person can be read any longer; every proof and signature in the log still verifies."""
@@ -97,7 +98,8 @@ class PrivacyOffice:
     def _rows(self, size: int) -> Iterable[ExportRow]:
         """Every detailed service record, with what the vault still opens of it."""
         vault = self._desk.engines.vault
-        for index, data in enumerate(self._reader.entries(0, size)):
+        for row in self._desk.engines.store.entries(0, size):
+            index, data = row.index, row.data
             entry = entries.decode(data)
             if entry.type != ServiceRecorded.TYPE:
                 continue
@@ -121,5 +123,3 @@ class PrivacyOffice:
         if known is not None:
             return _Known(known)
         return await self._desk.say(said, f"privacy/{said.TYPE.partition('.')[2]}", jti=jti)
-
-

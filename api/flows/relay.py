@@ -74,7 +74,4 @@ def _evidence(opened: Opened) -> Evidence:
 def _keep_person(desk: Desk, opened: Opened, principal: Principal) -> None:
     """The certificate that proves the person's signature goes where the signature goes."""
     der = desk.directory.certificate(opened.statement.header.x5t)
-    desk.engines.vault.attach(
-        der, subject=principal.party, category=marks.Category.CREDENTIAL, retention="P3Y"
-    )
-
+    desk.engines.vault.attach(der, subject=principal.party, category=marks.Category.CREDENTIAL, retention="P3Y")

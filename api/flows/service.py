@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
 
-from api.engines import Engines
+from api.engines import Engines, pem_blocks
 from api.execution.adapter import Adapter
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
@@ -27,6 +27,7 @@ from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
 from ledger.store.publisher import Publisher
 from ledger.store.signer_state import SignerState
+from pki.errors import PkiError
 
 PUBLISH_EVERY_S: Final = 1.0
 POLICY_STREAM: Final = "log/policy"
@@ -34,24 +35,42 @@ POLICY_STREAM: Final = "log/policy"
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """What the routes and the command line work with."""
+    """What the routes and the command line work with.
 
-    settings: Settings
-    engines: Engines
-    directory: Directory
-    desk: Desk
-    memory: Memory
-    reader: Reader
-    publisher: Publisher
-    executions: Executions
-    privacy: PrivacyOffice
-    listener: StationListener | None
+    A plain class on purpose: the framework would take a dataclass apart to validate it.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engines: Engines,
+        directory: Directory,
+        desk: Desk,
+        memory: Memory,
+        reader: Reader,
+        publisher: Publisher,
+        executions: Executions,
+        privacy: PrivacyOffice,
+        listener: StationListener | None,
+    ) -> None:
+        self.settings = settings
+        self.engines = engines
+        self.directory = directory
+        self.desk = desk
+        self.memory = memory
+        self.reader = reader
+        self.publisher = publisher
+        self.executions = executions
+        self.privacy = privacy
+        self.listener = listener
 
 
 @asynccontextmanager
-async def open_service(settings: Settings, engines: Engines, listener: StationListener | None) -> AsyncIterator[Service]:
+async def open_service(
+    settings: Settings, engines: Engines, listener: StationListener | None
+) -> AsyncIterator[Service]:
     """The service with its log loaded, its vault in step with the log, and its checkpoint published.
 
     Order matters: tombstones are applied to a restored vault, and interrupted erasures finished, before anything is
@@ -85,7 +104,7 @@ async def open_service(settings: Settings, engines: Engines, listener: StationLi
         if appender.head.size == 0:
             await desk.say(_policy(settings, engines), POLICY_STREAM)
         await publisher.publish()
-        stored = reader.entries(0, appender.head.size)
+        stored = [row.data for row in engines.store.entries(0, appender.head.size)]
         await privacy.catch_up(stored)
         memory.recall(stored)
         port = OcppPort(listener, clock=engines.clock) if listener is not None else None
@@ -95,6 +114,7 @@ async def open_service(settings: Settings, engines: Engines, listener: StationLi
         if listener is not None:
             await listener.start()
         tasks.append(asyncio.create_task(_publish(publisher), name="publisher"))
+        tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
         yield Service(
             settings=settings,
             engines=engines,
@@ -114,7 +134,7 @@ async def open_service(settings: Settings, engines: Engines, listener: StationLi
         if executions is not None:
             await executions.close()
         if listener is not None:
-            await listener.stop()
+            await listener.close()
         await appender.close()
         with suppress(LedgerError):
             await publisher.publish()
@@ -130,6 +150,23 @@ def _policy(settings: Settings, engines: Engines) -> PolicyAdopted:
     )
 
 
+async def _watch_status(folder: Path, directory: Directory) -> None:
+    """Revocation lists that appear in the folder count within a second; everything proven before is proven anew."""
+    seen = {path.name for path in folder.glob("*.pem")}  # noqa: ASYNC240 -- a look at a small local folder
+    while True:
+        await asyncio.sleep(PUBLISH_EVERY_S)
+        fresh = [path for path in sorted(folder.glob("*.pem")) if path.name not in seen]  # noqa: ASYNC240 -- as above
+        for path in fresh:
+            seen.add(path.name)
+            try:
+                for der in pem_blocks(path.read_bytes()):  # noqa: ASYNC240 -- as above
+                    directory.status.add(der)
+            except (PkiError, OSError, ValueError) as error:
+                log.error("revocation list not taken", file=path.name, error=type(error).__name__)
+        if fresh:
+            directory.evidence_moved()
+
+
 async def _publish(publisher: Publisher) -> None:
     """Signs what grew, once a second; a log that broke its promise stops the signing, not the reading."""
     while True:
@@ -141,4 +178,3 @@ async def _publish(publisher: Publisher) -> None:
             return
         except LedgerError as error:
             log.warning("checkpoint not signed", code=error.code)
-

@@ -173,9 +173,7 @@ def _subject(inputs: CheckInputs, candidate: Candidate) -> tuple[CheckedSubject,
     return subject, limits, digests
 
 
-def _authentication(
-    inputs: CheckInputs, evse: Evse | None, limits: list[int], digests: list[str]
-) -> DimensionResult:
+def _authentication(inputs: CheckInputs, evse: Evse | None, limits: list[int], digests: list[str]) -> DimensionResult:
     """The station is who the site's configuration says, by a certificate that is good now."""
     if evse is None:
         return _result(Dimension.AUTHENTICATION, Status.FAIL, "check/evse-unknown")
@@ -237,9 +235,7 @@ def _capability(inputs: CheckInputs, evse: Evse | None, asked_w: int) -> Dimensi
     if evse.meter.sample_period_ms > inputs.request.evidence.resolution_ms:
         return _result(Dimension.CAPABILITY, Status.FAIL, "check/meter-too-slow")
     allowed_ms = _allowed_ms(params)
-    return _either(
-        Dimension.CAPABILITY, allowed_ms is None or evse.response_time_ms <= allowed_ms, "check/too-slow"
-    )
+    return _either(Dimension.CAPABILITY, allowed_ms is None or evse.response_time_ms <= allowed_ms, "check/too-slow")
 
 
 def _allowed_ms(params: Params) -> int | None:
@@ -301,5 +297,3 @@ def _either(dimension: Dimension, passed: bool, code: str) -> DimensionResult:
 
 def _result(dimension: Dimension, status: Status, code: str) -> DimensionResult:
     return DimensionResult(dimension=dimension, status=status, code=code)
-
-

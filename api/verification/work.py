@@ -146,7 +146,9 @@ def _inputs(
                 thresholds=thresholds,
             ),
         )
-    return work.SetpointWork(**common, setpoints=_setpoints(params, shares, moved), terms=_setpoint_terms(params, terms))
+    return work.SetpointWork(
+        **common, setpoints=_setpoints(params, shares, moved), terms=_setpoint_terms(params, terms)
+    )
 
 
 def _thresholds(terms: ServiceTerms) -> Thresholds:
@@ -190,4 +192,3 @@ def _setpoints(
         for share, part_w in zip(shares, apportion(power_w, weights), strict=True):
             found[share.participation].append(setpoint.Setpoint(start_at_ms=at_ms, power_w=part_w))
     return {participation: tuple(steps) for participation, steps in found.items()}
-

@@ -98,6 +98,13 @@ class NotReady(Busy):
     title = "Not ready"
 
 
+class ListenerFailed(Refused):
+    """A listener could not start: its address is taken or not ours, or the application did not start."""
+
+    code = "api/listener-failed"
+    title = "Listener did not start"
+
+
 class Internal(Broken):
     """Something failed that has no code of its own; the log has a line with the same `instance`."""
 

@@ -20,7 +20,10 @@ from api.web.problems import TYPE_PREFIX
 
 SCHEME: Final = "mutualTLS"
 MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
-PROBLEM_REF: Final = "#/components/schemas/Problem"
+OPT_BODY: Final = "request_body"
+"""For `opt={OPT_BODY: Submission}` on a handler that reads the body itself: its schema still stands in the document."""
+
+_REF: Final = "#/components/schemas/{name}"
 
 DESCRIPTION: Final = (
     "The flexibility port of the charging-station backend. Every failure is a problem document (RFC 9457) whose type "
@@ -58,8 +61,12 @@ def document(app: Litestar) -> dict[str, Any]:
     """The document of `app`, ready to be compared and published; the same app gives the same document."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(app.openapi_schema.to_schema()))
     schemas: dict[str, Any] = found.setdefault("components", {}).setdefault("schemas", {})
-    (problem,), extra = msgspec.json.schema_components([wire.Problem], ref_template="#/components/schemas/{name}")
+    (problem,), extra = msgspec.json.schema_components([wire.Problem], ref_template=_REF)
     schemas.update(extra)
+    bodies = _bodies(app)
+    body_schemas, extra = msgspec.json.schema_components(bodies.values(), ref_template=_REF)
+    schemas.update(extra)
+    body_of = dict(zip(bodies, body_schemas, strict=True))
     for kind in _structs(app):
         closed = schemas.get(kind.__name__)
         if closed is not None and kind.__struct_config__.forbid_unknown_fields:
@@ -68,7 +75,11 @@ def document(app: Litestar) -> dict[str, Any]:
     for path, item in found.get("paths", {}).items():
         for method, operation in item.items():
             if isinstance(operation, dict) and "responses" in operation:
-                _finish(operation, problem, roles.get((path, method.upper())))
+                place = (path, method.upper())
+                _finish(operation, problem, roles.get(place))
+                if place in body_of:
+                    content = {wire.JSON_MEDIA_TYPE: {"schema": body_of[place]}}
+                    operation["requestBody"] = {"required": True, "content": content}
     return found
 
 
@@ -98,13 +109,22 @@ def _finish(operation: dict[str, Any], problem: dict[str, Any], guard: Require |
 
 def _guarded(app: Litestar) -> dict[tuple[str, str], Require]:
     found = {}
+    for place, handler in _operations(app):
+        guard = next((each for each in handler.resolve_guards() if isinstance(each, Require)), None)
+        if guard is not None:
+            found[place] = guard
+    return found
+
+
+def _bodies(app: Litestar) -> dict[tuple[str, str], type[msgspec.Struct]]:
+    return {place: handler.opt[OPT_BODY] for place, handler in _operations(app) if OPT_BODY in handler.opt}
+
+
+def _operations(app: Litestar) -> Iterator[tuple[tuple[str, str], Any]]:
     for route in app.routes:
         for handler in _handlers(route):
-            guard = next((each for each in handler.resolve_guards() if isinstance(each, Require)), None)
-            if guard is not None:
-                for method in getattr(handler, "http_methods", ()):
-                    found[route.path_format, str(method)] = guard
-    return found
+            for method in sorted(getattr(handler, "http_methods", ())):
+                yield (route.path_format, str(method)), handler
 
 
 def _handlers(route: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from api import telemetry
 from api.settings import Settings
 from api.web import transport
 from api.web.asgi import Application
+from api.web.errors import ListenerFailed
 from api.web.tls import server_context
 
 KEEP_ALIVE_S: Final = 75
@@ -46,8 +47,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; then accepts nothing more, lets requests end, and returns.
 
-    `on_started` is called once both listeners accept. Raises OSError or ssl.SSLError when an address, a certificate or
-    a key cannot be used, and RuntimeError when the application does not start.
+    `on_started` is called once both listeners accept. Raises OSError or ssl.SSLError when a certificate or a key cannot
+    be used, and `ListenerFailed` when an address is taken or the application does not start.
     """
     stop = stop or asyncio.Event()
     listen, ops = settings.listen, settings.ops_listen
@@ -97,7 +98,7 @@ class _Server(uvicorn.Server):
             await super().startup(sockets=sockets)
         except SystemExit as error:
             # uvicorn has logged why. Raised in a task, its SystemExit would tear down the whole event loop.
-            raise RuntimeError("the listener did not start: address in use, or the application failed") from error
+            raise ListenerFailed("the listener did not start; the log says why", host=self.config.host) from error
         self.accepting.set()
 
     @contextlib.contextmanager
@@ -132,7 +133,7 @@ async def _until_started(server: _Server, task: asyncio.Task[None]) -> None:
     await _until_any(asyncio.ensure_future(server.accepting.wait()), task)
     if not server.accepting.is_set():
         await task
-        raise RuntimeError("a listener stopped before it started")
+        raise ListenerFailed("the listener stopped before it started", host=server.config.host)
 
 
 async def _until_any(waiting: asyncio.Future[Any], *others: asyncio.Future[Any]) -> None:

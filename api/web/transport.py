@@ -114,6 +114,9 @@ class _WithBoundedHead:
         self.transport.close()
 
     def _close_if_slow(self) -> None:
+        if self.transport.is_closing():
+            # After an upgrade to WebSocket nobody tells this protocol that the connection is gone.
+            return
         since_s = self._head_since_s
         if since_s is not None and self.loop.time() - since_s >= HEAD_TIMEOUT_S:
             self.transport.close()

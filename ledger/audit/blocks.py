@@ -3,15 +3,16 @@
 Ranges are independent, so they run on as many cores as there are; `stitch` joins what they say of their ends.
 """
 
-import base64
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
 
+from ledger.audit import said
+from ledger.audit.chain import Segment, follows
 from ledger.audit.report import Code, Finding, Findings
 from ledger.audit.source import Block, LogSource, Row
 from ledger.errors import LedgerError
@@ -28,62 +29,12 @@ from ledger.verify import Resolve, require_agreement
 _HASH: Final = hashing.HASH_SIZE
 _decoder = msgspec.json.Decoder(Entry)
 _encode = msgspec.json.Encoder(order="sorted").encode
-_SUM_BYTES: Final = 16
-SUM_MODULUS: Final = 2 ** (8 * _SUM_BYTES)
+
+MAX_HINTS: Final = 10_000
+"""Different headers that one range remembers."""
 
 MAX_DIFFERENCES: Final = 100_000
 """Differing entries that one range remembers; far more than a report lists."""
-
-
-class SaidClaims(msgspec.Struct, frozen=True):
-    """The members of a statement that its entry repeats, read without believing them."""
-
-    iss: str
-    aud: str
-    jti: str
-    stream: str
-    type: str
-    v: int
-    actor_seq: int | None = None
-
-
-class SaidClosing(msgspec.Struct, frozen=True):
-    """The event of a closing record."""
-
-    closed: str
-    n: int
-
-
-class SaidEvent(msgspec.Struct, frozen=True):
-    """A statement of which only the event matters."""
-
-    event: SaidClosing
-
-
-class SaidHeader(msgspec.Struct, frozen=True):
-    """The look-up hint in a statement's header."""
-
-    x5t: str = msgspec.field(name="x5t#S256")
-
-
-_claims = msgspec.json.Decoder(SaidClaims)
-_event = msgspec.json.Decoder(SaidEvent)
-_header = msgspec.json.Decoder(SaidHeader)
-
-
-@dataclass(slots=True)
-class Segment:
-    """The part of a stream that lies in one range: its first entry's claims on what came before, and its last entry."""
-
-    first_index: int
-    first_seq: int
-    first_prev: str
-    first_previous_index: int | None
-    has_link: bool
-    last_index: int
-    last_seq: int
-    last_leaf: bytes
-    is_closed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +85,6 @@ class RangeResult:
     statements_sum: int = 0
     statements: int = 0
     signatures: int = 0
-
-
-def statement_sum(key: bytes, party: str, jti: str, index: int) -> int:
-    """One row's share in the sum that compares the table of statements with the log."""
-    text = f"{party}\n{jti}\n{index}".encode()
-    return int.from_bytes(blake2b(text, digest_size=_SUM_BYTES, key=key).digest(), "big")
-
-
-def claims_of(data: bytes) -> SaidClaims | None:
-    """What the statement in an entry's bytes says, or None if it cannot be read."""
-    try:
-        payload = _decoder.decode(data).stmt.split(".")[1]
-        return _claims.decode(base64.urlsafe_b64decode(payload + "=="))
-    except (ValueError, IndexError, binascii.Error, msgspec.MsgspecError):
-        return None
 
 
 def audit_range(
@@ -209,7 +145,7 @@ class _Judge:
         self._add = result.findings.add
         self._streams = result.streams
         self._resolve = resolve
-        self._readable: dict[int, Entry] = {}
+        self._hints: dict[str, str] = {}
 
     def leaf(self, row: Row, block: Block, at: int) -> bytes:
         """Judges one entry; returns its leaf hash, derived from its bytes, or the stored one of a missing entry."""
@@ -341,27 +277,26 @@ class _Judge:
         index = row.index
         try:
             header, payload, _ = made.stmt.split(".")
-            payload_bytes = base64.urlsafe_b64decode(payload + "==")
-            said = _claims.decode(payload_bytes)
-            if said.actor_seq is not None:
-                x5t = _header.decode(base64.urlsafe_b64decode(header + "==")).x5t
-                key = (said.iss, x5t)
-                result.counters[key] = max(result.counters.get(key, 0), said.actor_seq)
-            closing = _event.decode(payload_bytes).event if is_closing else None
+            payload_bytes = said.decode_part(payload)
+            claims = said.claims(payload_bytes)
+            if claims.actor_seq is not None:
+                key = (claims.iss, self._hint(header))
+                result.counters[key] = max(result.counters.get(key, 0), claims.actor_seq)
+            closing = said.closing(payload_bytes) if is_closing else None
         except (ValueError, binascii.Error, msgspec.MsgspecError, UnicodeError) as error:
             self._fault(Code.ENTRY_MALFORMED, "the statement cannot be read", index, made, found=type(error).__name__)
             return
-        result.statements_sum += statement_sum(self._key, said.iss, said.jti, index)
+        result.statements_sum += said.statement_sum(self._key, claims.iss, claims.jti, index)
         result.statements += 1
-        if (said.aud, said.stream, said.type, said.v) != (made.log, made.stream, made.type, made.v):
+        if (claims.aud, claims.stream, claims.type, claims.v) != (made.log, made.stream, made.type, made.v):
             self._fault(Code.STATEMENT_DIFFERS, "the entry says otherwise than its statement", index, made)
-        if row.party is not None and row.party != said.iss:
+        if row.party is not None and row.party != claims.iss:
             self._fault(
                 Code.PROJECTION_DIFFERS,
                 "the stored actor is another party than the statement's",
                 index,
                 made,
-                expected=said.iss,
+                expected=claims.iss,
                 found=row.party,
                 table="actor",
             )
@@ -376,6 +311,15 @@ class _Judge:
             )
         if self._resolve is not None:
             self._signature(index, made)
+
+    def _hint(self, header: str) -> str:
+        """The `x5t#S256` of a header; a log has few different ones."""
+        known = self._hints.get(header)
+        if known is None:
+            known = said.hint(header)
+            if len(self._hints) < MAX_HINTS:
+                self._hints[header] = known
+        return known
 
     def _signature(self, index: int, made: Entry) -> None:
         assert self._resolve is not None  # noqa: S101 -- the caller looked
@@ -395,55 +339,3 @@ class _Judge:
             self._fault(Code.SIGNATURE_INVALID, error.detail, index, made, expected=error.expected, found=error.code)
             return
         self._result.signatures += 1
-
-
-def follows(
-    before: Segment, index: int, stream: str, seq: int, prev: str, previous_index: int | None, has_link: bool
-) -> list[Finding]:
-    """What is wrong with an entry as the follower of `before`; empty if nothing is."""
-    found: list[Finding] = []
-    expected = before.last_leaf.hex()
-    place = {"index": index, "stream": stream, "seq": seq}
-    if seq != before.last_seq + 1:
-        found.append(
-            Finding(
-                code=Code.SEQ_GAP,
-                detail="entries of the stream are missing, repeated or out of order",
-                previous_index=before.last_index,
-                expected=str(before.last_seq + 1),
-                found=str(seq),
-                **place,  # type: ignore[arg-type]
-            )
-        )
-    elif prev != expected:
-        found.append(
-            Finding(
-                code=Code.CHAIN_BROKEN,
-                detail="the entry was written after other bytes than those that stand before it",
-                previous_index=before.last_index,
-                expected=expected,
-                found=prev,
-                **place,  # type: ignore[arg-type]
-            )
-        )
-    if before.is_closed:
-        found.append(
-            Finding(
-                code=Code.STREAM_MISCLOSED,
-                detail="an entry follows the closing one",
-                previous_index=before.last_index,
-                **place,  # type: ignore[arg-type]
-            )
-        )
-    if has_link and previous_index != before.last_index:
-        found.append(
-            Finding(
-                code=Code.PROJECTION_DIFFERS,
-                detail="the link to the stream's previous entry is wrong",
-                expected=str(before.last_index),
-                found=str(previous_index),
-                table="entry.previous_idx",
-                **place,  # type: ignore[arg-type]
-            )
-        )
-    return found

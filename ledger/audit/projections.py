@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ledger.audit.blocks import SUM_MODULUS, Segment, claims_of, statement_sum
+from ledger.audit.chain import Segment
 from ledger.audit.report import Code, Finding
+from ledger.audit.said import SUM_MODULUS, claims_of, statement_sum
 from ledger.audit.source import LogSource, Projections
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 

@@ -91,7 +91,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: int
     """Signed checkpoints that verified and whose root was derived again."""
     signed_size: int
-    """The largest of those whose root was found: the entries below are the signed ones, byte for byte."""
+    """The largest of those whose root was found: what is there below it is what was signed, byte for byte."""
     signatures: int
     """Statements whose signature was checked; 0 if nobody said who the signers are."""
     findings: tuple[Finding, ...]

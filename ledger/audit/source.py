@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+import msgspec
+
 from ledger.audit.report import Finding
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """What is stored of one entry; the members after `data` are None where the source has no such thing."""
 
     index: int

@@ -8,6 +8,7 @@ from typing import Final, Self
 from ledger.audit.report import Code, Finding
 from ledger.audit.source import Block, Row, SignedNote, StreamState, TileBytes
 from ledger.errors import LedgerError
+from ledger.store.errors import StoreDamaged
 from ledger.store.schema import TILE_LEVEL_SHIFT
 from ledger.store.sqlite import SqliteReader, coded
 from ledger.tlog.tiles import TILE_WIDTH
@@ -52,28 +53,36 @@ class SqliteSource:
 
     def block(self, index: int, width: int) -> Block:
         start = index * TILE_WIDTH
-        with coded():
-            found = self._db.execute(_ROWS, (start, start + width)).fetchall()
+        faults: tuple[Finding, ...] = ()
+        try:
+            with coded():
+                found = self._db.execute(_ROWS, (start, start + width)).fetchall()
+        except StoreDamaged as error:
+            found = []
+            faults = (Finding(code=Code.FILE_DIFFERS, detail=error.message(), index=start, table="entry"),)
         parties = self._parties
         rows = [
-            Row(at, data, leaf, previous, has_link=True, party=parties.get(actor, ""))
+            Row(at, _octets(data), _octets(leaf), previous, True, parties.get(actor, ""))
             for at, data, leaf, previous, actor in found
         ]
         if len(rows) != width:
             there = {row.index: row for row in rows}
             rows = [there.get(at) or Row(at, None) for at in range(start, start + width)]
         tile = self.tile(0, index, width)
-        return Block(rows, None if tile is None else tile.hashes)
+        return Block(rows, None if tile is None else tile.hashes, faults)
 
     def tile(self, level: int, index: int, width: int) -> TileBytes | None:
-        with coded():
-            row = self._db.execute(
-                "SELECT hashes, root FROM tile WHERE place = ?", (level << TILE_LEVEL_SHIFT | index,)
-            ).fetchone()
+        try:
+            with coded():
+                row = self._db.execute(
+                    "SELECT hashes, root FROM tile WHERE place = ?", (level << TILE_LEVEL_SHIFT | index,)
+                ).fetchone()
+        except StoreDamaged:
+            row = None
         if row is None:
-            # Only full tiles are stored. One that is missing holds nothing that could be wrong in it.
+            # Only full tiles are stored. A full one that cannot be had is one without hashes.
             return TileBytes(b"") if width == TILE_WIDTH else None
-        return TileBytes(row[0], row[1])
+        return TileBytes(_octets(row[0]) or b"", _octets(row[1]))
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
         if self._actors_fault is not None:
@@ -100,3 +109,8 @@ class SqliteSource:
 
     def close(self) -> None:
         self._store.close()
+
+
+def _octets(value: object) -> bytes | None:
+    """The value if it is octets: who owns the file can put anything into a column."""
+    return value if isinstance(value, bytes) else None

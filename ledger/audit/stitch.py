@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ledger.audit import projections
-from ledger.audit.blocks import SUM_MODULUS, Difference, RangeResult, Segment, follows, split, subtree_root
+from ledger.audit.blocks import Difference, RangeResult, split, subtree_root
+from ledger.audit.chain import Segment, follows
 from ledger.audit.report import Code, Finding, Findings, Report
+from ledger.audit.said import SUM_MODULUS
 from ledger.audit.source import LogSource, Projections, SignedNote
 from ledger.errors import LedgerError
 from ledger.records.entry import NO_PREVIOUS

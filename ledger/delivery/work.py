@@ -263,7 +263,7 @@ def _(inputs: DroopWork, prepared: Prepared) -> tuple[Score, Rows]:
 
 @_score.register
 def _(inputs: SetpointWork, prepared: Prepared) -> tuple[Score, Rows]:
-    if set(inputs.setpoints) != set(prepared.counted):
+    if not set(prepared.counted) <= set(inputs.setpoints):
         raise WorkRefused(
             "setpoints", expected="a series for each participation that counts", found=len(inputs.setpoints)
         )

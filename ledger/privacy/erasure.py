@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from msgspec import UNSET
 
-from ledger.privacy.errors import ErasureUnfinished, KekEpochInUse, LostData, RestoredVaultOpen, SubjectHeld
+from ledger.privacy.errors import ErasureUnfinished, KekEpochAbsent, LostData, RestoredVaultOpen, SubjectHeld
 from ledger.privacy.openings import ErasureOpening
 from ledger.privacy.tombstone_jobs import Job, Jobs, Notice, Stage
 from ledger.privacy.vault import Vault
@@ -100,8 +100,10 @@ class Eraser:
         """
         async with self._lock:
             uid = self._vault.uid_of(subject)
-            job = self._jobs.intend(uid, basis, secrets.token_hex(REQUEST_BYTES))
-            return await self._run(job, legal_hold_check, resumed=job.stage is not Stage.INTENDED)
+            request = secrets.token_hex(REQUEST_BYTES)
+            job = self._jobs.intend(uid, basis, request)
+            # A wish with another number was there before: its request may be in the log already.
+            return await self._run(job, legal_hold_check, resumed=job.request != request)
 
     async def resume(self, legal_hold_check: LegalHoldCheck = no_hold) -> tuple[ErasureReceipt, ...]:
         """Finishes what a crash interrupted; call at start, after `reapply` and before anything is served."""
@@ -152,7 +154,9 @@ class Eraser:
                 jobs = self._jobs.fence_period(retention, period)
                 self._vault.keys.destroy_period_key(retention, period)
                 for job in jobs:
-                    receipts.append(await self._run(job, no_hold, resumed=False))  # noqa: PERF401 -- awaits in turn
+                    # A job that is DESTROYED already was left by a crash: its tombstone may be in the log.
+                    receipt = await self._run(job, no_hold, resumed=job.stage is Stage.DESTROYED)
+                    receipts.append(receipt)
             if self._jobs.forget_empty():
                 await self._empty_logs()
         return tuple(receipts)
@@ -188,10 +192,15 @@ class Eraser:
         Raises `KekEpochInUse` before a rotation, `KekEpochAbsent` for one that is gone.
         """
         async with self._lock:
-            if epoch == self._vault.keys.epoch:
-                raise KekEpochInUse("this is the epoch in use", epoch=epoch)
-            self._vault.keys.destroy_epoch(epoch)
-            await self._record(KekEpochDestroyed(epoch=epoch))
+            said = KekEpochDestroyed(epoch=epoch)
+            try:
+                self._vault.keys.destroy_epoch(epoch)
+            except KekEpochAbsent:
+                # A crash may have come between the destruction and its entry; then the entry is still owed.
+                never_was = epoch < 1 or epoch > self._vault.keys.epoch
+                if never_was or self._recorded is None or await self._recorded(said) is not None:
+                    raise
+            await self._record(said)
 
     async def _run(self, job: Job, hold: LegalHoldCheck, *, resumed: bool) -> ErasureReceipt:
         if job.stage is Stage.INTENDED:

@@ -152,8 +152,8 @@ def _require_proven(files: Files, rows: Sequence[dict[str, Any]], opened: Checkp
     last = -1
     for number, (row, line) in enumerate(zip(rows, lines, strict=True)):
         proof = _decoded(line, ProofLine, "a proof")
-        if proof.index < last:
-            raise ExportRowMismatch("rows are not in the log's order", row=number)
+        if proof.index <= last:
+            raise ExportRowMismatch("rows are not in the log's order, or an entry counts twice", row=number)
         last = proof.index
         _require_row(row, proof, opened, number)
     if files[manifest.TABLE] != contents.provable_table(rows):

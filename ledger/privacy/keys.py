@@ -151,11 +151,6 @@ class Keys:
         found = self._database.rows("SELECT retention, period FROM period_key ORDER BY retention, period")
         return tuple((row[0], row[1]) for row in found)
 
-    def subject_uids(self) -> frozenset[bytes]:
-        """Every subject that has a key, the organisation left out."""
-        found = self._database.rows("SELECT uid FROM subject_key WHERE uid != ?", (ORGANISATION,))
-        return frozenset(row[0] for row in found)
-
     def is_fenced(self, uid: bytes) -> bool:
         """True once the subject's key was destroyed."""
         return self._database.scalar("SELECT 1 FROM fence WHERE uid_hash = ?", (_fence(uid),)) is not None

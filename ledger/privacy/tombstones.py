@@ -63,11 +63,11 @@ def store(database: Database, handle: str, tree: Tree) -> None:
     )
 
 
-def load(database: Database, keys: Keys, handle: str, digest: str) -> Tombstone:
-    """The tombstone, with the opening of one digest where the tree is there and has it."""
+def load(database: Database, keys: Keys, handle: str, digest: str) -> Tombstone | None:
+    """The tombstone, with the opening of one digest where the tree has it; None where there is no such tombstone."""
     row = database.row("SELECT leaves, root, size, entry FROM tombstone WHERE handle = ?", (handle,))
     if row is None:
-        return Tombstone(handle, "", 0, None, None)
+        return None
     joined, root, size, entry = row
     leaves = [joined[at : at + hashing.HASH_SIZE] for at in range(0, len(joined), hashing.HASH_SIZE)]
     salt = salt_of(keys, handle, digest)

@@ -23,7 +23,6 @@ from ledger.privacy.errors import (
     AttachmentAbsent,
     AttachmentTooLarge,
     ErasedData,
-    ExportStale,
     KekEpochAbsent,
     LostData,
     RestrictedData,
@@ -65,19 +64,6 @@ class Subject:
     handle: str
     held: bool
     restricted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Disclosed:
-    """One line of the disclosure log: who received something of a subject, for what, under which pseudonym."""
-
-    uid: bytes = field(repr=False)
-    manifest_sha256: str
-    recipient: str
-    purpose: str
-    profile: str
-    pseudonym: str
-    at_ms: int
 
 
 class Vault:
@@ -172,7 +158,7 @@ class Vault:
             )
 
     def forget_orphans(self, known: Callable[[str], bool]) -> int:
-        """Deletes disclosures whose digest is in no entry, and keys of subjects that were never stored.
+        """Deletes disclosures whose digest is in no entry.
 
         Call at start, before anything is appended: between `keep` and the append every disclosure looks like an
         orphan. What is known once is not asked about again. The number of disclosures deleted.
@@ -182,9 +168,6 @@ class Vault:
             orphans = [(one,) for one in pending if not known(jws.encode_base64url(one))]
             self.database.execute_many("DELETE FROM facet WHERE digest = ?", orphans)
             self.database.execute("UPDATE facet SET settled = 1 WHERE settled = 0")
-            stored = {row[0] for row in self.database.rows("SELECT uid FROM subject")}
-            for uid in self.keys.subject_uids() - stored:
-                self.keys.destroy_subject_key(uid)
         return len(orphans)
 
     def attach(self, data: bytes, *, subject: str | None, category: Category, retention: str) -> str:
@@ -237,7 +220,9 @@ class Vault:
         # Erased comes first: between the fence and the deletion the row is still there, and must not be served.
         handle = self.database.scalar("SELECT handle FROM erased WHERE digest = ?", (key,))
         if handle is not None:
-            return Opened(State.ERASED, tombstone=tombstones.load(self.database, self.keys, handle, digest))
+            stone = tombstones.load(self.database, self.keys, handle, digest)
+            # A row that points at no tombstone erased nothing: somebody wants a loss to look lawful.
+            return Opened(State.LOST) if stone is None else Opened(State.ERASED, tombstone=stone)
         row = self.database.row(
             "SELECT f.uid, f.category, f.retention, f.period, f.key_retention, f.key_period, f.body, s.restriction "
             "FROM facet f LEFT JOIN subject s ON s.uid = f.uid WHERE f.digest = ?",
@@ -269,6 +254,8 @@ class Vault:
         tag = self.attachment_tag(sha256)
         handle = self.database.scalar("SELECT handle FROM erased_attachment WHERE tag = ?", (tag,))
         if handle is not None:
+            if tombstones.load(self.database, self.keys, handle, sha256) is None:
+                raise LostData("erased without a tombstone", sha256=sha256)
             raise ErasedData("erased lawfully", sha256=sha256, tombstone=handle)
         row = self.database.row(
             "SELECT a.id, a.uid, a.category, a.retention, a.period, a.key_retention, a.key_period, a.body, "
@@ -336,32 +323,18 @@ class Vault:
         ]
         return tuple(sorted(hashlib.sha256(one).hexdigest() for one in plain))
 
-    # The disclosure log
-
-    def log_disclosures(self, lines: Sequence[Disclosed], *, despite_restriction: bool = False) -> None:
-        """Remembers who receives what under which pseudonym; raises `ExportStale` where a subject is gone by now."""
-        with self.database.transaction():
-            for uid in {line.uid for line in lines}:
-                row = self.database.row("SELECT tag, restriction FROM subject WHERE uid = ?", (uid,))
-                if row is None or row[0] is None or (row[1] is not None and not despite_restriction):
-                    raise ExportStale("a subject was erased or restricted meanwhile")
-            self.database.execute_many(
-                "INSERT INTO disclosed (uid, manifest, recipient, purpose, profile, pseudonym, at_ms) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (one.uid, one.manifest_sha256, one.recipient, one.purpose, one.profile, one.pseudonym, one.at_ms)
-                    for one in lines
-                ],
+    def owners(self, digests: Iterable[str]) -> dict[str, bytes | None]:
+        """Whose each digest is, None for what is nobody's in particular; digests that are not here are left out."""
+        found: dict[str, bytes | None] = {}
+        for one in digests:
+            uid = self.database.scalar(
+                "SELECT uid FROM facet f WHERE digest = ? AND NOT EXISTS "
+                "(SELECT 1 FROM erased e WHERE e.digest = f.digest)",
+                (openings.digest_bytes(one),),
             )
-
-    def disclosures_of(self, subject: str) -> tuple[Disclosed, ...]:
-        """Who received what of a subject, oldest first (GDPR Art. 15(1)(c)); raises `SubjectUnknown`."""
-        found = self.database.rows(
-            "SELECT uid, manifest, recipient, purpose, profile, pseudonym, at_ms FROM disclosed "
-            "WHERE uid = ? ORDER BY id",
-            (self.uid_of(subject),),
-        )
-        return tuple(Disclosed(*row) for row in found)
+            if uid is not None:
+                found[one] = None if uid == ORGANISATION else uid
+        return found
 
     # Sealing, shared with erasure and retention
 

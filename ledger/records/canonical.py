@@ -5,6 +5,7 @@ objects with ASCII member names; no floating point, no duplicate member, at most
 msgspec's sorted encoder is byte for byte JCS, which a test holds against an independent library.
 """
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ MAX_DEPTH = 16
 
 T = TypeVar("T")
 
+_PLACED = re.compile(r"(.*) - at (`\$(?:\.[\w#]+|\[[\d.]*\])*`)", re.DOTALL)
 _encoder = msgspec.json.Encoder(order="sorted")
 
 
@@ -82,9 +84,11 @@ def _shown(data: bytes, offset: int) -> str:
 def _place(message: str) -> str:
     """The kind of fault and the place in a msgspec message, without any value of the caller's.
 
-    msgspec repeats the caller's text for enumerations and unknown fields ("Invalid enum value 'x' - at `$.y`").
+    msgspec repeats the caller's text for enumerations and unknown fields ("Invalid enum value 'x' - at `$.y`"), and
+    that text may itself look like a place.
     """
-    fault, _, path = message.partition(" - at ")
+    placed = _PLACED.fullmatch(message)
+    fault, path = placed.groups() if placed else (message, "")
     for shown in ("Invalid enum value", "Object contains unknown field", "Invalid value"):
         if fault.startswith(shown):
             fault = shown

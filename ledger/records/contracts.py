@@ -117,7 +117,7 @@ class ContractOffered(Record, frozen=True, kw_only=True):
     valid_from_ms: PublicMs
     valid_to_ms: PublicMs
     purposes: Annotated[
-        tuple[Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{3,32}$")], ...],
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^[a-z-]{3,32}$(?!\n)")], ...],
         msgspec.Meta(min_length=1, max_length=8),
         public("what the data may be used for"),
     ]

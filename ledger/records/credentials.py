@@ -54,7 +54,7 @@ class DimensionResult(Part, frozen=True, kw_only=True):
 
     dimension: Annotated[Dimension, public("which question")]
     status: Annotated[Status, public("its answer")]
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9-]{1,48}$"), public("a closed list of reasons")]
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9-]{1,48}$(?!\n)"), public("a closed list of reasons")]
 
 
 class CheckedSubject(Part, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ class CheckRecorded(Record, frozen=True, kw_only=True):
     check_id: PublicReference
     fsr_id: PublicFsr
     purpose: Annotated[CheckPurpose, public("why it was run")]
-    service: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}$"), public("class of service")]
+    service: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}$(?!\n)"), public("class of service")]
     as_of_ms: PublicMs
     valid_until_ms: PublicMs
     """The earliest limit of any input."""

@@ -21,11 +21,11 @@ Share = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 """Parts per million of the whole."""
 Micro = Annotated[int, msgspec.Meta(ge=-(10**15), le=10**15)]
 """Millionths of the currency's unit."""
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$(?!\n)")]
 """ISO 4217 code."""
-PartyId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63}$")]
-Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$")]
-EvseId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,31}$")]
+PartyId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63}$(?!\n)")]
+Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$(?!\n)")]
+EvseId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,31}$(?!\n)")]
 """EVSE-ID as eMI3 and OCPI write it."""
 Sha256 = Hash
 

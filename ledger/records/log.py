@@ -19,7 +19,7 @@ class PolicyAdopted(Record, frozen=True, kw_only=True):
 
     anchors: Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=16), public("roots of trust")]
     """SHA-256 of each root certificate's to-be-signed part."""
-    rules: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9./-]{1,40}$"), public("version of the rules in force")]
+    rules: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9./-]{1,40}$(?!\n)"), public("version of the rules in force")]
     development: Annotated[bool, public("true: development credentials are admitted; never in production")] = False
 
 
@@ -29,7 +29,7 @@ class Refused(Record, frozen=True, kw_only=True):
     TYPE = "log.refused"
     STREAM = "*"
 
-    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9-]{1,48}$"), public("which rule refused")]
+    code: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+/[a-z0-9-]{1,48}$(?!\n)"), public("which rule refused")]
     refused_type: Annotated[str, msgspec.Meta(max_length=48), public("what kind of statement was refused")]
     statement: Annotated[Hash, public("salted by the statement's own signature and digests; names no person")]
     refused_jti: Annotated[Jti, public("an id that is used once")]

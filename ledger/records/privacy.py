@@ -17,10 +17,10 @@ from ledger.records.statement_fields import Hash
 MAX_TREE_SIZE = 2**32
 MAX_EPOCH = 2**31 - 1
 
-Handle = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$")]
-RetentionClass = Annotated[str, msgspec.Meta(pattern=r"^P[1-9][0-9]{0,3}[DMY]$")]
+Handle = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
+RetentionClass = Annotated[str, msgspec.Meta(pattern=r"^P[1-9][0-9]{0,3}[DMY]$(?!\n)")]
 """How long a value is kept, as an ISO 8601 duration in days, months or years."""
-Period = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$")]
+Period = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)")]
 """A month, UTC."""
 
 PublicHandle = Annotated[Handle, public("random; only the vault knows whose it is, and forgets")]

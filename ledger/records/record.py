@@ -10,7 +10,7 @@ from ledger.records import canonical, disclosure, marks
 from ledger.records.disclosure import Disclosure
 from ledger.records.errors import DisclosureForeign, PersonalInClear, RecordMalformed
 
-Digest = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")]
 MAX_DIGESTS = 256
 
 

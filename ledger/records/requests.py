@@ -43,8 +43,8 @@ class Mandate(Value, frozen=True, kw_only=True):
     """Why the request is mandatory, and the grid operator's signed directive that proves it."""
 
     ground: Ground
-    legal_basis: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ./-]{3,64}$")]
-    issuer: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63}$")]
+    legal_basis: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ./-]{3,64}$(?!\n)")]
+    issuer: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63}$(?!\n)")]
     directive: Annotated[str, msgspec.Meta(max_length=16_384)]
     """The directive: a `directive.given` statement signed with a system operator's credential."""
     directive_sha256: Hash
@@ -90,7 +90,7 @@ class DirectiveGiven(Record, frozen=True, kw_only=True):
     """The flexibility operator that may pass it on."""
     site_id: PublicSite
     ground: Annotated[Ground, public("a closed list")]
-    legal_basis: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ./-]{3,64}$"), public("name of a law")]
+    legal_basis: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 ./-]{3,64}$(?!\n)"), public("name of a law")]
     import_cap_w: Annotated[CapacityW, public("for the site")]
     not_before_ms: PublicMs
     not_after_ms: PublicMs

@@ -85,7 +85,7 @@ class CongestionStep(Value, frozen=True, kw_only=True):
 class CongestionParams(Value, frozen=True, kw_only=True, tag_field="class", tag="CONGESTION"):
     """Relieve a congestion point against a baseline."""
 
-    congestion_point: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{3,64}$")]
+    congestion_point: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{3,64}$(?!\n)")]
     direction: Direction
     series: Annotated[tuple[CongestionStep, ...], msgspec.Meta(min_length=1, max_length=96)]
 

@@ -33,7 +33,7 @@ class CurrentKind(StrEnum):
 class Meter(Value, frozen=True, kw_only=True):
     """The meter of one EVSE; its key is bound here, never taken from a value."""
 
-    serial: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+    serial: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$(?!\n)")]
     key_spki_sha256: Hash
     accuracy_ppm: Ppm
     """Largest error that the meter's class allows."""
@@ -72,7 +72,7 @@ class SiteConfigured(Record, frozen=True, kw_only=True):
     import_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
     export_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
     congestion_point: Annotated[Id, public("name of the grid element")]
-    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$"), public("country whose grid code holds")]
+    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)"), public("country whose grid code holds")]
     evses: Annotated[
         tuple[Evse, ...],
         msgspec.Meta(min_length=1, max_length=512),
@@ -95,10 +95,11 @@ class ClaimRegistered(Record, frozen=True, kw_only=True):
     STREAM = "site"
 
     claim_id: PublicReference
+    site_id: PublicSite
     subject: Annotated[ClaimKind, public("kind of thing, not which thing")]
-    standard: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 :./-]{1,64}$"), public("name of a standard")]
+    standard: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9 :./-]{1,64}$(?!\n)"), public("name of a standard")]
     functions: Annotated[tuple[str, ...], msgspec.Meta(max_length=9), public("functions covered")]
-    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$"), public("country whose grid code it meets")]
+    region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)"), public("country whose grid code it meets")]
     issuer: Annotated[PartyId, public("a conformity body")]
     not_before_ms: Annotated[Ms, public("validity of a document between organisations")]
     not_after_ms: Annotated[Ms, public("validity of a document between organisations")]

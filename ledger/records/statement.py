@@ -5,7 +5,7 @@ The signature covers digests of personal values, never the values, so it survive
 
 import secrets
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     alg: str
     typ: str
-    x5t: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$")] = msgspec.field(name="x5t#S256")
+    x5t: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}$(?!\n)")] = msgspec.field(name="x5t#S256")
 
 
 class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -37,14 +37,14 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     iat: Annotated[int, msgspec.Meta(ge=0, le=2**40)]
     """NumericDate in seconds (RFC 7519): when the actor says it spoke."""
     stream: StreamName
-    type: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z-]+$", max_length=48)]
+    type: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z-]+$(?!\n)", max_length=48)]
     v: Annotated[int, msgspec.Meta(ge=1, le=1000)]
     event: dict[str, Any]
     exp_prev: Hash | None = None
     """The stream's head that the actor saw; the statement is refused if another entry came between."""
     actor_seq: Annotated[int, msgspec.Meta(ge=1, le=canonical.MAX_INT)] | None = None
     """The actor's own counter for this key; a gap shows that a statement never reached the log."""
-    sd_alg: str = msgspec.field(name="_sd_alg", default="")
+    sd_alg: Literal["", "sha-256"] = msgspec.field(name="_sd_alg", default="")
 
 
 class Statement(msgspec.Struct, frozen=True, kw_only=True):

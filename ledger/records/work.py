@@ -112,7 +112,7 @@ class WorkProven(Record, frozen=True, kw_only=True):
     fsr_id: PublicFsr
     check_id: PublicReference
     baseline_id: PublicReference
-    algorithm: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}/[0-9]{1,3}$"), public("id and version")]
+    algorithm: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}/[0-9]{1,3}$(?!\n)"), public("id and version")]
     batch_ids: Annotated[tuple[Id, ...], msgspec.Meta(max_length=512), public("ids that are used once")]
     group: Annotated[str, msgspec.Meta(max_length=32_768), public("canonical JSON of the group's figures")]
     score_ppm: Annotated[Share, public("of the group")]
@@ -168,7 +168,7 @@ class DisputeResolved(Record, frozen=True, kw_only=True):
     fsr_id: PublicFsr
     pow_id: PublicReference
     resolution: Annotated[Resolution, public("upheld or dismissed")]
-    ground: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,48}$"), public("code of the contract's rule")]
+    ground: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,48}$(?!\n)"), public("code of the contract's rule")]
 
 
 class SettlementLine(Value, frozen=True, kw_only=True):

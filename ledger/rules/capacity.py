@@ -36,21 +36,25 @@ class Capacity:
     def __init__(self) -> None:
         self._can_w: dict[str, int] = {}
         self._site_of: dict[str, str] = {}
+        self._tags_at: dict[str, frozenset[str]] = {}
         self._active: dict[str, dict[Holder, Booking]] = {}
-        self._withdrawn: dict[Holder, Booking] = {}
+        self._made: dict[str, dict[Holder, Booking]] = {}
+        self._withdrawn: set[Holder] = set()
 
     def knows_site(self, site_id: str) -> bool:
         """Whether the tags of that site's EVSEs are known."""
-        return site_id in self._site_of.values()
+        return bool(self._tags_at.get(site_id))
 
     def configure(self, site: SiteConfigured, tags: Mapping[str, str]) -> None:
         """From here on the site's EVSEs can do what this configuration says."""
-        for tag in [tag for tag, site_id in self._site_of.items() if site_id == site.site_id]:
-            del self._site_of[tag], self._can_w[tag]
-        for evse in site.evses:
-            if evse.evse_id in tags:
-                self._can_w[tags[evse.evse_id]] = evse.max_charge_w + evse.max_discharge_w
-                self._site_of[tags[evse.evse_id]] = site.site_id
+        for tag in self._tags_at.get(site.site_id, frozenset()):
+            self._site_of.pop(tag, None)
+            self._can_w.pop(tag, None)
+        known = {tags[evse.evse_id]: evse for evse in site.evses if evse.evse_id in tags}
+        for tag, evse in known.items():
+            self._can_w[tag] = evse.max_charge_w + evse.max_discharge_w
+            self._site_of[tag] = site.site_id
+        self._tags_at[site.site_id] = frozenset(known)
 
     def require_at_site(self, tag: str, site_id: str, participation: str) -> None:
         """Raises `EvseNotAtSite` unless the EVSE belongs to the site."""
@@ -85,28 +89,28 @@ class Capacity:
             for holder in [holder for holder, old in held.items() if old.end_at_ms <= now_ms]:
                 del held[holder]
             held[booking.holder] = booking
+            self._made.setdefault(booking.holder[0], {})[booking.holder] = booking
 
     def withdrawn(self, holder: Holder) -> Booking | None:
         """What this participation held before it opted out."""
-        return self._withdrawn.get(holder)
+        return self._made.get(holder[0], {}).get(holder) if holder in self._withdrawn else None
 
     def withdraw(self, holder: Holder) -> None:
         """The participation opted out: its capacity is free, and remembered in case it comes back."""
-        for held in self._active.values():
-            booking = held.pop(holder, None)
-            if booking is not None:
-                self._withdrawn[holder] = booking
+        booking = self._made.get(holder[0], {}).get(holder)
+        if booking is not None:
+            self._active[booking.tag].pop(holder, None)
+            self._withdrawn.add(holder)
 
     def restore(self, holder: Holder, now_ms: int) -> None:
         """The participation is in again."""
-        booking = self._withdrawn.pop(holder, None)
+        booking = self.withdrawn(holder)
         if booking is not None:
+            self._withdrawn.discard(holder)
             self.book((booking,), now_ms)
 
     def release(self, fsr_id: str) -> None:
-        """The request has ended early: nothing is bound by it any more."""
-        for held in self._active.values():
-            for holder in [holder for holder in held if holder[0] == fsr_id]:
-                del held[holder]
-        for holder in [holder for holder in self._withdrawn if holder[0] == fsr_id]:
-            del self._withdrawn[holder]
+        """The request is over: nothing is bound by it any more."""
+        for holder, booking in self._made.pop(fsr_id, {}).items():
+            self._active[booking.tag].pop(holder, None)
+            self._withdrawn.discard(holder)

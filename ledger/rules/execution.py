@@ -44,7 +44,7 @@ def execution_noted(seen: Projection, fact: Fact, record: ExecutionNoted) -> Non
     """The port notes facts about participations that take part, counted by the baseline, not before their time."""
     request = require_request(seen, fact, record.fsr_id)
     require_port(seen, fact, request)
-    if any(noted.n_id == record.n_id for noted in request.executions):
+    if record.n_id in request.execution_ids:
         raise AlreadyRecorded("the fact is noted", n_id=record.n_id)
     part = require_bound(request, record.participation)
     if record.kind in STARTING and not (record.kind is ExecutionKind.STARTED and part.executions):

@@ -58,6 +58,8 @@ class ParticipationState:
     choices: dict[OptActor, Choice] = field(default_factory=dict)
     offer: Offer | None = None
     executions: list[ExecutionNoted] = field(default_factory=list)
+    newest: dict[ExecutionKind, int] = field(default_factory=dict)
+    """Place in `executions` of the newest fact of each kind."""
     batch_ids: list[str] = field(default_factory=list)
     dsr_id: str | None = None
     """The service record that stands."""
@@ -87,12 +89,17 @@ class ParticipationState:
     @property
     def is_over(self) -> bool:
         """It will not go on."""
-        last = self._last(*_AFTER)
-        return last is not None and last.kind in _FINAL
+        told = self._told()
+        return told is not None and told.kind in _FINAL
 
     def has_noted(self, kind: ExecutionKind) -> bool:
         """Whether an execution entry of that kind is on record."""
-        return any(noted.kind is kind for noted in self.executions)
+        return kind in self.newest
+
+    def fold_execution(self, record: ExecutionNoted) -> None:
+        """A fact was noted."""
+        self.newest[record.kind] = len(self.executions)
+        self.executions.append(record)
 
     def has_decided_out(self) -> bool:
         """Whether any actor's word stands at OUT; one suffices."""
@@ -108,10 +115,10 @@ class ParticipationState:
 
     def status(self, at_ms: int) -> ParticipationStatus:
         """The state, if nothing was recorded after that time (`RequestState.as_of` goes back further)."""
-        last = self._last(*_AFTER)
-        if last is not None:
-            is_unable = last.kind is ExecutionKind.ABORTED and last.cause in (Cause.EV_GONE, Cause.EV_LIMIT)
-            return ParticipationStatus.UNABLE if is_unable else _AFTER[last.kind]
+        told = self._told()
+        if told is not None:
+            is_unable = told.kind is ExecutionKind.ABORTED and told.cause in (Cause.EV_GONE, Cause.EV_LIMIT)
+            return ParticipationStatus.UNABLE if is_unable else _AFTER[told.kind]
         if self.is_mandated:
             return ParticipationStatus.MANDATED
         if self.is_out(at_ms):
@@ -121,8 +128,14 @@ class ParticipationState:
         is_in = bool(self.choices) or (self.silence is Silence.IN and at_ms >= self.opt_deadline_ms)
         return ParticipationStatus.OPTED_IN if is_in else ParticipationStatus.PROPOSED
 
+    def _told(self) -> ExecutionNoted | None:
+        """The fact that says where it stands. Once started, what is in force stays so whatever a later command met."""
+        return self._last(*(_AFTER.keys() - _OF_COMMAND if self.has_started else _AFTER))
+
     def _last(self, *kinds: ExecutionKind) -> ExecutionNoted | None:
-        return next((noted for noted in reversed(self.executions) if noted.kind in kinds), None)
+        places = [self.newest[kind] for kind in kinds if kind in self.newest]
+        return self.executions[max(places)] if places else None
 
 
+_OF_COMMAND = frozenset({ExecutionKind.DISPATCHED, ExecutionKind.REJECTED, ExecutionKind.EXPIRED})
 _FINAL = (ExecutionKind.COMPLETED, ExecutionKind.ABORTED, ExecutionKind.UNABLE, ExecutionKind.REJECTED)

@@ -22,6 +22,7 @@ from ledger.records.opt import Choice, OptDecided
 from ledger.records.record import Record
 from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued
 from ledger.records.sites import ClaimRegistered, SiteConfigured
+from ledger.records.work import WorkProven
 from ledger.rules import orders
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
@@ -137,8 +138,9 @@ def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
 def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     site = seen.sites.setdefault(record.site_id, SiteState(record.site_id, _party(fact)))
     site.versions.append((fact.now_ms, record))
-    for evse_id in [evse_id for evse_id, site_id in seen.site_of_evse.items() if site_id == record.site_id]:
-        del seen.site_of_evse[evse_id]
+    if len(site.versions) > 1:
+        for evse in site.versions[-2][1].evses:
+            seen.site_of_evse.pop(evse.evse_id, None)
     seen.site_of_evse.update((evse.evse_id, record.site_id) for evse in record.evses)
     seen.capacity.configure(record, fact.tags)
 
@@ -204,7 +206,7 @@ def _fold_opt(seen: Projection, fact: Fact, record: OptDecided) -> None:
         seen.capacity.restore(holder, fact.now_ms)
 
 
-def _fold_early_end(seen: Projection, _: Fact, record: RequestCancelled | RequestAborted) -> None:
+def _fold_end(seen: Projection, _: Fact, record: RequestCancelled | RequestAborted | WorkProven) -> None:
     seen.capacity.release(record.fsr_id)
 
 
@@ -232,7 +234,8 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     RequestIssued: _fold_request,
     RequestAnswered: _fold_answer,
     OptDecided: _fold_opt,
-    RequestCancelled: _fold_early_end,
-    RequestAborted: _fold_early_end,
+    RequestCancelled: _fold_end,
+    RequestAborted: _fold_end,
+    WorkProven: _fold_end,
     SamplesCommitted: _fold_samples,
 }

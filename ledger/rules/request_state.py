@@ -82,6 +82,7 @@ class RequestState:
     """The one that stands."""
     baselines: dict[str, BaselineCommitted] = field(default_factory=dict)
     executions: list[ExecutionNoted] = field(default_factory=list)
+    execution_ids: set[str] = field(default_factory=set, repr=False)
     setpoints: list[SetpointBatch] = field(default_factory=list)
     batches: dict[str, SamplesCommitted] = field(default_factory=dict)
     dsrs: dict[str, ServiceRecorded] = field(default_factory=dict)
@@ -299,9 +300,10 @@ def _fold_baseline(request: RequestState, record: BaselineCommitted, _: Actor) -
 
 def _fold_execution(request: RequestState, record: ExecutionNoted, _: Actor) -> None:
     request.executions.append(record)
+    request.execution_ids.add(record.n_id)
     part = request.participations.get(record.participation)
     if part is not None:
-        part.executions.append(record)
+        part.fold_execution(record)
 
 
 def _fold_setpoints(request: RequestState, record: SetpointBatch, _: Actor) -> None:

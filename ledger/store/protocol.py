@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from ledger.records.actor import Actor
 from ledger.tlog.merkle import Frontier
 
@@ -19,8 +21,7 @@ class Head:
     """Time of the last entry; 0 in an empty log."""
 
 
-@dataclass(frozen=True, slots=True)
-class StreamHead:
+class StreamHead(msgspec.Struct, frozen=True):
     """The last entry of a stream."""
 
     seq: int
@@ -118,6 +119,10 @@ class ReadStore(Protocol):
 
     def find_statement(self, party: str, jti: str) -> int | None:
         """The index of the entry that holds this statement, or None."""
+        ...
+
+    def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Those of the (party, jti) that are in the log, each with its index."""
         ...
 
     def actor_counter(self, party: str, x5t: str) -> int | None:

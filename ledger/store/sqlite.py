@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records.actor import Actor
 from ledger.store import schema
@@ -37,26 +38,32 @@ BUSY_TIMEOUT_S: Final = 5.0
 ROOM_BYTES: Final = 2**20
 """What must fit before writing goes on after the medium was full."""
 SCAN_ROWS: Final = 256
+KEYS_A_QUERY: Final = 256
 
 _ENTRIES: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ?"
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
 
 
+def code_of(error: sqlite3.Error) -> LedgerError:
+    """The error with a code for what sqlite3 raised; never repeats a row's content."""
+    code = getattr(error, "sqlite_errorcode", 1) & 0xFF
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if code == _FULL:
+        return StoreFull("the medium has no room for the batch", found=name)
+    if code in (_BUSY, _LOCKED):
+        return StoreBusy("the database is locked", found=name)
+    if code == _IO:
+        return StoreIo("reading or writing the medium failed", found=name)
+    return StoreDamaged("the database refused", found=name)
+
+
 @contextmanager
 def coded() -> Iterator[None]:
-    """Turns what sqlite3 raises into errors with codes; never repeats a row's content."""
+    """Raises what `code_of` makes of an error inside."""
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 1) & 0xFF
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        if code == _FULL:
-            raise StoreFull("the medium has no room for the batch", found=name) from error
-        if code in (_BUSY, _LOCKED):
-            raise StoreBusy("the database is locked", found=name) from error
-        if code == _IO:
-            raise StoreIo("reading or writing the medium failed", found=name) from error
-        raise StoreDamaged("the database refused", found=name) from error
+        raise code_of(error) from error
 
 
 class SqliteReader:
@@ -110,12 +117,16 @@ class SqliteReader:
             self._one("COMMIT")
 
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        with coded():
+        try:
             return self._db.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise code_of(error) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
-        with coded():
+        try:
             return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise code_of(error) from error
 
     def head(self) -> Head:
         row = self._one("SELECT origin, size, frontier, rec_ms FROM head")
@@ -169,6 +180,19 @@ class SqliteReader:
     def find_statement(self, party: str, jti: str) -> int | None:
         row = self._one("SELECT idx FROM idempotency WHERE party = ? AND jti = ?", (party, jti))
         return None if row is None else int(row[0])
+
+    def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        found: dict[tuple[str, str], int] = {}
+        for start in range(0, len(wanted), KEYS_A_QUERY):
+            some = wanted[start : start + KEYS_A_QUERY]
+            values = ",".join(["(?,?)"] * len(some))
+            # CROSS JOIN fixes the order: each wanted key is looked up, the table is never scanned.
+            sql = f"SELECT i.party, i.jti, i.idx FROM (VALUES {values}) AS w CROSS JOIN idempotency AS i"  # noqa: S608
+            rows = self._all(
+                sql + " WHERE i.party = w.column1 AND i.jti = w.column2", [text for key in some for text in key]
+            )
+            found.update(((party, jti), index) for party, jti, index in rows)
+        return found
 
     def actor_counter(self, party: str, x5t: str) -> int | None:
         row = self._one("SELECT seq FROM actor_counter WHERE party = ? AND x5t = ?", (party, x5t))

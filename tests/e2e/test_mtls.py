@@ -13,7 +13,9 @@ from typing import Any
 import httpx2
 import msgspec
 import pytest
-from litestar import Request, get, post, route
+import websockets.exceptions
+import websockets.sync.client
+from litestar import Request, WebSocket, get, post, route, websocket
 from litestar.params import FromPath, FromQuery, JSONBody
 
 from api import telemetry
@@ -74,6 +76,13 @@ def events(data: JSONBody[Event]) -> dict[str, int]:
 @get("/page", sync_to_thread=False)
 def page(limit: FromQuery[int]) -> dict[str, int]:
     return {"limit": limit}
+
+
+@websocket("/socket", guards=[require(Role.FO)])
+async def speak(socket: WebSocket[Any, Any, Any]) -> None:
+    await socket.accept()
+    await socket.send_text(principal_of(socket.scope).party)
+    await socket.close()
 
 
 @route("/people/{person:str}", http_method=["GET"], sync_to_thread=False)
@@ -157,7 +166,16 @@ def _running(house: House, *, gcra: Gcra | None = None) -> Iterator[House]:
 
     probes = {"works": works, "broken": broken}
     assembled = assembly.assemble(
-        [public, whoami, for_fo, events, page, people, *health.routes(probes=probes, about=lambda: {"origin": "o"})],
+        [
+            public,
+            whoami,
+            for_fo,
+            events,
+            page,
+            people,
+            speak,
+            *health.routes(probes=probes, about=lambda: {"origin": "o"}),
+        ],
         identity=Identity(house.authenticate, epoch=lambda: house.epoch, clock=SystemClock()),
         limits=house.settings.limits,
         version="0.0.0",
@@ -357,6 +375,28 @@ def test_an_open_connection_is_judged_again_when_the_epoch_moves(house: House) -
         house.epoch += 1
         refusal = _refusal(lambda: caller.request(Wanted("GET", "/whoami")))
         assert refusal.code == "api/credential-refused"
+
+
+def _socket_context(house: House, pair: Pair | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=house.authority.pem)
+    if pair is not None:
+        context.load_cert_chain(pair.cert, pair.key)
+    return context
+
+
+def test_a_websocket_has_the_same_identity(house: House) -> None:
+    url = house.url.replace("https", "wss") + "/socket"
+    pair = house.authority.client("FO-10", "FO")
+    with websockets.sync.client.connect(url, ssl=_socket_context(house, pair), proxy=None) as caller:
+        assert caller.recv() == "FO-10"
+
+
+@pytest.mark.parametrize("role", [None, "CSO"], ids=["nobody", "another-role"])
+def test_a_websocket_is_guarded_too(house: House, role: str | None) -> None:
+    url = house.url.replace("https", "wss") + "/socket"
+    pair = None if role is None else house.authority.client("CSO-10", role)
+    with pytest.raises(websockets.exceptions.InvalidStatus, match="403"):
+        websockets.sync.client.connect(url, ssl=_socket_context(house, pair), proxy=None)
 
 
 def test_a_body_over_the_limit_is_413_and_the_next_request_works(house: House) -> None:

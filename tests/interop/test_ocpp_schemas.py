@@ -5,10 +5,8 @@ import importlib.resources
 import json
 from functools import cache
 
+import jsonschema  # type: ignore[import-untyped]
 import pytest
-
-pytest.importorskip("ocpp", reason="the ocpp package brings the schemas")
-jsonschema = pytest.importorskip("jsonschema")
 
 from api.execution import port as neutral
 from api.execution.ocpp import codec
@@ -23,7 +21,6 @@ from api.execution.simulator.station import SimulatedStation
 from ledger.clock import SetClock
 
 START = 1_768_921_200_000
-SECRET = "no secret, a test"
 
 
 @cache
@@ -100,14 +97,22 @@ async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypa
                 "transaction_id": port.transaction(evse),
             }
 
-        curve = (FrequencyPoint(freq_millihertz=49_599, power_w=-16_000), FrequencyPoint(freq_millihertz=49_600, power_w=0))
-        corners = (ControlPoint(x_millipercent=92_000, y_millipercent=1), ControlPoint(x_millipercent=99_000, y_millipercent=0))
+        curve = (
+            FrequencyPoint(freq_millihertz=49_599, power_w=-16_000),
+            FrequencyPoint(freq_millihertz=49_600, power_w=0),
+        )
+        corners = (
+            ControlPoint(x_millipercent=92_000, y_millipercent=1),
+            ControlPoint(x_millipercent=99_000, y_millipercent=0),
+        )
         for command in (
             neutral.LimitCharging(**to(5), limit_w=6000),
             neutral.LimitCharging(**to(7), limit_w=6000, export_limit_w=100),
             neutral.FollowSetpoint(**to(1), setpoint_w=-7000),
             neutral.FollowSetpoint(**to(1), setpoint_w=-7500),
-            neutral.ArmFrequencyResponse(**to(2), curve=curve, base_w=10_000, hold_ms=34_000, release_permille_per_s=166),
+            neutral.ArmFrequencyResponse(
+                **to(2), curve=curve, base_w=10_000, hold_ms=34_000, release_permille_per_s=166
+            ),
             neutral.BalanceLocally(**to(3)),
             neutral.HoldReactive(**to(4), reactive_millipercent=-5500),
             neutral.ClearService(**to(4)),
@@ -128,8 +133,22 @@ async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypa
         await station.close()
         assert station.refusals == []
     names = judge(frames)
-    both = ("BootNotification", "StatusNotification", "TransactionEvent", "MeterValues", "NotifyDERAlarm")
-    both += ("DataTransfer", "LogStatusNotification", "SetChargingProfile", "UpdateDynamicSchedule")
-    both += ("ClearChargingProfile", "SetDERControl", "ClearDERControl", "SetVariables", "GetLog", "TriggerMessage")
+    both = [
+        "BootNotification",
+        "StatusNotification",
+        "TransactionEvent",
+        "MeterValues",
+        "NotifyDERAlarm",
+        "DataTransfer",
+        "LogStatusNotification",
+        "SetChargingProfile",
+        "UpdateDynamicSchedule",
+        "ClearChargingProfile",
+        "SetDERControl",
+        "ClearDERControl",
+        "SetVariables",
+        "GetLog",
+        "TriggerMessage",
+    ]
     expected = {f"{name}{end}" for name in both for end in ("Request", "Response")}
     assert expected | {"NotifyPeriodicEventStream"} <= names

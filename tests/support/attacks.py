@@ -1,15 +1,14 @@
 """What an attacker who owns the database can do to it, in six depths (reference: ledger, section 6.3)."""
 
 import sqlite3
-from pathlib import Path
 
 import msgspec
-from tests.support import logs
 
 from ledger.records import entry as entries
+from ledger.store.nodes import OpenTiles
 from ledger.tlog import hashing
 from ledger.tlog.merkle import Frontier
-from ledger.store.nodes import OpenTiles
+from tests.support import logs
 
 
 def edited(data: bytes) -> bytes:
@@ -85,11 +84,7 @@ def rebuild_tree(db: sqlite3.Connection) -> None:
         db.execute("UPDATE entry SET leaf = ?, previous_idx = ? WHERE idx = ?", (leaf, last.get(made.stream), at))
         for level, tile, hashes, root in tiles.add(frontier.append(leaf)):
             db.execute("INSERT INTO tile VALUES (?, ?, ?)", (level << 48 | tile, hashes, root))
-        db.execute(
-            "INSERT OR REPLACE INTO stream_head VALUES (?, ?, ?, ?, ?)", (made.stream, made.seq, leaf, at, 0)
-        )
+        db.execute("INSERT OR REPLACE INTO stream_head VALUES (?, ?, ?, ?, ?)", (made.stream, made.seq, leaf, at, 0))
         last[made.stream] = at
         rec_ms = made.rec
     db.execute("UPDATE head SET size = ?, frontier = ?, rec_ms = ?", (frontier.size, frontier.dump(), rec_ms))
-
-

@@ -42,8 +42,10 @@ def signer() -> NoteSigner:
 
 def actor_of(party: str = "NL-CSO") -> Actor:
     """The actor behind `key_of(party)`."""
-    spki = key_of(party).public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    spki = (
+        key_of(party)
+        .public_key()
+        .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
     x5t = jws.encode_base64url(party.encode().ljust(32, b"x"))
     return Actor(party=party, role=Role.CSO, key_spki=spki, x5t=x5t, tbs_sha256="cd" * 32, services=frozenset({"V2G"}))
@@ -164,7 +166,6 @@ async def begin(directory: Path, *, rules: RecordingRules | None = None, store: 
 
 async def build(directory: Path, size: int, *, every: int = 100, streams: int = 7) -> Path:
     """A closed log of `size` entries with a checkpoint every so many; returns the path of its file."""
-    directory.mkdir(parents=True, exist_ok=True)
     log = await begin(directory)
     for start in range(0, size, every):
         await log.add(*range(start, min(size, start + every)), streams=streams)

@@ -81,9 +81,18 @@ class Ledger:
         self.made: list[tuple[str, tuple[Disclosure, ...]]] = []
 
     def add(self, subject: str, values: dict[str, object], stream: str = "fsr/fsr-1", keep: bool = True) -> int:
+        """An entry with these disclosures, which the vault has unless `keep` says otherwise; its index."""
         made = tuple(disclosure.make(statement.new_salt(), name, value) for name, value in values.items())
         if keep:
             self.vault.keep([Held(one.text, subject, Category.METER, "P2Y") for one in made])
+        return self._enter(subject, made, {"fsr_id": "fsr-1", "_sd": sorted(one.digest for one in made)}, stream)
+
+    def keep_as_one(self, subject: str, made: tuple[Disclosure, ...]) -> int:
+        """An entry that speaks of several persons, a part each, with disclosures that the vault has already."""
+        parts = [{"_sd": [one.digest]} for one in made]
+        return self._enter(subject, made, {"fsr_id": "fsr-1", "parts": parts}, "fsr/fsr-1")
+
+    def _enter(self, subject: str, made: tuple[Disclosure, ...], event: dict[str, object], stream: str) -> int:
         claims = statement.Claims(
             iss="cso-1",
             aud=ORIGIN,
@@ -92,7 +101,7 @@ class Ledger:
             stream=stream,
             type="dsr.recorded",
             v=1,
-            event={"fsr_id": "fsr-1", "_sd": sorted(one.digest for one in made)},
+            event=event,
             sd_alg="sha-256",
         )
         data = entry.encode(

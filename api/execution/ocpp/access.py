@@ -1,7 +1,7 @@
 """Who may connect: the identity of a station from its certificate or password, against the path it asks for.
 
-Security profile 3 of OCPP: the station's client certificate is its identity. What a good certificate is, `pki` knows; it
-comes in as a callable. Profile 2 (TLS and a password) and plain WebSocket on loopback are for development and tests.
+Security profile 3 of OCPP: the station's client certificate is its identity. What a good certificate is, `pki` knows;
+it comes in as a callable. Profile 2 (TLS and a password) and plain WebSocket on loopback are for development and tests.
 """
 
 import base64
@@ -9,7 +9,6 @@ import binascii
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,7 +16,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
 from api.errors import ApiError
-from api.execution.errors import StationRefused
+from api.execution.errors import StationPathUnknown, StationRefused
 from pki.errors import PkiError
 
 PATH_PREFIX = "/ocpp/"
@@ -49,10 +48,10 @@ def server_context(
 
 
 def station_of(path: str) -> str:
-    """The station id in `/ocpp/{station_id}`. Raises `StationRefused`."""
+    """The station id in `/ocpp/{station_id}`. Raises `StationPathUnknown`."""
     name = unquote(path.removeprefix(PATH_PREFIX)) if path.startswith(PATH_PREFIX) else ""
     if not 1 <= len(name) <= MAX_STATION_ID or not name.isascii() or not name.isprintable() or set(name) & set("/?#: "):
-        raise StationRefused("not a station's path", expected=f"{PATH_PREFIX}{{station_id}}")
+        raise StationPathUnknown("not a station's path", expected=f"{PATH_PREFIX}{{station_id}}")
     return name
 
 
@@ -74,15 +73,15 @@ def peer_chain(connection: ServerConnection) -> tuple[bytes, ...]:
 class Doorkeeper:
     """Decides about one connection.
 
-    With `authenticate` a client certificate is demanded; else with `check_password` HTTP Basic; else, which is for tests
-    on loopback only, the path itself is believed.
+    With `authenticate` a client certificate is demanded; else with `check_password` HTTP Basic; else, which is for
+    tests on loopback only, the path itself is believed.
     """
 
     authenticate: Authenticate | None = None
     check_password: CheckPassword | None = None
 
     async def admit(self, connection: ServerConnection, request: Request) -> str:
-        """The station's id. Raises `StationRefused`, whose `found` is the HTTP status to answer."""
+        """The station's id. Raises `StationRefused` (403), `StationPathUnknown` (404)."""
         station_id = station_of(request.path)
         identity = await self._identify(connection, request, station_id)
         if identity.station_id != station_id:
@@ -122,8 +121,3 @@ def _basic(request: Request) -> tuple[str, str]:
     if scheme.lower() != "basic" or not colon:
         raise StationRefused("HTTP Basic authentication is required")
     return user, password
-
-
-def status_of(error: StationRefused) -> HTTPStatus:
-    """404 for a path that is no station's, 403 for everything else."""
-    return HTTPStatus.NOT_FOUND if error.detail.startswith("not a station") else HTTPStatus.FORBIDDEN

@@ -3,7 +3,6 @@
 `decode` keeps the raw frame, because evidence is what arrived and never what we would have written instead.
 """
 
-import math
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeVar
@@ -199,10 +198,3 @@ def _bytes(frame: list[object]) -> bytes:
     if len(data) > MAX_FRAME_BYTES:
         raise FrameUnfit("frame too long", expected=f"<= {MAX_FRAME_BYTES} bytes", found=len(data))
     return data
-
-
-def finite(value: float) -> float:
-    """`value`, after it was seen to be a number that JSON can carry. Raises `FrameUnfit`."""
-    if not math.isfinite(value):
-        raise FrameUnfit("not a finite number")
-    return value

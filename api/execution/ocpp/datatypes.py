@@ -1,4 +1,4 @@
-"""The data types of OCPP 2.1 (part 2, section 3) that our messages use, with the bounds of the standard's JSON schemas."""
+"""The data types of OCPP 2.1 (part 2, section 3) that our messages use, within the bounds of its JSON schemas."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal

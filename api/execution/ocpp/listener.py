@@ -1,7 +1,7 @@
 """A WebSocket server of our own for stations, because OCPP's security profile 3 needs the peer's certificate.
 
-One connection per station; a newer one takes the place of an older. Calls from a station are answered in order; calls to
-it go through its `Mailbox`, one at a time. Everything a station can make us hold is bounded.
+One connection per station; a newer one takes the place of an older. Calls from a station are answered in order; calls
+to it go through its `Mailbox`, one at a time. Everything a station can make us hold is bounded.
 """
 
 import asyncio
@@ -19,9 +19,16 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from api.errors import ApiError
-from api.execution.errors import FrameRefused, ListenerFull, ListenerUnsafe, StationRefused, StationUnknown
+from api.execution.errors import (
+    FrameRefused,
+    ListenerFull,
+    ListenerUnsafe,
+    StationPathUnknown,
+    StationRefused,
+    StationUnknown,
+)
 from api.execution.ocpp import codec, messages
-from api.execution.ocpp.access import Authenticate, CheckPassword, Doorkeeper, status_of
+from api.execution.ocpp.access import Authenticate, CheckPassword, Doorkeeper
 from api.execution.ocpp.datatypes import Wire
 from api.execution.ocpp.mailbox import Letter, Mailbox, Reply
 from api.execution.waiting import Clock
@@ -105,6 +112,7 @@ class StationListener:
         self._handler: StationHandler | None = None
         self._server: Server | None = None
         self._connections: dict[str, ServerConnection] = {}
+        self._delivering: dict[str, asyncio.Task[None]] = {}
         self._mailboxes: dict[str, Mailbox] = {}
         self.counters = Counters()
 
@@ -177,10 +185,10 @@ class StationListener:
         mailbox = self._mailbox(station_id)
         mailbox.put(letter)
         try:
-            return await letter.reply
-        finally:
-            if not letter.reply.done() or letter.reply.cancelled():
-                mailbox.withdraw(letter)
+            return await asyncio.shield(letter.reply)
+        except asyncio.CancelledError:
+            mailbox.withdraw(letter)
+            raise
 
     def _mailbox(self, station_id: str) -> Mailbox:
         mailbox = self._mailboxes.get(station_id)
@@ -201,9 +209,10 @@ class StationListener:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many stations\n")
         try:
             station_id = await self._door.admit(connection, request)
-        except StationRefused as refused:
+        except (StationRefused, StationPathUnknown) as refused:
             self.counters.refused += 1
-            return connection.respond(status_of(refused), f"{refused.code}\n")
+            status = HTTPStatus.FORBIDDEN if isinstance(refused, StationRefused) else HTTPStatus.NOT_FOUND
+            return connection.respond(status, f"{refused.code}\n")
         setattr(connection, STATION_ID_ATTRIBUTE, station_id)
         return None
 
@@ -213,23 +222,36 @@ class StationListener:
             await connection.close(1002, "subprotocol ocpp2.1 is required")
             return
         mailbox = self._mailbox(station_id)
-        older = self._connections.get(station_id)
+        await self._replace(station_id)
         self._connections[station_id] = connection
-        if older is not None:
-            await older.close(1008, "a newer connection of this station took over")
         self.counters.admitted += 1
         if self._handler is not None:
             self._handler.on_connected(station_id)
         delivering = asyncio.create_task(mailbox.deliver(lambda frame: connection.send(frame, text=True)))
+        self._delivering[station_id] = delivering
         try:
             await self._listen(station_id, mailbox, connection)
         finally:
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
             if self._connections.get(station_id) is connection:
-                del self._connections[station_id]
-                if self._handler is not None:
-                    self._handler.on_disconnected(station_id)
+                self._forget(station_id)
+
+    def _forget(self, station_id: str) -> None:
+        del self._connections[station_id]
+        del self._delivering[station_id]
+        if self._handler is not None:
+            self._handler.on_disconnected(station_id)
+
+    async def _replace(self, station_id: str) -> None:
+        """End an older connection of this station first: two must not deliver from one mailbox."""
+        older = self._connections.get(station_id)
+        if older is not None:
+            delivering = self._delivering[station_id]
+            self._forget(station_id)
+            delivering.cancel()
+            await asyncio.gather(delivering, return_exceptions=True)
+            await older.close(1008, "a newer connection of this station took over")
 
     async def _listen(self, station_id: str, mailbox: Mailbox, connection: ServerConnection) -> None:
         with contextlib.suppress(ConnectionClosed):

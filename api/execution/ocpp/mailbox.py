@@ -5,12 +5,11 @@ has passed, and an answer that comes late, even over a new connection, is matche
 """
 
 import asyncio
-import contextlib
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from api.execution.errors import FrameRefused, QueueFull
+from api.execution.errors import FrameRefused, FrameUnfit, QueueFull
 from api.execution.ocpp import codec
 from api.execution.ocpp.datatypes import Wire
 from api.execution.ocpp.messages import Action
@@ -69,6 +68,7 @@ class Letter:
             self.reply.set_result(reply)
 
 
+Transmit = Callable[[bytes], Awaitable[None]]
 LateHandler = Callable[[str, str, Reply], None]
 
 
@@ -103,10 +103,10 @@ class Mailbox:
             self._expiry = asyncio.create_task(self._expire())
 
     def withdraw(self, letter: Letter) -> None:
-        """The sender no longer waits: if it was not sent, it will not be."""
-        with contextlib.suppress(ValueError):
+        """The sender no longer waits: if it was not sent, it will not be; if it was, its answer still ends the turn."""
+        if letter in self._queue:
             self._queue.remove(letter)
-        letter.settle(NeverSent("Withdrawn"))
+            letter.settle(NeverSent("Withdrawn"))
 
     async def _expire(self) -> None:
         """While letters wait, drop those whose time has passed; the clock may be one that jumps."""
@@ -117,7 +117,7 @@ class Mailbox:
                 letter.settle(NeverSent("NotAfter"))
             await asyncio.sleep(POLL_S)
 
-    async def deliver(self, send: Callable[[bytes], "asyncio.Future[None] | object"]) -> None:
+    async def deliver(self, send: Transmit) -> None:
         """Send letters one at a time over one connection, until cancelled or the connection ends."""
         while True:
             while not self._queue:
@@ -129,14 +129,18 @@ class Mailbox:
                 continue
             await self._exchange(letter, send)
 
-    async def _exchange(self, letter: Letter, send: Callable[[bytes], object]) -> None:
+    async def _exchange(self, letter: Letter, send: Transmit) -> None:
         self._count += 1
         message_id = f"{self._clock.now_ms():x}-{self._count}"
-        frame = codec.encode_call(message_id, letter.action.name, letter.request)
+        try:
+            frame = codec.encode_call(message_id, letter.action.name, letter.request)
+        except FrameUnfit as unfit:
+            letter.settle(NeverSent(unfit.code))
+            return
         # From here on the command may have been carried out, whatever we hear.
         self._waiting[message_id] = letter
         try:
-            await send(frame)  # type: ignore[misc]
+            await send(frame)
             async with asyncio.timeout(letter.timeout_s):
                 await asyncio.shield(letter.reply)
         except TimeoutError:

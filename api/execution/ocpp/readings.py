@@ -1,7 +1,7 @@
 """What stations report, as telemetry: MeterValues, periodic streams and blocks of a DataCollector log.
 
-A value that is out of range or not a number is dropped and counted, never guessed: a station with a broken meter must not
-take the service down, and must not look better than it is.
+A value that is out of range or not a number is dropped and counted, never guessed: a station with a broken meter must
+not take the service down, and must not look better than it is.
 """
 
 import base64

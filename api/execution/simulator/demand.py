@@ -31,7 +31,7 @@ class ConstantDemand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandStep:
-    """From `from_ms` on it wants `power_w`; with `overrides` it takes exactly that, without noise, ramp or obedience."""
+    """From `from_ms` on it wants `power_w`; with `overrides` it takes exactly that: no noise, ramp or obedience."""
 
     from_ms: int
     power_w: int

@@ -54,7 +54,7 @@ def build_plant(
     faults: Faults | None = None,
     report_ms: int = REPORT_MS,
 ) -> Plant:
-    """A plant whose meters have serials `{station_id}-M{evse_id}` and, if none are given, keys that follow from the seed."""
+    """A plant; its meters have serials `{station_id}-M{evse_id}`, and keys from the seed where none are given."""
     evses = []
     for config in configs:
         serial = f"{station_id}-M{config.evse_id}"

@@ -123,7 +123,7 @@ class EventDay:
 class Wandering:
     """An Ornstein-Uhlenbeck process (deviation 20 mHz, time constant 120 s) with losses of generation on top.
 
-    Its nodes are a second apart from `start_ms` on, and are computed once, in order; between nodes it is a straight line.
+    Its nodes are a second apart from `start_ms` on, and are computed once, in order; in between it is a straight line.
     """
 
     def __init__(

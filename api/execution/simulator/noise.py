@@ -1,4 +1,4 @@
-"""Noise that depends on nothing but a seed, a name and a moment, so that how a simulation is stepped changes no byte."""
+"""Noise that depends on a seed, a name and a moment only, so that how a simulation is stepped changes no byte."""
 
 import hashlib
 

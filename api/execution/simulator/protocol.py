@@ -11,7 +11,7 @@ from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.plan import Envelope
 from api.execution.port import Command, Telemetry
-from api.execution.simulator.evse import Evse, Mode, Service
+from api.execution.simulator.evse import Evse, Kind, Mode, Service
 from api.execution.simulator.plant import Plant
 from ledger.delivery.samples import RECORD_BYTES
 
@@ -229,6 +229,7 @@ class Reporter:
         offline: bool,
     ) -> t.Wire:
         ended = event.reason if isinstance(event, neutral.TransactionEnded) else None
+        config = self._plant.evses[event.evse.evse_id].config
         request = m.TransactionEventRequest(
             event_type="Started" if ended is None else "Ended",
             timestamp=t.from_ms(event.at_ms),
@@ -240,6 +241,7 @@ class Reporter:
                 stopped_reason=ended,
             ),
             evse=t.Evse(id=event.evse.evse_id, connector_id=1),
+            number_of_phases_used=config.phases if config.kind is Kind.AC else None,
             offline=offline or None,
             meter_value=None if signed is None else (self._signed_value(signed),),
         )

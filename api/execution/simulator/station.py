@@ -57,6 +57,7 @@ class SimulatedStation:
         self._uploads: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Future[codec.CallResult | codec.CallError]] = {}
         self._line = asyncio.Lock()
+        self._reporting = asyncio.Lock()
         self._backlog: deque[t.Wire] = deque(maxlen=MAX_BACKLOG)
         self._profiles: dict[int, m.SetChargingProfileRequest] = {}
         self._count = 0
@@ -168,15 +169,15 @@ class SimulatedStation:
 
     async def _report(self) -> None:
         """Send what the plant has to report; what cannot be sent waits, and goes out marked as late."""
-        events = self.plant.drain()
-        self._backlog.extend(self._reporter.requests(events, offline=not self.online))
-        while self._backlog and self.online:
-            request = self._backlog[0]
-            try:
-                await self._call(request)
-            except LineLost:
-                return
-            self._backlog.popleft()
+        async with self._reporting:
+            events = self.plant.drain()
+            self._backlog.extend(self._reporter.requests(events, offline=not self.online))
+            while self._backlog and self.online:
+                try:
+                    await self._call(self._backlog[0])
+                except LineLost:
+                    return
+                self._backlog.popleft()
 
     # ------------------------------------------------------------------ calls to the backend
     async def _call(self, request: t.Wire) -> codec.CallResult | codec.CallError:
@@ -386,9 +387,8 @@ class SimulatedStation:
         task.add_done_callback(self._uploads.discard)
 
     async def _report_changes(self) -> None:
-        with contextlib.suppress(LineLost, TimeoutError):
-            for request in self._reporter.requests(self.plant.drain()):
-                await self._call(request)
+        with contextlib.suppress(TimeoutError):
+            await self._report()
 
     async def _upload(self, request: m.GetLogRequest) -> None:
         command = protocol.log_command(request, self.station_id)

@@ -1,7 +1,7 @@
 """Congestion and demand response with an order: settled per ISP as in USEF.
 
 delivered = clamp(baseline - actual, 0, ordered) and deficiency = max(0, actual - (baseline - ordered)) for UP; for
-DOWN baseline and actual change places.
+DOWN baseline and actual change places. An ISP without an order owes nothing.
 """
 
 from collections.abc import Sequence
@@ -85,7 +85,8 @@ def score(
 def _period(at_ms: int, isp_ms: int, baseline: int, ordered: int, actual: Actual, terms: Terms) -> Period:
     flex = baseline - actual.power_w if terms.direction is Direction.UP else actual.power_w - baseline
     is_proven = actual.coverage_ppm >= terms.min_coverage_ppm
-    shortfall = max(0, ordered - flex) if is_proven else 0
+    # Where nothing is ordered nothing is owed, whatever was drawn.
+    shortfall = max(0, ordered - flex) if is_proven and ordered else 0
     # Excused is only what is missing: an excuse never lowers what was delivered in spite of it.
     excused = min(actual.excused_w, shortfall) if is_proven else 0
     return Period(

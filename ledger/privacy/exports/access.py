@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ledger.privacy import disclosure_log
 from ledger.privacy.vault import Vault
 
 
@@ -28,7 +29,7 @@ def about(vault: Vault, subject: str) -> dict[str, Any]:
                 "pseudonym": one.pseudonym,
                 "disclosed_at_ms": one.at_ms,
             }
-            for one in vault.disclosures_of(subject)
+            for one in disclosure_log.of(vault, subject)
         ],
         "rights": [
             "rectification (Art. 16)",

@@ -10,14 +10,16 @@
 import asyncio
 import os
 from collections.abc import AsyncIterable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import UNSET
 
+from ledger.privacy import disclosure_log
+from ledger.privacy.disclosure_log import Disclosed
 from ledger.privacy.erasure import Recorder
-from ledger.privacy.errors import ExportPolicyInvalid, ExportRowInvalid, ExportTooLarge
+from ledger.privacy.errors import ExportPolicyInvalid, ExportRowInvalid, ExportStale, ExportTooLarge
 from ledger.privacy.exports import anonymity, archive, contents, manifest, sealing
 from ledger.privacy.exports.generalise import Places
 from ledger.privacy.exports.manifest import Manifest
@@ -25,7 +27,7 @@ from ledger.privacy.exports.policy import PERMILLE, Column, Epoch, Policy, Prova
 from ledger.privacy.exports.rows import RECORDED_AT, ExportRow, ProofLine, provable, revealed, value_at
 from ledger.privacy.months import MS_PER_DAY, month_of
 from ledger.privacy.pseudonyms import Pseudonyms, month_epoch, transaction_epoch
-from ledger.privacy.vault import Disclosed, Vault
+from ledger.privacy.vault import Vault
 from ledger.records import canonical, disclosure, jws
 from ledger.records.privacy import DataDisclosed, LegalBasis, Profile, Purpose
 
@@ -93,6 +95,9 @@ class Exporter:
         if isinstance(policy, ProvablePolicy):
             chosen = self._choose_provable(gathered, policy, recipient, purpose)
         else:
+            for row in gathered:
+                if self._persons(row, row.disclosures) - {row.subject}:
+                    raise ExportRowInvalid("a row says something of another person than its subject", index=row.index)
             # Seconds of pure computation: beside the event loop, not on it.
             chosen = await asyncio.to_thread(_choose_unlinkable, gathered, policy, places or {})
         if about is not None:
@@ -130,6 +135,11 @@ class Exporter:
         async for row in _each(rows):
             if row.subject is not None and row.subject in restricted:
                 continue
+            if restricted and row.disclosures:
+                # Another person in the same entry may be restricted: the row stays, what is theirs does not.
+                owners = self._vault.owners(disclosure.digest(one) for one in row.disclosures)
+                kept = [one for one in row.disclosures if owners.get(disclosure.digest(one)) not in restricted]
+                row = replace(row, disclosures=tuple(kept))
             size += len(row.entry_bytes) + sum(len(one) for one in row.disclosures)
             if len(gathered) >= MAX_EXPORT_ROWS or size > MAX_EXPORT_BYTES:
                 raise ExportTooLarge(
@@ -142,29 +152,43 @@ class Exporter:
         self, rows: list[ExportRow], policy: ProvablePolicy, recipient: str | None, purpose: Purpose
     ) -> _Chosen:
         pseudonyms = Pseudonyms(self._vault.keys)
-        lines: list[tuple[dict[str, Any], ProofLine]] = []
+        made: list[dict[str, Any]] = []
+        proofs: list[ProofLine] = []
         disclosed: set[tuple[bytes, str]] = set()
         for row in sorted(rows, key=lambda one: one.index):
+            if proofs and proofs[-1].index == row.index:
+                raise ExportRowInvalid("an entry is exported once: twice would count twice", index=row.index)
             texts = tuple(sorted(one for one in row.disclosures if _permitted(one, policy)))
-            made = provable(row.index, row.entry_bytes, texts, None)
-            if row.subject is not None:
-                epoch = (
-                    month_epoch(month_of(made["recorded_at_ms"]))
-                    if policy.epoch is Epoch.MONTH
-                    else transaction_epoch(row.transaction or made["stream"])
-                )
-                name = pseudonyms.of(row.subject, recipient=recipient or "", purpose=purpose.value, epoch=epoch)
-                made["subject"] = name
-                disclosed.add((row.subject, name))
-            proof = ProofLine(
-                index=row.index,
-                entry=jws.encode_base64url(row.entry_bytes),
-                disclosures=texts,
-                path=tuple(one.hex() for one in row.proof),
+            line = provable(row.index, row.entry_bytes, texts, None)
+            epoch = (
+                month_epoch(month_of(line["recorded_at_ms"]))
+                if policy.epoch is Epoch.MONTH
+                else transaction_epoch(row.transaction or line["stream"])
             )
-            lines.append((made, proof))
-        files = contents.provable_files([made for made, _ in lines], [proof for _, proof in lines])
-        return _Chosen(files, len(lines), None, frozenset(disclosed))
+            names = {
+                uid: pseudonyms.of(uid, recipient=recipient or "", purpose=purpose.value, epoch=epoch)
+                for uid in self._persons(row, texts)
+            }
+            line["subject"] = names.get(row.subject) if row.subject is not None else None
+            disclosed.update(names.items())
+            made.append(line)
+            proofs.append(
+                ProofLine(
+                    index=row.index,
+                    entry=jws.encode_base64url(row.entry_bytes),
+                    disclosures=texts,
+                    path=tuple(one.hex() for one in row.proof),
+                )
+            )
+        return _Chosen(contents.provable_files(made, proofs), len(made), None, frozenset(disclosed))
+
+    def _persons(self, row: ExportRow, texts: Iterable[str]) -> set[bytes]:
+        """Everybody of whom the row says something; raises `ExportStale` for what the vault no longer has."""
+        digests = [disclosure.digest(one) for one in texts]
+        owners = self._vault.owners(digests)
+        if len(owners) != len(digests):
+            raise ExportStale("a disclosure is not in the vault (any more)", index=row.index)
+        return {uid for uid in (row.subject, *owners.values()) if uid is not None}
 
     def _pack(
         self,
@@ -204,7 +228,8 @@ class Exporter:
         self, chosen: _Chosen, policy: Policy, recipient: str | None, purpose: Purpose, manifest_sha256: str
     ) -> None:
         now_ms = self._vault.clock.now_ms()
-        self._vault.log_disclosures(
+        disclosure_log.add(
+            self._vault,
             [
                 Disclosed(uid, manifest_sha256, recipient or "", purpose.value, policy.profile.value, pseudonym, now_ms)
                 for uid, pseudonym in sorted(chosen.disclosed)

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import authority, csr, keys, names, path, profiles
 from pki.asn1 import der
-from pki.authority import Hierarchy, Subscriber
+from pki.authority import Subscriber
+from pki.hierarchy import BadHierarchy, Hierarchy
 from pki.journal import Intent, MemoryJournal
 from pki.lint.examine import LintFailed, examine
 from pki.lint.rules import RULES
@@ -223,6 +224,8 @@ def test_a_hierarchy_survives_its_folder(tmp_path: Path, password: bytes | None)
     (tmp_path / "ca" / "fo.key.pem").chmod(0o644)
     with pytest.raises(keys.KeyFileMode):
         Hierarchy.load(tmp_path / "ca", password, store=SqliteStore(), journal=MemoryJournal())
-    (tmp_path / "ca" / "fo.crt.pem").write_bytes(b"nothing")
-    with pytest.raises(authority.BadHierarchy):
-        Hierarchy.load(tmp_path / "ca", password, store=SqliteStore(), journal=MemoryJournal())
+    foreign = _hierarchy().issuing[Group.FO].certificate.public_bytes(Encoding.PEM)
+    for wrong in (b"nothing", foreign):
+        (tmp_path / "ca" / "fo.crt.pem").write_bytes(wrong)
+        with pytest.raises(BadHierarchy):
+            Hierarchy.load(tmp_path / "ca", password, store=SqliteStore(), journal=MemoryJournal())

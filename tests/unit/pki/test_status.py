@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import revocation, status, tbs
-from pki.authority import Hierarchy
+from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.roles import Group, Purpose
 from pki.status import Scope, StatusSet

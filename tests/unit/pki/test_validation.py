@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pki import binding, oids, path, profiles, status, trust
@@ -17,6 +18,7 @@ from pki.keys import WeakKey
 from pki.roles import Group, Purpose, Role, Service
 from pki.status import Scope, StatusSet
 from pki.trust import TrustAnchors
+from pki.validation import validate
 
 FO = "FI-AUR"
 CLIENT = Purpose.TLS_CLIENT
@@ -245,7 +247,7 @@ def _weak_keys() -> list[Any]:
         ec.generate_private_key(ec.SECP256K1()).public_key(),
         ec.generate_private_key(ec.SECP521R1()).public_key(),
         ec.generate_private_key(ec.SECP224R1()).public_key(),
-        dsa.generate_private_key(1024).public_key(),
+        dsa.generate_private_key(2048).public_key(),
     ]
 
 
@@ -361,3 +363,127 @@ def test_a_stale_crl_is_indeterminate_from_the_second_after_its_next_update(worl
     assert world.check(chain, CLIENT, at_ms=until_ms)
     with pytest.raises(status.StatusIndeterminate):
         world.check(chain, CLIENT, at_ms=until_ms + 1)
+
+
+AUTHORITY_CHANGES: list[tuple[str, dict[x509.ObjectIdentifier, Any], type[Refused]]] = [
+    ("nothing", {}, type(None)),
+    ("two policies", {POLICIES: _policies(oids.CP_FO, oids.CP_CSO)}, binding.RoleMismatch),
+    ("an unknown policy", {POLICIES: _policies(x509.ObjectIdentifier("1.2.3.4"))}, binding.RoleMismatch),
+    ("no policy", {POLICIES: None}, binding.BadProfile),
+    (
+        "a qualified policy",
+        {POLICIES: (x509.CertificatePolicies([x509.PolicyInformation(oids.CP_FO, ["https://x.example"])]), False)},
+        binding.BadProfile,
+    ),
+    ("usages of another", {EKU: _usages(*profiles.AUTHORITIES[Group.CSO].ekus)}, binding.RoleMismatch),
+    ("no usages", {EKU: None}, binding.BadProfile),
+    ("no name constraints", {x509.NameConstraints.oid: None}, binding.BadProfile),
+    (
+        "name constraints not critical",
+        {
+            x509.NameConstraints.oid: (
+                x509.NameConstraints([x509.DNSName("fo.flexledger.example")], None),
+                False,
+            )
+        },
+        path.Untrusted,
+    ),
+    (
+        "another zone",
+        {x509.NameConstraints.oid: (x509.NameConstraints([x509.DNSName("fo.other.example")], None), True)},
+        binding.RoleMismatch,
+    ),
+    ("no path length", {x509.BasicConstraints.oid: (x509.BasicConstraints(True, None), True)}, binding.BadProfile),
+    ("no authority", {x509.BasicConstraints.oid: (x509.BasicConstraints(False, None), True)}, path.Untrusted),
+    ("may not sign", {USAGE: _key_usage(crl_sign=True)}, path.Untrusted),
+    (
+        "an alternative name",
+        {x509.CRLDistributionPoints.oid: _names(x509.DNSName("fo.flexledger.example"))},
+        binding.BadProfile,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("what", "replaced", "error"), AUTHORITY_CHANGES, ids=[change[0] for change in AUTHORITY_CHANGES]
+)
+def test_an_authority_that_is_not_as_it_must_be_proves_nothing(
+    world: Any, what: str, replaced: dict[x509.ObjectIdentifier, Any], error: type[Refused]
+) -> None:
+    """The FO authority's own key and name, certified by the root in another form."""
+    leaf, issuing = world.chain(FO, CLIENT)
+    forged = world.forge(issuing, world.made.hierarchy.root, replaced=replaced)[0]
+    if what == "nothing":
+        assert world.check((leaf, forged), CLIENT).party_id == FO
+        return
+    with pytest.raises(error):
+        world.check((leaf, forged), CLIENT)
+
+
+def test_a_server_is_checked_against_the_name_that_was_dialled(world: Any) -> None:
+    leaf, issuing = world.chain("FI-NGC", Purpose.TLS_SERVER)
+    given = {
+        "anchors": world.made.anchors,
+        "status": world.status,
+        "at_ms": world.tls_at_ms,
+        "purpose": Purpose.TLS_SERVER,
+    }
+    assert validate(leaf, [issuing], server_name="localhost", **given).role is Role.CSO
+    with pytest.raises(path.Untrusted):
+        validate(leaf, [issuing], server_name="example.com", **given)
+    with pytest.raises(Refused) as caught:
+        validate(leaf, [issuing], server_name="LOCALHOST\n", **given)
+    assert caught.value.code == "pki/bad-name"
+
+
+def test_an_evu_with_a_place_to_ask_for_status_is_refused(world: Any) -> None:
+    place = x509.DistributionPoint([x509.UniformResourceIdentifier("http://x.example/a.crl")], None, None, None)
+    chain = world.forge(
+        world.chain("evu-1", CLIENT)[0],
+        world.made.hierarchy.issuing[Group.EVU],
+        added=((x509.CRLDistributionPoints([place]), False),),
+    )
+    with pytest.raises(binding.BadProfile):
+        world.check(chain, CLIENT)
+
+
+def test_an_evu_that_lives_longer_than_a_week_is_refused(world: Any) -> None:
+    model = x509.load_der_x509_certificate(world.chain("evu-1", CLIENT)[0])
+    late = model.not_valid_before_utc + dt.timedelta(days=8)
+    chain = world.forge(world.chain("evu-1", CLIENT)[0], world.made.hierarchy.issuing[Group.EVU], not_after=late)
+    with pytest.raises(binding.BadProfile):
+        world.check(chain, CLIENT)
+
+
+def test_a_serial_number_is_positive_and_short_enough(world: Any) -> None:
+    issuing = world.made.hierarchy.issuing[Group.FO]
+    widest = (1 << path.MAX_SERIAL_BITS) - 1
+    assert world.check(world.forge(world.chain(FO, CLIENT)[0], issuing, serial=widest), CLIENT).serial == widest
+    good = world.forge(world.chain(FO, CLIENT)[0], issuing, serial=0x11223344)[0]
+    negative = good.replace(bytes.fromhex("020411223344"), bytes.fromhex("020491223344"))
+    zero = good.replace(bytes.fromhex("020411223344"), bytes.fromhex("020400000000"))
+    for wrong in (negative, zero):
+        with pytest.raises(path.Malformed):
+            world.check((wrong, world.chain(FO, CLIENT)[1]), CLIENT)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x30\x00", b"-----BEGIN CERTIFICATE-----\n", b"x" * (trust.MAX_ANCHOR_BYTES + 1)]
+)
+def test_what_is_no_root_is_not_trusted(data: bytes) -> None:
+    with pytest.raises(trust.BadAnchor):
+        TrustAnchors([data], allow_development=True)
+
+
+def test_only_sound_self_signed_authorities_are_roots(world: Any) -> None:
+    with pytest.raises(trust.BadAnchor):
+        TrustAnchors([])
+    for certificate in world.chain(FO, CLIENT):
+        with pytest.raises(trust.BadAnchor):
+            TrustAnchors([certificate], allow_development=True)
+    root = world.made.hierarchy.root
+    mute = world.forge(trust.encoded(root.certificate), root, replaced={USAGE: _key_usage(key_cert_sign=True)})
+    with pytest.raises(trust.BadAnchor):
+        TrustAnchors(mute[:1], allow_development=True)
+    pem = root.certificate.public_bytes(Encoding.PEM)
+    assert TrustAnchors([pem], allow_development=True).roots == world.made.anchors.roots

@@ -10,6 +10,8 @@ from api.execution import port as neutral
 from api.execution.adapter import Adapter
 from api.execution.errors import PlanRefused, RunUnknown
 from api.execution.evidence import EvidenceRule, EvseEvidence, Execution, ExecutionFact, FactKind, Span
+from api.execution.ocpp.listener import StationListener
+from api.execution.ocpp.port import OcppPort
 from api.execution.plan import schedule
 from api.execution.port import EvseAddress, FrequencyPoint
 from api.execution.request import AcceptedRequest, Patience
@@ -29,6 +31,7 @@ from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.fleet import DEPOT, E4_FAILING, build_plant
 from api.execution.simulator.frequency import EventDay, Frequency, LossEvent, Steady
 from api.execution.simulator.port import SimulatorPort
+from api.execution.simulator.station import SimulatedStation
 from api.execution.waiting import polling
 from ledger.clock import SetClock
 from ledger.delivery import samples as bodies
@@ -111,7 +114,9 @@ class Depot:
         return [fact.kind for fact in self.facts if fact.evse == address(evse_id)]
 
 
-def request(service: Service, who: tuple[Participant, ...], *, end_ms: int = START + HOUR, **more: object) -> AcceptedRequest:
+def request(
+    service: Service, who: tuple[Participant, ...], *, end_ms: int = START + HOUR, **more: object
+) -> AcceptedRequest:
     return AcceptedRequest(
         fsr_id="FSR-1",
         service=service,
@@ -186,7 +191,8 @@ async def test_a_mandatory_cap_is_never_exceeded_after_it_took_hold() -> None:
     who = participants(1, 2, 3, 4, 5, 6, 7, 8)
     rule = EvidenceRule(interval_ms=1000)
     execution = await depot.play(
-        request(service, who, end_ms=START + 15 * MINUTE, evidence=rule), every(5 * MINUTE, until_ms=START + 15 * MINUTE)
+        request(service, who, end_ms=START + 15 * MINUTE, evidence=rule),
+        every(5 * MINUTE, until_ms=START + 15 * MINUTE),
     )
     totals: dict[int, int] = {}
     for part in execution.evidence:
@@ -202,7 +208,7 @@ async def test_a_mandatory_cap_is_never_exceeded_after_it_took_hold() -> None:
 EVENT = START + 12 * MINUTE + 5_830
 
 
-def ffr(**more: int) -> FfrService:
+def ffr() -> FfrService:
     return FfrService(
         start_at_ms=START,
         trigger_millihertz=49_600,
@@ -211,7 +217,6 @@ def ffr(**more: int) -> FfrService:
         support_ms=30_000,
         dispatch_w={address(n): 16_000 for n in (1, 2, 3, 4)},
         base_w={address(n): 10_000 for n in (1, 2, 3, 4)},
-        **more,
     )
 
 
@@ -308,7 +313,7 @@ async def test_steps_of_a_setpoint_series_are_applied_each_at_its_time() -> None
     decoded = bodies.decode(evidence_of(execution, 1).samples)
     assert {s.power_w for s in decoded if START + MINUTE < s.t_ms < START + 20 * MINUTE} == {-15_000}
     assert {s.power_w for s in decoded if START + 21 * MINUTE < s.t_ms < START + 40 * MINUTE} == {6_000}
-    assert {s.power_w for s in decoded if START + 41 * MINUTE < s.t_ms} == {0}
+    assert {s.power_w for s in decoded if s.t_ms > START + 41 * MINUTE} == {0}
     assert depot.kinds(1).count(FactKind.SETPOINT_APPLIED) == 2
 
 
@@ -337,6 +342,42 @@ async def test_a_plan_that_cannot_be_kept_sends_nothing() -> None:
     assert depot.adapter.running() == frozenset()
 
 
+async def test_a_run_over_ocpp_leaves_byte_for_byte_what_a_run_in_process_leaves() -> None:
+    direct, _, _ = await play_ffr(noisy_depot())
+    clock = SetClock(START - MINUTE)
+    plant = build_plant(
+        STATION,
+        noisy_depot(),
+        seed=63382,
+        start_ms=START - MINUTE,
+        frequency=EventDay([LossEvent(at_ms=EVENT)], seed=1),
+    )
+    facts: list[ExecutionFact] = []
+
+    async def record(fact: ExecutionFact) -> None:
+        facts.append(fact)
+
+    async with StationListener(host="127.0.0.1", port=0, clock=clock) as listener:
+        port = OcppPort(listener, clock=clock)
+        station = SimulatedStation(plant, f"ws://127.0.0.1:{listener.bound_port}/ocpp")
+        await station.connect()
+        adapter = Adapter(port, clock=clock, sleep_until_ms=polling(clock))
+        running = asyncio.create_task(adapter.run(request(ffr(), participants(1, 2, 3, 4), evidence=FFR_RULE), record))
+        await asyncio.sleep(0)
+        for at_ms in (START, START + 10 * MINUTE, START + HOUR):
+            await station.advance_to(at_ms)
+            clock.set_ms(at_ms)
+            async with asyncio.timeout(5):
+                while sum(fact.kind is FactKind.STARTED for fact in facts) < 4:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+        execution = await running
+        await station.close()
+        assert (station.refusals, port.sequence_gaps) == ([], 0)
+    assert [part.samples for part in execution.evidence] == [part.samples for part in direct.evidence]
+    assert [part.ocmf_end for part in execution.evidence] == [part.ocmf_end for part in direct.evidence]
+    assert [part.ocmf_start for part in execution.evidence] == [part.ocmf_start for part in direct.evidence]
+
+
 # ---------------------------------------------------------------------- the table of failures
 async def test_offline_silence_is_unproven_and_the_return_sends_the_same_value_again() -> None:
     away = f.Offline(from_ms=START + 10 * MINUTE, to_ms=START + 30 * MINUTE)
@@ -347,7 +388,8 @@ async def test_offline_silence_is_unproven_and_the_return_sends_the_same_value_a
     assert part.unproven == (Span(START + 9 * MINUTE, START + 30 * MINUTE),)
     kinds = depot.kinds(1)
     assert kinds.index(FactKind.COMMS_LOST) < kinds.index(FactKind.RESUMED)
-    assert kinds.count(FactKind.DISPATCHED) == 2
+    assert kinds.count(FactKind.DISPATCHED) == 1
+    assert FactKind.SETPOINT_APPLIED in kinds[kinds.index(FactKind.RESUMED) :]
     assert kinds[-1] is FactKind.COMPLETED
 
 
@@ -394,6 +436,28 @@ async def test_an_unknown_command_is_sent_again_after_a_back_off_and_then_left_t
     assert {s.power_w for s in decoded if s.t_ms > START + MINUTE} == {10_000}
 
 
+async def test_an_answer_after_the_last_attempt_is_still_recorded() -> None:
+    late = f.LateAnswer(from_ms=START, to_ms=START + 5 * MINUTE, delay_s=600.0)
+    depot = Depot(faults=(late,), timeout_ms=5_000)
+    await depot.play(request(cap(10_000), participants(1)), every(MINUTE))
+    assert depot.kinds(1)[:5] == [FactKind.DISPATCHED, *[FactKind.UNKNOWN] * 3, FactKind.STARTED]
+    assert next(fact for fact in depot.facts if fact.kind is FactKind.STARTED).cause == "LateAnswer"
+    assert depot.kinds(1)[-1] is FactKind.COMPLETED
+
+
+async def test_a_step_fed_before_the_start_does_not_start_early() -> None:
+    depot = Depot()
+    service = SetpointService(series=(Interval(start_at_ms=START, duration_ms=MINUTE, value=0),))
+    running = asyncio.create_task(depot.adapter.run(request(service, participants(1)), depot.record))
+    await asyncio.sleep(0)
+    depot.adapter.feed("FSR-1", ())
+    await depot.move(START - 1000)
+    assert depot.facts == []
+    depot.adapter.abort("FSR-1", "CANCELLED")
+    execution = await running
+    assert (execution.evidence, depot.facts) == ((), [])
+
+
 async def test_a_command_that_could_not_be_sent_in_time_expires() -> None:
     away = f.Offline(from_ms=START - 1000, to_ms=START + 2 * HOUR)
     depot = Depot(faults=(away,))
@@ -401,7 +465,7 @@ async def test_a_command_that_could_not_be_sent_in_time_expires() -> None:
         Interval(start_at_ms=START + n * 30 * MINUTE, duration_ms=30 * MINUTE, value=10_000) for n in range(2)
     )
     execution = await depot.play(request(CongestionService(series=series), participants(1)), every(10 * MINUTE))
-    assert sorted(kind.value for kind in depot.kinds(1)) == ["DISPATCHED"] * 2 + ["EXPIRED"] * 2
+    assert sorted(kind.value for kind in depot.kinds(1)) == ["DISPATCHED", "EXPIRED", "EXPIRED"]
     assert evidence_of(execution, 1).samples == b""
 
 

@@ -97,7 +97,9 @@ def test_a_payload_that_does_not_fit_is_refused_with_the_standards_code(payload:
 
 @pytest.mark.parametrize("number", ["NaN", "1e999", "Infinity", '"5"'])
 def test_a_value_that_is_no_finite_number_is_refused(number: str) -> None:
-    payload = f'{{"evseId":1,"meterValue":[{{"timestamp":"2026-01-20T15:00:00Z","sampledValue":[{{"value":{number}}}]}}]}}'
+    payload = (
+        f'{{"evseId":1,"meterValue":[{{"timestamp":"2026-01-20T15:00:00Z","sampledValue":[{{"value":{number}}}]}}]}}'
+    )
     with pytest.raises(FrameRefused):
         codec.open_payload(payload.encode(), m.ACTIONS["MeterValues"].request_decoder, "a")
 
@@ -116,7 +118,9 @@ def test_a_message_of_ours_that_is_too_long_is_not_sent() -> None:
 
 def test_phase_names_keep_their_underscores() -> None:
     update = t.ScheduleUpdate(setpoint=1, setpoint_l2=2, discharge_limit_l3=-3)
-    data = codec.encode_call("a", "UpdateDynamicSchedule", m.UpdateDynamicScheduleRequest(charging_profile_id=1, schedule_update=update))
+    data = codec.encode_call(
+        "a", "UpdateDynamicSchedule", m.UpdateDynamicScheduleRequest(charging_profile_id=1, schedule_update=update)
+    )
     assert json.loads(data)[3]["scheduleUpdate"] == {"setpoint": 1, "setpoint_L2": 2, "dischargeLimit_L3": -3}
 
 

@@ -36,7 +36,10 @@ CURVE = (FrequencyPoint(freq_millihertz=49_599, power_w=-16_000), FrequencyPoint
 COMMANDS = [
     (LimitCharging(**ENVELOPE, limit_w=6000), commands.limit),
     (FollowSetpoint(**ENVELOPE, setpoint_w=-7000), commands.setpoint),
-    (ArmFrequencyResponse(**ENVELOPE, curve=CURVE, base_w=10_000, hold_ms=34_000, release_permille_per_s=166), commands.frequency_response),
+    (
+        ArmFrequencyResponse(**ENVELOPE, curve=CURVE, base_w=10_000, hold_ms=34_000, release_permille_per_s=166),
+        commands.frequency_response,
+    ),
     (BalanceLocally(**ENVELOPE), commands.balance),
 ]
 
@@ -95,7 +98,10 @@ def test_fixed_var_counts_injection_as_positive_so_the_sign_flips(reactive: int)
     ("kind", "y"), list(product(("VoltWatt", "VoltVar", "WattVar", "WattPF"), (-60_000, 0, 95_000)))
 )
 def test_der_curves_flip_powers_and_leave_a_power_factor_alone(kind: DerCurve, y: int) -> None:
-    points = (ControlPoint(x_millipercent=92_000, y_millipercent=y), ControlPoint(x_millipercent=108_000, y_millipercent=0))
+    points = (
+        ControlPoint(x_millipercent=92_000, y_millipercent=y),
+        ControlPoint(x_millipercent=108_000, y_millipercent=0),
+    )
     request = commands.inverter_curve(ArmInverterCurve(**ENVELOPE, curve_type=kind, points=points))
     assert isinstance(request, m.SetDERControlRequest)
     assert request.curve is not None
@@ -113,7 +119,9 @@ def test_exactly_one_control_field_is_set_and_a_market_control_is_never_a_defaul
     assert sum(field is not None for field in fields) == 1
 
 
-@pytest.mark.parametrize("location", ["https://elsewhere/log", "flexledger:data-transfer/x/1", "flexledger:data-transfer/1", ""])
+@pytest.mark.parametrize(
+    "location", ["https://elsewhere/log", "flexledger:data-transfer/x/1", "flexledger:data-transfer/1", ""]
+)
 def test_a_log_location_that_is_not_ours_is_not_understood(location: str) -> None:
     assert commands.parse_log_location(location) is None
     assert commands.parse_log_location(commands.log_location(3, 100)) == (3, 100)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -228,7 +229,7 @@ async def test_a_log_comes_whole_over_the_same_connection(make: Make) -> None:
         assert isinstance(uploaded, neutral.LogUploaded)
         samples = decode(uploaded.samples)
         assert [s.t_ms for s in samples] == list(range(span["from_ms"], span["to_ms"] + 1, 1000))
-        assert len({(b.seq - a.seq) % 65536 for a, b in zip(samples, samples[1:], strict=False)}) == 1
+        assert len({(b.seq - a.seq) % 65536 for a, b in pairwise(samples)}) == 1
 
 
 async def test_an_interval_that_is_not_recorded_is_rejected(make: Make) -> None:

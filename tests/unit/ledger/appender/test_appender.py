@@ -5,7 +5,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.support import logs
 
 from ledger.appender import (
     COARSE_MS,
@@ -24,10 +23,13 @@ from ledger.appender import (
 )
 from ledger.errors import LedgerError
 from ledger.records import entry as entries
-from ledger.records.opt import OptDecided
+from ledger.records.log import StreamClosed
+from ledger.records.record import Record
+from ledger.rules.fact import Fact
 from ledger.store.errors import StoreDamaged, StoreForeign, StoreFull, StoreIo
 from ledger.store.sqlite import SqliteStore
 from ledger.tlog import hashing, merkle
+from tests.support import logs
 
 
 @pytest.fixture
@@ -145,8 +147,6 @@ async def test_a_stream_closed_in_the_same_batch_takes_nothing_more(log: logs.Lo
 
 @pytest.mark.parametrize(("closed", "n"), [("fsr/one", 2), ("fsr/one", 3), ("fsr/two", 1)])
 async def test_a_closing_record_must_count_its_own_stream(log: logs.Log, closed: str, n: int) -> None:
-    from ledger.records.log import StreamClosed
-
     await log.appender.append(logs.submitted(logs.said(1)))
     with pytest.raises(StreamMiscounted):
         await log.appender.append(logs.submitted(logs.said(2, what=StreamClosed(closed=closed, n=n))))
@@ -183,18 +183,15 @@ async def test_time_never_goes_back(log: logs.Log) -> None:
 
 
 async def test_a_record_whose_moment_is_personal_carries_the_quarter_of_an_hour(log: logs.Log) -> None:
-    assert OptDecided.COARSE
-    coarse = msgspec.structs.replace(logs.said(1), record=msgspec.convert({}, NothingSaid))
+    coarse = msgspec.structs.replace(logs.said(1), record=NothingSaid())
     first = await log.appender.append(logs.submitted(coarse))
     assert first.rec_ms == logs.START_MS - logs.START_MS % COARSE_MS
     second = await log.appender.append(logs.submitted(logs.said(2)))
-    third = await log.appender.append(
-        logs.submitted(msgspec.structs.replace(logs.said(3), record=msgspec.convert({}, NothingSaid)))
-    )
+    third = await log.appender.append(logs.submitted(msgspec.structs.replace(logs.said(3), record=NothingSaid())))
     assert (second.rec_ms, third.rec_ms) == (logs.START_MS, logs.START_MS)
 
 
-class NothingSaid(OptDecided.__mro__[1], frozen=True, kw_only=True):  # type: ignore[name-defined,misc]
+class NothingSaid(Record, frozen=True, kw_only=True):
     TYPE = "test.coarse"
     STREAM = "fsr"
     COARSE = True
@@ -251,9 +248,7 @@ async def test_a_damaged_tree_is_not_continued(tmp_path: Path) -> None:
 async def test_the_queue_is_bounded(tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "log.db", create=True)
     clock = logs.SetClock(logs.START_MS)
-    appender = await Appender.start(
-        store, origin=logs.ORIGIN, clock=clock, rules=logs.RecordingRules(), queue_limit=3
-    )
+    appender = await Appender.start(store, origin=logs.ORIGIN, clock=clock, rules=logs.RecordingRules(), queue_limit=3)
     waiting = [asyncio.create_task(appender.append(logs.submitted(logs.said(number)))) for number in range(4)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [isinstance(outcome, QueueFull) for outcome in outcomes] == [False, False, False, True]
@@ -363,4 +358,60 @@ async def test_a_bug_in_the_rules_fails_the_batch_and_not_the_log(tmp_path: Path
     with pytest.raises(AppenderBroken):
         await log.appender.append(logs.submitted(logs.said(1)))
     assert (await log.appender.append(logs.submitted(logs.said(2)))).index == 0
+    await log.close()
+
+
+@pytest.mark.parametrize(("limit", "commits"), [(9, [9, 1]), (10, [10])])
+async def test_a_transaction_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, commits: list[int]
+) -> None:
+    monkeypatch.setattr("ledger.appender.MAX_BATCH", limit)
+    store = CountingStore.open(tmp_path / "log.db", create=True)
+    log = await logs.begin(tmp_path, store=store)
+    await asyncio.gather(*(log.appender.append(logs.submitted(logs.dealt(number))) for number in range(10)))
+    assert store.commits == commits
+    await log.close()
+
+
+async def test_streams_that_are_remembered_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.appender.CACHED_STREAMS", 2)
+    log = await logs.begin(tmp_path)
+    for number in range(30):
+        await log.add(number, streams=5)
+        assert len(log.appender._streams) <= 2
+    assert [entries.decode(log.store.entry(index).data).seq for index in range(25, 30)] == [6] * 5
+    await log.close()
+
+
+async def test_rules_that_cannot_be_loaded_again_are_said_and_nobody_waits_for_ever(tmp_path: Path) -> None:
+    class Forgetful(logs.RecordingRules):
+        def apply(self, fact: Fact) -> None:
+            if len(self.applied) == fact.index == 1:
+                raise KeyError("a bug")
+            super().apply(fact)
+
+    store = FailingStore.open(tmp_path / "log.db", create=True)
+    log = await logs.begin(tmp_path, rules=Forgetful(), store=store)
+    await log.add(0)
+    for number in (1, 2):
+        with pytest.raises(AppenderBroken):
+            await log.appender.append(logs.submitted(logs.dealt(number)))
+    assert log.store.head().size == 1
+    await log.close()
+
+
+async def test_a_log_that_cannot_be_replayed_is_said_and_nobody_waits_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FailingStore.open(tmp_path / "log.db", create=True)
+    log = await logs.begin(tmp_path, store=store)
+    await log.add(0)
+    store.failures = [StoreFull("no room")]
+    with pytest.raises(StoreFull):
+        await log.appender.append(logs.submitted(logs.dealt(1)))
+    with monkeypatch.context() as patched:
+        patched.setattr("ledger.store.replay.facts", lambda store: 1 / 0)
+        with pytest.raises(AppenderBroken, match="loaded again"):
+            await log.appender.append(logs.submitted(logs.dealt(1)))
+    assert (await log.appender.append(logs.submitted(logs.dealt(1)))).index == 1
     await log.close()

@@ -3,10 +3,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support import logs
 
 from ledger.reader import Reader
 from ledger.store.sqlite import SqliteReader
+from tests.support import logs
 
 SIZE = 600
 EVERY = 100

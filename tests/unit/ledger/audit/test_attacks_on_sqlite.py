@@ -1,13 +1,16 @@
 """The six depths of an attack on the database, at the head, in the middle and at the tail of the log."""
 
+import random
+import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.support import attacks, logs
 
 from ledger.audit.report import AuditFailed, Code, Finding, Report, listed
 from ledger.audit.run import audit
 from ledger.audit.sqlite_source import SqliteSource
+from ledger.errors import LedgerError
+from tests.support import attacks, logs
 
 HEAD, MIDDLE, TAIL = 3, 310, 590
 PLACES = pytest.mark.parametrize("index", [HEAD, MIDDLE, TAIL])
@@ -250,3 +253,55 @@ def test_progress_ends_at_the_size(path: Path) -> None:
     seen: list[tuple[int, int]] = []
     audited(path, progress=lambda done, size: seen.append((done, size)))
     assert seen == [(256, 600), (512, 600), (600, 600)]
+
+
+def test_a_list_of_findings_is_bounded_and_counted_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("UPDATE entry SET leaf = zeroblob(32)")
+    for limit in (599, 600):
+        monkeypatch.setattr("ledger.audit.report.MAX_FINDINGS", limit)
+        report = audited(path)
+        assert (len(report.findings), report.counts["LEAF_MISMATCH"]) == (limit, 600)
+
+
+def test_differences_that_are_remembered_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with logs.unfenced(path) as db:
+        db.execute("UPDATE entry SET leaf = zeroblob(32)")
+    for limit in (599, 600):
+        monkeypatch.setattr("ledger.audit.blocks.MAX_DIFFERENCES", limit)
+        assert audited(path).counts["LEAF_MISMATCH"] == limit
+
+
+def test_pages_that_the_database_cannot_read_are_reported(path: Path) -> None:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'entry'").fetchone()
+    (size,) = db.execute("PRAGMA page_size").fetchone()
+    db.close()
+    with path.open("r+b") as file:
+        file.seek((page - 1) * size + 12)
+        file.write(b"\xff" * 100)
+    report = audited(path)
+    assert {finding.table for finding in listed(report.findings, Code.FILE_DIFFERS)} == {"entry"}
+    assert report.counts["ENTRY_MISSING"] == 256
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_rotten_bit_anywhere_in_the_file_is_found_or_harmless(path: Path, seed: int) -> None:
+    """Harmless is a bit that no reader reads: in free space, or in a table that the log does not rest on."""
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode = DELETE")
+    entries_before = db.execute("SELECT idx, data, leaf FROM entry").fetchall()
+    db.close()
+    some = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    data[some.randrange(100, len(data))] ^= 1 << some.randrange(8)
+    path.write_bytes(data)
+    try:
+        is_found = not audited(path).ok
+    except LedgerError:
+        return
+    if not is_found:
+        db = sqlite3.connect(path)
+        assert db.execute("SELECT idx, data, leaf FROM entry").fetchall() == entries_before
+        db.close()

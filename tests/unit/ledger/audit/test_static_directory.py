@@ -5,7 +5,6 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.support import attacks, logs
 
 from ledger.audit.report import Code, Report, listed
 from ledger.audit.run import audit
@@ -13,6 +12,7 @@ from ledger.audit.static_source import StaticSource
 from ledger.reader import Reader
 from ledger.store.sqlite import SqliteReader
 from ledger.tlog import hashing, tiles
+from tests.support import attacks, logs
 
 HEAD, MIDDLE, TAIL = 3, 310, 590
 PLACES = pytest.mark.parametrize("index", [HEAD, MIDDLE, TAIL])
@@ -125,6 +125,7 @@ def files(directory: Path) -> list[Path]:
 
 
 def test_every_byte_of_a_small_export_matters(tmp_path: Path) -> None:
+    (tmp_path / "log").mkdir()
     path = asyncio.run(logs.build(tmp_path / "log", 3))
     export(path, tmp_path / "static")
     assert audited(tmp_path / "static").ok
@@ -165,7 +166,9 @@ def test_a_flipped_byte_in_an_entry_names_the_entry(static: Path) -> None:
         path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "vkey", "tile/0/000", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001"])
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "vkey", "tile/0/000", "tile/0/002.p/88", "tile/1/000.p/2", "tile/entries/001"]
+)
 def test_a_missing_or_longer_file_is_named(static: Path, name: str) -> None:
     data = (static / name).read_bytes()
     (static / name).write_bytes(data + b"\n")

@@ -64,6 +64,12 @@ def test_drawing_more_than_the_baseline_delivers_nothing_and_lacks_more_than_the
     assert (result.score_ppm, result.verdict) == (0, Verdict.FAILED)
 
 
+def test_an_interval_without_an_order_owes_nothing() -> None:
+    result = score(baseline=(100, 100), ordered=(0, 50), actual=(Actual(power_w=900), Actual(power_w=50)))
+    assert [period.deficiency_w for period in result.periods] == [0, 0]
+    assert result.score_ppm == 1_000_000
+
+
 def test_down_turns_baseline_and_actual_round() -> None:
     result = score(baseline=(10_000,), ordered=(2_000,), actual=(Actual(power_w=11_500),), direction=Direction.DOWN)
     assert (result.periods[0].delivered_w, result.periods[0].deficiency_w) == (1_500, 500)

@@ -138,6 +138,24 @@ def test_a_gap_before_the_trigger_could_hide_an_earlier_one() -> None:
     assert score({"E1": hidden}, terms(), frequency=frequency).verdict is Verdict.UNPROVABLE
 
 
+def test_a_gap_in_the_frequency_after_the_trigger_is_unprovable() -> None:
+    whole = block(30_000)
+    result = score({"E1": whole}, terms(), frequency=whole[:200] + whole[205:])
+    assert (result.verdict, result.figures) == (Verdict.UNPROVABLE, {"t0_at_ms": T0})
+
+
+def test_a_trigger_at_the_windows_first_instant_counts() -> None:
+    trace = Trace(block(30_000), 200)
+    result = ffr.score(
+        start_at_ms=T0, end_at_ms=T0 + 1, frequency=trace, resources={"E1": (trace, 30_000)}, terms=terms()
+    )
+    assert (result.figures["t0_at_ms"], result.verdict) == (T0, Verdict.DELIVERED)
+
+
+def test_a_base_window_between_two_samples_has_no_base() -> None:
+    assert score({"E1": block(30_000)}, terms(base_ms=50)).verdict is Verdict.UNPROVABLE
+
+
 def test_a_resource_without_samples_is_unprovable() -> None:
     assert score({"E1": block(30_000), "E2": []}, terms()).verdict is Verdict.UNPROVABLE
 

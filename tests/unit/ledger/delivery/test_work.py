@@ -23,6 +23,7 @@ from ledger.delivery.work import (
     ReserveWork,
     SetpointWork,
     V2hWork,
+    Work,
     WorkInputs,
 )
 
@@ -332,6 +333,12 @@ def test_a_baseline_of_another_length_is_refused() -> None:
                 baseline=Zero(isp_count=3),
             )
         )
+
+
+def test_a_service_class_without_a_verdict_is_refused() -> None:
+    classless = Work(start_at_ms=1, end_at_ms=2, participations=parts("E1"), bodies={})
+    with pytest.raises(WorkRefused, match="class"):
+        work.recompute(classless)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b'{"service_class":"MAGIC"}'])

@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from ledger.clock import SetClock
-from ledger.privacy import errors, openings, rights
+from ledger.privacy import disclosure_log, errors, openings, rights
+from ledger.privacy.disclosure_log import Disclosed
 from ledger.privacy.erasure import CHECKPOINT_ATTEMPTS, Eraser
 from ledger.privacy.opened import State
-from ledger.privacy.vault import Disclosed, Vault
+from ledger.privacy.vault import Vault
 from ledger.records import canonical, privacy
 from ledger.records.marks import Category
 from ledger.records.privacy import (
@@ -376,6 +377,35 @@ async def test_destroying_a_key_epoch_kills_old_backups_and_no_survivor(
         Vault.open(tmp_path / "backup", clock=clock, kek_path=tmp_path / "kek.ring")
 
 
+async def test_a_crash_between_destroying_an_epoch_and_saying_so_is_made_good(
+    vault: Vault, eraser: Eraser, log: Log
+) -> None:
+    """A7: the entry is owed until it is there, and written once."""
+    vault.keep([held("x", "evu-1")])
+    await eraser.rotate_kek()
+    log.crash_before = 0
+    with pytest.raises(Crash):
+        await eraser.destroy_epoch(1)
+    await eraser.destroy_epoch(1)
+    assert [said.TYPE for said in log.records] == ["privacy.kek-epoch-destroyed"]
+    for epoch in (1, 0, 99):
+        with pytest.raises(errors.KekEpochAbsent):
+            await eraser.destroy_epoch(epoch)
+
+
+async def test_asking_again_after_a_crash_is_the_same_request(vault: Vault, eraser: Eraser, log: Log) -> None:
+    """A5: the second wish for one subject finds the first, also in the log."""
+    vault.keep([held("x", "evu-1")])
+    log.crash_after = 1
+    with pytest.raises(Crash):
+        await eraser.erase("evu-1", basis=BASIS)
+    receipt = await eraser.erase("evu-1", basis=BASIS)
+    assert [type(said) for said in log.records] == [ErasureRequested, ErasureExecuted]
+    asked = log.records[0]
+    assert isinstance(asked, ErasureRequested)
+    assert asked.request == receipt.request
+
+
 async def test_a_receipt_opens_one_digest_only(vault: Vault, eraser: Eraser) -> None:
     """A11: valid for its digest, for no other, in a tree whose size is a power of two and says little."""
     mine = [held(n, "evu-1") for n in range(5)]
@@ -475,15 +505,16 @@ async def test_recipients_are_told_under_their_own_pseudonym_only(vault: Vault, 
     """A37: a notice carries that recipient's pseudonym, nothing of the others, and is forgotten once sent."""
     vault.keep([held("x", "evu-1")])
     uid = vault.uid_of("evu-1")
-    vault.log_disclosures(
+    disclosure_log.add(
+        vault,
         [
             Disclosed(uid, "a" * 64, "fo-1", "SETTLEMENT", "SETTLEMENT", "P1AAA", NOW_MS),
             Disclosed(uid, "b" * 64, "so-1", "AUDIT", "SETTLEMENT", "P1BBB", NOW_MS),
             Disclosed(uid, "c" * 64, "uni-1", "RESEARCH", "RESEARCH", "", NOW_MS),
             Disclosed(uid, "d" * 64, "", "SUBJECT_RIGHTS", "ACCESS", "P1CCC", NOW_MS),
-        ]
+        ],
     )
-    assert len(vault.disclosures_of("evu-1")) == 4
+    assert len(disclosure_log.of(vault, "evu-1")) == 4
     receipt = await eraser.erase("evu-1", basis=BASIS)
     told = {(one.recipient, one.pseudonym) for one in receipt.notices}
     assert told == {("fo-1", "P1AAA"), ("so-1", "P1BBB")}
@@ -520,3 +551,54 @@ def test_every_privacy_record_is_marked_and_hides_nothing_personal() -> None:
     concealed = conceal(said, lambda: b"")
     assert concealed.disclosures == ()
     assert read(canonical.decode(canonical.encode(concealed.event)), ErasureExecuted) == said
+
+
+async def test_a_hold_that_comes_between_check_and_fence_still_refuses(
+    vault: Vault, eraser: Eraser, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A8: the last look is inside the fence's own transaction."""
+    one = held("x", "evu-1")
+    vault.keep([one])
+
+    def check(subject: str) -> None:
+        rights.hold(vault, subject, ground=RefusalGround.LEGAL_OBLIGATION)
+
+    with pytest.raises(errors.SubjectHeld):
+        await eraser.erase("evu-1", basis=BASIS, legal_hold_check=check)
+    (refused,) = log.of(ErasureRefused)
+    assert isinstance(refused, ErasureRefused)
+    assert refused.ground is RefusalGround.LEGAL_OBLIGATION
+    assert vault.open_digest(digest_of(one)) == one.text
+
+
+async def test_a_tampered_attachment_is_erased_too_but_has_no_opening(
+    vault: Vault, eraser: Eraser, folder: Path
+) -> None:
+    sha256 = vault.attach(b"meter", subject="evu-1", category=Category.METER, retention="P2Y")
+    connection = sqlite3.connect(folder / "vault.db", isolation_level=None)
+    connection.execute("UPDATE attachment SET body = zeroblob(92)")
+    connection.close()
+    await eraser.erase("evu-1", basis=BASIS)
+    with pytest.raises(errors.ErasedData):
+        vault.attachment(sha256)
+    with pytest.raises(errors.LostData):
+        eraser.opening(sha256)
+
+
+async def test_nothing_is_logged_as_disclosed_of_who_is_gone_or_restricted(
+    vault: Vault, eraser: Eraser, log: Log
+) -> None:
+    """A17: the last look is inside the disclosure log's own transaction."""
+    vault.keep([held("x", "evu-1"), held("y", "evu-2")])
+    lines = [
+        Disclosed(vault.uid_of(name), "a" * 64, "fo-1", "AUDIT", "SETTLEMENT", "P1A", NOW_MS)
+        for name in ("evu-1", "evu-2")
+    ]
+    await eraser.erase("evu-1", basis=BASIS)
+    await rights.restrict(vault, log.record, "evu-2", ground=RestrictionGround.OBJECTION_PENDING)
+    for line in lines:
+        with pytest.raises(errors.ExportStale):
+            disclosure_log.add(vault, [line])
+    assert disclosure_log.of(vault, "evu-2") == ()
+    disclosure_log.add(vault, lines[1:], despite_restriction=True)
+    assert disclosure_log.of(vault, "evu-2") == tuple(lines[1:])

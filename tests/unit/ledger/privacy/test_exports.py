@@ -1,6 +1,8 @@
 """Exports: recorded before they exist, verified by strangers, provable or unlinkable and never both."""
 
+import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,11 @@ from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
 
 from ledger.clock import SetClock
 from ledger.errors import LedgerError
-from ledger.privacy import errors, export_verify, rights
+from ledger.privacy import disclosure_log, errors, export_verify, rights
 from ledger.privacy.erasure import Eraser
 from ledger.privacy.export_verify import VerifiedExport, load, verify_export
 from ledger.privacy.exports import access, archive, manifest, policy, sealing, writer
-from ledger.privacy.exports.policy import ACCESS, SETTLEMENT, Column, Epoch, Hierarchy, UnlinkablePolicy
+from ledger.privacy.exports.policy import ACCESS, SETTLEMENT, Column, Epoch, Hierarchy, ProvablePolicy, UnlinkablePolicy
 from ledger.privacy.exports.rows import ExportRow
 from ledger.privacy.exports.writer import Exporter
 from ledger.privacy.vault import Vault
@@ -75,7 +77,8 @@ async def research(exporter: Exporter, ledger: Ledger, path: Path, **other: Any)
         "legal_basis": LegalBasis.PUBLIC_TASK,
         "places": PLACES,
     }
-    return await exporter.make(ledger.rows(), path, **{**arguments, **other})
+    rows = other.pop("rows", None) or ledger.rows()
+    return await exporter.make(rows, path, **{**arguments, **other})
 
 
 def verified(source: Path | dict[str, bytes], ledger: Ledger, **other: Any) -> VerifiedExport:
@@ -83,16 +86,16 @@ def verified(source: Path | dict[str, bytes], ledger: Ledger, **other: Any) -> V
     return verify_export(source, signer_key=KEY.public_key(), **{**arguments, **other})
 
 
-def resigned(files: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
+def resigned(made: dict[str, bytes], **changes: Any) -> dict[str, bytes]:
     """What an exporter that holds the export key, and nothing else, can make of an export."""
-    old = msgspec.json.decode(files[manifest.MANIFEST], type=manifest.Manifest)
+    old = msgspec.json.decode(made[manifest.MANIFEST], type=manifest.Manifest)
     lines = tuple(
-        manifest.FileLine(name=one.name, sha256=manifest.sha256(files[one.name]), size=len(files[one.name]))
+        manifest.FileLine(name=one.name, sha256=manifest.sha256(made[one.name]), size=len(made[one.name]))
         for one in old.files
     )
     data = manifest.encode(msgspec.structs.replace(old, **{"files": lines, **changes}))
     signature = jws.sign(data, KEY, {"typ": manifest.TYP}).encode()
-    return {**files, manifest.MANIFEST: data, manifest.SIGNATURE: signature}
+    return {**made, manifest.MANIFEST: data, manifest.SIGNATURE: signature}
 
 
 async def test_a_settlement_export_is_verified_by_a_stranger(
@@ -332,14 +335,15 @@ async def test_the_export_key_alone_invents_nothing(exporter: Exporter, ledger: 
     ledger.add("evu-2", FIGURES)
     files = load((await settle(exporter, ledger, tmp_path / "export.tar")).path)
     records, proofs, table = files[manifest.RECORDS], files[manifest.PROOFS], files[manifest.TABLE]
-    lines = proofs.splitlines(keepends=True)
+    lines, rows = proofs.splitlines(keepends=True), records.splitlines(keepends=True)
     other = disclosure.make(statement.new_salt(), "energy_import_milliwh", 99).text
     true = ledger.made[0][1][0].text
     assert true.encode() in proofs
     for changed in (
         {manifest.RECORDS: records.replace(b"11500000", b"99500000", 1)},
         {manifest.RECORDS: records.replace(b'"index":0', b'"index":1', 1)},
-        {manifest.RECORDS: records.replace(b'"subject":"P1', b'"subject":7,"x":"P1', 1)},
+        {manifest.RECORDS: re.sub(b'"subject":"P1[A-Z2-7]+"', b'"subject":7', records, count=1)},
+        {manifest.RECORDS: rows[0] * 2, manifest.PROOFS: lines[0] * 2},
         {manifest.TABLE: table.replace(b"11500000", b"99500000", 1)},
         {manifest.PROOFS: proofs.replace(true.encode(), other.encode())},
         {manifest.PROOFS: proofs.replace(f'"{true}"'.encode(), b"")},
@@ -351,7 +355,7 @@ async def test_the_export_key_alone_invents_nothing(exporter: Exporter, ledger: 
         {manifest.PROOFS: lines[0]},
         {manifest.PROOFS: lines[1] + lines[0]},
         {manifest.PROOFS: proofs[:-1]},
-        {manifest.RECORDS: b"".join(reversed(records.splitlines(keepends=True))), manifest.PROOFS: lines[1] + lines[0]},
+        {manifest.RECORDS: b"".join(reversed(rows)), manifest.PROOFS: lines[1] + lines[0]},
     ):
         assert any(files[name] != data for name, data in changed.items())
         with pytest.raises(errors.ExportRowMismatch):
@@ -458,6 +462,44 @@ async def test_the_writers_limits_hold_on_both_sides(
             patch.setattr(writer, name, limit - 1)
             with pytest.raises(errors.ExportTooLarge):
                 await settle(exporter, ledger, tmp_path / f"{number}-more.tar")
+
+
+async def test_a_restricted_person_beside_the_subject_is_left_out_and_others_are_logged(
+    exporter: Exporter, ledger: Ledger, log: Log, tmp_path: Path
+) -> None:
+    """A17: one entry may speak of several persons; each has its own right, and its own line in the disclosure log."""
+    index = ledger.add("evu-1", FIGURES)
+    second = ledger.add("evu-2", FIGURES)
+    _, mine = ledger.made[index]
+    _, theirs = ledger.made[second]
+    ledger.keep_as_one("evu-1", (*mine, *theirs))
+    everything = ProvablePolicy(version=1, profile=Profile.SETTLEMENT, disclose=frozenset(FIGURES))
+    rows = ledger.rows([2])
+    released = await settle(exporter, ledger, tmp_path / "1.tar", rows=rows, policy=everything)
+    assert released.rows == 1
+    assert len(disclosure_log.of(ledger.vault, "evu-1")) == len(disclosure_log.of(ledger.vault, "evu-2")) == 1
+    await rights.restrict(ledger.vault, log.record, "evu-2", ground=RestrictionGround.ACCURACY_CONTESTED)
+    await settle(exporter, ledger, tmp_path / "2.tar", rows=rows, policy=everything)
+    proofs = load(tmp_path / "2.tar")[manifest.PROOFS]
+    assert all(one.text.encode() in proofs for one in mine)
+    assert not any(one.text.encode() in proofs for one in theirs)
+    with pytest.raises(errors.ExportRowInvalid):
+        await research(exporter, ledger, tmp_path / "3.tar", rows=[replace(one, subject=None) for one in rows])
+
+
+async def test_an_entry_counts_once(exporter: Exporter, ledger: Ledger, tmp_path: Path) -> None:
+    ledger.add("evu-1", FIGURES)
+    with pytest.raises(errors.ExportRowInvalid):
+        await settle(exporter, ledger, tmp_path / "export.tar", rows=ledger.rows() * 2)
+
+
+async def test_a_disclosure_that_is_not_the_vaults_does_not_leave(
+    exporter: Exporter, ledger: Ledger, tmp_path: Path
+) -> None:
+    ledger.add("evu-1", FIGURES)
+    ledger.add("evu-1", FIGURES, keep=False)
+    with pytest.raises(errors.ExportStale):
+        await settle(exporter, ledger, tmp_path / "export.tar")
 
 
 async def test_a_row_whose_disclosure_opens_nothing_is_refused(

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ledger.clock import SetClock
-from ledger.privacy import errors, keys
+from ledger.privacy import disclosure_log, errors, keys
 from ledger.privacy.kekring import FORMAT, MAX_RING_BYTES, KekRingFile
 from ledger.privacy.keys import CACHE_TTL_MS, MAX_CACHED, Keys, framed
 from ledger.privacy.vault import Vault
@@ -145,7 +145,7 @@ def test_records_and_rows_do_not_print_values(vault: Vault) -> None:
     one = held("canary", "canary-subject")
     vault.keep([one])
     found = vault.open_many([digest_of(one)])
-    printed = repr((one, found, vault.subjects(), vault.disclosures_of("canary-subject")))
+    printed = repr((one, found, vault.subjects(), disclosure_log.of(vault, "canary-subject")))
     assert "canary" not in printed
     assert one.text not in printed
     assert repr(vault.uid_of("canary-subject")) not in printed

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.support import attacks, logs
 
 from ledger.store.errors import (
     CheckpointAbsent,
@@ -18,6 +17,7 @@ from ledger.store.lock import WriterLock
 from ledger.store.signer_state import SignerState
 from ledger.tlog import checkpoint, note
 from ledger.tlog.note import Cosigner, NoteSigner
+from tests.support import attacks, logs
 
 
 def opened(signed: bytes) -> checkpoint.Checkpoint:

@@ -1,0 +1,72 @@
+"""The composition root: the only place that lists the routes and puts the service behind them."""
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from litestar.di import Provide
+
+from api.flows.service import Service
+from api.web.assembly import Assembly, assemble
+from api.web.identity import Identity
+from api.web.routes import contracts, evidence, health, log, requests, sites
+from ledger.clock import SystemClock
+from ledger.errors import Broken
+from pki.credential import Credential
+from pki.roles import Purpose
+
+DISTRIBUTION: Final = "flexledger"
+
+
+def create_app(service: Service) -> Assembly:
+    """The application over an open service."""
+    transport_clock = SystemClock()
+
+    def authenticate(leaf: bytes) -> Credential:
+        """TLS credentials live in the machine's own time, whatever time the business has."""
+        return service.directory.validate(leaf, transport_clock.now_ms(), purpose=Purpose.TLS_CLIENT)
+
+    async def provide() -> Service:
+        return service
+
+    handlers = (
+        *health.routes(probes=probes(service), about=lambda: about(service)),
+        *sites.HANDLERS,
+        *contracts.HANDLERS,
+        *requests.HANDLERS,
+        *log.HANDLERS,
+        *evidence.HANDLERS,
+    )
+    return assemble(
+        handlers,
+        identity=Identity(authenticate, epoch=lambda: service.directory.epoch, clock=transport_clock),
+        limits=service.settings.limits,
+        version=version(DISTRIBUTION),
+        dependencies={"service": Provide(provide)},
+    )
+
+
+def probes(service: Service) -> dict[str, health.Probe]:
+    """What must work for the service to be ready."""
+
+    async def log_is_signed() -> None:
+        service.publisher.latest()
+
+    async def clock_is_readable() -> None:
+        if service.desk.clock.now_ms() <= 0:
+            raise Broken("the clock says nothing")
+
+    return {"log": log_is_signed, "clock": clock_is_readable}
+
+
+def about(service: Service) -> Mapping[str, Any]:
+    """The document at /.well-known/flexledger."""
+    return {
+        "origin": service.settings.origin,
+        "vkey": service.engines.log_signer.vkey,
+        "checkpoint": "/checkpoint",
+        "tiles": "/tile/",
+        "party": service.desk.me.party,
+        "development": service.settings.development,
+        "version": version(DISTRIBUTION),
+    }

@@ -1,0 +1,155 @@
+"""Where the command `audit` finds a log, its key, and the certificates of those who signed in it."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from api.verification.bundle_directory import BundleDirectory
+from api.verification.bundle_policy import Policy
+from api.verification.errors import BundleUnusable
+from ledger.audit.source import LogSource
+from ledger.audit.sqlite_source import SqliteSource
+from ledger.audit.static_source import CHECKPOINT_FILE, VKEY_FILE, StaticSource
+from ledger.errors import LedgerError
+from ledger.store.sqlite import SqliteReader
+from ledger.tlog import checkpoint, note
+from pki import trust
+from pki.trust import TrustAnchors
+
+LOG_FILE: Final = "ledger.db"
+TILE_FOLDER: Final = "tile"
+CREDENTIAL_FOLDERS: Final = ("ca", "pki", "../ca", "../pki")
+MAX_FILES: Final = 10_000
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+_PEM: Final = re.compile(
+    rb"-----BEGIN (?:CERTIFICATE|X509 CRL)-----([A-Za-z0-9+/=\s]+)-----END (?:CERTIFICATE|X509 CRL)-----"
+)
+_SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".crl"})
+
+
+@dataclass(slots=True)
+class Place:
+    """A log that can be audited, and what stands beside it."""
+
+    source: LogSource
+    reader: SqliteReader | None
+    """The service's own database; None for a static log."""
+    vkey: str
+    origin: str
+    bundles: tuple[Path, ...] = ()
+
+
+@dataclass(slots=True)
+class Credentials:
+    """Certificates and CRLs found in files."""
+
+    certificates: dict[str, bytes] = field(default_factory=dict)
+    crls: dict[str, bytes] = field(default_factory=dict)
+
+    def add(self, der: bytes) -> None:
+        """Keeps what it is; anything else is passed over."""
+        for kept, load in (
+            (self.certificates, x509.load_der_x509_certificate),
+            (self.crls, x509.load_der_x509_crl),
+        ):
+            try:
+                load(der)
+            except ValueError:
+                continue
+            kept[hashlib.sha256(der).hexdigest()] = der  # type: ignore[index]  # both are dictionaries by digest
+            return
+
+    def directory(self, policy: Policy | None) -> BundleDirectory | None:
+        """Who may be believed; None where there is no root to begin with. Raises what reading them raises."""
+        loaded = {name: x509.load_der_x509_certificate(der) for name, der in self.certificates.items()}
+        own = {name: one for name, one in loaded.items() if one.issuer == one.subject}
+        if policy is not None:
+            anchors = policy.anchors()
+        elif own:
+            marked = any(trust.is_marked(root) for root in own.values())
+            anchors = TrustAnchors([trust.encoded(root) for root in own.values()], allow_development=marked)
+        else:
+            return None
+        others = [der for name, der in self.certificates.items() if name not in own]
+        return BundleDirectory(anchors, others, list(self.crls.values())) if others else None
+
+
+def locate(folder: Path, policy: Policy | None) -> Place:
+    """The log in a data directory, a static directory, or a demo's output; raises `BundleUnusable`, or what opening
+    raises.
+    """
+    if (folder / LOG_FILE).is_file():
+        reader = SqliteReader.open(folder / LOG_FILE)
+        return Place(
+            source=SqliteSource(folder / LOG_FILE),
+            reader=reader,
+            vkey=_vkey(folder, policy),
+            origin=reader.head().origin,
+        )
+    for inside in (folder, folder / "log"):
+        if (inside / CHECKPOINT_FILE).is_file() and (inside / TILE_FOLDER).is_dir():
+            return Place(
+                source=StaticSource(inside),
+                reader=None,
+                vkey=_vkey(inside, policy),
+                origin=_origin(inside / CHECKPOINT_FILE),
+                bundles=tuple(sorted((folder / "bundles").glob("*.json"))) if inside != folder else (),
+            )
+    raise BundleUnusable(
+        "no log in this directory", expected=f"{LOG_FILE}, or {CHECKPOINT_FILE} and {TILE_FOLDER}/", found=folder.name
+    )
+
+
+def credentials(folder: Path, reader: SqliteReader | None) -> Credentials:
+    """Every certificate and CRL beside the log, and the signers' certificates that a service's database keeps."""
+    found = Credentials()
+    for name in CREDENTIAL_FOLDERS:
+        for path in _files(folder / name):
+            for der in _ders(path.read_bytes()):
+                found.add(der)
+    if reader is not None:
+        for (der,) in reader.connection.execute("SELECT der FROM certificate"):
+            found.add(der)
+    return found
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files that can hold a certificate or a CRL; keys are never opened."""
+    if not folder.is_dir():
+        return
+    for count, path in enumerate(sorted(folder.rglob("*"))):
+        if count >= MAX_FILES:
+            raise BundleUnusable("too many files", expected=f"at most {MAX_FILES}", found=folder.name)
+        is_wanted = path.suffix in _SUFFIXES and not path.name.endswith(".key.pem") and path.is_file()
+        if is_wanted and path.stat().st_size <= MAX_FILE_BYTES:
+            yield path
+
+
+def _ders(data: bytes) -> list[bytes]:
+    """What the file holds in DER: the blocks of a PEM file, or the file itself."""
+    if not data.lstrip().startswith(b"-----BEGIN"):
+        return [data]
+    return [base64.b64decode(block) for block in _PEM.findall(data)]
+
+
+def _vkey(folder: Path, policy: Policy | None) -> str:
+    """The log's key: the policy's, else what is published beside the log."""
+    if policy is not None:
+        return policy.vkey
+    for place in (folder / VKEY_FILE, folder.parent / VKEY_FILE):
+        if place.is_file():
+            return place.read_text("utf-8").strip()
+    raise BundleUnusable("nobody says which key signs this log", expected=f"--policy FILE, or a file {VKEY_FILE}")
+
+
+def _origin(path: Path) -> str:
+    try:
+        return checkpoint.parse(note.parse(path.read_bytes()).text).origin
+    except (LedgerError, OSError) as error:
+        raise BundleUnusable("the checkpoint cannot be read", file=path.name) from error

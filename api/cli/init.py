@@ -1,0 +1,181 @@
+"""`flexledger init`: a service from a ceremony file; refuses to overwrite anything."""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from api.errors import ApiError, Refused
+from ledger.clock import SystemClock
+from ledger.errors import LedgerError
+from ledger.privacy.kekring import KekRingFile
+from ledger.tlog.note import NoteSigner
+from pki import ceremony as ceremonies
+from pki.ceremony import Ceremony, Minted
+from pki.errors import PkiError
+from pki.roles import Purpose, Role
+
+CONFIG: Final = "flexledger.toml"
+_ORIGIN = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._-]+)*")
+
+
+class TargetTaken(Refused):
+    """There is something already where a service should be made."""
+
+    code = "api/init-target-taken"
+    title = "Directory is not empty"
+
+
+class PartyUnfit(Refused):
+    """The party cannot operate a port: it is not in the ceremony file, or is no CSO with a host name."""
+
+    code = "api/init-party"
+    title = "Party cannot operate the port"
+
+
+def run(directory: Path, *, ceremony: Path | None, party: str, origin: str) -> int:
+    """Exit code 0 when the service was made, 2 when nothing was."""
+    try:
+        if ceremony is None:
+            raise PartyUnfit("a ceremony file says who gets which credential", expected="--ceremony FILE")
+        now_ms = SystemClock().now_ms()
+        spec = ceremonies.parse_spec(ceremony.read_bytes())
+        made = ceremonies.perform(spec, tls_now_ms=now_ms, signing_now_ms=now_ms)
+        config = lay_out(directory, made, party=party, origin=origin)
+    except (ApiError, LedgerError, PkiError, OSError) as error:
+        typer.echo(f"nothing was made: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        return 2
+    typer.echo(f"made {directory}")
+    typer.echo(f"  credentials of every party: {directory / 'credentials'}  (hand them out, then delete them here)")
+    typer.echo(f"  next: flexledger doctor {config} && flexledger serve {config}")
+    return 0
+
+
+def lay_out(
+    directory: Path,
+    made: Ceremony,
+    *,
+    party: str,
+    origin: str,
+    clock_file: Path | None = None,
+    port: int = 8443,
+    ocpp_port: int = 9443,
+    ops_port: int = 9464,
+) -> Path:
+    """Writes keys, certificates and settings of a service that `party` operates; returns the settings file."""
+    if directory.exists() and any(directory.iterdir()):
+        raise TargetTaken("the directory is not empty", found=directory.name)
+    operator = made.parties.get(party)
+    if operator is None or operator.role is not Role.CSO or Purpose.TLS_SERVER not in operator.credentials:
+        raise PartyUnfit("not a CSO with a host name in the ceremony file", expected="--party ID", found=party)
+    if not _ORIGIN.fullmatch(origin):
+        raise PartyUnfit("not an origin", expected="a name such as ledger.example/north", found=origin[:64])
+    os.umask(0o077)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in ("data", "keys", "vault", "pki/issuers/known", "pki/crl"):
+        (directory / name).mkdir(parents=True)
+    ceremonies.save(made, directory / "credentials", None)
+    _public(directory / "pki", made)
+    _keys(directory, operator, origin)
+    config = directory / CONFIG
+    config.write_text(_settings(made, operator, origin, clock_file, port, ocpp_port, ops_port))
+    return config
+
+
+def _public(folder: Path, made: Ceremony) -> None:
+    """What everyone may know: roots, issuing authorities, revocation lists, certificates of stations and bodies."""
+    root = made.hierarchy.root.certificate.public_bytes(Encoding.PEM)
+    (folder / "root.pem").write_bytes(root)
+    chains = {
+        chain
+        for minted in (*made.parties.values(), *made.stations.values())
+        for issued in minted.credentials.values()
+        for chain in issued.chain[1:]
+    }
+    issuers = [pem for pem in (_pem(der) for der in sorted(chains)) if pem != root]
+    (folder / "issuers" / "issuers.pem").write_bytes(b"".join(issuers))
+    (folder / "client-ca.pem").write_bytes(root + b"".join(issuers))
+    known = [*_of(made.stations.values(), Purpose.SIGNING), *_of(made.parties.values(), Purpose.ATTRIBUTE)]
+    (folder / "issuers" / "known" / "known.pem").write_bytes(b"".join(known))
+    write_crls(folder / "crl", made.crls)
+
+
+def write_crls(folder: Path, crls: Iterable[bytes]) -> None:
+    """Adds revocation lists; a running service takes them up within a second."""
+    have = len(list(folder.glob("*.pem")))
+    for number, der in enumerate(crls, start=have + 1):
+        crl = x509.load_der_x509_crl(der)
+        beside = folder / f"{number:05d}.part"
+        beside.write_bytes(crl.public_bytes(Encoding.PEM))
+        beside.rename(folder / f"{number:05d}.pem")
+
+
+def _of(holders: Iterable[Minted], purpose: Purpose) -> list[bytes]:
+    found = [holder.credentials[purpose] for holder in holders if purpose in holder.credentials]
+    return [issued.certificate.public_bytes(Encoding.PEM) for issued in found]
+
+
+def _keys(directory: Path, operator: Minted, origin: str) -> None:
+    log_key = directory / "keys" / "log.key"
+    log_key.touch(mode=0o600)
+    log_key.write_text(NoteSigner.generate(origin).dump() + "\n")
+    KekRingFile.create(directory / "keys" / "kek.ring")
+    for purpose in (Purpose.TLS_SERVER, Purpose.SIGNING):
+        for kind in ("key", "crt"):
+            name = f"{purpose.lower()}.{kind}.pem"
+            source = directory / "credentials" / "parties" / operator.id / name
+            target = directory / "keys" / name
+            target.touch(mode=0o600)
+            target.write_bytes(source.read_bytes())
+
+
+def _settings(
+    made: Ceremony,
+    operator: Minted,
+    origin: str,
+    clock_file: Path | None,
+    port: int,
+    ocpp_port: int,
+    ops_port: int,
+) -> str:
+    development = made.hierarchy.root.development
+    clock = f'clock_file = "{clock_file}"\n' if clock_file else ""
+    tls = 'certificate = "keys/tls_server.crt.pem"\nkey = "keys/tls_server.key.pem"\nclient_ca = "pki/client-ca.pem"\n'
+    return f"""# Every key is described in docs/reference/settings.md; paths are relative to this file.
+origin = "{origin}"
+development = {str(development).lower()}
+data_dir = "data"
+log_key = "keys/log.key"
+{clock}
+[listen]
+port = {port}
+{tls}
+[ops_listen]
+port = {ops_port}
+
+[ocpp_listen]
+port = {ocpp_port}
+{tls}
+[pki]
+anchors = "pki/root.pem"
+issuers_dir = "pki/issuers"
+crl_dir = "pki/crl"
+
+[signing]
+certificate = "keys/signing.crt.pem"
+key = "keys/signing.key.pem"
+party = "{operator.party_id}"
+
+[vault]
+dir = "vault"
+kek = "keys/kek.ring"
+"""
+
+
+def _pem(der: bytes) -> bytes:
+    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)

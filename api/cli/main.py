@@ -1,0 +1,123 @@
+"""The command `flexledger`: every subcommand, its options and nothing else."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="flexledger",
+    help="The credential and audit ledger of EV flexibility services.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
+app.add_typer(config_app, name="config")
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
+Folder = Annotated[Path, typer.Argument(help="A data directory.")]
+Config = Annotated[Path, typer.Argument(help="The settings file (TOML).")]
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="A bundle file.")], policy: Policy = None, json: Json = False
+) -> None:
+    """Verify the bundle of one request offline: exit 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
+    from api.cli import verify as command
+
+    raise typer.Exit(command.run(bundle, policy=policy, json=json))
+
+
+@app.command()
+def audit(data_dir: Folder, policy: Policy = None, json: Json = False) -> None:
+    """Check a whole log: a data directory, a static tile directory, or what the demo wrote."""
+    from api.cli import audit as command
+
+    raise typer.Exit(command.run(data_dir, policy=policy, json=json))
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where to make the service; must not exist or be empty.")],
+    ceremony: Annotated[Path | None, typer.Option(help="The ceremony file (TOML): who gets which credential.")] = None,
+    party: Annotated[str, typer.Option(help="The party of the ceremony that operates the port.")] = "",
+    origin: Annotated[str, typer.Option(help="The log's origin; it can never change.")] = "",
+) -> None:
+    """Make a service: credentials from a ceremony file, log key, vault, settings and an empty log."""
+    from api.cli import init as command
+
+    raise typer.Exit(command.run(directory, ceremony=ceremony, party=party, origin=origin))
+
+
+@app.command()
+def serve(
+    config: Config,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the bound addresses here as JSON once the service accepts.")
+    ] = None,
+) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    from api.cli import serve as command
+
+    raise typer.Exit(command.run(config, ready_file=ready_file))
+
+
+@app.command()
+def dev(
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Keep everything here instead of a temporary folder.")
+    ] = None,
+) -> None:
+    """Run a throw-away service with simulated stations, and print lines to paste."""
+    from api.cli.demo import dev as command
+
+    raise typer.Exit(command.run(directory))
+
+
+@app.command("dev-request", hidden=False)
+def dev_request(
+    directory: Annotated[Path, typer.Argument(help="The folder that `flexledger dev` printed.")],
+    reduce_w: Annotated[int, typer.Option(help="How much less the depot should draw.")] = 20_000,
+    seconds: Annotated[int, typer.Option(help="For how long.")] = 30,
+) -> None:
+    """Ask the running development service for flexibility, and show what becomes of it."""
+    from api.cli.demo import dev as command
+
+    raise typer.Exit(command.request(directory, reduce_w=reduce_w, seconds=seconds))
+
+
+@app.command()
+def doctor(config: Config, json: Json = False) -> None:
+    """Look for what would go wrong: file modes, clocks, credentials, revocation lists, SQLite, signer state."""
+    from api.cli import doctor as command
+
+    raise typer.Exit(command.run(config, json=json))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Leave log, bundles, exports and report here.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the service's own files too, and say where.")] = False,
+) -> None:
+    """Play the demo day through a real service: real mTLS, real OCPP, real signatures, on a virtual clock."""
+    from api.cli.demo import day as command
+
+    raise typer.Exit(command.run(out, keep=keep))
+
+
+@config_app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the settings file."""
+    import json
+
+    from api import settings
+
+    typer.echo(json.dumps(settings.schema(), indent=2))
+
+
+def main() -> None:
+    """The entry point."""
+    app()

@@ -1,0 +1,84 @@
+"""`flexledger serve`: the service under TLS, with its listener for charging stations."""
+
+import json
+import sys
+from pathlib import Path
+
+import typer
+
+from api import engines, telemetry
+from api.app import create_app, probes
+from api.engines import Engines
+from api.errors import ApiError
+from api.execution.errors import StationRefused
+from api.execution.ocpp.access import StationIdentity, server_context
+from api.execution.ocpp.listener import StationListener
+from api.flows.service import open_service
+from api.settings import Settings, load
+from api.verification.actors import Directory
+from api.web import server
+from api.web.routes.health import ops_app
+from ledger.clock import SystemClock
+from ledger.errors import LedgerError
+from pki.errors import PkiError
+from pki.roles import Purpose, Role
+
+
+def run(config: Path, *, ready_file: Path | None) -> int:
+    """Exit code 0 after a signal, 2 if the service cannot start."""
+    import os
+
+    try:
+        settings = load(config, os.environ)
+        telemetry.configure()
+        server.run(_serve(settings, ready_file))
+    except (ApiError, LedgerError, PkiError, OSError) as error:
+        typer.echo(f"cannot start: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        return 2
+    return 0
+
+
+async def _serve(settings: Settings, ready_file: Path | None) -> None:
+    opened = engines.open_engines(settings, create=True)
+    listener = station_listener(settings, opened)
+    async with open_service(settings, opened, listener) as service:
+
+        def started(bound: server.Bound) -> None:
+            where = {
+                "host": bound.host,
+                "port": bound.port,
+                "ops_port": bound.ops_port,
+                "ocpp_port": listener.bound_port if listener is not None else None,
+                "origin": settings.origin,
+                "vkey": opened.log_signer.vkey,
+            }
+            if ready_file is not None:
+                beside = ready_file.with_name(ready_file.name + ".part")
+                beside.write_text(json.dumps(where))
+                beside.rename(ready_file)
+            print(json.dumps(where), file=sys.stderr, flush=True)  # noqa: T201 -- the one line an operator looks for
+
+        await server.serve(create_app(service).app, settings, on_started=started, ops_app=ops_app(probes(service)))
+
+
+def station_listener(settings: Settings, opened: Engines) -> StationListener | None:
+    """The listener for stations (OCPP 2.1, security profile 3), where the settings ask for one."""
+    place = settings.ocpp_listen
+    if place is None:
+        return None
+    directory = Directory(opened.anchors, opened.issuers, opened.status)
+    clock = SystemClock()
+
+    def authenticate(leaf: bytes, _chain: object) -> StationIdentity:
+        credential = directory.validate(leaf, clock.now_ms(), purpose=Purpose.TLS_CLIENT, roles=(Role.STATION,))
+        if credential.party_id != settings.signing.party or credential.station_id is None:
+            raise StationRefused("the station belongs to another operator", expected=settings.signing.party)
+        return StationIdentity(credential.station_id)
+
+    return StationListener(
+        host=place.host,
+        port=place.port,
+        clock=opened.clock,
+        ssl_context=server_context(place.certificate, place.key, place.client_ca),
+        authenticate=authenticate,
+    )

@@ -1,0 +1,100 @@
+"""`flexledger verify`: one bundle, offline; a table for people or JSON for machines."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import typer
+
+from api.errors import ApiError
+from api.verification.bundle import open_bundle, verify
+from api.verification.bundle_format import MAX_BYTES
+from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
+from api.verification.errors import BundleUnusable
+from api.verification.report import EXIT_CODES, Exit, Report, Status
+from ledger.errors import LedgerError
+
+__all__ = ["policy_of", "read_file", "read_policy", "run", "show"]
+
+UNUSABLE: Final = EXIT_CODES[Exit.UNUSABLE]
+COLOURS: Final = {
+    Status.VERIFIED: typer.colors.GREEN,
+    Status.REFUTED: typer.colors.RED,
+    Status.INDETERMINATE: typer.colors.YELLOW,
+    Status.ERASED: typer.colors.BLUE,
+    Status.UNDECIDED: typer.colors.CYAN,
+}
+SHOWN_OF_A_KIND: Final = 40
+"""Lines of one group that a person is shown; all of them with --json."""
+
+
+def run(bundle: Path, *, policy: Path | None, json: bool) -> int:
+    """Exit code 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
+    try:
+        trusted = read_policy(policy)
+        report = verify(open_bundle(read_file(bundle, MAX_BYTES)), anchors=trusted)
+    except (ApiError, LedgerError) as error:
+        unusable(error, json=json)
+        return UNUSABLE
+    if json:
+        typer.echo(msgspec.json.encode(shown(report)).decode())
+    else:
+        show(report)
+    return report.exit_code
+
+
+def read_policy(path: Path | None) -> Policy | None:
+    """The policy in a file, TOML by its suffix and JSON otherwise; None without one. Raises `BundleUnusable`."""
+    if path is None:
+        return None
+    return parse_policy(read_file(path, MAX_POLICY_BYTES), toml=path.suffix == ".toml")
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """The file's bytes; one more than `limit` at most, which whoever reads them refuses. Raises `BundleUnusable`."""
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise BundleUnusable("the file cannot be read", found=type(error).__name__, file=path.name) from error
+
+
+def unusable(error: ApiError | LedgerError, *, json: bool) -> None:
+    """Says why nothing was verified."""
+    if json:
+        found = {"outcome": Exit.UNUSABLE, "code": error.code, "detail": error.detail, "where": error.where}
+        typer.echo(msgspec.json.encode(found).decode())
+    else:
+        typer.echo(f"unusable: {error.code}: {error}", err=True)
+
+
+def shown(report: Report) -> dict[str, object]:
+    """What --json prints."""
+    return {"outcome": report.outcome, "exit_code": report.exit_code, **msgspec.to_builtins(report)}
+
+
+def show(report: Report) -> None:
+    """The report as a table, a group for each kind of check, then one sentence."""
+    for text in table(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ):
+        typer.echo(text)
+
+
+def table(report: Report, *, colour: bool) -> Iterator[str]:
+    """The lines of the table."""
+    width = max(len(status) for status in Status)
+    for check, lines in report.groups():
+        yield f"{check}"
+        for line in lines[:SHOWN_OF_A_KIND]:
+            status = line.status.ljust(width)
+            if colour:
+                status = typer.style(status, fg=COLOURS[line.status], bold=line.status is Status.REFUTED)
+            place = f"  [{line.place}]" if line.where else ""
+            code = "" if line.status is Status.VERIFIED else f"{line.code}: "
+            yield f"  {status}  {code}{line.detail}{place}"
+        if len(lines) > SHOWN_OF_A_KIND:
+            yield f"  and {len(lines) - SHOWN_OF_A_KIND} more"
+    yield ""
+    yield report.summary()

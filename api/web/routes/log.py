@@ -1,0 +1,59 @@
+"""/checkpoint, /tile, /v1/entries, /v1/proofs: the public log, immutable and cacheable, for anyone's verifier."""
+
+from typing import Annotated, Any
+
+from litestar import Request, get
+from litestar.params import FromPath, PathParameter, QueryParameter
+from litestar.di import NamedDependency
+from litestar.response import Response
+
+from api import wire
+from api.flows.service import Service
+from api.web import conditional
+from api.web.routes.taking import receipt
+from ledger.tlog import proof as tlog_proof
+
+TEXT = "text/plain; charset=utf-8"
+OCTETS = "application/octet-stream"
+
+Index = Annotated[int, PathParameter(ge=0)]
+Size = Annotated[int, QueryParameter(ge=0)]
+
+
+@get("/checkpoint", operation_id="checkpoint", tags=["log"])
+async def checkpoint(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
+    """The newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
+    note = await service.publisher.publish()
+    return conditional.respond(request, note, media_type=TEXT, cache_control=conditional.REVALIDATE)
+
+
+@get("/tile/{path:path}", operation_id="tile", tags=["log"])
+async def tile(request: Request[Any, Any, Any], service: NamedDependency[Service], path: FromPath[str]) -> Response[bytes]:
+    """A tile or an entry bundle by its path (c2sp.org/tlog-tiles)."""
+    name = f"tile{path}"
+    partial = ".p/" in name
+    cache = conditional.REVALIDATE if partial else conditional.IMMUTABLE
+    return conditional.respond(request, service.reader.tile(name), media_type=OCTETS, cache_control=cache)
+
+
+@get("/v1/entries/{index:int}", operation_id="entry", tags=["log"])
+async def entry(request: Request[Any, Any, Any], service: NamedDependency[Service], index: Index) -> Response[bytes]:
+    """The bytes of one entry, exactly as they were hashed."""
+    return conditional.respond(request, service.reader.entry(index), media_type=wire.JSON_MEDIA_TYPE)
+
+
+@get("/v1/entries/{index:int}/receipt", operation_id="entry_receipt", tags=["log"])
+async def entry_receipt(service: NamedDependency[Service], index: Index) -> Response[bytes]:
+    """Proof that the entry is in the log (c2sp.org/tlog-proof)."""
+    service.reader.entry(index)
+    return Response(await receipt(service, index), media_type=tlog_proof.MEDIA_TYPE)
+
+
+@get("/v1/proofs/consistency", operation_id="consistency", tags=["log"])
+async def consistency(service: NamedDependency[Service], old: Size, new: Size) -> wire.ConsistencyProof:
+    """Proof that one tree is a prefix of another."""
+    hashes = service.reader.consistency(old, new)
+    return wire.ConsistencyProof(old_size=old, new_size=new, hashes=tuple(one.hex() for one in hashes))
+
+
+HANDLERS = (checkpoint, tile, entry, entry_receipt, consistency)

@@ -1,0 +1,211 @@
+"""/v1/requests and what hangs below it: the life of a flexibility-service request."""
+
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Response
+
+from api import wire
+from api.flows import check, prove, relay
+from api.flows.desk import Opened
+from api.flows.errors import NotConcerned
+from api.flows.service import Service
+from api.flows.view import Participation, RequestView, concerns, participations_of, view
+from api.principals import Principal
+from api.web.identity import principal_of, require
+from api.web.routes.taking import taking, with_receipt
+from ledger.records.credentials import CheckPurpose
+from ledger.records.evidence import BaselineCommitted
+from ledger.records.opt import OptDecided
+from ledger.records.requests import (
+    RequestAborted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestIssued,
+    SetpointBatch,
+)
+from ledger.records.work import DisputeResolved, Settled, WorkCountered
+from pki.roles import Role
+
+PORT = (Role.CSO, Role.CSP)
+READERS = (Role.FO, Role.CSO, Role.CSP, Role.AUD, Role.DPO)
+MAX_CHECKED = 256
+
+
+class CheckAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which EVSEs might take part in which request."""
+
+    fsr_id: Annotated[str, msgspec.Meta(min_length=3, max_length=64)]
+    evse_ids: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=40)], ...], msgspec.Meta(min_length=1, max_length=MAX_CHECKED)
+    ]
+
+
+class CheckedParticipation(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a check, with the EVSE behind the participation, for the operator of the EVSE only."""
+
+    participation: str
+    evse_id: str
+    overall: str
+    failed: tuple[str, ...]
+    """`DIMENSION code` of each question that was not answered with PASS."""
+    amount_w: int
+    fsc_id: str | None
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """The entry and what it says."""
+
+    accepted: wire.Accepted
+    check_id: str
+    overall: str
+    valid_until_ms: int
+    participations: tuple[CheckedParticipation, ...]
+
+
+class RequestList(msgspec.Struct, frozen=True, kw_only=True):
+    """The requests that concern the caller, and the tree size for which the list holds."""
+
+    tree_size: int
+    requests: tuple[RequestView, ...]
+
+
+class ParticipationList(msgspec.Struct, frozen=True, kw_only=True):
+    """The caller's own participations, and the tree size for which the list holds."""
+
+    tree_size: int
+    participations: tuple[Participation, ...]
+
+
+async def _decide(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
+    """A person's decision is relayed; an organisation's is an entry itself."""
+    if principal.role is Role.EVU:
+        return await relay.opt(service.desk, service.memory, opened, principal)
+    return await service.desk.admit(opened, principal)
+
+
+@post("/v1/checks", operation_id="check", tags=["checks"], guards=[require(*PORT)], status_code=201)
+async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Checked:
+    """Ask the six questions of these EVSEs for a request; the answer is an entry."""
+    asked = wire.decode(await request.body(), CheckAsked)
+    accepted, result = await check.run(service.desk, service.memory, asked.fsr_id, asked.evse_ids, CheckPurpose.PRE_FSR)
+    return Checked(
+        accepted=accepted,
+        check_id=result.check_id,
+        overall=result.overall.value,
+        valid_until_ms=result.valid_until_ms,
+        participations=tuple(
+            CheckedParticipation(
+                participation=subject.participation,
+                evse_id=str(subject.evse_id),
+                overall=subject.overall.value,
+                failed=tuple(f"{d.dimension} {d.code}" for d in subject.dimensions if d.status != "PASS"),
+                amount_w=subject.amount_w,
+                fsc_id=subject.fsc_id if isinstance(subject.fsc_id, str) else None,
+            )
+            for subject in result.subjects
+        ),
+    )
+
+
+@get("/v1/requests", operation_id="list_requests", tags=["requests"], guards=[require(*READERS)])
+async def list_requests(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> RequestList:
+    """The requests that concern the caller."""
+    principal = principal_of(request.scope)
+    now_ms = service.desk.clock.now_ms()
+    found = tuple(view(one, now_ms) for one in service.desk.state.requests() if concerns(one, principal))
+    return RequestList(tree_size=service.desk.appender.head.size, requests=found)
+
+
+@get("/v1/requests/{fsr_id:str}", operation_id="read_request", tags=["requests"], guards=[require(*READERS)])
+async def read_request(request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]) -> RequestView:
+    """One request: its state, participations and proof."""
+    found = service.desk.state.request(fsr_id)
+    if not concerns(found, principal_of(request.scope)):
+        raise NotConcerned("no such request of yours")
+    return view(found, service.desk.clock.now_ms())
+
+
+@get("/v1/participations", operation_id="my_participations", tags=["requests"], guards=[require(Role.EVU)])
+async def my_participations(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> ParticipationList:
+    """The caller's own participations, so that they can decide about them."""
+    found = participations_of(service, principal_of(request.scope).party)
+    return ParticipationList(tree_size=service.desk.appender.head.size, participations=found)
+
+
+@post(
+    "/v1/requests/{fsr_id:str}/proof",
+    operation_id="prove_work",
+    tags=["requests"],
+    guards=[require(Role.CSO)],
+    status_code=201,
+)
+async def prove_work(request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]) -> Response[wire.Accepted]:
+    """Make the proof of work of an ended request from the evidence, and write it down."""
+    accepted = await prove.prove(service.desk, service.memory, fsr_id)
+    if wire.PREFER_RECEIPT in request.headers.get("prefer", ""):
+        accepted = await with_receipt(service, accepted)
+    return Response(accepted, status_code=201)
+
+
+def _below(tail: str) -> str:
+    return f"/v1/requests/{{fsr_id:str}}/{tail}"
+
+
+HANDLERS = (
+    taking("/v1/requests", RequestIssued, name="issue_request", summary="Ask for flexibility", roles=(Role.FO,)),
+    taking(
+        _below("response"), RequestAnswered, name="answer_request", summary="Accept all or part, or reject", roles=PORT
+    ),
+    taking(
+        _below("setpoints"), SetpointBatch, name="move_setpoints", summary="Move a dynamic setpoint", roles=(Role.FO,)
+    ),
+    taking(
+        _below("cancellation"),
+        RequestCancelled,
+        name="cancel_request",
+        summary="Cancel before the start",
+        roles=(Role.FO,),
+    ),
+    taking(
+        _below("abort"), RequestAborted, name="abort_request", summary="End while it runs", roles=(Role.FO, Role.CSO)
+    ),
+    taking(
+        _below("decisions"),
+        OptDecided,
+        name="decide",
+        summary="Opt a participation in or out",
+        roles=(Role.EVU, Role.CSP, Role.CSO, Role.FO),
+        flow=_decide,
+    ),
+    taking(
+        _below("baseline"),
+        BaselineCommitted,
+        name="commit_baseline",
+        summary="Fix the counterfactual before the start",
+        roles=PORT,
+    ),
+    taking(
+        _below("counter"),
+        WorkCountered,
+        name="counter_work",
+        summary="Agree to a proof or dispute it",
+        roles=(Role.FO,),
+    ),
+    taking(
+        _below("resolution"),
+        DisputeResolved,
+        name="resolve_dispute",
+        summary="Sign the end of a dispute",
+        roles=(Role.FO, Role.CSO, Role.AUD),
+    ),
+    taking(_below("settlement"), Settled, name="settle", summary="Say what it was worth", roles=(Role.FO,)),
+    run_check,
+    list_requests,
+    read_request,
+    my_participations,
+    prove_work,
+)

@@ -1,0 +1,115 @@
+"""C2SP's x509-limbo judges stage 1: every case, and every difference from what it expects has a reason here.
+
+The suite is made for the web PKI, so the path is built by the same function with the web PKI's rules in place of ours.
+A false accept is listed only if stage 2, which every real credential passes, cannot let it through.
+"""
+
+import base64
+import datetime as dt
+import ipaddress
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from pki import binding, path
+from pki.errors import Refused
+from pki.roles import Purpose
+from pki.status import StatusSet
+from tests.support import vectors
+
+NOW_MS = 1_795_305_600_000  # 2026-11-22, the suite's certificates are valid
+SLOWEST_S = 1.0
+
+SAFE = {
+    "pathlen::self-issued-certs-pathlen": "we count self-issued certificates too; our chains have none",
+    "rfc5280::nc::permitted-dn-match": "names no server, so it is a client's path, which a server's leaf fails",
+    "rfc5280::ca-as-leaf": "an authority is never a leaf of ours",
+    "online::fastly.com": "its root has serial number 0 (RFC 5280 section 4.1.2.2); ours are random",
+}
+COMMON_NAME = "a common name is never a host name here; stage 2 compares the subject with the only one allowed"
+WILDCARD = "stage 2 refuses every wildcard, so no list of public suffixes is needed"
+ACCEPTED = {
+    "webpki::cn::punycode-not-in-san": COMMON_NAME,
+    "webpki::cn::utf8-vs-punycode-mismatch": COMMON_NAME,
+    "webpki::cn::case-mismatch": COMMON_NAME,
+    "webpki::san::public-suffix-multi-label-wildcard-san": WILDCARD,
+    "webpki::san::public-suffix-private-namespace-wildcard-san": WILDCARD,
+}
+
+
+def _cases() -> list[dict[str, Any]]:
+    file = vectors.root() / "x509-limbo" / "limbo.json"
+    return json.loads(file.read_text())["testcases"] if file.is_file() else []
+
+
+CASES = _cases()
+
+
+def _der(pem: str) -> bytes:
+    return base64.b64decode("".join(line for line in pem.splitlines() if not line.startswith("-----")))
+
+
+def _at_ms(case: dict[str, Any]) -> int:
+    written = case["validation_time"]
+    return NOW_MS if written is None else int(dt.datetime.fromisoformat(written).timestamp() * 1000)
+
+
+def _server(case: dict[str, Any]) -> x509.DNSName | x509.IPAddress | None:
+    name = case["expected_peer_name"]
+    if case["validation_kind"] == "CLIENT" or name is None:
+        return None
+    if name["kind"] == "IP":
+        return x509.IPAddress(ipaddress.ip_address(name["value"]))
+    return x509.DNSName(name["value"])
+
+
+def _run(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
+    depth = case["max_chain_depth"]
+    rules = path.WEB if depth is None else replace(path.WEB, max_depth=min(depth, path.WEB.max_depth))
+    at_ms = _at_ms(case)
+    chain = path.build(
+        _der(case["peer_certificate"]),
+        [_der(pem) for pem in case["untrusted_intermediates"]],
+        [path.load(_der(pem)) for pem in case["trusted_certs"]],
+        at_ms=at_ms,
+        rules=rules,
+        server_name=_server(case),
+    )
+    if case["crls"]:
+        status = StatusSet(_der(pem) for pem in case["crls"])
+        status.crl_for(chain[1], at_ms).require_not_revoked(chain[0].serial_number, at_ms)
+    return chain
+
+
+@pytest.mark.skipif(not CASES, reason="vectors 'x509-limbo' are absent (FLEXLEDGER_VECTORS names the folder)")
+@pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
+def test_limbo(case: dict[str, Any]) -> None:
+    expected = case["expected_result"] == "SUCCESS"
+    name = case["id"]
+    start = time.perf_counter()
+    try:
+        chain = _run(case)
+    except Refused as error:
+        if expected and name not in SAFE:
+            pytest.fail(f"refused although good: {error}")
+    else:
+        assert expected or name in ACCEPTED
+        with pytest.raises(Refused):
+            binding.bind(chain, purpose=Purpose.TLS_SERVER, roles=None, allow_development=True)
+    assert time.perf_counter() - start < SLOWEST_S
+
+
+@pytest.mark.skipif(not CASES, reason="vectors 'x509-limbo' are absent (FLEXLEDGER_VECTORS names the folder)")
+def test_every_listed_difference_is_still_one() -> None:
+    by_name = {case["id"]: case for case in CASES}
+    for name in SAFE:
+        assert by_name[name]["expected_result"] == "SUCCESS"
+        with pytest.raises(Refused):
+            _run(by_name[name])
+    for name in ACCEPTED:
+        assert by_name[name]["expected_result"] == "FAILURE"
+        assert _run(by_name[name])

@@ -1,0 +1,97 @@
+"""A writer that is killed at a labelled point: `python -m tests.crash.child DIRECTORY POINT BATCH COUNT`.
+
+Prints `ack NUMBER INDEX` for every statement that was acknowledged, and dies by SIGKILL at the point.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from ledger.appender import Appended, Appender
+from ledger.store.protocol import Batch
+from ledger.store.signer_state import SignerState
+from ledger.store.sqlite import SqliteStore
+from tests.support import logs
+
+KILL_AT_COMMIT = 3
+"""The third commit of the run dies, so that there is something acknowledged before it."""
+
+
+class Dying:
+    """Counts down to the end."""
+
+    def __init__(self, point: str) -> None:
+        self.point = point
+        self.commits = 0
+
+    def at(self, point: str) -> None:
+        if point == self.point and self.commits == KILL_AT_COMMIT:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DyingStore(SqliteStore):
+    dying: Dying
+
+    def commit(self, batch: Batch) -> None:
+        self.dying.commits += 1
+        super().commit(batch)
+        self.dying.at("after-commit")
+
+    def _begin(self) -> None:
+        self.dying.at("before-begin")
+        super()._begin()
+
+    def _insert(self, batch: Batch) -> None:
+        super()._insert(batch)
+        self.dying.at("after-insert")
+
+    def put_checkpoint(self, checkpoint: object) -> None:
+        self.dying.at("before-publish")
+        super().put_checkpoint(checkpoint)
+
+
+class DyingState(SignerState):
+    dying: Dying
+
+    def swap(self, expected: bytes | None, signed: bytes) -> None:
+        self.dying.at("before-swap")
+        super().swap(expected, signed)
+        self.dying.at("after-swap")
+
+    def _replace(self, signed: bytes) -> None:
+        self.dying.at("in-swap")
+        super()._replace(signed)
+
+
+async def main(directory: Path, point: str, batch: int, count: int) -> None:
+    dying = Dying(point)
+    path = directory / "log.db"
+    store = DyingStore.open(path, create=not path.exists())
+    store.dying = dying
+    acknowledge = Appender._acknowledge
+
+    def dying_acknowledge(self: Appender, taken: list, answers: list) -> None:
+        dying.at("before-ack")
+        acknowledge(self, taken, answers)
+
+    Appender._acknowledge = dying_acknowledge
+    log = await logs.begin(directory, store=store)
+    state = DyingState(directory / "signer" / "state")
+    state.dying = dying
+    log.publisher._state = state
+    size = store.head().size
+    for start in range(size, size + count, batch):
+        numbers = range(start, start + batch)
+        outcomes = await log.appender.append_many([logs.submitted(logs.dealt(number)) for number in numbers])
+        for number, outcome in zip(numbers, outcomes, strict=True):
+            assert isinstance(outcome, Appended)
+            print("ack", number, outcome.index, flush=True)
+        signed = await log.publisher.publish()
+        print("note", signed.split(b"\n")[1].decode(), flush=True)
+    await log.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -1,0 +1,344 @@
+"""Operator, port and relay play one afternoon, honestly and not; whatever is admitted keeps the tables of states.
+
+The model knows no rules. It keeps what was admitted and checks, with code of its own, what must then be true.
+"""
+
+import pickle
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from ledger.records.actor import Actor, Role
+from ledger.records.contracts import BaselineMethod
+from ledger.records.credentials import Status
+from ledger.records.evidence import BaselineCommitted, SamplesCommitted
+from ledger.records.execution import ExecutionKind, ExecutionNoted
+from ledger.records.opt import Choice, OptActor, OptDecided
+from ledger.records.record import Record
+from ledger.records.requests import Answer, CancelReason, RequestAborted, RequestAnswered, RequestCancelled
+from ledger.records.work import (
+    CounterResult,
+    DisputeReason,
+    DisputeResolved,
+    Excluded,
+    ExcludedReason,
+    Resolution,
+    Settled,
+    WorkCountered,
+    WorkProven,
+)
+from ledger.rules.errors import RuleViolated
+from ledger.rules.fact import Fact
+from ledger.rules.request_state import RequestStatus
+from tests.support.rulebook import (
+    AUDITOR,
+    AURORA,
+    BOREALIS,
+    CAN_W,
+    DRIVER,
+    EVSES,
+    NORTHGATE,
+    SOUTHGATE,
+    VOLTWISE,
+    Judge,
+    answer,
+    at,
+    baseline,
+    check,
+    decided,
+    dsr,
+    mandatory,
+    noted,
+    offer,
+    proof,
+    proven,
+    request,
+    samples,
+    subject,
+    tag,
+    words,
+)
+
+S = RequestStatus
+STEPS: dict[S, set[S]] = {
+    S.ISSUED: {S.REJECTED, S.EXPIRED, S.ACCEPTED, S.PARTIAL, S.CANCELLED},
+    S.ACCEPTED: {S.SCHEDULED, S.CANCELLED, S.COMPLETED},
+    S.PARTIAL: {S.SCHEDULED, S.CANCELLED, S.COMPLETED},
+    S.SCHEDULED: {S.ACTIVE, S.CANCELLED, S.COMPLETED, S.REJECTED},
+    S.ACTIVE: {S.SUPERSEDED, S.ABORTED, S.COMPLETED},
+    S.SUPERSEDED: {S.ACTIVE, S.ABORTED, S.COMPLETED},
+    S.COMPLETED: {S.PROVEN, S.UNPROVABLE},
+    S.ABORTED: {S.PROVEN, S.UNPROVABLE},
+    S.PROVEN: {S.AGREED, S.DISPUTED},
+    S.UNPROVABLE: {S.AGREED, S.DISPUTED},
+    S.DISPUTED: {S.RESOLVED, S.PROVEN},
+    S.RESOLVED: {S.SETTLED, S.PROVEN},
+    S.AGREED: {S.SETTLED, S.PROVEN},
+}
+"""The transition table 6.1, and the two ways in which a new proof reopens what a dispute or an agreement closed."""
+
+
+def _reachable() -> dict[S, set[S]]:
+    """What may be seen later, for timers may have moved on unseen."""
+    found = {state: {state, *STEPS.get(state, ())} for state in S}
+    for _ in S:
+        for state in S:
+            found[state] |= {far for near in found[state] for far in found[near]}
+    return found
+
+
+REACHABLE = _reachable()
+FSRS = ("fsr-1", "fsr-2", "fsr-3")
+EVERYONE = (AURORA, BOREALIS, NORTHGATE, SOUTHGATE, VOLTWISE, AUDITOR, DRIVER)
+
+fsrs = st.sampled_from(FSRS)
+numbers = st.integers(1, 2)
+honest_or_not = st.one_of(st.just(None), st.just(None), st.sampled_from(EVERYONE))
+
+
+def _pid(fsr_id: str, number: int) -> str:
+    return f"{fsr_id}-p-{number}"
+
+
+def _names(fsr_id: str) -> tuple[str, ...]:
+    return tuple(_pid(fsr_id, number) for number in (1, 2))
+
+
+class Afternoon(RuleBasedStateMachine):
+    """fsr-1 and fsr-2 are voluntary and overlap on the same two EVSEs; fsr-3 is mandatory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judge = Judge()
+        self.seen: dict[str, S] = {}
+        self.count = 0
+
+    @initialize()
+    def morning(self) -> None:
+        self.judge.site()
+        self.judge.contract()
+        self.judge.now_ms = at("15:00")
+        self.judge.admit(request("fsr-1"), AURORA)
+        later = {"start_at_ms": at("17:30"), "end_at_ms": at("18:30")}
+        self.judge.admit(request("fsr-2", **later), AURORA)
+        for fsr_id in FSRS[:2]:
+            self.judge.admit(check(f"{fsr_id}-c-0", fsr_id, names=_names(fsr_id), now_ms=at("15:00")), NORTHGATE)
+
+    def tell(self, what: Record, by: Actor, liar: Actor | None = None, **more: Any) -> bool:
+        """Somebody says it; True if it was admitted. Asking changes nothing, whatever the answer."""
+        self.count += 1
+        made = self.judge.fact(what, liar or by, **more)
+        before = pickle.dumps(self.judge.state)
+        try:
+            self.judge.state.check(made)
+        except RuleViolated:
+            assert pickle.dumps(self.judge.state) == before
+            return False
+        assert pickle.dumps(self.judge.state) == before
+        self.judge.fold(made)
+        return True
+
+    @rule(minutes=st.sampled_from([1, 5, 14, 15, 30, 60]))
+    def time_passes(self, minutes: int) -> None:
+        self.judge.now_ms += minutes * 60_000
+
+    @rule(clock=st.sampled_from(["15:30", "16:30", "17:00", "17:30", "18:00", "18:29", "18:30", "18:45"]))
+    def the_clock_strikes(self, clock: str) -> None:
+        self.judge.now_ms = max(self.judge.now_ms, at(clock))
+
+    @rule(forged=st.booleans())
+    def the_grid_operator_directs(self, forged: bool) -> None:
+        evidence = proof(by=AURORA) if forged else proof()
+        assert not (self.tell(mandatory("fsr-3"), AURORA, evidence=evidence) and forged)
+
+    @rule(fsr_id=fsrs, passed=st.sampled_from(list(Status)), liar=honest_or_not)
+    def the_port_checks(self, fsr_id: str, passed: Status, liar: Actor | None) -> None:
+        subjects = (subject(_pid(fsr_id, 1)), subject(_pid(fsr_id, 2), passed))
+        service = "LIMIT_MANDATORY" if fsr_id == "fsr-3" else "CONGESTION"
+        what = check(f"{fsr_id}-c-{self.count}", fsr_id, now_ms=self.judge.now_ms, subjects=subjects, service=service)  # type: ignore[arg-type]
+        self.tell(what, NORTHGATE, liar)
+
+    @rule(fsr_id=fsrs, watts=st.sampled_from([5_000, 10_000, 15_000]), whole=st.booleans(), liar=honest_or_not)
+    def the_port_answers(self, fsr_id: str, watts: int, whole: bool, liar: Actor | None) -> None:
+        names = _names(fsr_id) if whole else _names(fsr_id)[:1]
+        state = self.judge.state
+        known = [one for one in state.requests() if one.fsr_id == fsr_id]
+        check_id = known[0].check.check_id if known and known[0].check else "none"
+        enough = whole and 2 * watts >= 20_000
+        what = answer(
+            fsr_id,
+            check_id=check_id,
+            offers=tuple(offer(name, watts) for name in names),
+            answer=Answer.ACCEPTED if enough or (fsr_id == "fsr-3" and whole) else Answer.PARTIAL,
+        )
+        tags = {name: tag(evse) for name, evse in zip(names, EVSES, strict=False)}
+        self.tell(what, NORTHGATE, liar, tags=tags)
+
+    @rule(fsr_id=fsrs, number=numbers, choice=st.sampled_from(list(Choice)), liar=honest_or_not)
+    def the_port_opts(self, fsr_id: str, number: int, choice: Choice, liar: Actor | None) -> None:
+        self.tell(decided(_pid(fsr_id, number), choice, fsr_id=fsr_id), NORTHGATE, liar)
+
+    @rule(fsr_id=fsrs, number=numbers, choice=st.sampled_from(list(Choice)), lies=st.booleans())
+    def the_relay_speaks_for_a_person(self, fsr_id: str, number: int, choice: Choice, lies: bool) -> None:
+        relayed = decided(_pid(fsr_id, number), choice, OptActor.EVU, fsr_id)
+        meant = Choice.IN if (choice is Choice.OUT) is lies else Choice.OUT
+        inner = msgspec.structs.replace(relayed, choice=meant, evu_statement=msgspec.UNSET)
+        assert not (self.tell(relayed, VOLTWISE, evidence=words(inner)) and lies)
+
+    @rule(fsr_id=fsrs, everybody=st.booleans(), method=st.sampled_from([None, BaselineMethod.ZERO]))
+    def the_port_commits_a_baseline(self, fsr_id: str, everybody: bool, method: BaselineMethod | None) -> None:
+        names = _names(fsr_id)
+        if not everybody and fsr_id in {one.fsr_id for one in self.judge.state.requests()}:
+            names = tuple(sorted(self.judge.state.request(fsr_id).taking_part(self.judge.now_ms)))
+        fitting = BaselineMethod.LIMIT if fsr_id == "fsr-3" else BaselineMethod.HIGH_X_OF_Y
+        what = baseline(names, f"base-{self.count}", fsr_id=fsr_id, method=method or fitting)
+        self.tell(what, NORTHGATE)
+
+    @rule(fsr_id=fsrs, number=numbers, kind=st.sampled_from(list(ExecutionKind)), liar=honest_or_not)
+    def the_port_notes(self, fsr_id: str, number: int, kind: ExecutionKind, liar: Actor | None) -> None:
+        self.tell(noted(_pid(fsr_id, number), kind, fsr_id, f"n-{self.count}"), NORTHGATE, liar)
+
+    @rule(fsr_id=fsrs, number=numbers)
+    def the_port_starts(self, fsr_id: str, number: int) -> None:
+        self.tell(noted(_pid(fsr_id, number), ExecutionKind.STARTED, fsr_id, f"n-{self.count}"), NORTHGATE)
+
+    @rule(fsr_id=fsrs, number=numbers, stolen=st.sampled_from([None, "fsr-1", "fsr-2"]))
+    def the_port_commits_samples(self, fsr_id: str, number: int, stolen: str | None) -> None:
+        name = _pid(fsr_id, number)
+        batch_id = f"batch-{_pid(stolen or fsr_id, number)}-1"
+        self.tell(samples(name, 1, batch_id, fsr_id), NORTHGATE, tags={"root": f"root-{batch_id}"})
+
+    @rule(fsr_id=fsrs, number=numbers)
+    def the_port_records_the_service(self, fsr_id: str, number: int) -> None:
+        name = _pid(fsr_id, number)
+        self.tell(dsr(name, fsr_id=fsr_id), NORTHGATE)
+
+    @rule(fsr_id=fsrs, stolen=st.booleans(), reason=st.sampled_from(list(ExcludedReason)), liar=honest_or_not)
+    def the_port_proves(self, fsr_id: str, stolen: bool, reason: ExcludedReason, liar: Actor | None) -> None:
+        known = [one for one in self.judge.state.requests() if one.fsr_id == fsr_id]
+        if not known or known[0].check is None or known[0].baseline is None:
+            return
+        state = known[0]
+        done = tuple(name for name, part in sorted(state.bound().items()) if part.dsr_id)
+        left = tuple(name for name in sorted(state.bound()) if name not in done)
+        batches = tuple(f"batch-{name}-1" for name in done)
+        what = proven(
+            done,
+            pow_id=f"pow-{self.count}",
+            fsr_id=fsr_id,
+            check_id=known[0].check.check_id,
+            baseline_id=known[0].baseline.baseline_id,
+            batch_ids=(*batches, *self.judge.state.request("fsr-1").batches) if stolen else batches,
+            excluded=tuple(Excluded(participation=name, reason=reason) for name in left),
+            reverses=state.work.pow_id if state.work else None,
+        )
+        self.tell(what, NORTHGATE, liar)
+
+    @rule(fsr_id=fsrs, agrees=st.booleans(), liar=honest_or_not)
+    def the_operator_counters(self, fsr_id: str, agrees: bool, liar: Actor | None) -> None:
+        result = CounterResult.AGREED if agrees else CounterResult.DISPUTED
+        reason = None if agrees else DisputeReason.TIMING
+        self.tell(WorkCountered(fsr_id=fsr_id, pow_id=self._work(fsr_id), result=result, reason=reason), AURORA, liar)
+
+    @rule(fsr_id=fsrs, by=st.sampled_from(EVERYONE), upheld=st.booleans())
+    def somebody_resolves(self, fsr_id: str, by: Actor, upheld: bool) -> None:
+        end = Resolution.UPHELD if upheld else Resolution.DISMISSED
+        what = DisputeResolved(fsr_id=fsr_id, pow_id=self._work(fsr_id), resolution=end, ground="TOLERANCE")
+        self.tell(what, by)
+
+    @rule(fsr_id=fsrs, net_micro=st.sampled_from([0, 0, 1]), liar=honest_or_not)
+    def the_operator_settles(self, fsr_id: str, net_micro: int, liar: Actor | None) -> None:
+        what = Settled(fsr_id=fsr_id, pow_id=self._work(fsr_id), currency="EUR", lines=(), net_micro=net_micro)
+        assert not (self.tell(what, AURORA, liar) and net_micro)
+
+    @rule(fsr_id=fsrs, liar=honest_or_not)
+    def the_operator_cancels(self, fsr_id: str, liar: Actor | None) -> None:
+        self.tell(RequestCancelled(fsr_id=fsr_id, reason=CancelReason.NO_LONGER_NEEDED), AURORA, liar)
+
+    @rule(fsr_id=fsrs, by=st.sampled_from(EVERYONE))
+    def somebody_aborts(self, fsr_id: str, by: Actor) -> None:
+        self.tell(RequestAborted(fsr_id=fsr_id, reason=CancelReason.SAFETY), by)
+
+    def _work(self, fsr_id: str) -> str:
+        known = [one.work for one in self.judge.state.requests() if one.fsr_id == fsr_id]
+        return known[0].pow_id if known and known[0] is not None else "pow-none"
+
+    # What must be true of whatever was admitted
+
+    @invariant()
+    def no_state_is_reached_that_the_table_forbids(self) -> None:
+        for state in self.judge.state.requests():
+            now = state.status(self.judge.now_ms)
+            first = S.SCHEDULED if state.is_mandatory else S.ISSUED
+            before = self.seen.get(state.fsr_id, first)
+            assert now in REACHABLE[before], f"{state.fsr_id}: {before} to {now}"
+            self.seen[state.fsr_id] = now
+
+    @invariant()
+    def everything_was_said_by_who_may_say_it(self) -> None:
+        for fact in self.judge.facts:
+            record = fact.statement.record
+            assert fact.actor.role is not Role.EVU
+            if isinstance(record, OptDecided | ExecutionNoted | BaselineCommitted | SamplesCommitted | WorkProven):
+                assert fact.actor.party in ("northgate", "voltwise")
+            if isinstance(record, RequestCancelled | WorkCountered | Settled):
+                assert fact.actor.party == "aurora"
+
+    @invariant()
+    def opts_come_in_time_and_never_under_a_mandate(self) -> None:
+        for fact in self._said(OptDecided):
+            assert fact.statement.record.fsr_id != "fsr-3"  # type: ignore[attr-defined]
+            assert fact.now_ms < at("16:30")
+
+    @invariant()
+    def what_executes_is_in_and_counted_by_an_earlier_baseline(self) -> None:
+        counted: dict[str, tuple[str, ...]] = {}
+        out: dict[str, set[OptActor]] = {}
+        for fact in self.judge.facts:
+            record = fact.statement.record
+            if isinstance(record, BaselineCommitted):
+                assert record.fsr_id == "fsr-3" or fact.now_ms < at("17:30")
+                counted[record.fsr_id] = record.participants
+            elif isinstance(record, OptDecided):
+                actors = out.setdefault(record.participation, set())
+                (actors.add if record.choice is Choice.OUT else actors.discard)(record.actor)
+            elif isinstance(record, ExecutionNoted):
+                assert record.participation in counted.get(record.fsr_id, ())
+                assert not out.get(record.participation)
+
+    @invariant()
+    def no_evse_is_sold_beyond_what_it_can_do(self) -> None:
+        ended = {fact.statement.record.fsr_id for fact in self._said(RequestCancelled)}  # type: ignore[attr-defined]
+        ended |= {fact.statement.record.fsr_id for fact in self._said(RequestAborted, WorkProven)}  # type: ignore[attr-defined]
+        sold: dict[str, int] = {}
+        for fact in self._said(RequestAnswered):
+            record = fact.statement.record
+            assert isinstance(record, RequestAnswered)
+            if record.fsr_id in ended or record.fsr_id == "fsr-3":
+                continue
+            for one in record.offers:
+                part = self.judge.state.request(record.fsr_id).participations[one.participation]
+                if not part.has_decided_out():
+                    at_evse = fact.tags[one.participation]
+                    sold[at_evse] = sold.get(at_evse, 0) + one.up_w
+        assert all(watts <= CAN_W for watts in sold.values())
+
+    @invariant()
+    def no_batch_is_committed_or_proven_twice(self) -> None:
+        batches = [fact.statement.record.batch_id for fact in self._said(SamplesCommitted)]  # type: ignore[attr-defined]
+        assert len(set(batches)) == len(batches)
+        for state in self.judge.state.requests():
+            for work in state.works.values():
+                assert set(work.batch_ids) <= set(state.batches)
+
+    def _said(self, *kinds: type[Record]) -> list[Fact]:
+        return [fact for fact in self.judge.facts if isinstance(fact.statement.record, kinds)]
+
+
+Afternoon.TestCase.settings = settings(
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestAfternoon = Afternoon.TestCase

@@ -1,0 +1,181 @@
+"""From a service to what each EVSE has to do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.execution import plan
+from api.execution.errors import PlanRefused
+from api.execution.port import ControlPoint, EvseAddress, FrequencyPoint
+from api.execution.services import (
+    Balance,
+    CongestionService,
+    DroopService,
+    FfrService,
+    FrequencyCurve,
+    HomeService,
+    Instruction,
+    Interval,
+    InverterCurve,
+    InverterCurveService,
+    Limit,
+    MandatoryLimitService,
+    Participant,
+    PriceService,
+    Reactive,
+    ReactiveService,
+    ReserveService,
+    Service,
+    Setpoint,
+    SetpointService,
+)
+
+
+def evse(number: int) -> EvseAddress:
+    return EvseAddress(station_id="CS", evse_id=number)
+
+
+def group(*charge: int, discharge: int = 0, offered: int = 0, least: int = 0) -> tuple[Participant, ...]:
+    return tuple(
+        Participant(
+            ref=f"P{n}",
+            evse=evse(n),
+            max_charge_w=w,
+            max_discharge_w=discharge,
+            min_charge_w=least,
+            offered_w=offered,
+        )
+        for n, w in enumerate(charge, start=1)
+    )
+
+
+@given(total=st.integers(0, 300_000), charge=st.lists(st.integers(1, 50_000), min_size=1, max_size=9))
+def test_shares_of_a_limit_never_exceed_it_and_use_it_up_if_they_can(total: int, charge: list[int]) -> None:
+    shares = plan.split_limit(total, group(*charge))
+    assert sum(shares.values()) == min(total, sum(charge))
+    assert all(0 <= shares[evse(n)] <= w for n, w in enumerate(charge, start=1))
+
+
+@given(total=st.integers(-100_000, 100_000), power=st.lists(st.integers(0, 40_000), min_size=1, max_size=9))
+def test_shares_of_a_setpoint_sum_to_it_or_it_is_refused(total: int, power: list[int]) -> None:
+    who = tuple(Participant(ref="P", evse=evse(n), max_charge_w=w, max_discharge_w=w // 2) for n, w in enumerate(power))
+    able = sum(power) if total >= 0 else sum(w // 2 for w in power)
+    if abs(total) > able:
+        with pytest.raises(PlanRefused):
+            plan.split_setpoint(total, who)
+        return
+    assert sum(plan.split_setpoint(total, who).values()) == total
+
+
+def test_a_floor_is_kept_and_a_cap_under_the_floors_is_refused() -> None:
+    who = group(*[22_000] * 6, 11_000, 11_000)
+    assert set(plan.split_limit(33_600, who, 4200).values()) == {4200}
+    with pytest.raises(PlanRefused, match="floors"):
+        plan.split_limit(33_599, who, 4200)
+
+
+def test_a_mandatory_limit_covers_both_directions() -> None:
+    service = MandatoryLimitService(start_at_ms=5, import_cap_w=None, export_cap_w=7_000)
+    (step,) = plan.schedule(service, group(22_000, 22_000, discharge=10_000))
+    assert step.at_ms == 5
+    assert list(step.instructions.values()) == [Limit(import_w=22_000, export_w=3500)] * 2
+
+
+def test_prices_over_the_mean_press_to_the_floor_and_others_do_not() -> None:
+    series = tuple(Interval(start_at_ms=n * 10, duration_ms=10, value=v) for n, v in enumerate((100, 300, 200)))
+    steps = plan.schedule(PriceService(series=series), group(10_000, 20_000, least=4140))
+    totals = [sum(i.import_w for i in step.instructions.values() if isinstance(i, Limit)) for step in steps]
+    assert totals == [30_000, 8280, 30_000]
+
+
+def test_a_fast_reserve_is_a_step_at_its_trigger_that_holds_and_releases_more_slowly_than_allowed() -> None:
+    who = group(22_000, 22_000, discharge=22_000, offered=20_000)
+    up = FfrService(start_at_ms=1, trigger_millihertz=49_600, capacity_w=30_000, full_ms=1000, support_ms=30_000)
+    (step,) = plan.schedule(up, who)
+    curve = step.instructions[evse(1)]
+    assert isinstance(curve, FrequencyCurve)
+    assert curve.points == (
+        FrequencyPoint(freq_millihertz=49_599, power_w=-15_000),
+        FrequencyPoint(freq_millihertz=49_600, power_w=0),
+    )
+    assert (curve.base_w, curve.hold_ms, curve.release_permille_per_s) == (0, 34_000, 166)
+    down = FfrService(
+        start_at_ms=1,
+        trigger_millihertz=50_400,
+        capacity_w=30_000,
+        full_ms=1000,
+        support_ms=5000,
+        direction="DOWN",
+        base_w={evse(1): 1, evse(2): 2},
+    )
+    curve = plan.schedule(down, who)[0].instructions[evse(2)]
+    assert isinstance(curve, FrequencyCurve)
+    assert (curve.points[1].freq_millihertz, curve.points[1].power_w, curve.base_w) == (50_401, 15_000, 2)
+    with pytest.raises(PlanRefused, match="offers"):
+        plan.schedule(up, group(22_000, offered=20_000))
+
+
+POINTS = tuple(FrequencyPoint(freq_millihertz=50_000 + n, power_w=n) for n in range(21))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1, False), (2, True), (20, True), (21, False)])
+def test_a_curve_has_two_to_twenty_corners(count: int, fits: bool) -> None:
+    service = DroopService(start_at_ms=0, points=POINTS[:count])
+    if fits:
+        assert plan.schedule(service, group(1))
+    else:
+        with pytest.raises(PlanRefused, match="points"):
+            plan.schedule(service, group(1))
+
+
+def test_a_curve_rises_in_frequency() -> None:
+    with pytest.raises(PlanRefused, match="rise"):
+        plan.schedule(DroopService(start_at_ms=0, points=(POINTS[1], POINTS[0])), group(1))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(0, False), (1, True), (1024, True), (1025, False)])
+def test_participants_and_intervals_are_bounded(count: int, fits: bool) -> None:
+    series = tuple(Interval(start_at_ms=n, duration_ms=1, value=0) for n in range(count))
+    cases: tuple[tuple[Service, tuple[Participant, ...]], ...] = (
+        (CongestionService(series=series), group(1)),
+        (HomeService(start_at_ms=0), group(*[1] * count)),
+    )
+    for service, who in cases:
+        if fits:
+            assert plan.schedule(service, who)
+        else:
+            with pytest.raises(PlanRefused, match="number of"):
+                plan.schedule(service, who)
+
+
+def test_intervals_do_not_overlap() -> None:
+    series = (Interval(start_at_ms=0, duration_ms=2, value=0), Interval(start_at_ms=1, duration_ms=2, value=0))
+    with pytest.raises(PlanRefused, match="overlap"):
+        plan.schedule(SetpointService(series=series), group(1))
+
+
+def test_every_service_becomes_a_command() -> None:
+    envelope: plan.Envelope = {
+        "command_id": "c",
+        "evse": evse(1),
+        "not_after_ms": 1,
+        "duration_s": 1,
+        "transaction_id": None,
+    }
+    corners = (ControlPoint(x_millipercent=1, y_millipercent=1), ControlPoint(x_millipercent=2, y_millipercent=0))
+    who = group(10_000, discharge=10_000)
+    expected: dict[str, tuple[Service, Instruction]] = {
+        "FollowSetpoint": (ReserveService(start_at_ms=0, capacity_w=5000), Setpoint(power_w=-5000)),
+        "BalanceLocally": (HomeService(start_at_ms=0, target_import_w=7), Balance(target_import_w=7)),
+        "HoldReactive": (ReactiveService(start_at_ms=0, reactive_millipercent=3), Reactive(reactive_millipercent=3)),
+        "ArmInverterCurve": (
+            InverterCurveService(start_at_ms=0, curve_type="VoltVar", points=corners, response_ms=5),
+            InverterCurve(curve_type="VoltVar", points=corners, response_ms=5),
+        ),
+    }
+    for name, (service, instruction) in expected.items():
+        (step,) = plan.schedule(service, who)
+        assert step.instructions[evse(1)] == instruction
+        assert type(plan.command(instruction, envelope)).__name__ == name
+    down = ReserveService(start_at_ms=0, capacity_w=5000, direction="DOWN")
+    assert plan.schedule(down, who)[0].instructions[evse(1)] == Setpoint(power_w=5000)

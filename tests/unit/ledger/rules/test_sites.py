@@ -1,0 +1,74 @@
+"""Sites, claims, sessions."""
+
+from ledger.records.sites import ClaimKind, ClaimRegistered, SessionMirrored
+from tests.support.rulebook import EVSES, NORTHGATE, SITE, SOUTHGATE, VOLTWISE, Judge, at, refused, site, tag
+
+CLAIM = ClaimRegistered(
+    claim_id="claim-1",
+    subject=ClaimKind.EVSE,
+    standard="EN 50549-1:2019",
+    functions=("FFR",),
+    region="FI",
+    issuer="lab",
+    not_before_ms=at("00:00"),
+    not_after_ms=at("23:00"),
+)
+SESSION = SessionMirrored(session_id="s-1", site_id=SITE, evse_id=EVSES[0], evu="driver", discharge_allowed=True)
+
+
+def test_versions_of_a_site_count_up_by_one_and_come_from_its_cso() -> None:
+    judge = Judge()
+    with refused("version-gap"):
+        judge.try_it(site(version=2), NORTHGATE)
+    judge.site()
+    with refused("version-gap"):
+        judge.try_it(site(version=1), NORTHGATE)
+    with refused("wrong-party"):
+        judge.try_it(site(version=2), SOUTHGATE)
+    judge.now_ms += 1
+    judge.admit(site(version=2), NORTHGATE)
+    found = judge.state.site(SITE)
+    assert (found.cso, found.configured.version) == ("northgate", 2)
+    before, first = found.at(judge.now_ms - 1), found.at(judge.now_ms)
+    assert before is not None
+    assert first is not None
+    assert (before.version, first.version) == (1, 2)
+    assert found.at(at("08:00")) is None
+
+
+def test_an_evse_stands_at_one_site_and_once() -> None:
+    judge = Judge()
+    judge.site()
+    with refused("evse-not-at-site"):
+        judge.try_it(site(EVSES[:1], site_id="DEPOT-8"), SOUTHGATE)
+    with refused("already-recorded"):
+        judge.try_it(site((EVSES[0], EVSES[0]), version=2), NORTHGATE)
+    judge.admit(site(EVSES[1:], version=2), NORTHGATE, tags={evse: tag(evse) for evse in EVSES[1:]})
+    judge.try_it(site(EVSES[:1], site_id="DEPOT-8"), SOUTHGATE)
+
+
+def test_a_claim_is_registered_once_and_is_valid_for_some_time() -> None:
+    judge = Judge()
+    judge.site()
+    judge.admit(CLAIM, NORTHGATE, f"site/{SITE}")
+    assert judge.state.site(SITE).claims == [CLAIM]
+    with refused("already-recorded"):
+        judge.try_it(CLAIM, NORTHGATE, f"site/{SITE}")
+    never = ClaimRegistered(**{**_fields(CLAIM), "claim_id": "claim-2", "not_after_ms": CLAIM.not_before_ms})
+    with refused("times-contradict"):
+        judge.try_it(never, NORTHGATE, f"site/{SITE}")
+
+
+def _fields(claim: ClaimRegistered) -> dict[str, object]:
+    return {name: getattr(claim, name) for name in claim.__struct_fields__ if name != "sd"}
+
+
+def test_a_session_is_mirrored_for_a_known_site_by_its_cso_or_a_csp() -> None:
+    judge = Judge()
+    with refused("site-unknown"):
+        judge.try_it(SESSION, NORTHGATE)
+    judge.site()
+    judge.try_it(SESSION, NORTHGATE)
+    judge.try_it(SESSION, VOLTWISE)
+    with refused("wrong-party"):
+        judge.try_it(SESSION, SOUTHGATE)

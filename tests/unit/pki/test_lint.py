@@ -1,0 +1,171 @@
+"""Every rule finds what it is for."""
+
+import datetime as dt
+import ipaddress
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+from pki import names, oids, profiles
+from pki.asn1.flexrole import FlexRole, encode
+from pki.lint.rules import RULES
+from pki.lint.subject import Examined
+from pki.roles import Group, Purpose, Role, Service
+from pki.tbs import LeafOrder
+from pki.trust import encoded
+
+PURPOSE = Purpose.TLS_CLIENT
+
+
+def _order(world: Any, party: str) -> LeafOrder:
+    minted = world.made.parties[party]
+    issued = minted.credentials[PURPOSE]
+    services = frozenset({Service.DROOP, Service.FFR}) if minted.role is Role.FO else frozenset()
+    return LeafOrder(
+        profile=profiles.get(minted.role, PURPOSE),
+        public_key=issued.key.public_key(),
+        identity=names.Identity(minted.role, minted.party_id),
+        organisation=minted.organisation,
+        role=FlexRole(minted.role, minted.party_id, services),
+        hosts=(),
+        zone="flexledger.example",
+        development=True,
+    )
+
+
+def _found(world: Any, party: str, **changes: Any) -> set[str]:
+    order = _order(world, party)
+    issuing = world.made.hierarchy.authority_of(order.profile.role)
+    leaf = world.forge(world.chain(party, PURPOSE)[0], issuing, **changes)[0]
+    examined = Examined(x509.load_der_x509_certificate(leaf), issuing.certificate, order, development=True)
+    return {rule.name for rule in RULES for _ in rule.check(examined)}
+
+
+def _ext(value: x509.ExtensionType, critical: bool = False) -> dict[str, Any]:
+    return {"replaced": {value.oid: (value, critical)}}
+
+
+def _gone(oid: x509.ObjectIdentifier) -> dict[str, Any]:
+    return {"replaced": {oid: None}}
+
+
+URI = x509.UniformResourceIdentifier("https://id.flexledger.example/fo/FI-AUR")
+
+
+def _san(*found: x509.GeneralName) -> dict[str, Any]:
+    return _ext(x509.SubjectAlternativeName([URI, *found]))
+
+
+def _usage(*set_ones: str) -> dict[str, Any]:
+    every = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+        "key_cert_sign",
+        "crl_sign",
+        "encipher_only",
+        "decipher_only",
+    )
+    return _ext(x509.KeyUsage(**{name: name in set_ones for name in every}), critical=True)
+
+
+def _policies(*found: x509.ObjectIdentifier, qualifier: str | None = None) -> dict[str, Any]:
+    qualifiers = None if qualifier is None else [qualifier]
+    return _ext(x509.CertificatePolicies([x509.PolicyInformation(oid, qualifiers) for oid in found]))
+
+
+def _subject(*attributes: tuple[x509.ObjectIdentifier, str]) -> dict[str, Any]:
+    return {"subject": x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes])}
+
+
+ODD = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+BIG = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x04\x82\x40\x00" + bytes(0x4000))
+CASES: list[tuple[str, dict[str, Any], str]] = [
+    ("short serial", {"serial": 7}, "serial"),
+    ("oversize", {"added": ((BIG, False),)}, "size"),
+    ("before its issuer", {"not_before": dt.datetime(2020, 1, 1, tzinfo=dt.UTC)}, "validity"),
+    ("too long", {"not_after": dt.datetime(2030, 1, 1, tzinfo=dt.UTC)}, "validity"),
+    ("weak key", {"public_key": ec.generate_private_key(ec.SECP256K1()).public_key()}, "key"),
+    ("foreign key id", _ext(x509.SubjectKeyIdentifier(b"\x01" * 20)), "key-identifiers"),
+    ("foreign issuer key id", _ext(x509.AuthorityKeyIdentifier(b"\x01" * 20, None, None)), "key-identifiers"),
+    ("authority", _ext(x509.BasicConstraints(ca=True, path_length=None), critical=True), "basic-constraints"),
+    ("no usage", _gone(ExtensionOID.KEY_USAGE), "key-usage"),
+    ("signs certificates", _usage("digital_signature", "key_cert_sign"), "key-usage"),
+    ("enciphers keys", _usage("digital_signature", "key_encipherment"), "key-usage"),
+    ("no extended usage", _gone(ExtensionOID.EXTENDED_KEY_USAGE), "extended-key-usage"),
+    (
+        "any usage",
+        _ext(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])),
+        "extended-key-usage",
+    ),
+    ("unmarked", _policies(oids.CP_FO), "policies"),
+    ("two policies", _policies(oids.CP_FO, oids.CP_TEST, oids.CP_CSO), "policies"),
+    ("qualified", _policies(oids.CP_FO, oids.CP_TEST, qualifier="https://x.example"), "policies"),
+    ("unknown extension", {"added": ((ODD, False),)}, "extensions"),
+    (
+        "critical role",
+        _ext(
+            x509.UnrecognizedExtension(
+                oids.FLEX_ROLE, encode(FlexRole(Role.FO, "FI-AUR", frozenset({Service.DROOP, Service.FFR})))
+            ),
+            critical=True,
+        ),
+        "extensions",
+    ),
+    ("no status", _gone(ExtensionOID.CRL_DISTRIBUTION_POINTS), "status"),
+    ("empty subject", _subject(), "subject"),
+    ("two names", _subject((NameOID.COMMON_NAME, "a"), (NameOID.COMMON_NAME, "b")), "subject"),
+    ("NUL in subject", _subject((NameOID.COMMON_NAME, "a\x00b")), "subject"),
+    ("bidi in subject", _subject((NameOID.COMMON_NAME, "a\u202eb")), "subject"),
+    ("no names", _gone(ExtensionOID.SUBJECT_ALTERNATIVE_NAME), "subject-alternative-name"),
+    ("wildcard", _san(x509.DNSName("*.fo.flexledger.example")), "subject-alternative-name"),
+    ("foreign host", _san(x509.DNSName("a.cso.flexledger.example")), "subject-alternative-name"),
+    ("address", _san(x509.IPAddress(ipaddress.ip_address("192.0.2.1"))), "subject-alternative-name"),
+    ("no role", _gone(oids.FLEX_ROLE), "role"),
+    (
+        "another party",
+        _ext(x509.UnrecognizedExtension(oids.FLEX_ROLE, encode(FlexRole(Role.FO, "FI-OTHER")))),
+        "role",
+    ),
+]
+
+
+@pytest.mark.parametrize(("what", "changes", "rule"), CASES, ids=[case[0] for case in CASES])
+def test_a_rule_finds_what_it_is_for(world: Any, what: str, changes: dict[str, Any], rule: str) -> None:
+    assert _found(world, "FI-AUR") == set()
+    assert rule in _found(world, "FI-AUR", **changes)
+
+
+def test_an_evu_whose_subject_says_more_is_found(world: Any) -> None:
+    assert _found(world, "evu-1") == set()
+    assert "privacy" in _found(world, "evu-1", **_subject((NameOID.COMMON_NAME, "Somebody")))
+
+
+def test_a_certificate_of_another_issuer_is_found(world: Any) -> None:
+    order = _order(world, "FI-AUR")
+    leaf = x509.load_der_x509_certificate(world.chain("FI-AUR", PURPOSE)[0])
+    other = world.made.hierarchy.issuing[Group.CSO].certificate
+    examined = Examined(leaf, other, order, development=True)
+    found = {rule.name for rule in RULES for _ in rule.check(examined)}
+    assert {"issuer-name", "key-identifiers"} <= found
+
+
+def test_an_authority_that_may_name_addresses_is_found(world: Any) -> None:
+    issuing = world.made.hierarchy.issuing[Group.FO].certificate
+    root = world.made.hierarchy.root
+    value = x509.NameConstraints([x509.DNSName("fo.flexledger.example")], None)
+    forged = world.forge(encoded(issuing), root, replaced={value.oid: (value, True)})[0]
+    examined = Examined(
+        x509.load_der_x509_certificate(forged), root.certificate, profiles.AUTHORITIES[Group.FO], development=True
+    )
+    assert {rule.name for rule in RULES for _ in rule.check(examined)} == {"name-constraints"}
+
+
+def test_every_rule_is_tried_here() -> None:
+    tried = {case[2] for case in CASES} | {"privacy", "issuer-name", "name-constraints"}
+    assert tried == {rule.name for rule in RULES}
