@@ -125,7 +125,7 @@ def _service_key(settings: Settings) -> ServiceKey:
 
 
 def _secret_text(path: Path) -> str:
-    """A key file's text; raises `KeyFileExposed` if others may read it. Mode bits are looked at, not tried: we may be root."""
+    """A key file's text; raises `KeyFileExposed` if others may read it: by its mode bits, for we may be root."""
     if path.stat().st_mode & 0o077:
         raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
     return path.read_text("ascii").strip()

@@ -384,7 +384,8 @@ class Appender:
                 entry=made,
                 statement=statement,
                 actor=submission.actor,
-                now_ms=submission.now_ms,
+                # What a later audit will judge by; where the entry's time is coarse, only the door knew the exact one.
+                now_ms=submission.now_ms if statement.record.COARSE else rec_ms,
                 tags=submission.tags,
                 evidence=submission.evidence,
             )

@@ -5,7 +5,9 @@ missing, stale or contradicts itself is INDETERMINATE, which is never "good". In
 and delta CRLs are not evidence here.
 """
 
+import datetime as dt
 import hashlib
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -25,6 +27,7 @@ _KNOWN = {
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
     ExtensionOID.ISSUING_DISTRIBUTION_POINT,
 }
+FOREVER_MS = 2**53 - 1
 _KNOWN_ENTRY = {CRLEntryExtensionOID.CRL_REASON, CRLEntryExtensionOID.INVALIDITY_DATE}
 
 
@@ -98,6 +101,7 @@ class StatusSet:
         self._held: dict[bytes, dict[str, _Held]] = {}
         self._checked: dict[tuple[str, str, Scope], CheckedCrl | None] = {}
         self._count = 0
+        self._moments: list[int] = []
         for data in crls:
             self.add(data)
 
@@ -117,7 +121,14 @@ class StatusSet:
                 raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
             same_issuer[digest] = _Held(crl, digest, bytes(data))
             self._count += 1
+            begins = {_ms(revoked.revocation_date_utc) for revoked in crl} | {_ms(crl.last_update_utc)}
+            self._moments = sorted(begins.union(self._moments))
         return digest
+
+    def next_moment(self, at_ms: int) -> int:
+        """When a question asked at `at_ms` may next have another answer: a list appears, or a revocation begins."""
+        place = bisect_right(self._moments, at_ms)
+        return self._moments[place] if place < len(self._moments) else FOREVER_MS
 
     def digests(self) -> tuple[str, ...]:
         """The SHA-256 (hex) of every CRL held, sorted."""
@@ -227,3 +238,8 @@ def _require_key_id(extension: x509.Extension[x509.ExtensionType] | None, issuer
         raise BadCrl("the CRL has no authority key identifier")
     if extension.value.key_identifier != own:
         raise BadCrl("the CRL names another key of its issuer")
+
+
+def _ms(moment: dt.datetime) -> int:
+    """Unix milliseconds; CRLs have whole seconds."""
+    return int(moment.timestamp()) * 1000

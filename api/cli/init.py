@@ -123,7 +123,9 @@ def _of(holders: Iterable[Minted], purpose: Purpose) -> list[bytes]:
 def _keys(directory: Path, operator: Minted, origin: str) -> None:
     log_key = directory / "keys" / "log.key"
     log_key.touch(mode=0o600)
-    log_key.write_text(NoteSigner.generate(origin).dump() + "\n")
+    signer = NoteSigner.generate(origin)
+    log_key.write_text(signer.dump() + "\n")
+    (directory / "data" / "vkey").write_text(signer.vkey + "\n")
     KekRingFile.create(directory / "keys" / "kek.ring")
     for purpose in (Purpose.TLS_SERVER, Purpose.SIGNING):
         for kind in ("key", "crt"):

@@ -39,7 +39,9 @@ def run(config: Path, *, ready_file: Path | None) -> int:
 
 
 async def _serve(settings: Settings, ready_file: Path | None) -> None:
-    opened = engines.open_engines(settings, create=True)
+    # A log that was begun is opened, never begun again, and its vault has to be there.
+    begun = (settings.data_dir / engines.LOG_FILE).exists()
+    opened = engines.open_engines(settings, create=not begun)
     listener = station_listener(settings, opened)
     async with open_service(settings, opened, listener) as service:
 
@@ -56,7 +58,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 beside = ready_file.with_name(ready_file.name + ".part")
                 beside.write_text(json.dumps(where))
                 beside.rename(ready_file)
-            print(json.dumps(where), file=sys.stderr, flush=True)  # noqa: T201 -- the one line an operator looks for
+            print(json.dumps(where), file=sys.stderr, flush=True)
 
         await server.serve(create_app(service).app, settings, on_started=started, ops_app=ops_app(probes(service)))
 

@@ -3,7 +3,7 @@
 from api.errors import ApiError, Busy, Refused
 
 
-class RemoteProblem(ApiError):  # noqa: N818 -- a problem is what HTTP calls it
+class RemoteProblem(ApiError):
     """The service answered with a problem; `code`, `title`, `status` and `instance` are the service's own."""
 
     code = "api/remote-problem"

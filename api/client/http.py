@@ -119,7 +119,7 @@ class Transport:
                     for chunk in response.iter_bytes():
                         _grow(body, chunk)
                     outcome = _outcome(response, bytes(body))
-            except httpx2.TransportError as error:
+            except (httpx2.TransportError, ssl.SSLError) as error:
                 outcome = _failed(error, wanted)
             if isinstance(outcome, Answer):
                 return outcome
@@ -176,7 +176,7 @@ class AsyncTransport:
                     async for chunk in response.aiter_bytes():
                         _grow(body, chunk)
                     outcome = _outcome(response, bytes(body))
-            except httpx2.TransportError as error:
+            except (httpx2.TransportError, ssl.SSLError) as error:
                 outcome = _failed(error, wanted)
             if isinstance(outcome, Answer):
                 return outcome
@@ -258,7 +258,7 @@ def _problem(status: int, media_type: str, body: bytes) -> ApiError:
     )
 
 
-def _failed(error: httpx2.TransportError, wanted: Request) -> _Failed:
+def _failed(error: httpx2.TransportError | ssl.SSLError, wanted: Request) -> _Failed:
     reason = _tls_reason(error)
     if reason is not None:
         return _Failed(HandshakeRefused("TLS was refused", found=reason), again=False)

@@ -46,7 +46,10 @@ class Collector:
         self._awaited: dict[str, asyncio.Future[Answer]] = {}
 
     async def fetch_event(self, parts: Iterable[Part], window: Span) -> None:
-        """The quiet log of the whole service finds the event; then the fine log around it replaces the quiet one."""
+        """The quiet log of the whole service finds the event; then the fine log around it takes its place.
+
+        The quiet one is kept as well: only it shows that nothing happened before.
+        """
         rule = self._rule
         parts = list(parts)
         await self.fetch_logs(parts, window, rule.quiet_interval_ms)
@@ -54,6 +57,8 @@ class Collector:
         seen = [at_ms for at_ms in quiet if at_ms is not None]
         if not seen:
             return
+        for part in parts:
+            part.quiet = part.log
         near = Span(min(seen) - rule.quiet_interval_ms - rule.before_ms, min(seen) + rule.after_ms)
         await self.fetch_logs(parts, near, rule.interval_ms)
 

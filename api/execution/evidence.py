@@ -78,6 +78,7 @@ LIVE_INTERVAL_MS = 60_000
 class EvseEvidence:
     """What one EVSE left: whole 24-byte records, the meter's signed texts, and what is known to be missing.
 
+    `quiet_before`: the coarser records from the start up to the first of `samples`, where those are of an event only.
     `unproven`: spans of the service without measurements. `overridden`: spans in which a grid-code function ruled.
     `ended_at_ms`: when the obligation ended early because the EV left, or None.
     `event_at_ms`: the first sample beyond the trigger, or None.
@@ -88,6 +89,7 @@ class EvseEvidence:
     window: Span
     interval_ms: int
     samples: bytes
+    quiet_before: bytes
     source: str
     ocmf_start: str | None
     ocmf_end: str | None

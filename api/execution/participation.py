@@ -33,6 +33,7 @@ class Part:
     first: SignedReading | None = None
     last: SignedReading | None = None
     log: bytes | None = None
+    quiet: bytes | None = None
 
     @property
     def evse(self) -> EvseAddress:
@@ -112,6 +113,7 @@ class Part:
             window=window,
             interval_ms=interval_ms,
             samples=samples,
+            quiet_before=self._quiet_before(samples),
             source=source,
             ocmf_start=self.first.ocmf if self.first else None,
             ocmf_end=self.last.ocmf if self.last else None,
@@ -122,6 +124,12 @@ class Part:
             ended_at_ms=self.ended_at_ms,
             event_at_ms=event_at_ms,
         )
+
+    def _quiet_before(self, fine: bytes) -> bytes:
+        """What the quiet recorder has from before the fine one's first record."""
+        if self.quiet is None or not fine:
+            return b""
+        return within(self.quiet, 0, RECORD.unpack_from(fine)[0] - 1)
 
     def _live_interval(self) -> int:
         times = sorted(self.readings)

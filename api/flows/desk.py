@@ -19,11 +19,13 @@ from api.flows.errors import (
     StatementStale,
     TypeNotTaken,
 )
+from api.flows.intake import Intake, Paper, Place
 from api.principals import ORGANISATIONS, Principal
 from api.verification.actors import Directory
 from api.verification.mandates import open_directive
 from ledger.appender import Appended, Appender, Publisher
 from ledger.appender import Submission as LogSubmission
+from ledger.errors import Busy, Refused
 from ledger.privacy.keys import LOOKUP, framed
 from ledger.privacy.vault import Held
 from ledger.records import canonical, disclosure, marks, record, statement
@@ -34,6 +36,7 @@ from ledger.records.entry import Submitter
 from ledger.records.errors import DisclosureForeign
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import Refused as RefusedRecord
+from ledger.records.log import StreamClosed
 from ledger.records.opt import OptDecided
 from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
@@ -86,6 +89,7 @@ class Desk:
         self.publisher = publisher
         self.origin = origin
         self.clock = engines.clock
+        self._intake = Intake(engines.vault)
         self._refusals: dict[tuple[str, int], int] = {}
         x5t = directory.add(engines.service_key.certificate)
         self.me = directory.actor(x5t, self.clock.now_ms())
@@ -167,7 +171,7 @@ class Desk:
     # Writing
 
     async def admit(self, opened: Opened, principal: Principal) -> wire.Accepted:
-        """The statement is durable in the log and its personal members in the vault; or a refusal entry says why not."""
+        """The statement is in the log and its personal members in the vault; or a refusal entry says why not."""
         submitter = Submitter(cert=principal.credential.tbs_sha256, party=principal.party, role=principal.role.value)
         return await self._write(opened, submitter)
 
@@ -210,13 +214,13 @@ class Desk:
         )
         return await self._write(mine, self._myself())
 
+    async def close(self, stream: str, n: int) -> wire.Accepted:
+        """The stream has exactly `n` entries before this one and none after it, so nobody can hide one."""
+        return await self.say(StreamClosed(closed=stream, n=n), stream)
+
     async def _write(self, opened: Opened, submitter: Submitter) -> wire.Accepted:
         now_ms = self.clock.now_ms()
-        vault = self.engines.vault
-        for sha256, attached in opened.attachments.items():
-            self._keep_attachment(sha256, attached)
-        vault.keep(opened.held)
-        vault.note_undisclosed(opened.undisclosed)
+        brought = self._bring(opened)
         try:
             appended = await self.appender.append(
                 LogSubmission(
@@ -228,9 +232,17 @@ class Desk:
                     evidence=opened.evidence,
                 )
             )
-        except RuleViolated as violated:
-            await self._refuse(opened, violated)
+        except (Refused, Busy) as error:
+            # No entry will ever vouch for what came along; to keep it would be to keep data without a reason.
+            self._intake.take_back(brought)
+            if isinstance(error, RuleViolated):
+                await self._refuse(opened, error)
             raise
+        except BaseException:
+            # Broken, or nobody waits any longer: the entry may be there. What is loose is collected at the next start.
+            self._intake.settle(brought)
+            raise
+        self._intake.settle(brought)
         # From here on the entry is permanent; a crash now loses only the news of it, which a restart folds again.
         if not appended.duplicate:
             for listener in self._listeners:
@@ -281,14 +293,14 @@ class Desk:
     def _keep_certificate(self, x5t: str, der: bytes) -> None:
         self.engines.store.put_certificate(x5t, der)
 
-    def _keep_attachment(self, sha256: str, attached: wire.SubmittedAttachment) -> None:
+    def _bring(self, opened: Opened) -> frozenset[Place]:
         """What is about a person goes to the vault; a group's or an organisation's paper stands beside the log."""
-        if attached.subject is None:
-            self.engines.store.put_evidence(sha256, "attachment", attached.data)
-        else:
-            self.engines.vault.attach(
-                attached.data, subject=attached.subject, category=marks.Category.CREDENTIAL, retention="P3Y"
-            )
+        papers = [Paper(one.data, one.subject) for one in opened.attachments.values() if one.subject is not None]
+        brought = self._intake.bring(opened.held, papers, opened.undisclosed)
+        for sha256, attached in opened.attachments.items():
+            if attached.subject is None:
+                self.engines.store.put_evidence(sha256, "attachment", attached.data)
+        return brought
 
     # Blind names for rules across streams
 
@@ -309,7 +321,8 @@ class Desk:
                 if isinstance(offer.evse_id, str)
             }
         if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
-            return {"root": self.tag("root", whole.root)}
+            # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
+            return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}
         return {}
 
 

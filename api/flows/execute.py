@@ -1,4 +1,4 @@
-"""From an accepted request to chargers that do it, to records of what they did: one task a request, started by the clock.
+"""From an accepted request to chargers that do it, to records of what they did: one task a request.
 
 The adapter tells facts; each is a record before the next step is taken, so a rule that refuses stops the dispatch.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import structlog
+from msgspec import UNSET
 
 from api.execution.adapter import Adapter
 from api.execution.evidence import EvidenceRule, EvseEvidence, ExecutionFact
@@ -191,36 +192,44 @@ class Executions:
 
     async def _keep(self, request: RequestState, evidence: EvseEvidence, participant: Participant) -> None:
         """The samples go to the vault; their existence, and the service record made of them, to the log."""
-        pid = evidence.participation_ref
-        if not evidence.samples:
+        bodies = [
+            (body, dt_ms)
+            for body, dt_ms in ((evidence.quiet_before, QUIET_MS), (evidence.samples, evidence.interval_ms))
+            if body
+        ]
+        if not bodies:
             return
-        person = self._memory.person_of(pid)
-        body_sha256 = self._desk.engines.vault.attach(
-            evidence.samples, subject=person, category=Category.METER, retention="P2Y"
-        )
-        batch_id = f"batch-{secrets.token_hex(8)}"
-        evse = self._evse(request, pid)
-        texts = {
-            name: text
-            for name, text in (("ocmf_start", evidence.ocmf_start), ("ocmf_end", evidence.ocmf_end))
-            if text is not None
-        }
-        stream = f"fsr/{request.fsr_id}"
-        committed = SamplesCommitted(
-            batch_id=batch_id,
+        evse = self._evse(request, evidence.participation_ref)
+        committed = [
+            self._commitment(request, evidence, evse, seq, body, dt_ms)
+            for seq, (body, dt_ms) in enumerate(bodies, start=1)
+        ]
+        person_of = self._person_of(evidence.participation_ref)
+        for record in committed:
+            await self._desk.say(record, f"fsr/{request.fsr_id}", subject_of=person_of)
+        batch_ids = tuple(record.batch_id for record in committed)
+        recorded = _service_record(request, evidence, evse, participant, batch_ids)
+        await self._desk.say(recorded, f"fsr/{request.fsr_id}", subject_of=person_of)
+
+    def _commitment(
+        self, request: RequestState, evidence: EvseEvidence, evse: Evse, seq: int, body: bytes, dt_ms: int
+    ) -> SamplesCommitted:
+        """The body is in the vault when this returns; the meter's signed texts go with the first batch."""
+        person = self._memory.person_of(evidence.participation_ref)
+        body_sha256 = self._desk.engines.vault.attach(body, subject=person, category=Category.METER, retention="P2Y")
+        return SamplesCommitted(
+            batch_id=f"batch-{secrets.token_hex(8)}",
             fsr_id=request.fsr_id,
-            participation=pid,
-            seq=1,
-            n=evidence.sample_count,
-            dt_ms=evidence.interval_ms,
-            root=samples.root(evidence.samples).hex(),
+            participation=evidence.participation_ref,
+            seq=seq,
+            n=len(body) // samples.RECORD_BYTES,
+            dt_ms=dt_ms,
+            root=samples.root(body).hex(),
             body_sha256=body_sha256,
             meter_key_spki_sha256=evse.meter.key_spki_sha256,
-            **texts,
+            ocmf_start=evidence.ocmf_start if seq == 1 and evidence.ocmf_start else UNSET,
+            ocmf_end=evidence.ocmf_end if seq == 1 and evidence.ocmf_end else UNSET,
         )
-        await self._desk.say(committed, stream, subject_of=self._person_of(pid))
-        recorded = _service_record(request, evidence, evse, participant, batch_id)
-        await self._desk.say(recorded, stream, subject_of=self._person_of(pid))
 
     def _evse(self, request: RequestState, pid: str) -> Evse:
         evse_id = self._memory.participations(request.fsr_id)[pid]
@@ -276,6 +285,7 @@ def _service(request: RequestState, participants: list[Participant]) -> Service:
             release_permille_per_s=params.release_ppm_per_s // 1000,
             direction=params.direction.value,
             dispatch_w={participant.evse: participant.offered_w for participant in participants},
+            base_w={participant.evse: params.base_w for participant in participants},
         )
     if isinstance(params, DroopParams):
         points = tuple(FrequencyPoint(freq_millihertz=p.freq_millihertz, power_w=p.power_w) for p in params.points)
@@ -304,11 +314,15 @@ def _evidence_rule(request: RequestState) -> EvidenceRule:
 
 
 def _service_record(
-    request: RequestState, evidence: EvseEvidence, evse: Evse, participant: Participant, batch_id: str
+    request: RequestState,
+    evidence: EvseEvidence,
+    evse: Evse,
+    participant: Participant,
+    batch_ids: tuple[str, ...],
 ) -> ServiceRecorded:
-    decoded = samples.decode(evidence.samples)
+    decoded = [one for body in (evidence.quiet_before, evidence.samples) if body for one in samples.decode(body)]
     issued = request.issued
-    hold_ms = min(60_000, issued.evidence.resolution_ms)
+    hold_ms = work.hold_ms(issued)
     periods = []
     for start in range(issued.start_at_ms, issued.end_at_ms, DSR_PERIOD_MS):
         end = min(start + DSR_PERIOD_MS, issued.end_at_ms)
@@ -323,7 +337,7 @@ def _service_record(
         dsr_id=f"dsr-{secrets.token_hex(8)}",
         fsr_id=request.fsr_id,
         participation=evidence.participation_ref,
-        batch_ids=(batch_id,),
+        batch_ids=batch_ids,
         evse_id=evse.evse_id,
         periods=tuple(periods),
         energy_import_milliwh=imported,

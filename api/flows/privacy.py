@@ -35,7 +35,7 @@ RESEARCH = UnlinkablePolicy(
         Column(name="exported_wh", path="energy_export_milliwh", hierarchy=Hierarchy.ENERGY, least=1, divisor=1000),
     ),
 )
-"""What research gets: energies in bands, each shared by at least k persons; no time finer than the request, no proof."""
+"""What research gets: energies in bands, each shared by at least k persons; no time, no place, no proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +77,15 @@ class PrivacyOffice:
         """The export is at `path` and the log says so; nothing is released before that."""
         note = await self._desk.publisher.publish()
         size = self._desk.appender.head.size
-        rows = list(self._rows(size))
+        provable = profile is Profile.SETTLEMENT
+        # Of whom the vault no longer knows anything, research gets nothing, not even that there was somebody.
+        rows = [row for row in self._rows(size) if provable or row.subject is not None]
         exporter = Exporter(
             self._desk.engines.vault,
             self._record,
             key=self._desk.engines.service_key.key,
             controller=self._desk.me.party,
         )
-        provable = profile is Profile.SETTLEMENT
         return await exporter.make(
             rows,
             path,

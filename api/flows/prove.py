@@ -10,9 +10,7 @@ from api.flows.desk import Desk
 from api.flows.errors import NothingToProve
 from api.flows.memory import Memory
 from api.verification import work
-from api.verification.work import Share
-from ledger.delivery.verdicts.outcome import Exclusion, Reason
-from ledger.records.contracts import ServiceTerms
+from api.verification.work import Share, exclusions_of, participants_of, terms_of
 from ledger.records.record import Part
 from ledger.records.work import Excluded, ExcludedReason, Verdict, WorkPart, WorkProven
 from ledger.rules.request_state import RequestState
@@ -77,32 +75,13 @@ async def prove(desk: Desk, memory: Memory, fsr_id: str) -> wire.Accepted:
     return await desk.say(proven, f"fsr/{fsr_id}", subject_of=subject_of)
 
 
-def terms_of(request: RequestState) -> ServiceTerms | None:
-    """The terms that judge the group: those of the contract that the first named one in force has for the service."""
-    for fsc_id in request.issued.fsc_ids:
-        contract = request.contracts.get(fsc_id)
-        terms = contract.terms(request.service, request.issued_at_ms) if contract else None
-        if terms is not None:
-            return terms
-    return None
-
-
 def shares_of(desk: Desk, memory: Memory, request: RequestState) -> list[Share]:
-    """Every participation that was bound and not out, in order of its id, with its sample bodies from the vault."""
+    """Every participation that was bound, in order of its id, with its sample bodies from the vault."""
     found = []
-    for pid in sorted(request.taking_part(request.issued.start_at_ms)):
+    for pid in participants_of(request):
         part = request.participations[pid]
         digests = [memory.body_of(batch_id) for batch_id in part.batch_ids]
         bodies = tuple(desk.engines.vault.attachment(sha256) for sha256 in digests if sha256 is not None)
         offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
         found.append(Share(participation=pid, offered_w=offered_w, bodies=bodies))
     return found
-
-
-def exclusions_of(request: RequestState) -> list[Exclusion]:
-    """Participations that never started because the check at the start failed them."""
-    return [
-        Exclusion(participation_id=pid, reason=Reason.INELIGIBLE)
-        for pid in sorted(request.taking_part(request.issued.start_at_ms))
-        if not request.participations[pid].has_passed and not request.is_mandatory
-    ]

@@ -1,4 +1,4 @@
-"""Persons speak through the port: their own signed words go to the vault, and the log gets the port's statement of them.
+"""Persons speak through the port: their own signed words go to the vault, the port's statement of them to the log.
 
 An EV user's certificate and signature are personal data, so they are never entries. The port verifies them, signs a
 record whose `evu_statement` is a salted digest of them, and rules see the person only as verified evidence.

@@ -51,7 +51,7 @@ class Service:
         memory: Memory,
         reader: Reader,
         publisher: Publisher,
-        executions: Executions,
+        executions: Executions | None,
         privacy: PrivacyOffice,
         listener: StationListener | None,
     ) -> None:
@@ -107,11 +107,11 @@ async def open_service(
         stored = [row.data for row in engines.store.entries(0, appender.head.size)]
         await privacy.catch_up(stored)
         memory.recall(stored)
-        port = OcppPort(listener, clock=engines.clock) if listener is not None else None
-        adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms) if port is not None else None
-        executions = Executions(desk, memory, adapter, sleep_until_ms)
-        executions.resume()
         if listener is not None:
+            port = OcppPort(listener, clock=engines.clock)
+            adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
+            executions = Executions(desk, memory, adapter, sleep_until_ms)
+            executions.resume()
             await listener.start()
         tasks.append(asyncio.create_task(_publish(publisher), name="publisher"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
@@ -159,7 +159,7 @@ async def _watch_status(folder: Path, directory: Directory) -> None:
         for path in fresh:
             seen.add(path.name)
             try:
-                for der in pem_blocks(path.read_bytes()):  # noqa: ASYNC240 -- as above
+                for der in pem_blocks(path.read_bytes()):
                     directory.status.add(der)
             except (PkiError, OSError, ValueError) as error:
                 log.error("revocation list not taken", file=path.name, error=type(error).__name__)

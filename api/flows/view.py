@@ -47,6 +47,7 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     end_at_ms: int
     participations: tuple[Participation, ...]
     batches: int
+    service_records: int
     proof: Proof | None
     refusals: tuple[str, ...]
     """Codes of the attempts that rules refused in this request's stream."""
@@ -71,6 +72,7 @@ def view(request: RequestState, at_ms: int) -> RequestView:
         end_at_ms=request.issued.end_at_ms,
         participations=tuple(_participation(request, pid, at_ms) for pid in sorted(request.participations)),
         batches=len(request.batches),
+        service_records=len(request.dsrs),
         proof=None
         if work is None
         else Proof(

@@ -1,1 +1,1 @@
-"""Where `pki` and `ledger` meet without I/O: who signed what, the credential check, bundles; works in the base install."""
+"""Where `pki` and `ledger` meet without I/O: who signed what, the credential check, bundles; base install only."""

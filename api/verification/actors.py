@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from api.verification.errors import SignerUnknown
 from ledger.records import jws
@@ -18,6 +19,7 @@ from pki.status import StatusSet
 from pki.trust import TrustAnchors
 
 MAX_CACHED = 4096
+SigningKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 def thumbprint(der: bytes) -> str:
@@ -43,7 +45,7 @@ def actor_of(credential: Credential) -> Actor:
 class Directory:
     """Known certificates, and what they prove at a stated time from the status evidence at hand.
 
-    A credential found good once is kept for as long as the evidence that proved it says; it dies when evidence is added.
+    A credential found good is kept for as long as the evidence that proved it says; it dies when evidence is added.
     """
 
     def __init__(self, anchors: TrustAnchors, issuers: Iterable[bytes], status: StatusSet) -> None:
@@ -55,7 +57,8 @@ class Directory:
         self.status = status
         self.epoch = 0
         self._known: dict[str, bytes] = {}
-        self._proven: dict[tuple[str, Purpose], tuple[int, Credential]] = {}
+        self._proven: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
+        """From, until (exclusive) and what was proven."""
 
     def add(self, der: bytes) -> str:
         """From now on the certificate can be named by its thumbprint, which is returned; it proves nothing yet."""
@@ -86,13 +89,14 @@ class Directory:
     ) -> Credential:
         """The credential behind a thumbprint, valid at `at_ms`; raises what `pki.validation.validate` raises."""
         found = self._proven.get((x5t, purpose))
-        if found is not None and found[0] <= at_ms < min(found[1].status_valid_until_ms, found[1].not_after_ms):
-            if roles is None or found[1].role in roles:
-                return found[1]
+        if found is not None and found[0] <= at_ms < found[1] and (roles is None or found[2].role in roles):
+            return found[2]
         credential = self.validate(self.certificate(x5t), at_ms, purpose=purpose, roles=roles)
         if len(self._proven) >= MAX_CACHED:
             self._proven.clear()
-        self._proven[x5t, purpose] = (at_ms, credential)
+        # A list that was handed over ahead of its time begins to count on its own: nothing proven outlives that.
+        until_ms = min(self.status.next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
+        self._proven[x5t, purpose] = (at_ms, until_ms, credential)
         return credential
 
     def validate(
@@ -130,10 +134,10 @@ class Directory:
         raise SignerUnknown("no certificate of the conformity body is known")
 
     def station(self, spki_sha256: str, at_ms: int) -> Credential:
-        """The credential of the thing with this key, good at `at_ms`; raises `SignerUnknown` or what validation raises."""
+        """The credential of the thing with this key at `at_ms`; raises `SignerUnknown` or what validation raises."""
         for x5t, der in self._known.items():
             key = x509.load_der_x509_certificate(der).public_key()
-            if keys.spki_sha256(key) == spki_sha256:
+            if isinstance(key, SigningKey) and keys.spki_sha256(key) == spki_sha256:
                 return self.credential(x5t, at_ms, roles=(Role.STATION,))
         raise SignerUnknown("no certificate of the station is known")
 

@@ -12,7 +12,7 @@ from api.verification.bundle_errors import EvidenceAbsent, EvidenceErased, Recom
 from api.verification.bundle_statements import Told
 from api.verification.mandates import open_directive
 from ledger.records.credentials import CheckedSubject, CheckRecorded
-from ledger.records.record import Record
+from ledger.records.record import Part, Record, personal_fields
 from ledger.records.sites import Evse, SessionMirrored
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.request_state import RequestState
@@ -48,7 +48,7 @@ def run_again(context: Context, _told: Told, whole: Record) -> str:
     narrow = context.directory.narrowed(frozenset(whole.evidence))
     second = _result(context, narrow, request, whole, known)
     if list(differences(_shown(whole), _shown(second))):
-        _require_known(context, whole)
+        _require_known(context, whole, known)
         _require_same(whole, first, "the check")
     if _statuses(first) != _statuses(second):
         raise EvidenceAbsent("a revocation list that the check does not name says otherwise")
@@ -143,14 +143,19 @@ def _claims(
     return context.claims_about(wanted)
 
 
-def _require_known(context: Context, recorded: CheckRecorded) -> None:
-    """The contracts' personal terms were all there; raises where the difference may come from what is hidden."""
-    for fsc_id in context.request_of(recorded).issued.fsc_ids:
-        offer = context.offers.get(fsc_id)
-        if offer is not None and context.room.erased_in(offer):
-            raise EvidenceErased("terms of a contract were erased", fsc_id=fsc_id)
-        if offer is not None and offer.sd:
-            raise EvidenceAbsent("terms of a contract are not disclosed", fsc_id=fsc_id)
+def _require_known(context: Context, recorded: CheckRecorded, subjects: list[CheckedSubject]) -> None:
+    """Every input's personal members were all there; raises where the difference may come from what is hidden."""
+    issued = context.request_of(recorded).issued
+    inputs: list[Part] = [context.offers[fsc_id] for fsc_id in issued.fsc_ids if fsc_id in context.offers]
+    for subject in subjects:
+        session = context.session_at(issued.site_id, str(subject.evse_id), recorded.as_of_ms)
+        if session is None and context.hides_sessions:
+            raise EvidenceAbsent("no session is disclosed that it may rest on", participation=subject.participation)
+        inputs += [subject, *([session] if session is not None else [])]
+    for part in inputs:
+        hidden = [field.name for field in personal_fields(type(part)) if getattr(part, field.name) is msgspec.UNSET]
+        if hidden and part.sd:
+            context.room.require(part, *hidden)
 
 
 def _require_same(expected: Any, found: Any, what: str) -> None:

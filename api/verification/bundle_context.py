@@ -45,6 +45,8 @@ class Context:
     """EVSE by participation."""
     samples: dict[str, SamplesCommitted] = field(default_factory=dict)
     """By batch."""
+    hides_sessions: bool = False
+    """Whether a session is on record whose EVSE is not disclosed."""
     _sessions: dict[tuple[str, str], Revealed] = field(default_factory=dict)
     _claims: dict[str, Revealed] = field(default_factory=dict)
     _opened_claims: dict[str, VerifiedClaim | None] = field(default_factory=dict)
@@ -61,8 +63,11 @@ class Context:
             for subject in whole.subjects:
                 if isinstance(subject.evse_id, str):
                     self.evses[subject.participation] = subject.evse_id
-        elif isinstance(whole, SessionMirrored) and isinstance(whole.evse_id, str):
-            self._sessions[whole.site_id, whole.evse_id] = Revealed(told, whole)
+        elif isinstance(whole, SessionMirrored):
+            if isinstance(whole.evse_id, str):
+                self._sessions[whole.site_id, whole.evse_id] = Revealed(told, whole)
+            else:
+                self.hides_sessions = True
         elif isinstance(whole, ClaimRegistered):
             self._claims[whole.claim_id] = Revealed(told, whole)
 
@@ -126,10 +131,14 @@ Look = Callable[[Context, Told, Record], str]
 
 def _same_claim(registered: ClaimRegistered, claim: VerifiedClaim) -> str:
     """The registration says of the document what the document says."""
-    things = tuple(thing.spki_sha256 for thing in claim.content.things)
-    said = (registered.things, registered.issuer, registered.not_before_ms, registered.not_after_ms)
-    found = (things, claim.body.party_id, claim.not_before_ms, claim.not_after_ms)
-    for name, outside, inside in zip(("things", "issuer", "not_before_ms", "not_after_ms"), said, found, strict=True):
-        if outside != inside:
+    content = claim.content
+    for name, said, found in (
+        ("things", registered.things, tuple(thing.spki_sha256 for thing in content.things)),
+        ("issuer", registered.issuer, claim.body.party_id),
+        # A document's times are whole seconds.
+        ("not_before_ms", registered.not_before_ms // 1000, claim.not_before_ms // 1000),
+        ("not_after_ms", registered.not_after_ms // 1000, claim.not_after_ms // 1000),
+    ):
+        if said != found:
             raise RecomputedOther(f"the document has another {name}", claim_id=registered.claim_id)
     return "the conformity body's document says what was registered"

@@ -3,9 +3,7 @@
 What proves nothing has no place in a bundle: a byte that is changed there would go unnoticed.
 """
 
-from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
-from typing import Final
 
 from cryptography import x509
 
@@ -19,8 +17,6 @@ from pki.roles import Purpose, Role
 from pki.status import CheckedCrl, Scope, StatusIndeterminate, StatusSet
 from pki.trust import TrustAnchors
 
-FOREVER_MS: Final = 2**53 - 1
-
 
 class UsedStatus(StatusSet):
     """CRLs that remember which of them gave an answer."""
@@ -28,7 +24,6 @@ class UsedStatus(StatusSet):
     def __init__(self, crls: Iterable[bytes] = ()) -> None:
         self.used: set[str] = set()
         self._by_issuer: dict[bytes, list[tuple[int, str]]] = {}
-        self._moments: list[int] = []
         super().__init__(crls)
 
     def add(self, data: bytes) -> str:
@@ -36,15 +31,7 @@ class UsedStatus(StatusSet):
         crl = x509.load_der_x509_crl(data)
         at_ms = int(crl.last_update_utc.timestamp()) * 1000
         self._by_issuer.setdefault(crl.issuer.public_bytes(), []).append((at_ms, digest))
-        insort(self._moments, at_ms)
-        for revoked in crl:
-            insort(self._moments, int(revoked.revocation_date_utc.timestamp()) * 1000)
         return digest
-
-    def next_moment(self, at_ms: int) -> int:
-        """When a question asked at `at_ms` may next have another answer: a list appears, or a revocation begins."""
-        place = bisect_right(self._moments, at_ms)
-        return self._moments[place] if place < len(self._moments) else FOREVER_MS
 
     def crl_for(self, issuer: x509.Certificate, at_ms: int, scope: Scope = Scope.USER) -> CheckedCrl:
         try:

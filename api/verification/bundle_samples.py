@@ -6,6 +6,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
+from api.verification import work
 from api.verification.bundle_context import Context
 from api.verification.bundle_errors import EvidenceAbsent, MeterRefused, RecomputedOther
 from api.verification.bundle_format import sha256
@@ -20,9 +21,7 @@ from ledger.errors import LedgerError
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.record import Record
 from ledger.records.sites import Evse
-from ledger.rules.request_state import RequestState
 
-MAX_HOLD_MS: Final = 60_000
 CLOCK_TOLERANCE_MS: Final = 60_000
 """How far a meter's reading may lie from the service's start or end before its time is called off."""
 FOREVER_MS: Final = 2**53 - 1
@@ -32,11 +31,6 @@ BINDING_ASPECTS: Final = ("signature", "key", "register")
 
 _IMPORT = re.compile(r":(1\.8\.|B[0-9]\.08\.)")
 _EXPORT = re.compile(r":(2\.8\.|C[0-9]\.08\.)")
-
-
-def hold_ms(request: RequestState) -> int:
-    """For how long one sample stands."""
-    return min(MAX_HOLD_MS, request.issued.evidence.resolution_ms)
 
 
 def check_samples(context: Context, _told: Told, whole: Record) -> str:
@@ -89,7 +83,7 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
             end_at_ms=request.issued.end_at_ms,
             tolerance_ms=CLOCK_TOLERANCE_MS,
         ),
-        closure=_closure(begin, end, decoded, evse, hold_ms(request)),
+        closure=_closure(begin, end, decoded, evse, work.hold_ms(request.issued)),
         missing_ppm=None,
     )
     told_of = [one for one in found.findings if one.aspect not in ("delivery", "completeness")]

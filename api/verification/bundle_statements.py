@@ -1,6 +1,6 @@
 """Who said what: every statement of a bundle under its signer's credential, as of the moment it was recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -65,6 +65,7 @@ def open_statements(found: Sequence[Read], origin: str, directory: BundleDirecto
             opened = statement.open_statement(one.entry.stmt, actor, audience=origin)
             verify.require_agreement(one.index, one.entry, opened)
             _require_submitter(one.entry, actor)
+            _require_seen(one, opened)
         except (LedgerError, PkiError, ApiError) as error:
             lines.failed("statement", error, **where)
             told.append(Told(one.index, one.entry, parsed, _claimed(parsed, one.entry), is_authentic=False))
@@ -120,8 +121,10 @@ def open_person(
     der = room.attachment(jws.decode_base64url(parsed.header.x5t).hex(), "the person's certificate")
     x5t = directory.add(der)
     decided = getattr(whole, "decided_at_ms", msgspec.UNSET)
-    at_ms = decided if isinstance(decided, int) else told.entry.rec
-    actor = directory.actor(x5t, at_ms, roles=(PkiRole.EVU,))
+    if isinstance(decided, int):
+        actor = directory.actor(x5t, decided, roles=(PkiRole.EVU,))
+    else:
+        actor = signer_of(directory, x5t, told.entry, roles=(PkiRole.EVU,))
     opened = statement.open_statement(raw, actor, audience=origin)
     _require_same_words(opened, told.statement, whole)
     return actor, opened
@@ -137,14 +140,14 @@ def _require_same_words(said: Statement, relay: Statement, whole: Record) -> Non
             raise RelayOther("the person said otherwise", expected=f"the same {member}")
 
 
-def signer_of(directory: Directory, x5t: str, entry: Entry) -> Actor:
+def signer_of(directory: Directory, x5t: str, entry: Entry, *, roles: Collection[PkiRole] | None = None) -> Actor:
     """Who signed, good when it was recorded; an entry with a coarse time was recorded within the quarter of an hour."""
     try:
-        return directory.actor(x5t, entry.rec)
+        return directory.actor(x5t, entry.rec, roles=roles)
     except (NotYetValid, StatusIndeterminate):
         if not registry.kind(entry.type, entry.v).COARSE:
             raise
-        return directory.actor(x5t, entry.rec + COARSE_MS)
+        return directory.actor(x5t, entry.rec + COARSE_MS, roles=roles)
 
 
 def _require_submitter(entry: Entry, actor: Actor) -> None:
@@ -154,6 +157,13 @@ def _require_submitter(entry: Entry, actor: Actor) -> None:
             expected=f"{actor.party} as {actor.role}",
             found=f"{entry.sub.party} as {entry.sub.role}",
         )
+
+
+def _require_seen(one: Read, opened: Statement) -> None:
+    """Where the actor said which entry it saw last, that is the one before."""
+    seen = opened.claims.exp_prev
+    if seen is not None and seen != one.entry.prev:
+        raise verify.StatementDiffers("the actor had seen another entry last", expected=seen, found=one.entry.prev)
 
 
 def _claimed(parsed: Statement, entry: Entry) -> Actor:

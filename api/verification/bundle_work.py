@@ -11,14 +11,13 @@ import msgspec
 from api.verification import work
 from api.verification.bundle_context import Context
 from api.verification.bundle_errors import EvidenceAbsent, RecomputedOther
-from api.verification.bundle_samples import body_of, hold_ms
+from api.verification.bundle_samples import body_of
 from api.verification.bundle_statements import Told
-from api.verification.work import Share
+from api.verification.work import Share, exclusions_of, participants_of, terms_of
 from ledger.delivery import baselines, samples, settlement
 from ledger.delivery.samples import Sample
-from ledger.delivery.verdicts.outcome import Exclusion, Period, Reason
+from ledger.delivery.verdicts.outcome import Period
 from ledger.records import canonical
-from ledger.records.contracts import ServiceTerms
 from ledger.records.evidence import BaselineCommitted
 from ledger.records.record import Record
 from ledger.records.work import ServiceRecorded, Settled, WorkPart, WorkProven
@@ -63,7 +62,7 @@ def check_service_record(context: Context, _told: Told, whole: Record) -> str:
     if recorded.evse_id != context.evse_of(recorded.participation, request).evse_id:
         raise RecomputedOther("another EVSE than the check's")
     decoded = _samples(context, recorded.batch_ids)
-    hold = hold_ms(request)
+    hold = work.hold_ms(request.issued)
     energies = samples.energies_milliwh(decoded, request.issued.start_at_ms, request.issued.end_at_ms, max_hold_ms=hold)
     if energies != (recorded.energy_import_milliwh, recorded.energy_export_milliwh):
         raise RecomputedOther("the samples give other energies")
@@ -144,28 +143,9 @@ def check_settlement(context: Context, _told: Told, whole: Record) -> str:
     return f"{len(found.lines)} lines, {found.net_micro} micro {found.currency}, as the contract prices it"
 
 
-def terms_of(request: RequestState) -> ServiceTerms | None:
-    """The terms that judge the group: those of the first contract that the request names and that has the service."""
-    for fsc_id in request.issued.fsc_ids:
-        contract = request.contracts.get(fsc_id)
-        terms = contract.terms(request.service, request.issued_at_ms) if contract else None
-        if terms is not None:
-            return terms
-    return None
-
-
-def exclusions_of(request: RequestState) -> list[Exclusion]:
-    """Participations that never started because the check at the start failed them."""
-    return [
-        Exclusion(participation_id=pid, reason=Reason.INELIGIBLE)
-        for pid in sorted(request.taking_part(request.issued.start_at_ms))
-        if not request.participations[pid].has_passed and not request.is_mandatory
-    ]
-
-
 def _shares(context: Context, request: RequestState) -> list[Share]:
     found = []
-    for pid in sorted(request.taking_part(request.issued.start_at_ms)):
+    for pid in participants_of(request):
         part = request.participations[pid]
         bodies = tuple(body_of(context, context.samples[batch_id]) for batch_id in part.batch_ids)
         offered_w = part.offer.offered_w if part.offer else part.subject.amount_w

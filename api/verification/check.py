@@ -7,6 +7,9 @@ INDETERMINATE (say, a stale revocation list) is never PASS.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from msgspec import UNSET
+
+from api.verification.errors import SignerUnknown
 from ledger.records.contracts import ContractOffered, ServiceTerms
 from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
 from ledger.records.requests import Obligation, RequestIssued
@@ -29,6 +32,8 @@ from pki.status import StatusIndeterminate
 
 MAX_VALIDITY_MS = 15 * 60_000
 OK = "check/ok"
+WHOLE_SITE = 10_000
+"""Wider than any list of EVSEs: a contract for a site gives way to one that names the EVSE."""
 
 CredentialOf = Callable[[], Credential]
 """Returns the credential or raises what its validation raised."""
@@ -166,9 +171,9 @@ def _subject(inputs: CheckInputs, candidate: Candidate) -> tuple[CheckedSubject,
         overall=_worst([result.status for result in results]),
         dimensions=tuple(results),
         amount_w=asked_w,
-        **({"fsc_id": contract.offer.fsc_id} if contract else {}),
+        fsc_id=contract.offer.fsc_id if contract else UNSET,
         evse_id=candidate.evse_id,
-        **({"evu": candidate.session.evu} if candidate.session else {}),
+        evu=candidate.session.evu if candidate.session else UNSET,
     )
     return subject, limits, digests
 
@@ -179,6 +184,8 @@ def _authentication(inputs: CheckInputs, evse: Evse | None, limits: list[int], d
         return _result(Dimension.AUTHENTICATION, Status.FAIL, "check/evse-unknown")
     try:
         station = inputs.station(evse)
+    except SignerUnknown as error:
+        return _result(Dimension.AUTHENTICATION, Status.FAIL, error.code)
     except PkiError as error:
         return _result(Dimension.AUTHENTICATION, _status_of(error), error.code)
     limits.extend((station.status_valid_until_ms, station.not_after_ms))
@@ -203,9 +210,12 @@ def _contract_for(inputs: CheckInputs, candidate: Candidate) -> tuple[ContractIn
         evses = contract.offer.evse_ids
         if isinstance(evses, tuple) and candidate.evse_id not in evses:
             continue
-        for terms in contract.offer.services:
-            if terms.service is service and contract.in_force:
-                fitting.append((len(evses) if isinstance(evses, tuple) else 10_000, fsc_id, contract, terms))
+        width = len(evses) if isinstance(evses, tuple) else WHOLE_SITE
+        fitting.extend(
+            (width, fsc_id, contract, terms)
+            for terms in contract.offer.services
+            if terms.service is service and contract.in_force
+        )
     if not fitting:
         return None, None
     _, _, contract, terms = min(fitting, key=lambda row: row[:2])
@@ -251,7 +261,7 @@ def _allowed_ms(params: Params) -> int | None:
 def _conformity(
     inputs: CheckInputs, evse: Evse | None, session: SessionMirrored | None, asked_w: int, limits: list[int]
 ) -> DimensionResult:
-    """Equipment certificates cover the function, in this region, for this EVSE and, with an AC inverter, for this EV."""
+    """Equipment certificates cover the function, in this region, for this EVSE and, in AC, for this EV."""
     if evse is None:
         return _result(Dimension.CONFORMITY, Status.FAIL, "check/evse-unknown")
     params = inputs.request.params

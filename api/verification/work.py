@@ -6,13 +6,14 @@ Proof of work is proof of flexibility delivered; it is not mining.
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 from ledger.delivery import baselines, work
 from ledger.delivery.baselines import BaselineInputs
 from ledger.delivery.rounding import PPM, apportion
+from ledger.delivery.samples import MAX_HOLD_MS
 from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, setpoint
-from ledger.delivery.verdicts.outcome import Exclusion, Thresholds
+from ledger.delivery.verdicts.outcome import Exclusion, Reason, Thresholds
 from ledger.delivery.work import Participation, WorkInputs, WorkResult
 from ledger.records import canonical
 from ledger.records.contracts import BaselineMethod, Scoring, ServiceTerms
@@ -24,10 +25,13 @@ from ledger.records.services import (
     LimitMandatoryParams,
     SetpointParams,
 )
+from ledger.rules.request_state import RequestState
 
 MANDATED: Final = Thresholds(delivered_from_ppm=1_000_000, partial_from_ppm=500_000)
 """What counts as delivered where no contract says it: a mandate is kept whole."""
 SETPOINT_IN_BAND_PPM: Final = 0
+LIMIT_INTERVAL_MS: Final = 15_000
+"""A cap is looked at in means of a quarter of a minute: shorter peaks are the meter's noise, not the grid's load."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +94,48 @@ def compute(
     )
 
 
+def hold_ms(request: RequestIssued) -> int:
+    """How long a sample stands for at most: one lost record between two is bridged, two are not (at most a minute).
+
+    The verdict of a fast response has bounds of its own, in its terms.
+    """
+    if isinstance(request.params, FfrParams):
+        return MAX_HOLD_MS
+    return min(MAX_HOLD_MS, 2 * request.evidence.resolution_ms)
+
+
 def digest(document: bytes) -> str:
     """Hex SHA-256."""
     return hashlib.sha256(document).hexdigest()
+
+
+def terms_of(request: RequestState) -> ServiceTerms | None:
+    """The terms that judge the group: those of the first contract that the request names and that has the service."""
+    for fsc_id in request.issued.fsc_ids:
+        contract = request.contracts.get(fsc_id)
+        terms = contract.terms(request.service, request.issued_at_ms) if contract else None
+        if terms is not None:
+            return terms
+    return None
+
+
+def participants_of(request: RequestState) -> list[str]:
+    """Every participation that was bound, in order of its id; who did not take part is excluded, not left out."""
+    return sorted(request.bound())
+
+
+def exclusions_of(request: RequestState) -> list[Exclusion]:
+    """Who was bound and does not count: who opted out, and who never started because the check at the start failed."""
+    if request.is_mandatory:
+        return []
+    found = []
+    for pid in participants_of(request):
+        part = request.participations[pid]
+        if part.is_out(request.issued.start_at_ms):
+            found.append(Exclusion(participation_id=pid, reason=Reason.OPTED_OUT))
+        elif not part.has_passed:
+            found.append(Exclusion(participation_id=pid, reason=Reason.INELIGIBLE))
+    return found
 
 
 def _inputs(
@@ -104,13 +147,16 @@ def _inputs(
     moved: Sequence[SetpointBatch],
 ) -> WorkInputs:
     params = request.params
-    common = {
+    common: _Common = {
         "start_at_ms": request.start_at_ms,
         "end_at_ms": request.end_at_ms,
-        "participations": tuple(Participation(participation_id=s.participation, ordered_w=s.offered_w) for s in shares),
+        "participations": tuple(
+            Participation(participation_id=share.participation, ordered_w=ordered_w)
+            for share, ordered_w in zip(shares, _ordered(request, shares), strict=True)
+        ),
         "bodies": {share.participation: share.bodies for share in shares},
         "exclusions": exclusions,
-        "max_hold_ms": min(60_000, request.evidence.resolution_ms),
+        "max_hold_ms": hold_ms(request),
     }
     thresholds = MANDATED if terms is None else _thresholds(terms)
     if isinstance(params, CongestionParams):
@@ -127,13 +173,11 @@ def _inputs(
         return work.LimitWork(
             **common,
             t_comply_ms=params.t_comply_ms,
-            interval_ms=request.evidence.resolution_ms,
+            interval_ms=max(request.evidence.resolution_ms, LIMIT_INTERVAL_MS),
             terms=limit.Terms(import_cap_w=params.import_cap_w, thresholds=thresholds),
         )
     if isinstance(params, FfrParams):
-        return work.FfrWork(
-            **common, frequency_of=min(s.participation for s in shares), terms=_ffr_terms(params, terms)
-        )
+        return work.FfrWork(**common, frequency_of=_frequency_of(shares, exclusions), terms=_ffr_terms(params, terms))
     if isinstance(params, DroopParams):
         points = tuple(baselines.CurvePoint(x=p.freq_millihertz, power_w=p.power_w) for p in params.points)
         return work.DroopWork(
@@ -146,9 +190,37 @@ def _inputs(
                 thresholds=thresholds,
             ),
         )
+    out = {one.participation_id for one in exclusions if one.is_whole}
+    taking_part = [share for share in shares if share.participation not in out]
     return work.SetpointWork(
-        **common, setpoints=_setpoints(params, shares, moved), terms=_setpoint_terms(params, terms)
+        **common, setpoints=_setpoints(params, taking_part, moved), terms=_setpoint_terms(params, terms)
     )
+
+
+def _frequency_of(shares: Sequence[Share], exclusions: Sequence[Exclusion]) -> str:
+    """The participation whose frequency is the group's: the first, by its id, that counts and has measured."""
+    out = {one.participation_id for one in exclusions if one.is_whole}
+    measured = [share.participation for share in shares if share.bodies and share.participation not in out]
+    return min(measured or [share.participation for share in shares])
+
+
+class _Common(TypedDict):
+    """What every class of work is computed from."""
+
+    start_at_ms: int
+    end_at_ms: int
+    participations: tuple[Participation, ...]
+    bodies: dict[str, tuple[bytes, ...]]
+    exclusions: tuple[Exclusion, ...]
+    max_hold_ms: int
+
+
+def _ordered(request: RequestIssued, shares: Sequence[Share]) -> tuple[int, ...]:
+    """What each participation owes: of a fast response its part of the capacity, for offers may hold a margin."""
+    offered = [share.offered_w for share in shares]
+    if isinstance(request.params, FfrParams) and shares:
+        return apportion(request.params.capacity_w, offered)
+    return tuple(offered)
 
 
 def _thresholds(terms: ServiceTerms) -> Thresholds:
@@ -156,7 +228,7 @@ def _thresholds(terms: ServiceTerms) -> Thresholds:
 
 
 def _ffr_terms(params: FfrParams, terms: ServiceTerms | None) -> ffr.Terms:
-    scoring = ffr.Scoring.RESOURCE if terms and terms.scoring is Scoring.RESOURCE else ffr.Scoring.GROUP
+    scoring = ffr.Scoring.PER_RESOURCE if terms and terms.scoring is Scoring.RESOURCE else ffr.Scoring.GROUP
     return ffr.Terms(
         direction=outcome.Direction(params.direction.value),
         trigger_millihertz=params.f_trigger_millihertz,

@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.records.fields import (
     CapacityW,
-    Id,
+    PartyId,
     PersonalEvse,
     PersonalEvu,
     PublicFsc,
@@ -84,7 +84,7 @@ class CheckRecorded(Record, frozen=True, kw_only=True):
     as_of_ms: PublicMs
     valid_until_ms: PublicMs
     """The earliest limit of any input."""
-    requester: Annotated[Id, public("the organisation that asked for flexibility")]
+    requester: Annotated[PartyId, public("the organisation that asked for flexibility")]
     overall: Annotated[Status, public("PASS if at least one subject passes and the requester does")]
     requester_dimensions: Annotated[
         tuple[DimensionResult, ...], msgspec.Meta(min_length=4, max_length=4), public("identity to contract")

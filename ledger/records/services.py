@@ -72,6 +72,8 @@ class FfrParams(Value, frozen=True, kw_only=True, tag_field="class", tag="FFR"):
     capacity_w: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
     max_over_ppm: Ppm
     direction: Direction
+    base_w: PowerW = 0
+    """What each EVSE holds while it is armed and the frequency is quiet."""
 
 
 class CongestionStep(Value, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from ledger.rules.errors import (
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus
-from ledger.rules.standing import require_open, require_participation, require_port, require_request
+from ledger.rules.standing import require_disclosed, require_open, require_participation, require_port, require_request
 
 MANDATE_REJECTS = frozenset({RejectReason.MANDATE_UNPROVEN, RejectReason.NOT_APPLICABLE, RejectReason.INABILITY})
 """The only reasons on which a mandatory request is rejected."""
@@ -129,6 +129,8 @@ def _require_free(seen: Projection, fact: Fact, request: RequestState, record: R
     site_id = request.issued.site_id
     if not seen.sees_log or not seen.capacity.knows_site(site_id):
         return
+    for offer in record.offers:
+        require_disclosed(seen, fact, site_id, offer.participation)
     bookings = seen.bookings(fact, record)
     for booking in bookings:
         seen.capacity.require_at_site(booking.tag, site_id, booking.holder[1])

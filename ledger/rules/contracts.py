@@ -29,7 +29,7 @@ from ledger.rules.errors import (
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.sites import require_site
-from ledger.rules.standing import require_party
+from ledger.rules.standing import require_disclosed, require_party
 
 COUNTERPARTY_ROLE: dict[ContractKind, Role] = {ContractKind.FO_CSO: Role.CSO, ContractKind.FO_CSP: Role.CSP}
 """The role of the organisation on the other side; an FO_EVU contract has a person there."""
@@ -56,6 +56,8 @@ def contract_offered(seen: Projection, fact: Fact, record: ContractOffered) -> N
         raise VersionGap("versions count up by one", expected=wanted, found=record.version)
     if contract is not None:
         _require_same_parties(contract, record, fact.now_ms)
+    if record.sd and role is not None and not fact.tags:
+        require_disclosed(seen, fact, record.site_id, "evse_ids")
 
 
 def _require_same_parties(contract: ContractState, record: ContractOffered, now_ms: int) -> None:

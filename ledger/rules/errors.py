@@ -1,6 +1,6 @@
 """Every rule is a class with a stable code and a number; `docs/reference/rules.md` lists them all.
 
-`number` and `source` are printed there. Sources such as `6.1` are tables of the domain reference, `E4` its records.
+`number` and `source` are printed there; the invariants and the states that sources name stand on the same page.
 """
 
 from typing import ClassVar
@@ -26,7 +26,7 @@ class WriterRole(RuleViolated):
     code = "rules/writer-role"
     title = "The writer's role may not state this"
     number = "R-01"
-    source = "6.1-6.4, column who"
+    source = "states, column who"
 
 
 class PersonInLog(RuleViolated):
@@ -35,7 +35,7 @@ class PersonInLog(RuleViolated):
     code = "rules/person-in-log"
     title = "A person may not stand in the log"
     number = "R-02"
-    source = "privacy design, first point"
+    source = "privacy: nothing identifying in the log"
 
 
 class NeverAnEntry(RuleViolated):
@@ -44,7 +44,7 @@ class NeverAnEntry(RuleViolated):
     code = "rules/never-an-entry"
     title = "This is never an entry of its own"
     number = "R-03"
-    source = "domain design, mandate"
+    source = "mandates travel with their proof"
 
 
 class NotInStream(RuleViolated):
@@ -64,7 +64,7 @@ class WrongParty(RuleViolated):
     code = "rules/wrong-party"
     title = "The party is not the one that may speak here"
     number = "R-05"
-    source = "domain design, roles"
+    source = "identity comes from the credential"
 
 
 class StreamIsClosed(RuleViolated):
@@ -73,7 +73,7 @@ class StreamIsClosed(RuleViolated):
     code = "rules/stream-closed"
     title = "The stream is closed"
     number = "R-06"
-    source = "ledger design, format"
+    source = "completeness of a stream"
 
 
 class StreamCount(RuleViolated):
@@ -82,7 +82,7 @@ class StreamCount(RuleViolated):
     code = "rules/stream-count"
     title = "The stream has another number of entries"
     number = "R-07"
-    source = "ledger design, format"
+    source = "completeness of a stream"
 
 
 class PolicyMissing(RuleViolated):
@@ -91,7 +91,7 @@ class PolicyMissing(RuleViolated):
     code = "rules/policy-missing"
     title = "No policy is in force"
     number = "R-08"
-    source = "records reference, log.policy-adopted"
+    source = "record log.policy-adopted"
 
 
 class PolicyOther(RuleViolated):
@@ -109,7 +109,7 @@ class RulesUnknown(RuleViolated):
     code = "rules/rules-unknown"
     title = "These rules are not known here"
     number = "R-10"
-    source = "records reference, log.policy-adopted"
+    source = "record log.policy-adopted"
 
 
 class AlreadyRecorded(RuleViolated):
@@ -118,7 +118,7 @@ class AlreadyRecorded(RuleViolated):
     code = "rules/already-recorded"
     title = "It is already on record"
     number = "R-11"
-    source = "5.6, invariant 12"
+    source = "invariant 12"
 
 
 class WrongOrder(RuleViolated):
@@ -127,7 +127,7 @@ class WrongOrder(RuleViolated):
     code = "rules/wrong-order"
     title = "Not in this state"
     number = "R-12"
-    source = "6.1-6.4"
+    source = "states"
 
 
 class TimesContradict(RuleViolated):
@@ -136,7 +136,7 @@ class TimesContradict(RuleViolated):
     code = "rules/times-contradict"
     title = "The times contradict one another"
     number = "R-13"
-    source = "E4, E6"
+    source = "records of contracts and requests"
 
 
 class VersionGap(RuleViolated):
@@ -145,7 +145,16 @@ class VersionGap(RuleViolated):
     code = "rules/version-gap"
     title = "The version does not follow the last one"
     number = "R-14"
-    source = "domain design, records"
+    source = "a version is never edited, only followed"
+
+
+class NotDisclosed(RuleViolated):
+    """What rules across streams compare (EVSEs, sample roots) is disclosed to whoever takes the statement in."""
+
+    code = "rules/not-disclosed"
+    title = "What must be compared is hidden"
+    number = "R-15"
+    source = "invariants 8 and 9"
 
 
 # Contracts and discovery
@@ -159,7 +168,7 @@ class ContractKindContradicts(RuleViolated):
     code = "rules/contract-kind"
     title = "The contract's kind contradicts its parties"
     number = "R-20"
-    source = "E4"
+    source = "record contract.offered"
 
 
 class ContractNotCounterparty(RuleViolated):
@@ -168,7 +177,7 @@ class ContractNotCounterparty(RuleViolated):
     code = "rules/contract-not-counterparty"
     title = "Only the other party can accept"
     number = "R-21"
-    source = "6.4, DRAFT to SIGNED"
+    source = "states of contracts"
 
 
 class ContractOfferOther(RuleViolated):
@@ -177,7 +186,7 @@ class ContractOfferOther(RuleViolated):
     code = "rules/contract-offer-other"
     title = "Another offer stands"
     number = "R-22"
-    source = "E4, signatures of both"
+    source = "signed by both"
 
 
 class ContractNotInForce(RuleViolated):
@@ -188,7 +197,7 @@ class ContractNotInForce(RuleViolated):
     code = "rules/contract-not-in-force"
     title = "The contract is not in force"
     number = "R-23"
-    source = "5.6, invariant 2"
+    source = "invariant 2"
 
 
 class ContractNotCovering(RuleViolated):
@@ -197,7 +206,7 @@ class ContractNotCovering(RuleViolated):
     code = "rules/contract-not-covering"
     title = "The contract does not cover this"
     number = "R-24"
-    source = "E4, E6"
+    source = "records of contracts and requests"
 
 
 class ContractLimit(RuleViolated):
@@ -206,7 +215,7 @@ class ContractLimit(RuleViolated):
     code = "rules/contract-limit"
     title = "More than the contract allows"
     number = "R-25"
-    source = "E4, max_w"
+    source = "contract terms, max_w"
 
 
 class ContractConflict(RuleViolated):
@@ -215,7 +224,7 @@ class ContractConflict(RuleViolated):
     code = "rules/contract-conflict"
     title = "Another operator's contract is in force here"
     number = "R-26"
-    source = "6.4, conflict rule"
+    source = "conflict rule"
 
 
 class PersonUnproven(RuleViolated):
@@ -224,7 +233,7 @@ class PersonUnproven(RuleViolated):
     code = "rules/person-unproven"
     title = "The person's own words are not shown"
     number = "R-27"
-    source = "6.3; privacy design"
+    source = "invariant 6; privacy"
 
 
 class DiscoveryForeign(RuleViolated):
@@ -233,7 +242,7 @@ class DiscoveryForeign(RuleViolated):
     code = "rules/discovery-foreign"
     title = "Another operator's contract may not be told"
     number = "R-28"
-    source = "E5"
+    source = "need to know"
 
 
 # Requests and mandates
@@ -245,7 +254,7 @@ class StartInPast(RuleViolated):
     code = "rules/start-in-past"
     title = "The start is past"
     number = "R-30"
-    source = "6.1, row 1"
+    source = "states of requests"
 
 
 class MandateUnproven(RuleViolated):
@@ -256,7 +265,7 @@ class MandateUnproven(RuleViolated):
     code = "rules/mandate-unproven"
     title = "The mandate is not proven"
     number = "R-31"
-    source = "5.6, invariant 7"
+    source = "invariant 7"
 
 
 class ContractMissing(RuleViolated):
@@ -265,7 +274,7 @@ class ContractMissing(RuleViolated):
     code = "rules/contract-missing"
     title = "No contract is named"
     number = "R-32"
-    source = "E6"
+    source = "record fsr.issued"
 
 
 class SiteUnknown(RuleViolated):
@@ -274,7 +283,7 @@ class SiteUnknown(RuleViolated):
     code = "rules/site-unknown"
     title = "The site is not configured"
     number = "R-33"
-    source = "E2"
+    source = "record site.configured"
 
 
 class CancelLate(RuleViolated):
@@ -283,7 +292,7 @@ class CancelLate(RuleViolated):
     code = "rules/cancel-late"
     title = "It has started"
     number = "R-34"
-    source = "6.1, CANCELLED"
+    source = "states of requests"
 
 
 class AbortReason(RuleViolated):
@@ -292,7 +301,7 @@ class AbortReason(RuleViolated):
     code = "rules/abort-reason"
     title = "The reason is not this party's"
     number = "R-35"
-    source = "6.1, ABORTED"
+    source = "states of requests"
 
 
 class SetpointNotAsked(RuleViolated):
@@ -301,7 +310,7 @@ class SetpointNotAsked(RuleViolated):
     code = "rules/setpoint-not-asked"
     title = "The request is for another service"
     number = "R-36"
-    source = "E6; design, records"
+    source = "record fsr.setpoints"
 
 
 class SetpointGap(RuleViolated):
@@ -310,7 +319,7 @@ class SetpointGap(RuleViolated):
     code = "rules/setpoint-gap"
     title = "A batch is missing"
     number = "R-37"
-    source = "domain design, records"
+    source = "a version is never edited, only followed"
 
 
 class SetpointOutside(RuleViolated):
@@ -319,7 +328,7 @@ class SetpointOutside(RuleViolated):
     code = "rules/setpoint-outside"
     title = "A setpoint lies outside the request"
     number = "R-38"
-    source = "E6"
+    source = "record fsr.issued"
 
 
 class RequestEnded(RuleViolated):
@@ -328,7 +337,7 @@ class RequestEnded(RuleViolated):
     code = "rules/request-ended"
     title = "The request has ended"
     number = "R-39"
-    source = "6.1, terminal states"
+    source = "states of requests"
 
 
 # Credential checks
@@ -340,7 +349,7 @@ class CheckInconsistent(RuleViolated):
     code = "rules/check-inconsistent"
     title = "The check contradicts itself"
     number = "R-40"
-    source = "E9; decision 9"
+    source = "INDETERMINATE is never PASS"
 
 
 class CheckMissing(RuleViolated):
@@ -349,7 +358,7 @@ class CheckMissing(RuleViolated):
     code = "rules/check-missing"
     title = "There is no such check"
     number = "R-41"
-    source = "5.6, invariant 3"
+    source = "invariant 3"
 
 
 class CheckNotPassed(RuleViolated):
@@ -358,7 +367,7 @@ class CheckNotPassed(RuleViolated):
     code = "rules/check-not-passed"
     title = "The check did not pass"
     number = "R-42"
-    source = "5.6, invariant 3"
+    source = "invariant 3"
 
 
 class CheckExpired(RuleViolated):
@@ -367,7 +376,7 @@ class CheckExpired(RuleViolated):
     code = "rules/check-expired"
     title = "The check has expired"
     number = "R-43"
-    source = "5.6, invariant 3"
+    source = "invariant 3"
 
 
 class NotAParticipant(RuleViolated):
@@ -376,7 +385,7 @@ class NotAParticipant(RuleViolated):
     code = "rules/not-a-participant"
     title = "Not a participation of this request"
     number = "R-44"
-    source = "E7; 6.2"
+    source = "states of participations"
 
 
 # Answers
@@ -388,7 +397,7 @@ class ResponseLate(RuleViolated):
     code = "rules/response-late"
     title = "The answer is late"
     number = "R-50"
-    source = "6.1, EXPIRED"
+    source = "states of requests"
 
 
 class AnswerInconsistent(RuleViolated):
@@ -397,7 +406,7 @@ class AnswerInconsistent(RuleViolated):
     code = "rules/answer-inconsistent"
     title = "The answer contradicts its offers"
     number = "R-51"
-    source = "6.1; E7"
+    source = "states of requests"
 
 
 class RejectReasonRefused(RuleViolated):
@@ -406,7 +415,7 @@ class RejectReasonRefused(RuleViolated):
     code = "rules/reject-reason"
     title = "Not a reason to reject a mandate"
     number = "R-52"
-    source = "6.1, REJECTED"
+    source = "states of requests"
 
 
 class OptedOutOffer(RuleViolated):
@@ -415,7 +424,7 @@ class OptedOutOffer(RuleViolated):
     code = "rules/opted-out-offer"
     title = "An opted-out participation is offered"
     number = "R-53"
-    source = "6.2"
+    source = "states of participations"
 
 
 class DoubleSelling(RuleViolated):
@@ -424,7 +433,7 @@ class DoubleSelling(RuleViolated):
     code = "rules/double-selling"
     title = "The capacity is sold already"
     number = "R-54"
-    source = "5.6, invariant 9"
+    source = "invariant 9"
 
 
 class EvseNotAtSite(RuleViolated):
@@ -433,7 +442,7 @@ class EvseNotAtSite(RuleViolated):
     code = "rules/evse-not-at-site"
     title = "The EVSE is not at this site"
     number = "R-55"
-    source = "5.6, attacks"
+    source = "a certificate of another site's EVSE"
 
 
 # Opting
@@ -445,7 +454,7 @@ class OptLate(RuleViolated):
     code = "rules/opt-late"
     title = "The deadline has passed"
     number = "R-60"
-    source = "6.3"
+    source = "states of opt decisions"
 
 
 class OptMandatory(RuleViolated):
@@ -454,7 +463,7 @@ class OptMandatory(RuleViolated):
     code = "rules/opt-mandatory"
     title = "Opting out is refused under this mandate"
     number = "R-61"
-    source = "6.3; abstract, two grounds"
+    source = "invariant 6; the two grounds of the public abstract"
 
 
 class OptNoStanding(RuleViolated):
@@ -463,7 +472,7 @@ class OptNoStanding(RuleViolated):
     code = "rules/opt-no-standing"
     title = "The party has no right to this decision"
     number = "R-62"
-    source = "6.3"
+    source = "states of opt decisions"
 
 
 class OptLimit(RuleViolated):
@@ -472,7 +481,7 @@ class OptLimit(RuleViolated):
     code = "rules/opt-limit"
     title = "The contract's opt-outs are used up"
     number = "R-63"
-    source = "E4, opt_policy; 6.3"
+    source = "contract terms, max_opt_outs"
 
 
 class FoMayNotOpt(RuleViolated):
@@ -481,7 +490,7 @@ class FoMayNotOpt(RuleViolated):
     code = "rules/fo-may-not-opt"
     title = "A flexibility operator never opts"
     number = "R-64"
-    source = "6.3"
+    source = "states of opt decisions"
 
 
 # Baseline, execution, evidence
@@ -493,7 +502,7 @@ class OptedOutDispatch(RuleViolated):
     code = "rules/opted-out-dispatch"
     title = "The participation has opted out"
     number = "R-70"
-    source = "5.6, invariant 5"
+    source = "invariant 5"
 
 
 class BaselineMissing(RuleViolated):
@@ -502,7 +511,7 @@ class BaselineMissing(RuleViolated):
     code = "rules/baseline-missing"
     title = "No baseline is committed"
     number = "R-71"
-    source = "5.6, invariant 4"
+    source = "invariant 4"
 
 
 class BaselineLate(RuleViolated):
@@ -513,7 +522,7 @@ class BaselineLate(RuleViolated):
     code = "rules/baseline-late"
     title = "The baseline comes too late"
     number = "R-72"
-    source = "5.6, invariant 4"
+    source = "invariant 4"
 
 
 class BaselineMethodOther(RuleViolated):
@@ -522,7 +531,7 @@ class BaselineMethodOther(RuleViolated):
     code = "rules/baseline-method"
     title = "Not the contract's method"
     number = "R-73"
-    source = "5.5"
+    source = "contract terms, baseline"
 
 
 class BaselineParticipants(RuleViolated):
@@ -531,7 +540,7 @@ class BaselineParticipants(RuleViolated):
     code = "rules/baseline-participants"
     title = "Not the request's participations"
     number = "R-74"
-    source = "5.2, 15:12"
+    source = "who opted out is on neither side"
 
 
 class ExecutionEarly(RuleViolated):
@@ -540,7 +549,7 @@ class ExecutionEarly(RuleViolated):
     code = "rules/execution-early"
     title = "It is too early"
     number = "R-75"
-    source = "6.1, ACTIVE"
+    source = "states of requests"
 
 
 class ExecutionLate(RuleViolated):
@@ -549,7 +558,7 @@ class ExecutionLate(RuleViolated):
     code = "rules/execution-late"
     title = "It is too late"
     number = "R-76"
-    source = "6.1, COMPLETED"
+    source = "states of requests"
 
 
 class NotStarted(RuleViolated):
@@ -558,7 +567,7 @@ class NotStarted(RuleViolated):
     code = "rules/not-started"
     title = "The participation has not started"
     number = "R-77"
-    source = "5.6, invariant 8"
+    source = "invariant 8"
 
 
 class BatchReused(RuleViolated):
@@ -567,7 +576,7 @@ class BatchReused(RuleViolated):
     code = "rules/batch-reused"
     title = "The evidence is used already"
     number = "R-78"
-    source = "5.6, invariant 8"
+    source = "invariant 8"
 
 
 class BatchGap(RuleViolated):
@@ -576,7 +585,7 @@ class BatchGap(RuleViolated):
     code = "rules/batch-gap"
     title = "A batch is missing"
     number = "R-79"
-    source = "E12"
+    source = "record samples.committed"
 
 
 # Proof of work, dispute, settlement
@@ -588,7 +597,7 @@ class BatchMissing(RuleViolated):
     code = "rules/batch-missing"
     title = "There is no such batch"
     number = "R-80"
-    source = "E14, E15"
+    source = "records dsr.recorded and work.proven"
 
 
 class WorkEarly(RuleViolated):
@@ -597,7 +606,7 @@ class WorkEarly(RuleViolated):
     code = "rules/work-early"
     title = "The request still runs"
     number = "R-81"
-    source = "6.1, PROVEN"
+    source = "states of requests"
 
 
 class WorkIncomplete(RuleViolated):
@@ -608,7 +617,7 @@ class WorkIncomplete(RuleViolated):
     code = "rules/work-incomplete"
     title = "The proof leaves something out"
     number = "R-82"
-    source = "E15"
+    source = "record work.proven"
 
 
 class WorkInconsistent(RuleViolated):
@@ -617,7 +626,7 @@ class WorkInconsistent(RuleViolated):
     code = "rules/work-inconsistent"
     title = "The proof contradicts itself"
     number = "R-83"
-    source = "5.6, invariant 10"
+    source = "invariant 10"
 
 
 class ReversesUnknown(RuleViolated):
@@ -626,7 +635,7 @@ class ReversesUnknown(RuleViolated):
     code = "rules/reverses-unknown"
     title = "There is nothing to reverse"
     number = "R-84"
-    source = "5.6, invariant 12"
+    source = "invariant 12"
 
 
 class ExcludedWithoutCause(RuleViolated):
@@ -635,7 +644,7 @@ class ExcludedWithoutCause(RuleViolated):
     code = "rules/excluded-without-cause"
     title = "The record shows no such cause"
     number = "R-85"
-    source = "E15; 6.2"
+    source = "record work.proven"
 
 
 class DisputeReasonMissing(RuleViolated):
@@ -644,7 +653,7 @@ class DisputeReasonMissing(RuleViolated):
     code = "rules/dispute-reason"
     title = "The dispute has no fitting reason"
     number = "R-86"
-    source = "6.1, DISPUTED"
+    source = "states of requests"
 
 
 class SettlementSum(RuleViolated):
@@ -653,7 +662,7 @@ class SettlementSum(RuleViolated):
     code = "rules/settlement-sum"
     title = "The lines do not add up"
     number = "R-87"
-    source = "5.6, invariant 11"
+    source = "invariant 11"
 
 
 # Questions to the projection

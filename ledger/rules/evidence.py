@@ -16,7 +16,7 @@ from ledger.rules.errors import (
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState
-from ledger.rules.standing import require_bound, require_open, require_port, require_request
+from ledger.rules.standing import require_bound, require_disclosed, require_open, require_port, require_request
 
 
 def baseline_committed(seen: Projection, fact: Fact, record: BaselineCommitted) -> None:
@@ -74,6 +74,7 @@ def samples_committed(seen: Projection, fact: Fact, record: SamplesCommitted) ->
         raise NotStarted("it has not started", expected="STARTED", participation=record.participation)
     if record.batch_id in seen.batches:
         raise BatchReused("the batch was committed before", batch_id=record.batch_id)
+    require_disclosed(seen, fact, request.issued.site_id, "root")
     if fact.tags.get("root") in seen.roots:
         raise BatchReused("samples with this root were committed before", batch_id=record.batch_id)
     wanted = len(part.batch_ids) + 1

@@ -145,9 +145,9 @@ def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     seen.capacity.configure(record, fact.tags)
 
 
-def _fold_claim(seen: Projection, fact: Fact, record: ClaimRegistered) -> None:
+def _fold_claim(seen: Projection, _: Fact, record: ClaimRegistered) -> None:
     seen.claims.add(record.claim_id)
-    site = seen.sites.get(fact.entry.stream.partition("/")[2])
+    site = seen.sites.get(record.site_id)
     if site is not None:
         site.claims.append(record)
 

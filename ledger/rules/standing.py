@@ -2,7 +2,7 @@
 
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractKind
-from ledger.rules.errors import NotAParticipant, RequestEnded, WrongOrder, WrongParty
+from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
@@ -76,3 +76,13 @@ def require_open(request: RequestState, at_ms: int) -> RequestStatus:
     if status in _ENDED:
         raise RequestEnded("the request has ended", found=status, fsr_id=request.fsr_id)
     return status
+
+
+def require_disclosed(seen: Projection, fact: Fact, site_id: str, name: str) -> None:
+    """Raises `NotDisclosed` if a statement comes in without what its tag would be made of.
+
+    Only whoever takes statements in asks: they have the site's tags, and evidence. An auditor may have neither any
+    more, and then the rule is undecided.
+    """
+    if fact.evidence is not None and seen.capacity.knows_site(site_id) and name not in fact.tags:
+        raise NotDisclosed("it cannot be compared", expected=f"a disclosure for {name}")

@@ -47,7 +47,7 @@ class Undecided:
     last: int
 
 
-_ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
+ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
     SiteConfigured: (EvseNotAtSite,),
     SessionMirrored: (SiteUnknown,),
     ContractOffered: (SiteUnknown,),
@@ -73,7 +73,7 @@ def found(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
         yield PersonUnproven.code, PERSON
     if not seen.sees_log:
         yield PolicyMissing.code, SCOPE
-        for rule in _ACROSS.get(type(record), ()):
+        for rule in ACROSS.get(type(record), ()):
             yield rule.code, SCOPE
         if record.STREAM in _SPOKEN_FOR and not WRITERS.get(type(record), frozenset()).isdisjoint({Role.CSO, Role.CSP}):
             yield WrongParty.code, SCOPE

@@ -182,7 +182,8 @@ class Judge:
             type=what.TYPE,
             v=what.VERSION,
         )
-        return Fact(index, made, said, by, self.now_ms, tags or {}, evidence)
+        known = tags_of(what) if tags is None else tags
+        return Fact(index, made, said, by, self.now_ms, known, evidence)
 
     def admit(self, what: Record, by: Actor, stream: str | None = None, **more: Any) -> Fact:
         """The rules admit it, and it is folded."""
@@ -270,6 +271,16 @@ class Judge:
         self.now_ms = at("18:29")
         self.admit(mandatory("fsr-1"), AURORA, evidence=proof())
         self.check(count=count, service=Service.LIMIT_MANDATORY)
+
+
+def tags_of(what: Record) -> dict[str, str]:
+    """The tags that a service would make: participation x-n is at EVSE n, each batch has a root of its own."""
+    if isinstance(what, RequestAnswered):
+        places = {one.participation: one.participation.rpartition("-")[2] for one in what.offers}
+        return {name: tag(EVSES[int(place) - 1]) for name, place in places.items()}
+    if isinstance(what, SamplesCommitted):
+        return {"root": f"root-{what.batch_id}"}
+    return {}
 
 
 def stream_of(what: Record) -> str:

@@ -6,7 +6,7 @@ settlement. Statements are signed by the parties' own keys and pass through the 
 
 import hashlib
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from api.flows.privacy import PrivacyOffice
 from api.principals import Principal
 from api.verification import work
 from api.verification.actors import Directory, thumbprint
+from api.verification.bundle_work import GroupPeriods
 from ledger.appender import Appender
 from ledger.clock import SetClock
 from ledger.delivery import samples, settlement
@@ -32,8 +33,8 @@ from ledger.delivery.readings import Pagination
 from ledger.delivery.samples import Sample
 from ledger.privacy.vault import Vault
 from ledger.reader import Reader
+from ledger.records import canonical, statement
 from ledger.records import record as records
-from ledger.records import statement
 from ledger.records.contracts import (
     BaselineMethod,
     ContractAccepted,
@@ -88,7 +89,6 @@ from pki.roles import Purpose, Role
 from pki.roles import Service as PkiService
 from pki.status import StatusSet
 from pki.tbs import Window
-from pki.trust import encoded
 
 ORIGIN = "log.example/world"
 MADE_AT_MS = 1_768_780_800_000
@@ -146,13 +146,15 @@ class World:
     meters: dict[str, ec.EllipticCurvePrivateKey]
     """By EVSE."""
     pages: dict[str, int] = field(default_factory=dict)
+    crl_every_ms: int | None = None
+    """How often the authorities publish; None for once, at the beginning."""
+    next_crl_ms: int = DAWN_MS + HOUR_MS
 
     @classmethod
-    async def open(cls, folder: Path, *, crls_at: Iterable[int] = ()) -> "World":
-        """An empty log with its policy, at `DAWN_MS`; `crls_at` are further times of revocation lists."""
+    async def open(cls, folder: Path, *, crl_every_ms: int | None = None) -> "World":
+        """An empty log with its policy, at `DAWN_MS`."""
         made = ceremony.perform(SPEC, tls_now_ms=MADE_AT_MS, signing_now_ms=DAWN_MS - HOUR_MS)
         clock = SetClock(DAWN_MS)
-        crls = [*made.crls, *(crl for at_ms in crls_at for crl in made.crls_at(at_ms))]
         operator = made.parties[CSO].credentials[Purpose.SIGNING]
         known = [
             *(station.credentials[Purpose.SIGNING].chain[0] for station in made.stations.values()),
@@ -174,7 +176,7 @@ class World:
             anchors=made.anchors,
             issuers=tuple(sorted(issuers)),
             certificates=tuple(known),
-            status=StatusSet(crls),
+            status=StatusSet(made.crls),
         )
         directory = Directory(engines.anchors, engines.issuers, engines.status)
         for der in engines.certificates:
@@ -186,7 +188,8 @@ class World:
         memory = Memory(desk)
         reader = Reader(engines.store)
         meters = {evse: keys.generate() for evse in EVSES}
-        world = cls(made, clock, engines, directory, desk, memory, reader, PrivacyOffice(desk, memory, reader), meters)
+        privacy = PrivacyOffice(desk, memory, reader)
+        world = cls(made, clock, engines, directory, desk, memory, reader, privacy, meters, crl_every_ms=crl_every_ms)
         roots = tuple(sorted(engines.root_digests()))
         await desk.say(PolicyAdopted(anchors=roots, rules=RULES_VERSION, development=True), "log/policy")
         return world
@@ -198,7 +201,12 @@ class World:
         self.engines.store.close()
 
     def at(self, ms: int) -> None:
-        """The time is now `ms`."""
+        """The time is now `ms`, and what the authorities published until then is known."""
+        while self.crl_every_ms is not None and self.next_crl_ms <= ms:
+            for crl in self.made.crls_at(self.next_crl_ms):
+                self.engines.status.add(crl)
+            self.directory.evidence_moved()
+            self.next_crl_ms += self.crl_every_ms
         self.clock.set_ms(ms)
 
     def party(self, who: str) -> str:
@@ -345,17 +353,19 @@ async def certify(world: World) -> None:
             things=(Thing(kind=ThingKind.EVSE, spki_sha256=world.station_key(station)),),
             claims=(
                 Claim(
-                    scheme=Scheme.EN_50549_10,
+                    standard="EN 50549-10",
                     edition="2022",
-                    regions=("FI",),
+                    scheme=Scheme.TYPE_EXAMINATION,
+                    cert_number=f"L-{number}",
                     services=frozenset({PkiService.DROOP}),
-                    report_ref="R-1",
+                    regions=("FI",),
                 ),
             ),
         )
         der = issue_claim(body.key, body.certificate, content, window=window, serial=number)
         claim = ClaimRegistered(
             claim_id=new_id("claim"),
+            site_id=SITE,
             subject=ClaimKind.EVSE,
             standard="EN 50549-10",
             functions=("DROOP",),
@@ -367,7 +377,11 @@ async def certify(world: World) -> None:
             things=(world.station_key(station),),
         )
         opened = world.opened(
-            CSO, claim, f"site/{SITE}", subject=station, attachments=[wire.SubmittedAttachment(data=der, subject=station)]
+            CSO,
+            claim,
+            f"site/{SITE}",
+            subject=station,
+            attachments=[wire.SubmittedAttachment(data=der, subject=station)],
         )
         world.memory.require_claim(opened)
         await world.desk.admit(opened, world.principal(CSO))
@@ -576,8 +590,18 @@ async def commit_baseline(world: World, fsr_id: str, series: tuple[int, ...]) ->
     await world.states(CSO, committed, f"fsr/{fsr_id}", attachments=[wire.SubmittedAttachment(data=document)])
 
 
-async def execute(world: World, fsr_id: str, participation: str, evse: str, power_w: int) -> None:
-    """One participation runs at `power_w` from start to end, and leaves samples, meter values and a service record."""
+async def note(world: World, fsr_id: str, participation: str, *kinds: ExecutionKind) -> None:
+    """Facts of one participation, now."""
+    person = world.memory.person_of(participation)
+    for kind in kinds:
+        noted = ExecutionNoted(
+            n_id=new_id("n"), fsr_id=fsr_id, participation=participation, kind=kind, at_ms=world.clock.now_ms()
+        )
+        await world.desk.say(noted, f"fsr/{fsr_id}", subject_of=lambda _part, _name: person)
+
+
+async def leave_evidence(world: World, fsr_id: str, participation: str, evse: str, power_w: int) -> None:
+    """One participation ran at `power_w` from start to end: samples, meter values and a service record."""
     request = world.desk.state.request(fsr_id)
     issued, stream = request.issued, f"fsr/{fsr_id}"
     person = world.memory.person_of(participation)
@@ -585,20 +609,15 @@ async def execute(world: World, fsr_id: str, participation: str, evse: str, powe
     def subject_of(_part: records.Part, _name: str) -> str | None:
         return person
 
-    for kind in (ExecutionKind.DISPATCHED, ExecutionKind.STARTED, ExecutionKind.COMPLETED):
-        world.at(issued.end_at_ms if kind is ExecutionKind.COMPLETED else max(world.clock.now_ms(), issued.start_at_ms))
-        noted = ExecutionNoted(
-            n_id=new_id("n"), fsr_id=fsr_id, participation=participation, kind=kind, at_ms=world.clock.now_ms()
-        )
-        await world.desk.say(noted, stream, subject_of=subject_of)
     times = range(issued.start_at_ms, issued.end_at_ms, MINUTE_MS)
     body = samples.encode(
         Sample(t_ms=t, power_w=power_w, freq_millihertz=50_000, setpoint_w=power_w, status=0, seq=n)
         for n, t in enumerate(times)
     )
     decoded = samples.decode(body)
+    hold_ms = work.hold_ms(issued)
     sha256 = world.engines.vault.attach(body, subject=person, category=Category.METER, retention="P2Y")
-    imported, exported = samples.energies_milliwh(decoded, issued.start_at_ms, issued.end_at_ms)
+    imported, exported = samples.energies_milliwh(decoded, issued.start_at_ms, issued.end_at_ms, max_hold_ms=hold_ms)
     batch_id = new_id("batch")
     committed = SamplesCommitted(
         batch_id=batch_id,
@@ -618,7 +637,7 @@ async def execute(world: World, fsr_id: str, participation: str, evse: str, powe
         Period(
             start_at_ms=start,
             duration_ms=STEP_MS,
-            mean_w=samples.mean_power_w(decoded, start, start + STEP_MS),
+            mean_w=samples.mean_power_w(decoded, start, start + STEP_MS, max_hold_ms=hold_ms),
             requested_w=request.participations[participation].subject.amount_w,
         )
         for start in range(issued.start_at_ms, issued.end_at_ms, STEP_MS)
@@ -642,9 +661,6 @@ async def settle(world: World, fsr_id: str) -> None:
     assert proven is not None
     agreed = WorkCountered(fsr_id=fsr_id, pow_id=proven.pow_id, result=CounterResult.AGREED)
     await world.states(FO, agreed, f"fsr/{fsr_id}")
-    from api.verification.bundle_work import GroupPeriods
-    from ledger.records import canonical
-
     periods = canonical.convert(canonical.decode(proven.group.encode()), GroupPeriods, "group").periods
     prices = settlement.Terms(price_micro_per_kwh=300_000, penalty_micro_per_kwh=100_000, currency="EUR")
     found = settlement.settle(periods, prices)
@@ -680,27 +696,41 @@ async def prepare(world: World) -> tuple[str, ...]:
     await configure(world)
     await plug_in(world)
     await certify(world)
-    return (await contract(world), await contract(world, PERSONS[0], EVSES[0]), await contract(world, PERSONS[1], EVSES[1]))
+    return (
+        await contract(world),
+        await contract(world, PERSONS[0], EVSES[0]),
+        await contract(world, PERSONS[1], EVSES[1]),
+    )
 
 
-async def play(world: World, fsc_ids: Sequence[str], *, start_at_ms: int = DAWN_MS + 4 * HOUR_MS) -> Played:
-    """One congestion request, from its issue to its settlement and the end of its stream."""
+async def play(
+    world: World,
+    fsc_ids: Sequence[str],
+    *,
+    start_at_ms: int = DAWN_MS + 4 * HOUR_MS,
+    running: Sequence[str] = PERSONS,
+) -> Played:
+    """One congestion request, from its issue to its settlement and the end of its stream; others opt out."""
     end_at_ms = start_at_ms + 2 * STEP_MS
     world.at(start_at_ms - 2 * HOUR_MS)
     fsr_id = await issue(world, fsc_ids, congestion(start_at_ms), start_at_ms, end_at_ms)
     _, checked = await check.run(world.desk, world.memory, fsr_id, EVSES, CheckPurpose.PRE_FSR)
     await answer(world, fsr_id, checked, 8000)
-    parts = {
-        person: subject.participation for person, subject in zip(PERSONS, checked.subjects, strict=True)
-    }
+    parts = {person: subject.participation for person, subject in zip(PERSONS, checked.subjects, strict=True)}
     world.at(start_at_ms - HOUR_MS + 123_456)
-    await opts(world, PERSONS[0], fsr_id, parts[PERSONS[0]], Choice.IN)
+    for person in PERSONS:
+        await opts(world, person, fsr_id, parts[person], Choice.IN if person in running else Choice.OUT)
     world.at(start_at_ms - 10 * MINUTE_MS)
     await commit_baseline(world, fsr_id, (12_000, 12_000))
     world.at(start_at_ms)
     await check.run(world.desk, world.memory, fsr_id, EVSES, CheckPurpose.PRE_ACTIVATION)
+    for person in running:
+        await note(world, fsr_id, parts[person], ExecutionKind.DISPATCHED, ExecutionKind.STARTED)
+    world.at(end_at_ms)
     for person, evse in zip(PERSONS, EVSES, strict=True):
-        await execute(world, fsr_id, parts[person], evse, 2000)
+        if person in running:
+            await note(world, fsr_id, parts[person], ExecutionKind.COMPLETED)
+            await leave_evidence(world, fsr_id, parts[person], evse, 2000 + 100 * PERSONS.index(person))
     world.at(end_at_ms + MINUTE_MS)
     await prove.prove(world.desk, world.memory, fsr_id)
     await settle(world, fsr_id)
@@ -724,8 +754,3 @@ async def play_droop(world: World, fsc_ids: Sequence[str], *, start_at_ms: int) 
     fsr_id = await issue(world, fsc_ids, droop(), start_at_ms, start_at_ms + STEP_MS)
     await check.run(world.desk, world.memory, fsr_id, EVSES, CheckPurpose.PRE_FSR)
     return fsr_id
-
-
-def roots_of(world: World) -> tuple[bytes, ...]:
-    """DER of the roots."""
-    return tuple(encoded(root) for root in world.engines.anchors.certificates)

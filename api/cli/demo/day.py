@@ -1,4 +1,4 @@
-"""`flexledger demo`: the demo day, played through a real service on a virtual clock, then attacked, audited and erased."""
+"""`flexledger demo`: the day, played through a real service on a virtual clock, then attacked, audited, erased."""
 
 import asyncio
 import dataclasses
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from api.cli.demo import cast, history, props, story
+from api.cli.demo import attacks, cast, closing, history, props, story
 from api.cli.demo.report import Report
 from api.cli.demo.stage import StageBroken, StageClock, opened
 from api.cli.demo.story import Play
@@ -73,8 +74,6 @@ async def _play(folder: Path, out: Path | None, report: Report) -> None:
         await stage.fleet.connect()
         play = Play(stage, report.line)
         await _day(play, report)
-        from api.cli.demo import attacks, closing
-
         await attacks.run(play, report)
         await closing.run(play, report, out or folder / "out")
 
@@ -92,14 +91,20 @@ async def _day(play: Play, report: Report) -> None:
 
 def demands() -> dict[str, Demand]:
     """What each car wants: FSR-A's group draws exactly what the story says, whatever it is told."""
-    scripts: dict[str, list[DemandStep]] = {bay.name: [DemandStep(from_ms=cast.at(8), power_w=7_000)] for bay in cast.BAYS}
+    scripts: dict[str, list[DemandStep]] = {
+        bay.name: [DemandStep(from_ms=cast.at(8), power_w=0), DemandStep(from_ms=cast.at(16, 30), power_w=7_000)]
+        for bay in cast.BAYS
+    }
     group = [bay.name for bay in cast.BAYS if bay.name != "E6"]
     for quarter, total_w in enumerate(history.ACTUAL_W):
         from_ms = cast.at(17) + quarter * props.QUARTER_MS
-        for name, power_w in zip(group, shared(total_w, len(group)), strict=True):
-            scripts[name].append(DemandStep(from_ms=from_ms, power_w=power_w, overrides=True))
-    for name in group:
-        scripts[name].append(DemandStep(from_ms=cast.at(18), power_w=7_500))
+        for place, (name, power_w) in enumerate(zip(group, shared(total_w, len(group)), strict=True)):
+            # Cars are not twins: seven offsets that sum to nothing.
+            differing_w = power_w + 100 * (place - len(group) // 2)
+            scripts[name].append(DemandStep(from_ms=from_ms, power_w=differing_w, overrides=True))
+    for number, bay in enumerate(cast.BAYS):
+        scripts[bay.name].append(DemandStep(from_ms=cast.at(18), power_w=7_500))
+        scripts[bay.name].append(DemandStep(from_ms=cast.at(18, 30), power_w=4_060 + 10 * number))
     for bay in cast.DC_BAYS:
         scripts[bay.name].append(DemandStep(from_ms=cast.at(18, 50), power_w=10_000))
     for bay in cast.AC_V2G_BAYS:
@@ -166,13 +171,13 @@ async def mandatory(play: Play, report: Report) -> dict[str, Any]:
             end_at_ms=end,
             respond_by_ms=start,
             opt_deadline_ms=start,
-            resolution_ms=15_000,
+            resolution_ms=1_000,
             mandate=props.mandate(stage.signing(signer), stage.party_id(signer), now_ms, end),
         )
 
     operator = stage.signing(cast.SO).certificate
     fo = stage.clients[cast.FO]
-    fo.conversation.certificates = (operator.public_bytes(props.keys.Encoding.DER),)
+    fo.conversation.certificates = (operator.public_bytes(Encoding.DER),)
     await story.issue(play, text(FSR_B, cast.SO))
     fo.conversation.certificates = ()
     parts = await story.check(play, FSR_B, cast.BAYS)
@@ -268,11 +273,11 @@ async def next_day(play: Play, report: Report, proofs: dict[str, dict[str, Any]]
         await story.agree(play, fsr_id, proofs[fsr_id])
     view = await play.ask(cast.CSO, f"/v1/requests/{FSR_C}")
     names = {one["participation"]: one["evse_id"] for one in play.checked[FSR_C]["participations"]}
-    fourth = next(p["participation"] for p in view["participations"] if names[p["participation"]] == cast.BAYS[3].evse_id)
+    fourth = next(
+        p["participation"] for p in view["participations"] if names[p["participation"]] == cast.BAYS[3].evse_id
+    )
     await story.dispute(play, FSR_C, proofs[FSR_C], fourth)
     resolved = (await play.ask(cast.CSO, f"/v1/requests/{FSR_C}"))["status"]
     report.expect("the dispute over E4 ends: the contract scores the group", resolved == "RESOLVED", resolved)
     settled = await story.settle(play, FSR_A, proofs[FSR_A])
     report.expect("FSR-A settles at 9.75 EUR", settled.net_micro == 9_750_000, f"{settled.net_micro} micro")
-
-

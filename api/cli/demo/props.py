@@ -5,6 +5,8 @@ import secrets
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import UNSET
 
 from api.cli.demo import cast
 from api.cli.demo.cast import Bay
@@ -180,9 +182,6 @@ def contract(
     evse_ids: tuple[str, ...] | None = None,
 ) -> ContractOffered:
     """A contract's text."""
-    other = {"counterparty": counterparty} if counterparty else {}
-    person = {"evu": evu} if evu else {}
-    where = {"evse_ids": evse_ids} if evse_ids else {}
     return ContractOffered(
         fsc_id=fsc_id,
         version=1,
@@ -195,9 +194,9 @@ def contract(
         valid_from_ms=cast.at(9),
         valid_to_ms=cast.at(9, day=30),
         purposes=("flexibility", "settlement"),
-        **other,
-        **person,
-        **where,
+        counterparty=counterparty or UNSET,
+        evu=evu or UNSET,
+        evse_ids=evse_ids or UNSET,
     )
 
 
@@ -251,6 +250,7 @@ def fast_response() -> FfrParams:
         capacity_w=60_000,
         max_over_ppm=350_000,
         direction=Direction.UP,
+        base_w=10_000,
     )
 
 
@@ -272,7 +272,7 @@ def limit() -> LimitMandatoryParams:
 
 def mandate(signer: IssuedKey, party: str, now_ms: int, until_ms: int) -> Mandate:
     """A directive for the depot, signed by `party`, who had better be a system operator."""
-    certificate = signer.certificate.public_bytes(keys.Encoding.DER)
+    certificate = signer.certificate.public_bytes(Encoding.DER)
     directive = DirectiveGiven(
         directive_id=new_id("directive"),
         to=cast.FO,

@@ -1,4 +1,4 @@
-"""The stage: one real server process, one client a party with its own certificate and keys, stations over WebSocket/TLS."""
+"""The stage: one real server process, one client a party with keys of its own, stations over WebSocket/TLS."""
 
 import asyncio
 import contextlib
@@ -38,6 +38,7 @@ STOP_TIMEOUT_S: Final = 20.0
 WAIT_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.05
 SEED: Final = 63382
+NOISE_W: Final = 20
 
 
 class StageBroken(Broken):
@@ -160,7 +161,7 @@ async def start(config: Path, folder: Path) -> Server:
     ready = folder / "ready.json"
     ready.unlink(missing_ok=True)
     with (folder / "server.log").open("ab") as log:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 -- starting a process does not wait for it
             [sys.executable, "-m", "api", "serve", str(config), "--ready-file", str(ready)],
             stdout=log,
             stderr=log,
@@ -239,7 +240,7 @@ def build_fleet(
     plants = [
         build_plant(
             bay.station_id,
-            (replace(bay.config, evse_id=1, noise_w=0),),
+            (replace(bay.config, evse_id=1, noise_w=NOISE_W),),
             seed=SEED,
             start_ms=start_ms,
             frequency=frequency,

@@ -40,6 +40,7 @@ from ledger.records.work import (
     SettlementLine,
     WorkCountered,
 )
+from pki.asn1.claims import Thing
 from pki.roles import Purpose
 
 Say = Callable[[str], None]
@@ -106,14 +107,18 @@ async def open_the_day(play: Play) -> None:
     await register_claims(play)
     play.say("site, 8 sessions and 8 conformity claims (DC units, one AC pair, one EV and EVSE) on record")
     await sign_contracts(play)
-    play.say(f"{len(play.offers)} contracts signed by both sides; 6 of them by EV users, relayed under random pseudonyms")
+    play.say(
+        f"{len(play.offers)} contracts signed by both sides; 6 of them by EV users, relayed under random pseudonyms"
+    )
 
 
 async def register_claims(play: Play) -> None:
     """DC: the EVSE's claim. AC: E7 has one for the EV and one for the EVSE, E8 one for the matched pair."""
     stage = play.stage
     body = stage.made.parties[cast.CB].credentials[Purpose.ATTRIBUTE]
-    wanted = [(bay, ClaimKind.EVSE, (props.evse_thing(stage.made, bay),), Service.FFR) for bay in cast.DC_BAYS]
+    wanted: list[tuple[cast.Bay, ClaimKind, tuple[Thing, ...], Service]] = [
+        (bay, ClaimKind.EVSE, (props.evse_thing(stage.made, bay),), Service.FFR) for bay in cast.DC_BAYS
+    ]
     first, second = cast.AC_V2G_BAYS
     wanted += [
         (first, ClaimKind.EVSE, (props.evse_thing(stage.made, first),), Service.DROOP),
@@ -209,7 +214,9 @@ async def check(play: Play, fsr_id: str, bays: tuple[cast.Bay, ...]) -> dict[str
     play.checked[fsr_id] = answer
     found = {names[one["evse_id"]]: one["participation"] for one in answer["participations"]}
     failed = {names[one["evse_id"]]: one["failed"] for one in answer["participations"] if one["overall"] != "PASS"}
-    play.say(f"check: {len(found) - len(failed)} of {len(found)} pass six dimensions" + (f"; {failed}" if failed else ""))
+    play.say(
+        f"check: {len(found) - len(failed)} of {len(found)} pass six dimensions" + (f"; {failed}" if failed else "")
+    )
     return found
 
 
@@ -295,20 +302,23 @@ async def refused(acting: Awaitable[Any]) -> str:
     raise AssertionError("the act was not refused")
 
 
-async def run(play: Play, fsr_id: str, start_at_ms: int, end_at_ms: int, started: int, *, step_ms: int = 300_000) -> None:
+async def run(
+    play: Play, fsr_id: str, start_at_ms: int, end_at_ms: int, started: int, *, step_ms: int = 300_000
+) -> None:
     """The service executes at the start; stations live through it; evidence is on record after the end."""
-    await play.goto(start_at_ms)
+    await play.drive(start_at_ms)
 
     async def all_started() -> bool:
         view = await play.ask(cast.CSO, f"/v1/requests/{fsr_id}")
-        return sum(part["status"] == "EXECUTING" for part in view["participations"]) >= started
+        executing = [part for part in view["participations"] if part["status"] == "EXECUTING"]
+        return len(executing) >= started
 
     await play.stage.until(f"{fsr_id} executing", all_started)
     await play.drive(end_at_ms, step_ms)
 
     async def all_kept() -> bool:
         view = await play.ask(cast.CSO, f"/v1/requests/{fsr_id}")
-        return bool(view["batches"] >= started)
+        return bool(view["service_records"] >= started)
 
     await play.stage.until(f"evidence of {fsr_id}", all_kept)
 
@@ -384,5 +394,3 @@ async def settle(play: Play, fsr_id: str, proof: Mapping[str, Any]) -> Settled:
 def even_offers(names: list[str], total_w: int) -> dict[str, int]:
     """A group's order in shares that differ by at most one watt."""
     return dict(zip(names, shared(total_w, len(names)), strict=True))
-
-

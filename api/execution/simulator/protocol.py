@@ -28,7 +28,7 @@ VARIABLES = {
 WATT, HERTZ = t.UnitOfMeasure(unit="W"), t.UnitOfMeasure(unit="Hz")
 
 
-class Unsupported(Exception):  # noqa: N818 -- becomes a reasonCode, not an error of ours
+class Unsupported(Exception):
     """A profile asks for something the plant cannot do; `reason` is the reasonCode to answer."""
 
     def __init__(self, reason: str) -> None:

@@ -28,7 +28,7 @@ MAX_BACKLOG = 20_000
 MODEL, VENDOR_NAME = "simulated", "flexledger"
 
 
-class LineLost(Exception):  # noqa: N818 -- an event of a simulated world, which stays inside it
+class LineLost(Exception):
     """The connection ended before an answer came."""
 
 

@@ -50,7 +50,9 @@ class ExportAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     tags=["evidence"],
     guards=[require(Role.FO, Role.CSO, Role.AUD)],
 )
-async def record(request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]) -> Response[bytes]:
+async def record(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
+) -> Response[bytes]:
     """Everything needed to verify one request offline, with the disclosures that the vault still has."""
     found = service.desk.state.request(fsr_id)
     principal = principal_of(request.scope)

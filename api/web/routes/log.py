@@ -3,8 +3,8 @@
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.di import NamedDependency
+from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import Response
 
 from api import wire
@@ -28,7 +28,9 @@ async def checkpoint(request: Request[Any, Any, Any], service: NamedDependency[S
 
 
 @get("/tile/{path:path}", operation_id="tile", tags=["log"])
-async def tile(request: Request[Any, Any, Any], service: NamedDependency[Service], path: FromPath[str]) -> Response[bytes]:
+async def tile(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], path: FromPath[str]
+) -> Response[bytes]:
     """A tile or an entry bundle by its path (c2sp.org/tlog-tiles)."""
     name = f"tile{path}"
     partial = ".p/" in name

@@ -87,6 +87,14 @@ async def _decide(service: Service, opened: Opened, principal: Principal) -> wir
     return await service.desk.admit(opened, principal)
 
 
+async def _settle(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
+    """After the settlement nothing follows: the closing record makes the stream complete for whoever holds it."""
+    settled = await service.desk.admit(opened, principal)
+    if not settled.duplicate:
+        await service.desk.close(settled.stream, settled.seq)
+    return settled
+
+
 @post("/v1/checks", operation_id="check", tags=["checks"], guards=[require(*PORT)], status_code=201)
 async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Checked:
     """Ask the six questions of these EVSEs for a request; the answer is an entry."""
@@ -121,7 +129,9 @@ async def list_requests(request: Request[Any, Any, Any], service: NamedDependenc
 
 
 @get("/v1/requests/{fsr_id:str}", operation_id="read_request", tags=["requests"], guards=[require(*READERS)])
-async def read_request(request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]) -> RequestView:
+async def read_request(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
+) -> RequestView:
     """One request: its state, participations and proof."""
     found = service.desk.state.request(fsr_id)
     if not concerns(found, principal_of(request.scope)):
@@ -143,7 +153,9 @@ async def my_participations(request: Request[Any, Any, Any], service: NamedDepen
     guards=[require(Role.CSO)],
     status_code=201,
 )
-async def prove_work(request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]) -> Response[wire.Accepted]:
+async def prove_work(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
+) -> Response[wire.Accepted]:
     """Make the proof of work of an ended request from the evidence, and write it down."""
     accepted = await prove.prove(service.desk, service.memory, fsr_id)
     if wire.PREFER_RECEIPT in request.headers.get("prefer", ""):
@@ -202,7 +214,14 @@ HANDLERS = (
         summary="Sign the end of a dispute",
         roles=(Role.FO, Role.CSO, Role.AUD),
     ),
-    taking(_below("settlement"), Settled, name="settle", summary="Say what it was worth", roles=(Role.FO,)),
+    taking(
+        _below("settlement"),
+        Settled,
+        name="settle",
+        summary="Say what it was worth; the request's stream is closed behind it",
+        roles=(Role.FO,),
+        flow=_settle,
+    ),
     run_check,
     list_requests,
     read_request,

@@ -1,12 +1,12 @@
-"""One handler for every resource that takes a signed statement: open it, match it with the path, hand it to its flow."""
+"""One handler for every resource that takes a signed statement: open it, match it with the path, hand it on."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from litestar import Request, post
-from litestar.handlers import HTTPRouteHandler
 from litestar.di import NamedDependency
+from litestar.handlers import HTTPRouteHandler
 from litestar.response import Response
 
 from api import wire
@@ -36,7 +36,7 @@ def taking(
     roles: tuple[Role, ...],
     flow: Flow = admit,
 ) -> HTTPRouteHandler:
-    """A POST route for statements of these kinds; `path` may hold `{fsr_id}` and the like, which the body must repeat."""
+    """A POST route for statements of these kinds; the body must repeat what the path names, such as `{fsr_id}`."""
 
     @post(
         path,

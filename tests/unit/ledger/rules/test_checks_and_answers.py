@@ -15,6 +15,7 @@ from tests.support.rulebook import (
     CAN_W,
     EVSES,
     NORTHGATE,
+    TERMS,
     Judge,
     answer,
     at,
@@ -195,13 +196,16 @@ def test_less_than_the_order_is_partial(judge: Judge) -> None:
 
 def test_an_offer_stands_under_a_contract_of_the_request_within_its_terms() -> None:
     judge = Judge()
-    judge.ready(params=congestion(60_000))
+    judge.site()
+    judge.contract("fsc-1", services=(msgspec.structs.replace(TERMS, max_w=20_000),))
+    judge.now_ms = at("15:00")
+    judge.request()
+    judge.check()
     with refused("contract-not-covering"):
-        judge.try_it(answer(offers=(offer("p-1", 50_000, fsc_id="fsc-9"), offer("p-2"))), NORTHGATE)
-    over = tuple(offer(name, 30_001, fsc_id="fsc-1") for name in pids(2))
+        judge.try_it(answer(offers=(offer("p-1", fsc_id="fsc-9"), offer("p-2"))), NORTHGATE)
     with refused("contract-limit"):
-        judge.try_it(answer(offers=over), NORTHGATE)
-    judge.try_it(answer(offers=tuple(offer(name, 30_000, fsc_id="fsc-1") for name in pids(2))), NORTHGATE)
+        judge.try_it(answer(offers=(offer("p-1", fsc_id="fsc-1"), offer("p-2", 10_001, fsc_id="fsc-1"))), NORTHGATE)
+    judge.try_it(answer(offers=tuple(offer(name, fsc_id="fsc-1") for name in pids(2))), NORTHGATE)
 
 
 def test_a_mandate_is_rejected_for_three_reasons_only() -> None:

@@ -279,7 +279,7 @@ def test_contracts_for_other_evses_of_one_site_do_not_conflict_and_the_same_one_
 
 
 def test_a_contract_whose_evses_nobody_knows_leaves_the_conflict_undecided(judge: Judge) -> None:
-    made = judge.admit(contract(evse_ids=EVSES[:1]), AURORA)
+    made = judge.admit(contract(evse_ids=EVSES[:1]), AURORA, evidence=None)
     accepted = judge.fact(acceptance("fsc-1", made), NORTHGATE)
     assert [code for code, _ in judge.state.undecidable(accepted)] == ["rules/contract-conflict"]
 

@@ -11,7 +11,23 @@ from ledger.rules.errors import RuleViolated
 from ledger.rules.request_state import RequestStatus
 from ledger.rules.state import LogState
 from ledger.rules.undecided import SCOPE, TAGS
-from tests.support.rulebook import NORTHGATE, Judge, answer, at, baseline, decided, noted, pids, proven, refused, tags
+from tests.support.rulebook import (
+    AURORA,
+    EVSES,
+    NORTHGATE,
+    Judge,
+    answer,
+    at,
+    baseline,
+    contract,
+    decided,
+    noted,
+    pids,
+    proven,
+    refused,
+    samples,
+    tags,
+)
 
 
 def _stream(judge: Judge, name: str = "fsr/fsr-1") -> LogState:
@@ -77,12 +93,27 @@ def _played() -> Judge:
 def test_without_tags_double_selling_is_undecided_and_says_so() -> None:
     judge = Judge()
     judge.ready()
-    bare = judge.fact(answer(), NORTHGATE)
+    bare = judge.fact(answer(), NORTHGATE, tags={}, evidence=None)
     assert judge.state.undecidable(bare) == (("rules/double-selling", TAGS),)
-    some = judge.fact(answer(), NORTHGATE, tags={"p-1": tags(1)["p-1"]})
+    judge.state.check(bare)
+    some = judge.fact(answer(), NORTHGATE, tags={"p-1": tags(1)["p-1"]}, evidence=None)
     assert judge.state.undecidable(some) == (("rules/double-selling", TAGS),)
     whole = judge.fact(answer(), NORTHGATE, tags=tags(2))
     assert judge.state.undecidable(whole) == ()
+
+
+def test_who_takes_statements_in_refuses_what_hides_from_comparison() -> None:
+    judge = Judge()
+    judge.ended()
+    with refused("not-disclosed"):
+        judge.try_it(samples("p-1", 2), NORTHGATE, tags={})
+    with refused("not-disclosed"):
+        judge.try_it(contract("fsc-2", evse_ids=EVSES[:1]), AURORA)
+    judge = Judge()
+    judge.ready()
+    for known in ({}, {"p-1": tags(1)["p-1"]}):
+        with refused("not-disclosed"):
+            judge.try_it(answer(), NORTHGATE, tags=known)
 
 
 def test_a_judge_that_is_asked_forgets_the_question() -> None:

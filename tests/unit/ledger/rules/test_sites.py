@@ -5,6 +5,7 @@ from tests.support.rulebook import EVSES, NORTHGATE, SITE, SOUTHGATE, VOLTWISE, 
 
 CLAIM = ClaimRegistered(
     claim_id="claim-1",
+    site_id=SITE,
     subject=ClaimKind.EVSE,
     standard="EN 50549-1:2019",
     functions=("FFR",),
@@ -50,13 +51,13 @@ def test_an_evse_stands_at_one_site_and_once() -> None:
 def test_a_claim_is_registered_once_and_is_valid_for_some_time() -> None:
     judge = Judge()
     judge.site()
-    judge.admit(CLAIM, NORTHGATE, f"site/{SITE}")
+    judge.admit(CLAIM, NORTHGATE)
     assert judge.state.site(SITE).claims == [CLAIM]
     with refused("already-recorded"):
-        judge.try_it(CLAIM, NORTHGATE, f"site/{SITE}")
+        judge.try_it(CLAIM, NORTHGATE)
     never = ClaimRegistered(**{**_fields(CLAIM), "claim_id": "claim-2", "not_after_ms": CLAIM.not_before_ms})
     with refused("times-contradict"):
-        judge.try_it(never, NORTHGATE, f"site/{SITE}")
+        judge.try_it(never, NORTHGATE)
 
 
 def _fields(claim: ClaimRegistered) -> dict[str, object]:

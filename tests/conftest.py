@@ -1,0 +1,34 @@
+"""What all tests share."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DAY_LIMIT_S = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedDay:
+    """The demo day, played once a session: what it left, and what it said."""
+
+    folder: Path
+    """log/ bundles/ exports/ ca/ policy.json report.json; shared, so read it and change nothing."""
+    said: str
+    exit_code: int
+
+
+@pytest.fixture(scope="session")
+def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
+    """`flexledger demo --out DIR`, as a process of its own."""
+    folder = tmp_path_factory.mktemp("day") / "day"
+    done = subprocess.run(
+        [sys.executable, "-m", "api", "demo", "--out", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DAY_LIMIT_S,
+    )
+    return PlayedDay(folder=folder, said=done.stdout + done.stderr, exit_code=done.returncode)

@@ -1,0 +1,53 @@
+"""The generated pages are what the code says, and say nothing that is not there."""
+
+import ast
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import reference
+from tests.support.vectors import REPOSITORY
+
+
+@pytest.mark.parametrize("name", sorted(reference.PAGES))
+def test_a_generated_page_is_what_the_code_says(name: str) -> None:
+    page: Callable[[], str] = reference.PAGES[name]
+    written = (REPOSITORY / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
+    assert written == page().rstrip() + "\n", "run: make docs"
+
+
+def test_every_error_is_told_apart_by_its_code_and_has_a_meaning() -> None:
+    classes = reference.problems.error_classes()
+    codes = [kind.code for kind in classes]
+    assert len(codes) > 200
+    assert len(codes) == len(set(codes))
+    assert [kind.__qualname__ for kind in classes if not (kind.__doc__ or "").strip()] == []
+    assert {code.partition("/")[0] for code in codes} == set(reference.FAMILIES)
+
+
+def test_every_command_on_the_page_has_the_module_that_does_it() -> None:
+    source = (REPOSITORY / "api" / "cli" / "main.py").read_text(encoding="utf-8")
+    called = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("api.cli")
+        for alias in node.names
+    ]
+    assert len(called) >= 5
+    assert [name for name in called if importlib.util.find_spec(name) is None] == []
+
+
+def test_the_check_without_write_says_which_page_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(reference, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    assert reference.main([]) == 1
+    assert "differs: errors.md" in capsys.readouterr().out
+    assert reference.main(["--write"]) == 0
+    assert reference.main([]) == 0
+    (tmp_path / "cli.md").write_text("another", encoding="utf-8")
+    assert reference.main([]) == 1
+    assert capsys.readouterr().out.endswith("differs: cli.md; run: make docs\n")

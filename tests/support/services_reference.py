@@ -1,0 +1,110 @@
+"""Writes `docs/reference/services.md` from the classes: `python -m tests.support.services_reference > that page`."""
+
+import sys
+from collections.abc import Iterator
+from typing import get_args
+
+from msgspec import inspect
+
+from ledger.delivery.verdicts import congestion, droop, ffr, limit, setpoint
+from ledger.records.services import Params, Service
+from tests.support.records_reference import shown
+
+HEAD = """\
+# Flexibility-service classes
+
+Generated from `ledger/records/services.py`; a test compares this page with it.
+
+A class stands here only if all six of its sides exist: parameters with bounds, what the charging station and the car
+must be able to do, the timing that must hold, the resolution of evidence, the function that judges, and the OCPP 2.1
+messages (`ocpp.md`). A request carries the parameters of one class as a union, told apart by the member `class`.
+
+Powers are watts, positive for import (charging). UP is less import or more export, DOWN the opposite. Whether EV and
+station can do it as a system is the credential check's fifth dimension (CAPABILITY), whether they may is its sixth
+(CONFORMITY): generator claims are needed only where the class can make an EVSE export.
+"""
+
+SIDES: dict[Service, dict[str, str]] = {
+    Service.SETPOINT: {
+        "what it is": "Follow a power value; its moving part comes as `fsr.setpoints` batches.",
+        "needs": "SETPOINT among the EVSE's services, the largest setpoint within reach, claims if it exports.",
+        "timing": "a new value every 1 to 60 s (`update_interval_s`), reached with `ramp_w_per_s`",
+        "evidence": "at least as fine as the request's `resolution_ms`, 4 s or finer for balancing products",
+        "judged by": f"`{setpoint.ALGORITHM}`: tracking error and share in band after the ramp",
+        "baseline": "NOMINATION",
+        "OCPP 2.1": "Dynamic profile `CentralSetpoint`, then UpdateDynamicSchedule",
+    },
+    Service.DROOP: {
+        "what it is": "P(f): power around `base_w` as a curve of the frequency that the EVSE itself measures.",
+        "needs": "DROOP among the EVSE's services; response within `response_time_ms`; claims if the curve exports.",
+        "timing": "`response_time_ms` to 90 % of a change",
+        "evidence": "1 s, power and frequency sampled together",
+        "judged by": f"`{droop.ALGORITHM}`: share of samples within `tolerance_w` of the curve",
+        "baseline": "CURVE",
+        "OCPP 2.1": "Absolute profile `LocalFrequency` with `v2xBaseline` and `v2xFreqWattCurve`",
+    },
+    Service.FFR: {
+        "what it is": "Fast frequency response: full power soon after the trigger, held, then released slowly.",
+        "needs": "FFR among the EVSE's services; response within `t_full_ms`; generator claims.",
+        "timing": "full within `t_full_ms`, held for `support_ms`, released no faster than `release_ppm_per_s`",
+        "evidence": "100 ms from 10 s before to 15 min after the event, 1 s otherwise",
+        "judged by": f"`{ffr.ALGORITHM}`: power at t0 + `t_full_ms`, minimum while held, slope, over-delivery",
+        "baseline": "PRE_EVENT",
+        "OCPP 2.1": "Absolute profile `LocalFrequency`; hold and release, which the standard lacks, as vendor data",
+    },
+    Service.CONGESTION: {
+        "what it is": "Relieve a congestion point: less (UP) or more (DOWN) than the baseline, period by period.",
+        "needs": "CONGESTION among the EVSE's services; its share of the order within reach.",
+        "timing": "settlement periods of `series`, usually 15 min",
+        "evidence": "15 min energy; samples at the request's `resolution_ms`",
+        "judged by": f"`{congestion.ALGORITHM}`: delivered and deficient energy per period",
+        "baseline": "the contract's: HIGH_X_OF_Y, MBMA, NOMINATION or ZERO",
+        "OCPP 2.1": "Dynamic profile `ChargingOnly` with `limit`",
+    },
+    Service.LIMIT_MANDATORY: {
+        "what it is": "Keep the site's import at or below a cap, on a directive; the one mandatory class.",
+        "needs": "a verified mandate (`rules.md`, R-31); no contract and no consent",
+        "timing": "complied with within `t_comply_ms`",
+        "evidence": "1 min mean, from samples at the request's `resolution_ms`",
+        "judged by": f"`{limit.ALGORITHM}`: share of intervals within the cap after `t_comply_ms`",
+        "baseline": "LIMIT",
+        "OCPP 2.1": "Dynamic profile `ChargingOnly` with `limit`, as an external constraint where export is capped",
+    },
+}
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [HEAD]
+    for kind in get_args(Params):
+        service = Service(str(kind.__struct_config__.tag))
+        lines += [f"## `{service.value}`\n", f"{SIDES[service]['what it is']}\n"]
+        lines += _parameters(kind)
+        lines += ["| side | |", "|---|---|"]
+        lines += [f"| {name} | {text} |" for name, text in SIDES[service].items() if name != "what it is"]
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _parameters(kind: type) -> Iterator[str]:
+    yield "| parameter | type and bounds |"
+    yield "|---|---|"
+    yield from _rows(kind, "")
+    yield ""
+
+
+def _rows(kind: type, before: str) -> Iterator[str]:
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    for field in info.fields:
+        name = f"{before}{field.encode_name}"
+        inner = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
+        if isinstance(inner, inspect.VarTupleType) and isinstance(inner.item_type, inspect.StructType):
+            yield f"| `{name}` | list of {inner.min_length} to {inner.max_length} |"
+            yield from _rows(inner.item_type.cls, f"{name}[].")
+        else:
+            yield f"| `{name}` | {shown(field.type)} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
