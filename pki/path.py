@@ -78,6 +78,7 @@ class Rules:
     max_depth: int
     require_authority_key: Callable[[object], object]
     require_leaf_key: Callable[[object], object]
+    max_intermediates: int = MAX_INTERMEDIATES
 
 
 def _web_key(key: object) -> None:
@@ -147,8 +148,10 @@ def build(
     Without it the path is a client's, and the caller compares the names. Raises Oversize, Malformed, Expired,
     NotYetValid, Untrusted, or `keys.WeakKey`.
     """
-    if len(intermediates) > MAX_INTERMEDIATES:
-        raise Oversize("too many intermediates", expected=f"at most {MAX_INTERMEDIATES}", found=len(intermediates))
+    if len(intermediates) > rules.max_intermediates:
+        raise Oversize(
+            "too many intermediates", expected=f"at most {rules.max_intermediates}", found=len(intermediates)
+        )
     subject = load(leaf)
     between = [load(data) for data in intermediates]
     require_window(subject, at_ms)

@@ -8,12 +8,14 @@ and delta CRLs are not evidence here.
 import datetime as dt
 import hashlib
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
 from pki import keys, oids
@@ -21,7 +23,6 @@ from pki.errors import Refused
 
 MAX_CRL_BYTES = 4 * 1024 * 1024
 MAX_CRLS = 1024
-_SIGNATURES = {oids.ECDSA_WITH_SHA256, oids.ECDSA_WITH_SHA384}
 _KNOWN = {
     ExtensionOID.CRL_NUMBER,
     ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
@@ -62,6 +63,18 @@ _UNUSABLE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The keys and the signature algorithms that CRLs are believed by; `require_key` raises `keys.WeakKey`."""
+
+    require_key: Callable[[object], ec.EllipticCurvePublicKey | rsa.RSAPublicKey]
+    algorithms: frozenset[x509.ObjectIdentifier]
+
+
+# Ours. Test suites that strangers wrote have others.
+AUTHORITIES = Signing(keys.require_authority_key, frozenset({oids.ECDSA_WITH_SHA256, oids.ECDSA_WITH_SHA384}))
+
+
 class Scope(StrEnum):
     """What a CRL speaks about."""
 
@@ -97,9 +110,10 @@ class _Held:
 class StatusSet:
     """CRLs as they were given; each is checked when, and against whom, it is used."""
 
-    def __init__(self, crls: Iterable[bytes] = ()) -> None:
+    def __init__(self, crls: Iterable[bytes] = (), *, signing: Signing = AUTHORITIES) -> None:
+        self._signing = signing
         self._held: dict[bytes, dict[str, _Held]] = {}
-        self._checked: dict[tuple[str, str, Scope], CheckedCrl | None] = {}
+        self._checked: dict[tuple[str, bytes, Scope], CheckedCrl | None] = {}
         self._count = 0
         self._moments: list[int] = []
         for data in crls:
@@ -113,7 +127,8 @@ class StatusSet:
         try:
             crl = x509.load_der_x509_crl(data)
             issuer = crl.issuer.public_bytes()
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            moments = {_ms(revoked.revocation_date_utc) for revoked in crl} | {_ms(crl.last_update_utc)}
+        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
             raise BadCrl("not a CRL that can be read") from error
         same_issuer = self._held.setdefault(issuer, {})
         if digest not in same_issuer:
@@ -121,8 +136,7 @@ class StatusSet:
                 raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
             same_issuer[digest] = _Held(crl, digest, bytes(data))
             self._count += 1
-            begins = {_ms(revoked.revocation_date_utc) for revoked in crl} | {_ms(crl.last_update_utc)}
-            self._moments = sorted(begins.union(self._moments))
+            self._moments = sorted(moments.union(self._moments))
         return digest
 
     def next_moment(self, at_ms: int) -> int:
@@ -165,22 +179,23 @@ class StatusSet:
         return newest
 
     def _check(self, held: _Held, issuer: x509.Certificate, scope: Scope) -> CheckedCrl | None:
-        key = keys.require_authority_key(issuer.public_key())
-        name = (held.digest, keys.spki_sha256(key), scope)
+        key = self._signing.require_key(issuer.public_key())
+        # The certificate, not its key: what the issuer may sign and how its key is called is read from there.
+        name = (held.digest, issuer.fingerprint(hashes.SHA256()), scope)
         if name not in self._checked:
             try:
-                self._checked[name] = _checked(held, issuer, scope)
+                if held.crl.signature_algorithm_oid not in self._signing.algorithms:
+                    raise BadCrl("the CRL is signed with an algorithm that is not allowed")
+                if not held.crl.is_signature_valid(key):
+                    raise BadCrl("the CRL is not signed by this issuer")
+                self._checked[name] = _checked(held.crl, held.digest, issuer, scope)
             except _UNUSABLE:
                 self._checked[name] = None
         return self._checked[name]
 
 
-def _checked(held: _Held, issuer: x509.Certificate, scope: Scope) -> CheckedCrl:
-    crl = held.crl
-    if crl.signature_algorithm_oid not in _SIGNATURES or not crl.is_signature_valid(
-        keys.require_authority_key(issuer.public_key())
-    ):
-        raise BadCrl("the CRL is not signed by this issuer")
+def _checked(crl: x509.CertificateRevocationList, digest: str, issuer: x509.Certificate, scope: Scope) -> CheckedCrl:
+    """What `crl`, whose signature is good, says; BadCrl if it breaks the profile of CRLs."""
     usage = issuer.extensions.get_extension_for_oid(ExtensionOID.KEY_USAGE).value
     if not isinstance(usage, x509.KeyUsage) or not usage.crl_sign:
         raise BadCrl("this issuer may not sign CRLs")
@@ -193,7 +208,7 @@ def _checked(held: _Held, issuer: x509.Certificate, scope: Scope) -> CheckedCrl:
     if number is None or number.critical or not isinstance(number.value, x509.CRLNumber):
         raise BadCrl("the CRL has no proper number")  # RFC 5280 section 5.2.3
     return CheckedCrl(
-        digest=held.digest,
+        digest=digest,
         number=number.value.crl_number,
         this_update_ms=int(crl.last_update_utc.timestamp()) * 1000,
         next_update_ms=int(crl.next_update_utc.timestamp()) * 1000,

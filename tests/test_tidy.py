@@ -66,7 +66,7 @@ def test_no_file_is_longer_than_a_reader_can_hold() -> None:
 def test_every_module_says_what_it_is() -> None:
     silent = [
         path.relative_to(REPOSITORY).as_posix()
-        for path in sources(*PACKAGES, "tests")
+        for path in sources(*PACKAGES, "tests/support", "tests/docs")
         if not (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").strip()
     ]
     assert silent == []

@@ -40,15 +40,18 @@ class BundleUnstable(Broken):
     title = "Bundle does not settle"
 
 
-def build(desk: Desk, memory: Memory, reader: Reader, fsr_id: str, *, checkpoint_note: bytes) -> bytes:
+def build(
+    desk: Desk, memory: Memory, reader: Reader, fsr_id: str, *, checkpoint_note: bytes, with_persons: bool = True
+) -> bytes:
     """The bundle of a request as of a checkpoint, canonical bytes.
 
-    Restricted and lost data are left out; erased data are replaced by their openings. Raises `RequestAbsent`,
+    Restricted and lost data are left out, and without `with_persons` all that is about a person; erased data are
+    replaced by their openings. Raises `RequestAbsent`,
     `BundleUnusable` where it would be too large, and what reading the stores raises.
     """
     del memory  # what is needed follows from the log alone
     desk.state.request(fsr_id)
-    whole = _everything(desk, reader, fsr_id, checkpoint_note)
+    whole = _everything(desk, reader, fsr_id, checkpoint_note, with_persons=with_persons)
     for _ in range(MAX_ROUNDS):
         needed = _needed(whole)
         if needed == whole:
@@ -57,7 +60,7 @@ def build(desk: Desk, memory: Memory, reader: Reader, fsr_id: str, *, checkpoint
     raise BundleUnstable("the evidence does not settle", fsr_id=fsr_id)
 
 
-def _everything(desk: Desk, reader: Reader, fsr_id: str, checkpoint_note: bytes) -> Bundle:
+def _everything(desk: Desk, reader: Reader, fsr_id: str, checkpoint_note: bytes, *, with_persons: bool) -> Bundle:
     """All evidence at hand that could have to do with the request."""
     vkey = desk.engines.log_signer.vkey
     signed = _own_lines(checkpoint_note, vkey)
@@ -66,7 +69,8 @@ def _everything(desk: Desk, reader: Reader, fsr_id: str, checkpoint_note: bytes)
     told = {index: _read(data) for index, data in rows.items()}
     opened = _opened(desk, [one for _, one in told.values()])
     rows |= _tombstones(reader, opened, size)
-    texts = [one.text for one in opened.values() if one.state is State.TEXT and one.text is not None]
+    shown = [one for one in opened.values() if one.state is State.TEXT and (with_persons or one.uid is None)]
+    texts = [one.text for one in shown if one.text is not None]
     attachments, erased = _attachments(desk, told, texts)
     erasures = [*_erasures(opened), *erased]
     return bundle_format.in_order(

@@ -59,8 +59,10 @@ def _contracts(desk: Desk, memory: Memory, request: RequestState, at_ms: int) ->
     found = {}
     for fsc_id in request.issued.fsc_ids:
         offer = memory.offer(fsc_id)
-        if offer is not None:
-            in_force = desk.state.contract(fsc_id).status(at_ms) is ContractStatus.ACTIVE
+        contract = desk.state.contract(fsc_id)
+        # Whose EVSEs were erased covers none any more; only what never named any covers the whole site.
+        if offer is not None and (isinstance(offer.evse_ids, tuple) or contract.latest.is_whole_site):
+            in_force = contract.status(at_ms) is ContractStatus.ACTIVE
             found[fsc_id] = check.ContractInForce(offer=offer, in_force=in_force)
     return found
 

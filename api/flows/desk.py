@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from api import wire
 from api.engines import Engines
+from api.errors import ApiError
 from api.flows.errors import (
     AttachmentForeign,
     PartyMismatch,
@@ -21,14 +22,15 @@ from api.flows.errors import (
 )
 from api.flows.intake import Intake, Paper, Place
 from api.principals import ORGANISATIONS, Principal
-from api.verification.actors import Directory
+from api.verification.actors import Directory, thumbprint
 from api.verification.mandates import open_directive
 from ledger.appender import Appended, Appender, Publisher
 from ledger.appender import Submission as LogSubmission
-from ledger.errors import Busy, Refused
+from ledger.errors import Busy, LedgerError, Refused
 from ledger.privacy.keys import LOOKUP, framed
 from ledger.privacy.vault import Held
 from ledger.records import canonical, disclosure, marks, record, statement
+from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.records.contracts import ContractOffered
 from ledger.records.disclosure import Disclosure
@@ -45,6 +47,7 @@ from ledger.records.statement import Statement
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
+from pki.errors import PkiError
 from pki.roles import Role as PkiRole
 
 MAX_SKEW_MS: Final = 5 * 60_000
@@ -71,6 +74,8 @@ class Opened:
     attachments: Mapping[str, wire.SubmittedAttachment] = field(default_factory=dict)
     """By hex SHA-256."""
     evidence: Evidence = field(default_factory=Evidence)
+    certificate: bytes = field(default=b"", repr=False)
+    """The signer's, in DER; empty for the service's own words."""
 
 
 Listener = Callable[[Opened, str, int], None]
@@ -119,8 +124,7 @@ class Desk:
                 expected=", ".join(kind.TYPE for kind in kinds),
                 found=parsed.claims.type,
             )
-        for der in submitted.certificates:
-            self.directory.add(der)
+        self._introduce(submitted.certificates, parsed.header.x5t, now_ms)
         credential = self.directory.credential(parsed.header.x5t, now_ms)
         if credential.party_id != principal.party or credential.role is not principal.role:
             raise PartyMismatch(
@@ -131,11 +135,26 @@ class Desk:
         opened = statement.open_statement(submitted.statement, actor, audience=self.origin)
         if abs(opened.claims.iat * statement.MS_PER_S - now_ms) > MAX_SKEW_MS + statement.MS_PER_S:
             raise StatementStale("the statement was signed too long ago or in the future", expected="within 5 minutes")
+        certificate = self.directory.certificate(parsed.header.x5t)
         if credential.role in ORGANISATIONS:
-            self._keep_certificate(parsed.header.x5t, self.directory.certificate(parsed.header.x5t))
-        return self._with_disclosures(opened, actor, submitted)
+            self._keep_certificate(parsed.header.x5t, certificate)
+        else:
+            # A person's certificate is personal: it comes along every time, and is kept in the vault alone.
+            self.directory.forget(parsed.header.x5t)
+        return self._with_disclosures(opened, actor, submitted, certificate)
 
-    def _with_disclosures(self, opened: Statement, actor: Actor, submitted: wire.Submission) -> Opened:
+    def _introduce(self, certificates: Sequence[bytes], signer: str, now_ms: int) -> None:
+        """Good credentials are remembered. Of the others, only what is wrong with the signer's own is raised here."""
+        for der in certificates:
+            try:
+                self.directory.introduce(der, now_ms)
+            except (ApiError, LedgerError, PkiError):
+                if thumbprint(der) == signer:
+                    raise
+
+    def _with_disclosures(
+        self, opened: Statement, actor: Actor, submitted: wire.Submission, certificate: bytes
+    ) -> Opened:
         parsed = [(disclosure.parse(one.text), one.subject) for one in submitted.disclosures]
         known = record.personal_marks(type(opened.record))
         held = tuple(_held(one, subject, known) for one, subject in parsed)
@@ -154,6 +173,7 @@ class Desk:
             undisclosed=tuple(one for one in record.digests(opened.claims.event) if one not in disclosed),
             attachments=attachments,
             evidence=self._evidence(opened),
+            certificate=certificate,
         )
 
     def reveal(self, opened: Statement, disclosures: Sequence[Disclosure]) -> Record:
@@ -182,6 +202,7 @@ class Desk:
         *,
         subject_of: SubjectOf | None = None,
         evidence: Evidence | None = None,
+        papers: Sequence[wire.SubmittedAttachment] = (),
         jti: str | None = None,
     ) -> wire.Accepted:
         """The service states `what` itself, with its own key; whom its personal members are about says `subject_of`."""
@@ -210,9 +231,27 @@ class Desk:
             whole=what,
             held=held,
             undisclosed=tuple(one for one in record.digests(opened.claims.event) if one not in disclosed),
+            attachments={hashlib.sha256(paper.data).hexdigest(): paper for paper in papers},
             evidence=evidence or self._evidence(opened),
         )
         return await self._write(mine, self._myself())
+
+    def said(self, jti: str) -> wire.Accepted | None:
+        """The answer of the first time, if the service has stated something under this id before."""
+        index = self.engines.store.find_statement(self.me.party, jti)
+        if index is None:
+            return None
+        row = self.engines.store.entry(index)
+        entry = entries.decode(row.data)
+        return wire.Accepted(
+            index=index,
+            leaf_hash=row.leaf.hex(),
+            stream=entry.stream,
+            seq=entry.seq,
+            rec_ms=entry.rec,
+            tree_size=self.appender.head.size,
+            duplicate=True,
+        )
 
     async def close(self, stream: str, n: int) -> wire.Accepted:
         """The stream has exactly `n` entries before this one and none after it, so nobody can hide one."""

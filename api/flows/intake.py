@@ -93,7 +93,8 @@ class Intake:
         for tag in {self._vault.attachment_tag(hashlib.sha256(paper.data).hexdigest()) for paper in papers}:
             rows = database.rows("SELECT id FROM attachment WHERE tag = ?", (tag,))
             found |= {("attachment", row[0]) for row in rows}
-        for name in {one.subject for one in (*held, *papers) if one.subject is not None}:
+        named = {one.subject for one in held if one.subject is not None} | {paper.subject for paper in papers}
+        for name in named:
             try:
                 found.add(("subject", self._vault.uid_of(name)))
             except SubjectUnknown:

@@ -48,8 +48,15 @@ class Memory:
             if entry.type == RequestIssued.TYPE:
                 opened = statement.parse_statement(entry.stmt)
                 self._signers[entry.stream.partition("/")[2]] = opened.header.x5t
+                self._know_again(opened.header.x5t)
             elif entry.type in TYPES:
                 self._remember(self.whole(entry), entry.stream, entry.rec)
+
+    def _know_again(self, x5t: str) -> None:
+        """Checks are repeated at the start of a request, whose signer's certificate came before the restart."""
+        der = self._desk.engines.store.certificate(x5t)
+        if der is not None:
+            self._desk.directory.add(der)
 
     def heard(self, opened: Opened, stream: str, rec_ms: int) -> None:
         """A new entry was committed."""
@@ -131,6 +138,7 @@ class Memory:
         self._sessions = {key: one for key, one in self._sessions.items() if one.evu != evu}
         self._evses = {key: evse for key, evse in self._evses.items() if key[1] not in mine}
         self._persons = {pid: person for pid, person in self._persons.items() if person != evu}
+        self._offers = {fsc_id: offer for fsc_id, offer in self._offers.items() if offer.evu != evu}
 
     def body_of(self, batch_id: str) -> str | None:
         """The digest of a batch's sample body, where the vault still tells."""

@@ -11,7 +11,6 @@ from api.flows.desk import Desk, Opened
 from api.flows.errors import NotConcerned, TypeNotTaken
 from api.flows.memory import Memory
 from api.principals import Principal
-from ledger.records import marks
 from ledger.records.contracts import ContractAccepted
 from ledger.records.opt import OptDecided
 from ledger.rules.fact import Evidence
@@ -24,7 +23,9 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
         raise TypeNotTaken("persons decide about participations", expected=OptDecided.TYPE)
     if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
         raise NotConcerned("no participation of yours")
-    _keep_person(desk, opened, principal)
+    before = desk.said(_jti(desk, opened))
+    if before is not None:
+        return before
     now_ms = desk.clock.now_ms()
     relayed = OptDecided(
         opt_id=f"opt-{secrets.token_hex(8)}",
@@ -41,6 +42,8 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
         f"fsr/{decided.fsr_id}",
         subject_of=lambda _part, _name: principal.party,
         evidence=_evidence(opened),
+        papers=_papers(opened, principal),
+        jti=_jti(desk, opened),
     )
 
 
@@ -52,7 +55,9 @@ async def accept(desk: Desk, memory: Memory, opened: Opened, principal: Principa
     offer = memory.offer(agreed.fsc_id)
     if offer is None or offer.evu != principal.party:
         raise NotConcerned("no contract of yours")
-    _keep_person(desk, opened, principal)
+    before = desk.said(_jti(desk, opened))
+    if before is not None:
+        return before
     relayed = ContractAccepted(
         fsc_id=agreed.fsc_id,
         version=agreed.version,
@@ -64,6 +69,8 @@ async def accept(desk: Desk, memory: Memory, opened: Opened, principal: Principa
         f"fsc/{agreed.fsc_id}",
         subject_of=lambda _part, _name: principal.party,
         evidence=_evidence(opened),
+        papers=_papers(opened, principal),
+        jti=_jti(desk, opened),
     )
 
 
@@ -71,7 +78,11 @@ def _evidence(opened: Opened) -> Evidence:
     return Evidence(person=opened.actor, person_statement=opened.statement)
 
 
-def _keep_person(desk: Desk, opened: Opened, principal: Principal) -> None:
+def _papers(opened: Opened, principal: Principal) -> list[wire.SubmittedAttachment]:
     """The certificate that proves the person's signature goes where the signature goes."""
-    der = desk.directory.certificate(opened.statement.header.x5t)
-    desk.engines.vault.attach(der, subject=principal.party, category=marks.Category.CREDENTIAL, retention="P3Y")
+    return [wire.SubmittedAttachment(data=opened.certificate, subject=principal.party)]
+
+
+def _jti(desk: Desk, opened: Opened) -> str:
+    """The same words are relayed once. Only the vault's key leads from a person's words to this id."""
+    return desk.tag("relay", opened.statement.raw)

@@ -4,9 +4,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from api.principals import Principal
 from ledger.rules.request_state import RequestState
-from pki.roles import Role
 
 if TYPE_CHECKING:
     from api.flows.service import Service
@@ -51,11 +49,6 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     proof: Proof | None
     refusals: tuple[str, ...]
     """Codes of the attempts that rules refused in this request's stream."""
-
-
-def concerns(request: RequestState, principal: Principal) -> bool:
-    """Whether the caller may see the request: its operator, the port that executes it, and those who audit both."""
-    return principal.role is not Role.FO or request.fo == principal.party
 
 
 def view(request: RequestState, at_ms: int) -> RequestView:

@@ -66,6 +66,16 @@ class Directory:
         self._known[x5t] = der
         return x5t
 
+    def introduce(self, der: bytes, at_ms: int) -> None:
+        """From now on a signing credential that is good at `at_ms` can be named by its thumbprint.
+
+        Raises what `validate` raises; then the certificate is not remembered, so that strangers cannot fill us up.
+        """
+        x5t = thumbprint(der)
+        if x5t not in self._known:
+            self.validate(der, at_ms, purpose=Purpose.SIGNING)
+            self._known[x5t] = der
+
     def forget(self, x5t: str) -> None:
         """The certificate is no longer known; a person's is kept only while it is needed."""
         self._known.pop(x5t, None)
@@ -124,8 +134,8 @@ class Directory:
         """
         key_id = attributecert.parse(claim).info.issuer_key_id
         for der in self._known.values():
-            certificate = x509.load_der_x509_certificate(der)
             try:
+                certificate = x509.load_der_x509_certificate(der)
                 own = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
             except (ValueError, x509.ExtensionNotFound):
                 continue

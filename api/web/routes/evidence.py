@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Request, get, post
@@ -12,10 +12,10 @@ from litestar.response import Response
 
 from api import wire
 from api.flows import bundle
-from api.flows.errors import NotConcerned
 from api.flows.service import Service
-from api.flows.view import concerns
+from api.flows.standing import SEES_PERSONS, require_concerned
 from api.web.identity import principal_of, require
+from ledger.records.fields import PartyId
 from ledger.records.privacy import ErasureBasis, Profile
 from pki.roles import Role
 
@@ -40,8 +40,9 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
 class ExportAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which export, for whom."""
 
-    profile: Profile
-    recipient: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    profile: Literal["SETTLEMENT", "RESEARCH"]
+    """A subject's own access is no export to an organisation, and is not asked for here."""
+    recipient: PartyId
 
 
 @get(
@@ -53,13 +54,22 @@ class ExportAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 async def record(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
 ) -> Response[bytes]:
-    """Everything needed to verify one request offline, with the disclosures that the vault still has."""
-    found = service.desk.state.request(fsr_id)
+    """Everything needed to verify one request offline, with the disclosures that the vault still has.
+
+    A flexibility operator gets it without what is about persons: under a mandate they are nobody's contract holders,
+    and its own holders' data are settled from exports.
+    """
     principal = principal_of(request.scope)
-    if not concerns(found, principal):
-        raise NotConcerned("no such request of yours")
+    require_concerned(service.desk, fsr_id, principal)
     note = await service.publisher.publish()
-    data = bundle.build(service.desk, service.memory, service.reader, fsr_id, checkpoint_note=note)
+    data = bundle.build(
+        service.desk,
+        service.memory,
+        service.reader,
+        fsr_id,
+        checkpoint_note=note,
+        with_persons=principal.role in SEES_PERSONS,
+    )
     return Response(data, media_type=wire.JSON_MEDIA_TYPE, headers={"cache-control": "private, no-store"})
 
 
@@ -82,7 +92,7 @@ async def export(request: Request[Any, Any, Any], service: NamedDependency[Servi
     """Make an export; it is on record before it is released."""
     asked = wire.decode(await request.body(), ExportAsked)
     with tempfile.TemporaryDirectory(prefix="export-") as folder:
-        released = await service.privacy.export(Path(folder) / "export.tar", asked.profile, asked.recipient)
+        released = await service.privacy.export(Path(folder) / "export.tar", Profile(asked.profile), asked.recipient)
         data = released.path.read_bytes()
     headers = {"flexledger-manifest-sha256": released.manifest_sha256, "cache-control": "private, no-store"}
     return Response(data, status_code=201, media_type="application/x-tar", headers=headers)

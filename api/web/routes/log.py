@@ -11,13 +11,14 @@ from api import wire
 from api.flows.service import Service
 from api.web import conditional
 from api.web.routes.taking import receipt
+from ledger.records.canonical import MAX_INT
 from ledger.tlog import proof as tlog_proof
 
-TEXT = "text/plain; charset=utf-8"
+TEXT = "text/plain"
 OCTETS = "application/octet-stream"
 
-Index = Annotated[int, PathParameter(ge=0)]
-Size = Annotated[int, QueryParameter(ge=0)]
+Index = Annotated[int, PathParameter(ge=0, le=MAX_INT)]
+Size = Annotated[int, QueryParameter(ge=0, le=MAX_INT)]
 
 
 @get("/checkpoint", operation_id="checkpoint", tags=["log"])

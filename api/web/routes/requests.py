@@ -11,9 +11,9 @@ from litestar.response import Response
 from api import wire
 from api.flows import check, prove, relay
 from api.flows.desk import Opened
-from api.flows.errors import NotConcerned
 from api.flows.service import Service
-from api.flows.view import Participation, RequestView, concerns, participations_of, view
+from api.flows.standing import concerns, require_concerned, require_evses, require_holder
+from api.flows.view import Participation, RequestView, participations_of, view
 from api.principals import Principal
 from api.web.identity import principal_of, require
 from api.web.routes.taking import taking, with_receipt
@@ -84,6 +84,9 @@ async def _decide(service: Service, opened: Opened, principal: Principal) -> wir
     """A person's decision is relayed; an organisation's is an entry itself."""
     if principal.role is Role.EVU:
         return await relay.opt(service.desk, service.memory, opened, principal)
+    if principal.role is Role.CSP and isinstance(opened.whole, OptDecided):
+        request = require_concerned(service.desk, opened.whole.fsr_id, principal)
+        require_holder(request, opened.whole.participation, principal)
     return await service.desk.admit(opened, principal)
 
 
@@ -99,6 +102,9 @@ async def _settle(service: Service, opened: Opened, principal: Principal) -> wir
 async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Checked:
     """Ask the six questions of these EVSEs for a request; the answer is an entry."""
     asked = wire.decode(await request.body(), CheckAsked)
+    principal = principal_of(request.scope)
+    found = require_concerned(service.desk, asked.fsr_id, principal)
+    require_evses(service.desk, service.memory, found.issued.site_id, asked.evse_ids, principal)
     accepted, result = await check.run(service.desk, service.memory, asked.fsr_id, asked.evse_ids, CheckPurpose.PRE_FSR)
     return Checked(
         accepted=accepted,
@@ -124,7 +130,7 @@ async def list_requests(request: Request[Any, Any, Any], service: NamedDependenc
     """The requests that concern the caller."""
     principal = principal_of(request.scope)
     now_ms = service.desk.clock.now_ms()
-    found = tuple(view(one, now_ms) for one in service.desk.state.requests() if concerns(one, principal))
+    found = tuple(view(one, now_ms) for one in service.desk.state.requests() if concerns(service.desk, one, principal))
     return RequestList(tree_size=service.desk.appender.head.size, requests=found)
 
 
@@ -133,9 +139,7 @@ async def read_request(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
 ) -> RequestView:
     """One request: its state, participations and proof."""
-    found = service.desk.state.request(fsr_id)
-    if not concerns(found, principal_of(request.scope)):
-        raise NotConcerned("no such request of yours")
+    found = require_concerned(service.desk, fsr_id, principal_of(request.scope))
     return view(found, service.desk.clock.now_ms())
 
 
@@ -157,6 +161,7 @@ async def prove_work(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
 ) -> Response[wire.Accepted]:
     """Make the proof of work of an ended request from the evidence, and write it down."""
+    require_concerned(service.desk, fsr_id, principal_of(request.scope))
     accepted = await prove.prove(service.desk, service.memory, fsr_id)
     if wire.PREFER_RECEIPT in request.headers.get("prefer", ""):
         accepted = await with_receipt(service, accepted)

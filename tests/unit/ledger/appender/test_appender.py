@@ -197,14 +197,15 @@ class NothingSaid(Record, frozen=True, kw_only=True):
     COARSE = True
 
 
-async def test_rules_check_what_came_and_apply_what_a_restart_sees(tmp_path: Path) -> None:
+async def test_rules_are_asked_with_the_entrys_own_time_and_apply_what_a_restart_sees(tmp_path: Path) -> None:
     rules = logs.RecordingRules()
     log = await logs.begin(tmp_path, rules=rules)
     for number in range(300):
         what = logs.submitted(logs.dealt(number), now_ms=logs.START_MS - 5, tags={"evse": f"tag-{number}"})
         await log.appender.append(what)
     await log.close()
-    assert rules.checked[0].now_ms == logs.START_MS - 5
+    # Not with the time at which it came: what was admitted before a deadline must look so to every later audit.
+    assert rules.checked[0].now_ms == logs.START_MS
     assert rules.applied[0].now_ms == logs.START_MS
     again = logs.RecordingRules()
     log = await logs.begin(tmp_path, rules=again)

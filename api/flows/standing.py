@@ -1,0 +1,101 @@
+"""Who may see and do what, where a role alone does not say it; who may not learns no more than if it did not exist."""
+
+from typing import Final
+
+from api.flows.desk import Desk
+from api.flows.errors import NotConcerned
+from api.flows.memory import Memory
+from api.principals import Principal
+from ledger.records.contracts import ContractKind
+from ledger.rules.contract_state import ContractState, ContractStatus
+from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.request_state import RequestState
+from pki.roles import Role
+
+SEES_PERSONS: Final = frozenset({Role.CSO, Role.AUD})
+"""Who gets a request's evidence with what it holds about persons: the operator that has it already, and auditors."""
+
+
+def concerns(desk: Desk, request: RequestState, principal: Principal) -> bool:
+    """Whether the caller may see the request: its operator, the port that executes it, and those who audit both."""
+    if principal.role is Role.FO:
+        return request.fo == principal.party
+    if principal.role is Role.CSO:
+        return principal.party in (desk.state.site(request.issued.site_id).cso, desk.me.party)
+    if principal.role is Role.CSP:
+        return any(principal.party in _providers(contract) for contract in _contracts(desk, request))
+    return principal.role in (Role.AUD, Role.DPO)
+
+
+def require_concerned(desk: Desk, fsr_id: str, principal: Principal) -> RequestState:
+    """The request; raises `NotConcerned`, the same for one that is not there and one that is not the caller's."""
+    try:
+        request = desk.state.request(fsr_id)
+    except RequestAbsent:
+        request = None
+    if request is None or not concerns(desk, request, principal):
+        raise NotConcerned("no such request of yours")
+    return request
+
+
+def require_evses(desk: Desk, memory: Memory, site_id: str, evse_ids: tuple[str, ...], principal: Principal) -> None:
+    """The EVSEs are the caller's to speak of: a CSO's own site, or what a CSP has a contract in force for.
+
+    Raises `NotConcerned`.
+    """
+    if not set(evse_ids) <= _own_evses(desk, memory, site_id, principal):
+        raise NotConcerned("no such EVSE of yours")
+
+
+def require_site(desk: Desk, site_id: str, principal: Principal) -> None:
+    """The site is the caller's own; raises `NotConcerned`."""
+    try:
+        operator = desk.state.site(site_id).cso
+    except SiteAbsent:
+        operator = None
+    if operator != principal.party:
+        raise NotConcerned("no such site of yours")
+
+
+def require_holder(request: RequestState, participation: str, principal: Principal) -> None:
+    """A CSP decides for its own contract holders only; raises `NotConcerned`."""
+    known = participation in request.participations
+    if known and not any(principal.party in _providers(one) for one in request.contracts_for(participation)):
+        raise NotConcerned("no participation of a contract of yours")
+
+
+def _own_evses(desk: Desk, memory: Memory, site_id: str, principal: Principal) -> set[str]:
+    try:
+        site = desk.state.site(site_id)
+    except SiteAbsent:
+        return set()
+    there = {evse.evse_id for evse in site.configured.evses}
+    if principal.role is Role.CSO:
+        return there if principal.party in (site.cso, desk.me.party) else set()
+    now_ms = desk.clock.now_ms()
+    own: set[str] = set()
+    for contract in desk.state.contracts():
+        offer = memory.offer(contract.fsc_id)
+        if offer is None or offer.site_id != site_id or principal.party not in _providers(contract):
+            continue
+        if contract.status(now_ms) is ContractStatus.ACTIVE:
+            whole = there if contract.latest.is_whole_site else set()
+            own |= set(offer.evse_ids) if isinstance(offer.evse_ids, tuple) else whole
+    return own & there
+
+
+def _contracts(desk: Desk, request: RequestState) -> list[ContractState]:
+    found = []
+    for fsc_id in request.issued.fsc_ids:
+        try:
+            found.append(desk.state.contract(fsc_id))
+        except ContractAbsent:
+            continue
+    return found
+
+
+def _providers(contract: ContractState) -> set[str]:
+    """The CSP that is a party to the contract, or that relayed its holder's acceptance."""
+    if contract.kind is ContractKind.FO_CSO:
+        return set()
+    return {party for party in (contract.counterparty, contract.relay) if party is not None}
