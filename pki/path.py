@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy
 
 from pki import keys
@@ -24,6 +24,7 @@ from pki.trust import MAX_CERTIFICATE_BYTES
 MAX_INTERMEDIATES = 4
 MAX_SERIAL_BITS = 159  # positive and at most 20 octets (RFC 5280 section 4.1.2.2)
 MIN_RSA_BITS = 2048
+_POLICY_RULES = (ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY)
 _UNREADABLE = (
     ValueError,
     TypeError,
@@ -163,6 +164,7 @@ def build(
         _require_binding_constraints(authority)
     for certificate in chain:
         _require_sound_usages(certificate)
+        _require_plain_policies(certificate)
     _require_sound_root(chain[-1])
     return chain
 
@@ -231,6 +233,12 @@ def _require_sound_usages(certificate: x509.Certificate) -> None:
         return
     if not list(usages) or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages:
         raise Untrusted("a certificate on the path may be used for anything, or for nothing")
+
+
+def _require_plain_policies(certificate: x509.Certificate) -> None:
+    """No rules about policies, critical or not: we follow none, and to skip one would be to accept what it forbids."""
+    if any(found.oid in _POLICY_RULES for found in certificate.extensions):
+        raise Untrusted("a certificate on the path maps or constrains policies")
 
 
 def _require_binding_constraints(authority: x509.Certificate) -> None:

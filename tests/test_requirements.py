@@ -23,7 +23,7 @@ def logical_lines(name: str) -> list[str]:
 
 def pins(name: str) -> dict[str, str]:
     """Version by canonical name."""
-    found = {}
+    found: dict[str, str] = {}
     for line in logical_lines(name):
         requirement = Requirement(HASH.sub("", line).strip())
         (specifier,) = requirement.specifier
@@ -82,6 +82,33 @@ def test_every_dependency_has_a_line_that_says_why() -> None:
     page = (REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8")
     named = {canonicalize_name(name) for name in re.findall(r"^\| `([A-Za-z0-9._-]+)` \|", page, re.MULTILINE)}
     assert named == {canonicalize_name(one.name) for one in wanted("server", "postgres", "hsm")}
+
+
+MODULES = {"pyjwt": "jwt", "prometheus-client": "prometheus_client", "python-pkcs11": "pkcs11"}
+"""Where the name that is imported is not the distribution's."""
+INDIRECT = {"httptools"}
+"""Imported by another distribution on our behalf."""
+
+
+def importers(module: str) -> set[str]:
+    """The files of what ships that import a module."""
+    wanted = re.compile(rf"^\s*(?:from|import) {module}\b", re.MULTILINE)
+    sources = [path for package in ("pki", "ledger", "api") for path in (REPOSITORY / package).rglob("*.py")]
+    return {path.relative_to(REPOSITORY).as_posix() for path in sources if wanted.search(path.read_text("utf-8"))}
+
+
+def test_the_page_of_dependencies_says_truly_who_imports_what() -> None:
+    page = (REPOSITORY / "docs" / "dependencies.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([A-Za-z0-9._-]+)` \| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE)
+    assert len(rows) > 10
+    for name, why, where in rows:
+        found = importers(MODULES.get(name, name))
+        if name not in INDIRECT:
+            assert why.startswith("nothing yet") == (found == set()) == (where.strip() == "nowhere"), name
+        places = re.findall(r"`((?:pki|ledger|api)[\w./]*)`", where)
+        assert [place for place in places if not (REPOSITORY / place).exists()] == []
+        if where.strip().endswith("only"):
+            assert [file for file in found if not file.startswith(tuple(places))] == [], name
 
 
 @pytest.mark.parametrize(

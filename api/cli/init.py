@@ -21,6 +21,8 @@ from pki.errors import PkiError
 from pki.roles import Purpose, Role
 
 CONFIG: Final = "flexledger.toml"
+MAX_ORIGIN_CHARS: Final = 128
+"""As in the settings: what is laid out here must start there."""
 _ORIGIN = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._-]+)*")
 
 
@@ -73,7 +75,7 @@ def lay_out(
     operator = made.parties.get(party)
     if operator is None or operator.role is not Role.CSO or Purpose.TLS_SERVER not in operator.credentials:
         raise PartyUnfit("not a CSO with a host name in the ceremony file", expected="--party ID", found=party)
-    if not _ORIGIN.fullmatch(origin):
+    if not _ORIGIN.fullmatch(origin) or len(origin) > MAX_ORIGIN_CHARS:
         raise PartyUnfit("not an origin", expected="a name such as ledger.example/north", found=origin[:64])
     os.umask(0o077)
     directory.mkdir(parents=True, exist_ok=True)

@@ -23,6 +23,14 @@ async def run(
 
     Participations get their random ids here, and keep them in later checks of the same request.
     """
+    async with memory.checking:
+        # One after the other: two checks at once would introduce one EVSE under two ids.
+        return await _run(desk, memory, fsr_id, evse_ids, purpose)
+
+
+async def _run(
+    desk: Desk, memory: Memory, fsr_id: str, evse_ids: Sequence[str], purpose: CheckPurpose
+) -> tuple[wire.Accepted, CheckRecorded]:
     request = desk.state.request(fsr_id)
     now_ms = desk.clock.now_ms()
     known = {evse: pid for pid, evse in memory.participations(fsr_id).items()}
@@ -60,8 +68,9 @@ def _contracts(desk: Desk, memory: Memory, request: RequestState, at_ms: int) ->
     for fsc_id in request.issued.fsc_ids:
         offer = memory.offer(fsc_id)
         contract = desk.state.contract(fsc_id)
-        # Whose EVSEs were erased covers none any more; only what never named any covers the whole site.
-        if offer is not None and (isinstance(offer.evse_ids, tuple) or contract.latest.is_whole_site):
+        # Whose EVSEs or person were erased covers none any more; only what never named any covers the whole site.
+        named = offer is not None and (isinstance(offer.evse_ids, tuple) or isinstance(offer.evu, str))
+        if offer is not None and (named or contract.latest.is_whole_site):
             in_force = contract.status(at_ms) is ContractStatus.ACTIVE
             found[fsc_id] = check.ContractInForce(offer=offer, in_force=in_force)
     return found

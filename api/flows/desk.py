@@ -186,7 +186,11 @@ class Desk:
         issued = opened.record
         if not isinstance(issued, RequestIssued) or issued.mandate is None:
             return Evidence()
-        return Evidence(directive=open_directive(self.directory, issued, self.clock.now_ms()))
+        directive = open_directive(self.directory, issued, self.clock.now_ms())
+        if directive is not None:
+            # Whoever audits the log later needs what proves the mandate.
+            self._keep_certificate(directive.actor.x5t, self.directory.certificate(directive.actor.x5t))
+        return Evidence(directive=directive)
 
     # Writing
 

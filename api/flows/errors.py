@@ -24,6 +24,13 @@ class AttachmentForeign(Refused):
     title = "Attachment does not belong to the statement"
 
 
+class BaselineOther(Refused):
+    """The inputs that came with a baseline do not compute to the series that it commits to."""
+
+    code = "api/baseline-other"
+    title = "Baseline does not follow from its inputs"
+
+
 class PersonUnproven(Refused):
     """A person's own statement does not say what the organisation relays, or was not signed by that person."""
 

@@ -69,7 +69,8 @@ log = structlog.get_logger()
 class Executions:
     """Every request that is waiting for its start or running."""
 
-    def __init__(self, desk: Desk, memory: Memory, adapter: Adapter, sleep_until_ms: SleepUntil) -> None:
+    def __init__(self, desk: Desk, memory: Memory, adapter: Adapter | None, sleep_until_ms: SleepUntil) -> None:
+        """Without an adapter no station is connected here: nothing is executed."""
         self._desk = desk
         self._memory = memory
         self._adapter = adapter
@@ -85,6 +86,8 @@ class Executions:
         elif isinstance(said, CheckRecorded) and said.purpose is CheckPurpose.PRE_FSR:
             if self._desk.state.request(said.fsr_id).is_mandatory:
                 self.schedule(said.fsr_id)
+        elif self._adapter is None:
+            return
         elif isinstance(said, RequestAborted) and said.fsr_id in self._adapter.running():
             self._adapter.abort(said.fsr_id, said.reason.value)
         elif isinstance(said, SetpointBatch) and said.fsr_id in self._adapter.running():
@@ -92,7 +95,7 @@ class Executions:
 
     def schedule(self, fsr_id: str) -> None:
         """From now on the request is executed when its time comes. Asking twice changes nothing."""
-        if fsr_id not in self._tasks or self._tasks[fsr_id].done():
+        if self._adapter is not None and (fsr_id not in self._tasks or self._tasks[fsr_id].done()):
             self._tasks[fsr_id] = asyncio.create_task(self._watched(fsr_id, self._execute(fsr_id)))
 
     def resume(self) -> None:
@@ -117,6 +120,8 @@ class Executions:
             log.error("execution failed", fsr_id=fsr_id, error=type(error).__name__, code=getattr(error, "code", ""))
 
     async def _execute(self, fsr_id: str) -> None:
+        if self._adapter is None:
+            return
         request = self._desk.state.request(fsr_id)
         await self._require_baseline(request)
         await self._sleep_until_ms(request.issued.start_at_ms)

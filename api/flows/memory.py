@@ -4,6 +4,7 @@ Folded from the log and opened from the vault at the start, then kept up entry b
 second time, and erasing a person takes them out of it.
 """
 
+import asyncio
 from collections.abc import Iterable
 
 from api.flows.desk import Desk, Opened
@@ -39,6 +40,8 @@ class Memory:
         self._offers: dict[str, ContractOffered] = {}
         self._signers: dict[str, str] = {}
         self._bodies: dict[str, str] = {}
+        self.checking = asyncio.Lock()
+        """Held by whoever introduces participations."""
         desk.listen(self.heard)
 
     def recall(self, stored: Iterable[bytes]) -> None:

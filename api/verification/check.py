@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from msgspec import UNSET
 
 from api.verification.errors import SignerUnknown
-from ledger.records.contracts import ContractOffered, ServiceTerms
+from ledger.records.contracts import ContractKind, ContractOffered, ServiceTerms
 from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
 from ledger.records.requests import Obligation, RequestIssued
 from ledger.records.services import (
@@ -210,6 +210,8 @@ def _contract_for(inputs: CheckInputs, candidate: Candidate) -> tuple[ContractIn
         evses = contract.offer.evse_ids
         if isinstance(evses, tuple) and candidate.evse_id not in evses:
             continue
+        if contract.offer.kind is ContractKind.FO_EVU and not _is_holder(contract.offer, candidate.session):
+            continue
         width = len(evses) if isinstance(evses, tuple) else WHOLE_SITE
         fitting.extend(
             (width, fsc_id, contract, terms)
@@ -220,6 +222,11 @@ def _contract_for(inputs: CheckInputs, candidate: Candidate) -> tuple[ContractIn
         return None, None
     _, _, contract, terms = min(fitting, key=lambda row: row[:2])
     return contract, terms
+
+
+def _is_holder(offer: ContractOffered, session: SessionMirrored | None) -> bool:
+    """A person's contract covers that person's own sessions, not whoever else plugs in at the same EVSE."""
+    return session is not None and isinstance(session.evu, str) and session.evu == offer.evu
 
 
 def _contract(

@@ -30,14 +30,15 @@ CREATE INDEX facet_of_key ON facet (key_retention, key_period);
 CREATE INDEX facet_unsettled ON facet (digest) WHERE settled = 0;
 CREATE TABLE attachment (
     id BLOB NOT NULL PRIMARY KEY,
-    tag BLOB NOT NULL UNIQUE,
+    tag BLOB NOT NULL,
     uid BLOB NOT NULL,
     category TEXT NOT NULL,
     retention TEXT NOT NULL,
     period TEXT NOT NULL,
     key_retention TEXT NOT NULL,
     key_period TEXT NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    UNIQUE (tag, uid)
 ) STRICT;
 CREATE INDEX attachment_of_subject ON attachment (uid);
 CREATE INDEX attachment_of_period ON attachment (retention, period);

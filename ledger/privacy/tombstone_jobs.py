@@ -190,8 +190,10 @@ class Jobs:
                     "DELETE FROM facet WHERE digest IN (SELECT digest FROM erased WHERE handle = ?)", (job.handle,)
                 )
                 self._database.execute(
-                    "DELETE FROM attachment WHERE tag IN (SELECT tag FROM erased_attachment WHERE handle = ?)",
-                    (job.handle,),
+                    "DELETE FROM attachment WHERE tag IN (SELECT tag FROM erased_attachment WHERE handle = ?) "
+                    "AND retention = ? AND period = ? AND NOT EXISTS "
+                    "(SELECT 1 FROM subject s WHERE s.uid = attachment.uid AND s.hold IS NOT NULL)",
+                    (job.handle, job.retention, job.period),
                 )
             self._database.execute(
                 "UPDATE erasure SET stage = ?, uid = NULL WHERE handle = ?", (Stage.DESTROYED.value, job.handle)

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidTag
 from ledger.clock import Clock
 from ledger.privacy import identifiers, months, opened, openings, padding, tables, tombstones
 from ledger.privacy import keys as keyring
-from ledger.privacy.database import Database
+from ledger.privacy.database import Database, Row
 from ledger.privacy.errors import (
     AttachmentAbsent,
     AttachmentTooLarge,
@@ -173,6 +173,7 @@ class Vault:
     def attach(self, data: bytes, *, subject: str | None, category: Category, retention: str) -> str:
         """Keeps `data` and returns its SHA-256 in hex, by which it is found again. Idempotent.
 
+        The same bytes about two persons are kept twice, so that erasing one of them takes nothing from the other.
         The digest is not stored: the digest of a predictable document would identify it. Raises
         `AttachmentTooLarge` and what `keep` raises.
         """
@@ -182,12 +183,11 @@ class Vault:
         tag = self.attachment_tag(sha256)
         period = months.month_of(self.clock.now_ms())
         with self.database.transaction():
-            if self.database.scalar(
-                "SELECT 1 FROM attachment WHERE tag = ?1 UNION ALL SELECT 1 FROM erased_attachment WHERE tag = ?1",
-                (tag,),
-            ):
+            if self.database.scalar("SELECT 1 FROM erased_attachment WHERE tag = ?", (tag,)):
                 return sha256
             uid = self._uid_to_keep_for(subject)
+            if self.database.scalar("SELECT 1 FROM attachment WHERE tag = ? AND uid = ?", (tag, uid)):
+                return sha256
             months.require_retention(retention)
             identity = secrets.token_bytes(keyring.UID_BYTES)
             label = attachment_label(uid, identity, category, retention, period)
@@ -253,25 +253,39 @@ class Vault:
         """
         tag = self.attachment_tag(sha256)
         handle = self.database.scalar("SELECT handle FROM erased_attachment WHERE tag = ?", (tag,))
-        if handle is not None:
-            if tombstones.load(self.database, self.keys, handle, sha256) is None:
-                raise LostData("erased without a tombstone", sha256=sha256)
-            raise ErasedData("erased lawfully", sha256=sha256, tombstone=handle)
-        row = self.database.row(
-            "SELECT a.id, a.uid, a.category, a.retention, a.period, a.key_retention, a.key_period, a.body, "
-            "s.restriction FROM attachment a LEFT JOIN subject s ON s.uid = a.uid WHERE a.tag = ?",
-            (tag,),
-        )
-        if row is None:
+        if handle is not None and tombstones.load(self.database, self.keys, handle, sha256) is None:
+            raise LostData("erased without a tombstone", sha256=sha256)
+        rows = self._copies(tag, is_erased=handle is not None)
+        if not rows:
+            if handle is not None:
+                raise ErasedData("erased lawfully", sha256=sha256, tombstone=handle)
             raise AttachmentAbsent("no such attachment", sha256=sha256)
-        identity, uid, category, retention, period, key_retention, key_period, body, restriction = row
-        if restriction is not None and not despite_restriction:
+        free = [row for row in rows if row[8] is None or despite_restriction]
+        if not free:
             raise RestrictedData("processing of this subject's data is restricted", sha256=sha256)
+        identity, uid, category, retention, period, key_retention, key_period, body, _ = free[0]
         label = attachment_label(uid, identity, category, retention, period)
         data = self.unseal(uid, (key_retention, key_period), label, body)
         if hashlib.sha256(data).hexdigest() != sha256:
             raise TamperedData("the attachment is not what its digest says", sha256=sha256)
         return data
+
+    def _copies(self, tag: bytes, *, is_erased: bool) -> list[Row]:
+        """Every copy that may be served. Where one owner was erased, another's own copy still may.
+
+        Between the fence and the deletion an erased copy is still there: its owner has no name any more, or its
+        period is being erased.
+        """
+        rows = self.database.rows(
+            "SELECT a.id, a.uid, a.category, a.retention, a.period, a.key_retention, a.key_period, a.body, "
+            "s.restriction FROM attachment a LEFT JOIN subject s ON s.uid = a.uid WHERE a.tag = ?1 "
+            "AND (?2 = 0 OR (s.tag IS NOT NULL AND NOT EXISTS (SELECT 1 FROM erasure e "
+            "WHERE e.retention = a.retention AND e.period = a.period))) ORDER BY a.id",
+            (tag, is_erased),
+        )
+        if not is_erased:
+            return rows
+        return [row for row in rows if self.keys.facet_cipher(row[1], row[5], row[6]) is not None]
 
     def tombstone_of(self, digest: str) -> opened.Tombstone | None:
         """The tombstone under which a disclosure (base64url digest) or an attachment (hex) fell, or None."""

@@ -1,9 +1,8 @@
 """The add-checkpoint requests of torchwood's litewitness, in order, against one witness."""
 
 import json
+from collections.abc import Callable
 from typing import Any
-
-import pytest
 
 from ledger.clock import SetClock
 from ledger.tlog import note
@@ -28,23 +27,25 @@ class Memory:
         return True
 
 
-@pytest.fixture
-def cases() -> Any:
-    return json.loads((vectors.folder("litewitness") / "requests.json").read_text())
+def test_every_request_gets_the_status_and_body_that_litewitness_gives(ran: Callable[[str, int], None]) -> None:
+    for path in vectors.files("litewitness", "*.json"):
+        cases = json.loads(path.read_text())
+        ran("litewitness", len(cases["requests"]))
+        replay(cases, path.name)
 
 
-def test_every_request_gets_the_status_and_body_that_litewitness_gives(cases: Any) -> None:
+def replay(cases: dict[str, Any], file: str) -> None:
+    """The requests of one file, in order, against one witness."""
     origin = cases["origin"]
     log = Verifier(origin, KeyKind.ED25519, bytes.fromhex(cases["log_public_key_hex"]))
     cosigner = note.Cosigner.generate("example.com/witness", SetClock(1_795_532_000_123))
     witness = Witness([cosigner], {origin: [log]}, Memory())
-    assert cases["requests"]
     for number, request in enumerate(cases["requests"]):
         status, body = witness.add_checkpoint(request["body"].encode())
         expected = request["status"]
         if expected == FORBIDDEN_IN_2025 and "unknown log" in request["assertion"]:
             expected = NOT_FOUND  # since C2SP of 2026
-        assert status == expected, f"request {number}: {body!r}"
+        assert status == expected, f"{file}, request {number}: {body!r}"
         relation, _, wanted = request["assertion"].removeprefix("body ").partition(" ")
         wanted = json.loads(wanted)
         assert wanted in body.decode() if relation == "contains" else body.decode() == wanted

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -24,9 +24,7 @@ AGREES = {
 
 @pytest.fixture(scope="module")
 def records() -> list[dict[str, Any]]:
-    folder: Path = vectors.folder("ocmf")
-    loaded: list[dict[str, Any]] = json.loads((folder / "records.json").read_text())
-    return loaded
+    return [record for path in vectors.files("ocmf", "*.json") for record in json.loads(path.read_text())]
 
 
 def key_bytes(written: str | None) -> bytes:
@@ -50,8 +48,8 @@ def verdict(record: dict[str, Any]) -> str:
     return "valid"
 
 
-def test_every_record_gets_the_recorded_verdict(records: list[dict[str, Any]]) -> None:
-    assert len(records) >= 70
+def test_every_record_gets_the_recorded_verdict(records: list[dict[str, Any]], ran: Callable[[str, int], None]) -> None:
+    ran("ocmf", len(records))
     for record in records:
         given = verdict(record)
         where = f"{record['src']} #{record['i']}"

@@ -1,6 +1,7 @@
 """Two real logs as files: Tessera's test log of every size up to 15, and a mirror written by Sunlight's skylight."""
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ def test_every_tessera_checkpoint_opens_and_writes_back_the_same_text() -> None:
         assert checkpoint.parse(parsed.text).text() == parsed.text
 
 
-def test_every_tessera_tile_adds_up_to_its_checkpoint() -> None:
+def test_every_tessera_tile_adds_up_to_its_checkpoint(ran: Callable[[str, int], None]) -> None:
     folder, heads = tessera()
+    ran("tessera-log", len(heads))
     for head in heads:
         assert reader(folder, head).root() == head.root
 
@@ -86,8 +88,9 @@ def skylight() -> tuple[Path, Checkpoint]:
     return folder, checkpoint.parse(note.parse((folder / "checkpoint").read_bytes()).text)
 
 
-def test_the_tiles_of_the_mirror_add_up_to_its_checkpoint() -> None:
+def test_the_tiles_of_the_mirror_add_up_to_its_checkpoint(ran: Callable[[str, int], None]) -> None:
     folder, head = skylight()
+    ran("skylight-mirror", head.size)
     mirror = reader(folder, head)
     assert mirror.root() == head.root
     for index in range(head.size):

@@ -2,12 +2,16 @@
 
 import ast
 import importlib.util
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from api.web import problems
+from ledger.rules.rules_version import RULES_KNOWN
 from tests.support import reference
+from tests.support.pages import Page, pages
 from tests.support.vectors import REPOSITORY
 
 
@@ -19,7 +23,7 @@ def test_a_generated_page_is_what_the_code_says(name: str) -> None:
 
 
 def test_every_error_is_told_apart_by_its_code_and_has_a_meaning() -> None:
-    classes = reference.problems.error_classes()
+    classes = problems.error_classes()
     codes = [kind.code for kind in classes]
     assert len(codes) > 200
     assert len(codes) == len(set(codes))
@@ -51,3 +55,16 @@ def test_the_check_without_write_says_which_page_differs(
     (tmp_path / "cli.md").write_text("another", encoding="utf-8")
     assert reference.main([]) == 1
     assert capsys.readouterr().out.endswith("differs: cli.md; run: make docs\n")
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_every_code_and_path_that_a_page_names_is_there(page: Page) -> None:
+    codes = {kind.code for kind in problems.error_classes()} | RULES_KNOWN
+    named = re.findall(r"`((?:pki|ledger|api|rules|tests|docs|devcerts)/[\w./-]+)`", page.prose)
+    assert [name for name in named if name not in codes and not there(name)] == []
+
+
+def there(name: str) -> bool:
+    """Whether a path, or a module without its suffix, is in the repository."""
+    path = REPOSITORY / name.rstrip("/")
+    return path.exists() or path.with_name(path.name + ".py").exists()

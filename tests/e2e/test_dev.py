@@ -113,6 +113,24 @@ def test_a_request_is_delivered_and_its_bundle_verifies(asked: subprocess.Comple
 
 
 @pytest.mark.usefixtures("asked")
+def test_a_second_request_waits_for_the_first(folder: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "api", "dev-request", str(folder), "--seconds", str(SECONDS)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as first:
+        assert first.stdout is not None
+        assert "asks for" in first.stdout.readline()
+        second = call("dev-request", folder)
+        assert second.returncode == 1
+        assert "another request is under way" in second.stderr
+        assert "DELIVERED" in first.stdout.read()
+    assert first.returncode == 0
+
+
+@pytest.mark.usefixtures("asked")
 def test_the_printed_audit_line_finds_the_whole_log_fine(dev: Dev) -> None:
     (line,) = [line for line in dev.output.read_text().splitlines() if " audit " in line]
     audited = subprocess.run(shlex.split(line), capture_output=True, text=True, timeout=PATIENCE_S, check=False)
@@ -159,3 +177,18 @@ def test_ctrl_c_ends_it_cleanly_and_takes_the_temporary_folder_along(tmp_path: P
     assert not folder.exists()
     assert "stopped" in running.output.read_text()
     assert where["port"] > 0
+
+
+def test_it_ends_with_a_reason_when_its_service_dies(tmp_path: Path) -> None:
+    running = Dev(tmp_path, "--dir", str(tmp_path / "here"))
+    try:
+        running.wait_for("Ctrl-C stops it.")
+        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
+        if not children.exists():
+            pytest.skip("this system does not say who the children of a process are")
+        (server,) = children.read_text().split()
+        os.kill(int(server), signal.SIGKILL)
+        assert running.process.wait(PATIENCE_S) == 1
+    finally:
+        running.stop(signal.SIGKILL)
+    assert "the service ended by itself" in running.output.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,35 +15,18 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.cli import doctor
-from api.cli.init import CONFIG
+from api.cli import doctor_checks
+from api.cli.init import CONFIG, MAX_ORIGIN_CHARS
 from api.client.tls import client_context
 from ledger.tlog import checkpoint, note
+from tests.support.pages import Page
+from tests.support.vectors import REPOSITORY
 
 pytestmark = pytest.mark.slow  # each test starts processes
 
 ORIGIN = "ledger.example/e2e"
-CEREMONY = """
-organisation = "Testing"
-development = true
-
-[[parties]]
-id = "FI-NGC"
-role = "CSO"
-organisation = "Northgate Charging"
-services = ["CONGESTION"]
-dns_names = ["localhost"]
-
-[[parties]]
-id = "FI-AUR"
-role = "FO"
-organisation = "Aurora Flex"
-services = ["CONGESTION"]
-
-[[stations]]
-id = "CS-1"
-operator = "FI-NGC"
-"""
+PAGE = Page(REPOSITORY / "docs" / "how-to" / "run-a-service.md")
+(CEREMONY,) = PAGE.blocks("toml")
 PATIENCE_S = 60
 
 
@@ -57,8 +41,8 @@ def flexledger(*arguments: str | Path, **environment: str) -> subprocess.Complet
     )
 
 
-def init(folder: Path, ceremony: Path, party: str = "FI-NGC") -> subprocess.CompletedProcess[str]:
-    return flexledger("init", folder, "--ceremony", ceremony, "--party", party, "--origin", ORIGIN)
+def init(folder: Path, ceremony: Path, party: str = "FI-NGC", origin: str = ORIGIN) -> subprocess.CompletedProcess[str]:
+    return flexledger("init", folder, "--ceremony", ceremony, "--party", party, "--origin", origin)
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +130,7 @@ def test_init_makes_a_service_that_the_doctor_finds_fine(config: Path) -> None:
 def test_init_leaves_no_key_that_others_can_read(config: Path) -> None:
     keys = [path for path in config.parent.rglob("*") if path.suffix == ".ring" or "key" in path.name.split(".")]
     assert len(keys) > 10
-    assert [path.name for path in keys if path.is_file() and path.stat().st_mode & doctor.OTHERS] == []
+    assert [path.name for path in keys if path.is_file() and path.stat().st_mode & doctor_checks.OTHERS] == []
 
 
 def test_init_refuses_a_directory_with_something_in_it(ceremony: Path, tmp_path: Path) -> None:
@@ -163,6 +147,19 @@ def test_init_refuses_a_party_that_cannot_operate_a_port(ceremony: Path, tmp_pat
     assert refused.returncode == 2
     assert "api/init-party" in refused.stderr
     assert not (tmp_path / "svc").exists()
+
+
+@pytest.mark.parametrize("origin", ["", "Ledger.example", "ledger.example/a\nb", "l" * (MAX_ORIGIN_CHARS + 1)])
+def test_init_refuses_what_is_no_origin(ceremony: Path, tmp_path: Path, origin: str) -> None:
+    refused = init(tmp_path / "svc", ceremony, origin=origin)
+    assert refused.returncode == 2
+    assert "api/init-party" in refused.stderr
+    assert not (tmp_path / "svc").exists()
+
+
+def test_the_longest_origin_makes_a_service_that_can_start(ceremony: Path, tmp_path: Path) -> None:
+    assert init(tmp_path / "svc", ceremony, origin="l" * MAX_ORIGIN_CHARS).returncode == 0
+    assert flexledger("doctor", tmp_path / "svc" / CONFIG).returncode == 0
 
 
 def test_init_refuses_a_ceremony_file_that_contradicts_itself(tmp_path: Path) -> None:
@@ -208,6 +205,20 @@ def test_the_service_answers_and_stops_cleanly_and_goes_on_where_it_stopped(conf
     assert (after.size, after.root) == (before.size, before.root)
     assert second.where["vkey"] == first.where["vkey"]
     assert flexledger("doctor", config).returncode == 0
+
+
+def test_the_lists_that_the_page_makes_are_taken(config: Path, tmp_path: Path) -> None:
+    service = tmp_path / "svc"
+    shutil.copytree(config.parent, service)
+    for path in (service / "pki" / "crl").iterdir():
+        path.unlink()
+    assert flexledger("doctor", service / CONFIG).returncode == 1
+    (block,) = PAGE.blocks("python")
+    names: dict[str, Any] = {}
+    exec(compile(block, PAGE.name, "exec"), names)  # noqa: S102 -- our own page
+    names["publish"](service / "credentials" / "authorities", tmp_path / "issued.db", service / "pki" / "crl")
+    found = flexledger("doctor", service / CONFIG)
+    assert found.returncode == 0, found.stdout
 
 
 def test_everyone_may_ask_whether_it_lives_and_who_it_is(serving: Serving) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.vectors import REPOSITORY
 
-_FENCE = re.compile(r"^```(?P<kind>[a-z]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(?P<kind>[a-z]*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _HEADING = re.compile(r"^#{1,6} (?P<title>.+)$", re.MULTILINE)
 
@@ -35,7 +35,12 @@ class Page:
 
     def blocks(self, *kinds: str) -> list[str]:
         """The fenced blocks of these kinds, in order."""
-        return [found["text"] for found in _FENCE.finditer(self.text) if found["kind"] in kinds]
+        return [text for kind, text in self.fences() if kind in kinds]
+
+    def fences(self) -> Iterator[tuple[str, str]]:
+        """Every fenced block with its kind, in order."""
+        for found in _FENCE.finditer(self.text):
+            yield found["kind"], found["text"]
 
     def links(self) -> Iterator[str]:
         """The targets of its links."""

@@ -14,8 +14,16 @@ def root() -> Path:
 
 
 def folder(name: str) -> Path:
-    """The sub-folder `name`; skips the calling test where it is absent."""
+    """The sub-folder `name`; skips the calling test where it is absent or holds no file."""
     path = root() / name
-    if not path.is_dir():
+    if not any(found.is_file() for found in path.rglob("*")):
         pytest.skip(f"vectors '{name}' are absent (FLEXLEDGER_VECTORS names the folder)")
     return path
+
+
+def files(name: str, pattern: str) -> list[Path]:
+    """Every file of the sub-folder `name`, however deep, that has the form `pattern`; skips where there is none."""
+    found = sorted(path for path in folder(name).rglob(pattern) if path.is_file())
+    if not found:
+        pytest.skip(f"vectors '{name}' hold no {pattern}")
+    return found

@@ -45,6 +45,7 @@ LEAD_MS: Final = 8_000
 DEADLINE_MS: Final = 1_000
 """Before the start, the last moment to answer and to opt out."""
 RESOLUTION_MS: Final = 1_000
+UNDER_WAY: Final = frozenset({"ISSUED", "ACCEPTED", "PARTIAL", "SCHEDULED", "ACTIVE", "SUPERSEDED"})
 AFTERWARDS_S: Final = 60.0
 POLL_S: Final = 0.5
 
@@ -125,6 +126,7 @@ async def _ask(folder: Path, running: Running, reduce_w: int, seconds: int) -> P
         _client(folder, running, cast.CSO) as cso,
         _client(folder, running, cast.AUD) as auditor,
     ):
+        await _require_idle(fo, now_ms)
         await _issue(fo, running, asking)
         typer.echo(f"{cast.FO} asks for {reduce_w} W less for {seconds} s: {asking.fsr_id}")
         checked = await _post(cso, "/v1/checks", {"fsr_id": asking.fsr_id, "evse_ids": list(running.persons)})
@@ -173,6 +175,13 @@ async def _post(client: AsyncClient, path: str, body: object) -> Any:
     headers = {"content-type": wire.JSON_MEDIA_TYPE}
     answer = await client.transport.request(Request("POST", path, msgspec.json.encode(body), headers))
     return answer.json()
+
+
+async def _require_idle(fo: AsyncClient, now_ms: int) -> None:
+    """Nothing else runs: two requests over the same cars would each count what the other saved, and end each other."""
+    for one in (await fo.get_json("/v1/requests"))["requests"]:
+        if one["end_at_ms"] > now_ms and one["status"] in UNDER_WAY:
+            raise StageBroken("another request is under way", expected="one at a time", found=one["fsr_id"])
 
 
 async def _issue(fo: AsyncClient, running: Running, asking: Asking) -> None:

@@ -15,6 +15,7 @@ from api.flows import bundle
 from api.flows.service import Service
 from api.flows.standing import SEES_PERSONS, require_concerned
 from api.web.identity import principal_of, require
+from api.web.routes import body
 from ledger.records.fields import PartyId
 from ledger.records.privacy import ErasureBasis, Profile
 from pki.roles import Role
@@ -76,7 +77,7 @@ async def record(
 @post("/v1/subjects/erasure", operation_id="erase", tags=["privacy"], guards=[require(Role.DPO)], status_code=201)
 async def erase(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Erased:
     """Erase one person; every proof in the log still verifies."""
-    asked = wire.decode(await request.body(), ErasureAsked)
+    asked = await body.read(request, ErasureAsked)
     done = await service.privacy.erase(asked.subject, asked.basis)
     return Erased(
         handle=done.handle,
@@ -90,7 +91,7 @@ async def erase(request: Request[Any, Any, Any], service: NamedDependency[Servic
 @post("/v1/exports", operation_id="export", tags=["privacy"], guards=[require(Role.DPO)], status_code=201)
 async def export(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """Make an export; it is on record before it is released."""
-    asked = wire.decode(await request.body(), ExportAsked)
+    asked = await body.read(request, ExportAsked)
     with tempfile.TemporaryDirectory(prefix="export-") as folder:
         released = await service.privacy.export(Path(folder) / "export.tar", Profile(asked.profile), asked.recipient)
         data = released.path.read_bytes()

@@ -9,13 +9,14 @@ from litestar.params import FromPath
 from litestar.response import Response
 
 from api import wire
-from api.flows import check, prove, relay
+from api.flows import baseline, check, prove, relay
 from api.flows.desk import Opened
 from api.flows.service import Service
 from api.flows.standing import concerns, require_concerned, require_evses, require_holder
 from api.flows.view import Participation, RequestView, participations_of, view
 from api.principals import Principal
 from api.web.identity import principal_of, require
+from api.web.routes import body
 from api.web.routes.taking import taking, with_receipt
 from ledger.records.credentials import CheckPurpose
 from ledger.records.evidence import BaselineCommitted
@@ -98,10 +99,16 @@ async def _settle(service: Service, opened: Opened, principal: Principal) -> wir
     return settled
 
 
+async def _baseline(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
+    """A counterfactual without its inputs could never be computed again, so it is not taken."""
+    baseline.require_inputs(service.desk, opened)
+    return await service.desk.admit(opened, principal)
+
+
 @post("/v1/checks", operation_id="check", tags=["checks"], guards=[require(*PORT)], status_code=201)
 async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Checked:
     """Ask the six questions of these EVSEs for a request; the answer is an entry."""
-    asked = wire.decode(await request.body(), CheckAsked)
+    asked = await body.read(request, CheckAsked)
     principal = principal_of(request.scope)
     found = require_concerned(service.desk, asked.fsr_id, principal)
     require_evses(service.desk, service.memory, found.issued.site_id, asked.evse_ids, principal)
@@ -204,6 +211,7 @@ HANDLERS = (
         name="commit_baseline",
         summary="Fix the counterfactual before the start",
         roles=PORT,
+        flow=_baseline,
     ),
     taking(
         _below("counter"),

@@ -16,6 +16,7 @@ from api.flows.service import Service
 from api.principals import Principal
 from api.web import schema
 from api.web.identity import principal_of, require
+from api.web.routes import body
 from ledger.records.record import Record
 from ledger.tlog import proof
 from pki.roles import Role
@@ -50,7 +51,7 @@ def taking(
     )
     async def take(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[wire.Accepted]:
         principal = principal_of(request.scope)
-        submitted = wire.decode(await request.body(), wire.Submission)
+        submitted = await body.read(request, wire.Submission)
         opened = service.desk.open(submitted, principal, *kinds)
         _require_path(opened.whole, dict(request.path_params))
         accepted = await flow(service, opened, principal)

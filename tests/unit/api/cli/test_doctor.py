@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from api import engines
 from api.cli import doctor, init
-from api.cli.doctor import Finding, Level
+from api.cli import doctor_checks as checks
+from api.cli.doctor_checks import Finding, Level
 from api.flows.service import open_service
 from api.settings import load
 from ledger.clock import SetClock, SystemClock
@@ -210,7 +211,7 @@ def test_a_list_that_cannot_be_read_is_found(house: House) -> None:
 
 
 def test_a_machine_that_lives_in_the_past_is_found(house: House) -> None:
-    early_ms = doctor.BUILT_AFTER_MS - 1 - house.now_ms
+    early_ms = checks.BUILT_AFTER_MS - 1 - house.now_ms
     assert ("clock", "doctor/clock-past") in house.failures(later_ms=early_ms)
     assert ("clock", "doctor/clock-past") not in house.failures(later_ms=early_ms + 1)
 
@@ -235,7 +236,7 @@ def test_a_clock_file_is_warned_of_and_an_empty_one_fails(house: House) -> None:
     ],
 )
 def test_sqlite_versions_with_the_wal_reset_bug_are_warned_of(version: tuple[int, ...], level: Level) -> None:
-    (found,) = doctor.sqlite_version(version)
+    (found,) = checks.sqlite_version(version)
     assert found.level is level
 
 
@@ -276,11 +277,30 @@ async def test_a_vault_that_is_missing_beside_a_log_is_found(begun: House, name:
     assert begun.failures() == {("vault", "ledger/vault-absent")}
 
 
-async def test_a_vault_that_others_can_read_is_found(begun: House) -> None:
-    (begun.folder / "vault" / "vault.db").chmod(0o644)
-    assert begun.failures() == set(), "the folder still keeps others out"
-    (begun.folder / "vault").chmod(0o755)
-    assert begun.failures() == {("vault", "api/key-file-exposed")}
+@pytest.mark.parametrize(
+    ("folder_mode", "file_mode", "is_found"),
+    [
+        (0o700, 0o644, False),
+        (0o755, 0o600, False),
+        (0o744, 0o644, False),
+        (0o710, 0o604, False),
+        (0o711, 0o604, True),
+        (0o710, 0o640, True),
+        (0o755, 0o644, True),
+    ],
+)
+async def test_a_vault_that_others_can_reach_is_found(
+    begun: House, folder_mode: int, file_mode: int, is_found: bool
+) -> None:
+    (begun.folder / "vault" / "vault.db").chmod(file_mode)
+    (begun.folder / "vault").chmod(folder_mode)
+    assert begun.failures() == ({("vault", "api/key-file-exposed")} if is_found else set())
+
+
+def test_a_key_file_of_foreign_bytes_is_found_without_them(house: House) -> None:
+    (house.folder / "keys" / "log.key").write_bytes(b"\xf1secret\xf2")
+    (found,) = [one for one in house.findings() if one.level is Level.FAILURE]
+    assert (found.check, found.code, found.detail) == ("log", "doctor/unreadable", "UnicodeDecodeError")
 
 
 def test_a_missing_key_ring_is_found(house: House) -> None:
@@ -291,10 +311,10 @@ def test_a_missing_key_ring_is_found(house: House) -> None:
 @pytest.mark.parametrize(
     ("free", "failures", "warnings"),
     [
-        (doctor.FREE_LOW_BYTES, set(), set()),
-        (doctor.FREE_LOW_BYTES - 1, set(), {("disk", "doctor/disk-low")}),
-        (doctor.FREE_NONE_BYTES, set(), {("disk", "doctor/disk-low")}),
-        (doctor.FREE_NONE_BYTES - 1, {("disk", "doctor/disk-full")}, set()),
+        (checks.FREE_LOW_BYTES, set(), set()),
+        (checks.FREE_LOW_BYTES - 1, set(), {("disk", "doctor/disk-low")}),
+        (checks.FREE_NONE_BYTES, set(), {("disk", "doctor/disk-low")}),
+        (checks.FREE_NONE_BYTES - 1, {("disk", "doctor/disk-full")}, set()),
     ],
 )
 def test_a_full_medium_is_found(

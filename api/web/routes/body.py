@@ -1,0 +1,36 @@
+"""Read a JSON body: once, whole, and in one way only."""
+
+import json
+from typing import Any, TypeVar
+
+from litestar import Request
+
+from api import wire
+from api.wire import BodyMalformed
+
+T = TypeVar("T")
+
+
+class _Repeated(Exception):
+    """A member stands twice."""
+
+
+async def read(request: Request[Any, Any, Any], kind: type[T]) -> T:
+    """The body as `kind`; raises `BodyMalformed`.
+
+    A member that stands twice is refused: whoever looked at the body on its way may have read the other one (RFC 8259
+    section 4).
+    """
+    data = await request.body()
+    # The types bound how deep it is, so the second reading cannot run out of stack.
+    found = wire.decode(data, kind)
+    try:
+        json.loads(data, object_pairs_hook=_single)
+    except _Repeated:
+        raise BodyMalformed("the body does not fit", expected="every member once") from None
+    return found
+
+
+def _single(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise _Repeated

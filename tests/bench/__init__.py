@@ -1,0 +1,1 @@
+"""Benchmarks: each operation beside a floor that is measured in the same run."""

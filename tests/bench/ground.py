@@ -1,0 +1,136 @@
+"""What the rows stand on: an open service with a real hierarchy, statements in any number, and logs that grew."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from api.verification.actors import thumbprint
+from ledger.appender import Submission
+from ledger.records import statement
+from ledger.records.actor import Actor
+from ledger.records.contracts import HoldersAsked
+from ledger.records.entry import Entry, Submitter
+from ledger.records.services import Service
+from ledger.rules.fact import Evidence
+from pki.roles import Purpose
+from tests.bench.frame import Scale
+from tests.support import world as stage
+
+T = TypeVar("T")
+A_LIST: Final = 500
+"""Statements in one list while a log grows."""
+
+
+@dataclass
+class Ground:
+    """A service with a configured site, on a loop of its own."""
+
+    world: stage.World
+    runner: asyncio.Runner
+    numbers: Iterator[int]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` returns."""
+        return self.runner.run(work)
+
+    @property
+    def asker(self) -> Actor:
+        """The flexibility operator as the log sees it."""
+        certificate = self.world.made.parties[stage.FO].credentials[Purpose.SIGNING].chain[0]
+        return self.world.directory.actor(self.world.directory.add(certificate), self.world.clock.now_ms())
+
+    def asked(self, amount: int) -> list[Submission]:
+        """So many `discovery.asked` of the operator, signed (ES256), each in a stream of its own, ready to append.
+
+        They are admissible under the whole rule book, in any order and number, and open a new stream each, which is
+        the dearer case for the table of streams.
+        """
+        issued = self.world.made.parties[stage.FO].credentials[Purpose.SIGNING]
+        actor, now_ms = self.asker, self.world.clock.now_ms()
+        submitter = Submitter(cert=actor.tbs_sha256, party=actor.party, role=actor.role.value)
+        made = []
+        for _, number in zip(range(amount), self.numbers, strict=False):
+            query_id = f"query-{number:012x}"
+            asked = HoldersAsked(
+                query_id=query_id,
+                site_id=stage.SITE,
+                service=Service.CONGESTION,
+                start_at_ms=now_ms,
+                end_at_ms=now_ms + stage.HOUR_MS,
+            )
+            signed = statement.sign(
+                asked,
+                key=issued.key,
+                x5t=thumbprint(issued.chain[0]),
+                party=actor.party,
+                audience=stage.ORIGIN,
+                stream=f"discovery/{query_id}",
+                now_ms=now_ms,
+            )
+            opened = statement.parse_statement(signed.raw)
+            made.append(
+                Submission(statement=opened, actor=actor, submitter=submitter, now_ms=now_ms, evidence=Evidence())
+            )
+        return made
+
+
+@contextmanager
+def opened(scale: Scale, *, crl_every_ms: int | None = None, configured: bool = True) -> Iterator[Ground]:
+    """A service in a new folder, with its site configured; on uvloop where it is installed, as the server runs."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        world = runner.run(stage.World.open(scale.fresh(), crl_every_ms=crl_every_ms))
+        try:
+            if configured:
+                runner.run(stage.configure(world))
+            yield Ground(world, runner, count(1))
+        finally:
+            runner.run(world.close())
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A closed log of many entries."""
+
+    path: Path
+    vkey: str
+    size: int
+    actors: dict[str, Actor]
+
+    def resolve(self, x5t: str, entry: Entry) -> Actor:
+        """Who signs in this log."""
+        del entry
+        return self.actors[x5t]
+
+
+def grown(scale: Scale) -> Grown:
+    """A log of some thousand `discovery.asked` with a checkpoint each 500; made once a run."""
+    made: Grown = scale.shared("grown", lambda: _grow(scale))
+    return made
+
+
+def _grow(scale: Scale) -> Grown:
+    with opened(scale) as ground:
+        world = ground.world
+        for _ in range(scale.of(20_000, 3_000) // A_LIST):
+            outcomes = ground.run(world.desk.appender.append_many(ground.asked(A_LIST)))
+            refused = next((one for one in outcomes if isinstance(one, Exception)), None)
+            if refused is not None:
+                raise refused
+            ground.run(world.desk.publisher.publish())
+        actors = {one.x5t: one for one in (ground.asker, world.desk.me)}
+        size = world.desk.appender.head.size
+        vkey = world.engines.log_signer.vkey
+        path = Path(world.engines.store.connection.execute("PRAGMA database_list").fetchone()[2])
+    return Grown(path, vkey, size, actors)

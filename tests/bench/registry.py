@@ -1,0 +1,40 @@
+"""Every row there is, and why the others are not measured."""
+
+from typing import Final
+
+from tests.bench import (
+    p01_append,
+    p06_audit,
+    p08_proofs,
+    p12_credentials,
+    p16_issuance,
+    p17_formats,
+    p21_privacy,
+    p24_processes,
+)
+from tests.bench.frame import Row
+
+ROWS: Final[tuple[Row, ...]] = (
+    *p01_append.ROWS,
+    *p06_audit.ROWS,
+    *p08_proofs.ROWS,
+    *p12_credentials.ROWS,
+    *p16_issuance.ROWS,
+    *p17_formats.ROWS,
+    *p21_privacy.ROWS,
+    *p24_processes.ROWS,
+)
+
+NOT_MEASURED: Final[dict[str, str]] = {
+    "P2": "other logs beside ours need their own programs, which are not part of the tests",
+    "P3": "the log has no PostgreSQL store",
+    "P4": "needs a server and a client that can load it; no bench for it is written",
+    "P5": "statements come in one a request, not in lists of 100",
+    "P9": "a log of 1,000,000 entries takes longer to make than a whole run may",
+    "P10": "a restart folds the whole log again (there are no snapshots), so it is not independent of size",
+    "P14": "there is no OCSP responder; revocation is published as CRLs",
+    "P15": "no bench is written; a CRL is indexed once, then a look-up is one of a dict",
+    "P18": "2,000 simulated stations need more than the minutes that a run may take",
+    "P23": "no bench is written for exports of 100,000 records",
+}
+"""Row to reason."""
