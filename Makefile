@@ -51,7 +51,7 @@ lint: $(VENV)/.test
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log 2>&1 || { cat $(VENV)/imports.log; exit 1; }
 
 bench: $(VENV)/.test
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench $(BENCH_ARGS)
 
 docs: $(VENV)/.test
 	@$(BIN)/python -m tests.support.reference --write

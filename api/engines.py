@@ -36,6 +36,13 @@ class KeyFileExposed(Refused):
     title = "Key file is exposed"
 
 
+class CertificateUnreadable(Refused):
+    """A file that should hold a PEM certificate holds none."""
+
+    code = "api/certificate-unreadable"
+    title = "Certificate file cannot be read"
+
+
 class FileClock:
     """Business time from a file of decimal milliseconds, so that another process can play a day in a minute.
 
@@ -120,8 +127,10 @@ def _ders(folder: Path) -> list[bytes]:
 
 def _service_key(settings: Settings) -> ServiceKey:
     key = keys.load_private(settings.signing.key, None)
-    (certificate, *_) = pem_blocks(settings.signing.certificate.read_bytes())
-    return ServiceKey(key, certificate)
+    found = pem_blocks(settings.signing.certificate.read_bytes())
+    if not found:
+        raise CertificateUnreadable("no certificate in the file", file=settings.signing.certificate.name)
+    return ServiceKey(key, found[0])
 
 
 def _secret_text(path: Path) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import suites
+
 DAY_LIMIT_S = 300
 
 
@@ -32,3 +34,8 @@ def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
         timeout=DAY_LIMIT_S,
     )
     return PlayedDay(folder=folder, said=done.stdout + done.stderr, exit_code=done.returncode)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which of the suites that others wrote were run."""
+    suites.summarise(terminalreporter)

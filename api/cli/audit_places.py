@@ -62,7 +62,7 @@ class Credentials:
                 load(der)
             except ValueError:
                 continue
-            kept[hashlib.sha256(der).hexdigest()] = der  # type: ignore[index]  # both are dictionaries by digest
+            kept[hashlib.sha256(der).hexdigest()] = der  # both are dictionaries by digest
             return
 
     def directory(self, policy: Policy | None) -> BundleDirectory | None:

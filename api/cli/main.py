@@ -46,7 +46,7 @@ def init(
     party: Annotated[str, typer.Option(help="The party of the ceremony that operates the port.")] = "",
     origin: Annotated[str, typer.Option(help="The log's origin; it can never change.")] = "",
 ) -> None:
-    """Make a service: credentials from a ceremony file, log key, vault, settings and an empty log."""
+    """Make a service: credentials from a ceremony file, log key, key ring and settings."""
     from api.cli import init as command
 
     raise typer.Exit(command.run(directory, ceremony=ceremony, party=party, origin=origin))

@@ -24,6 +24,7 @@ from cryptography.x509.verification import ExtensionPolicy
 
 from pki import binding, keys, path
 from pki.errors import Refused
+from pki.roles import Purpose
 from pki.status import Scope, Signing, StatusSet
 from tests.support import vectors
 
@@ -91,8 +92,8 @@ def _require_policy(chain: tuple[x509.Certificate, ...], wanted: list[str]) -> N
         raise binding.RoleMismatch("the policies are not the one that was asked for")
 
 
-def _judge(case: dict[str, Any]) -> None:
-    """Passes if the case's leaf is good; every setting that a case has, it has about policies."""
+def _judge(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
+    """The chain, if the case's leaf is good; every setting that a case has, it has about policies."""
     names = [name for name in case.get("other_certs", []) if not name.startswith(ANCHOR)]
     chain = path.build(
         _read("certs", case["cert"]),
@@ -108,13 +109,16 @@ def _judge(case: dict[str, Any]) -> None:
         of_issuer.require_not_revoked(certificate.serial_number, NOW_MS)
     if "params" in case:
         _require_policy(chain, case["params"].get("user_initial_policy_set", []))
+    return chain
 
 
 def _verdict(case: dict[str, Any]) -> str:
     try:
-        _judge(case)
+        chain = _judge(case)
     except Refused as refusal:
         return refusal.code
+    with pytest.raises(Refused):  # without a role, nothing passes stage 2
+        binding.bind(chain, purpose=Purpose.SIGNING, roles=None, allow_development=True)
     return "accepted"
 
 

@@ -1,7 +1,8 @@
-"""C2SP's x509-limbo judges stage 1: every case, and every difference from what it expects has a reason here.
+"""C2SP's x509-limbo judges stage 1: every case, and every difference from what it expects has a reason.
 
 The suite is made for the web PKI, so the path is built by the same function with the web PKI's rules in place of ours.
-A false accept is listed only if stage 2, which every real credential passes, cannot let it through.
+The differences are in `x509_limbo_differences.toml`. A false accept is listed only if stage 2, which every real
+credential passes, cannot let it through.
 """
 
 import base64
@@ -9,8 +10,10 @@ import datetime as dt
 import ipaddress
 import json
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,21 +28,10 @@ from tests.support import vectors
 NOW_MS = 1_795_305_600_000  # 2026-11-22, the suite's certificates are valid
 SLOWEST_S = 1.0
 
-SAFE = {
-    "pathlen::self-issued-certs-pathlen": "we count self-issued certificates too; our chains have none",
-    "rfc5280::nc::permitted-dn-match": "names no server, so it is a client's path, which a server's leaf fails",
-    "rfc5280::ca-as-leaf": "an authority is never a leaf of ours",
-    "online::fastly.com": "its root has serial number 0 (RFC 5280 section 4.1.2.2); ours are random",
-}
-COMMON_NAME = "a common name is never a host name here; stage 2 compares the subject with the only one allowed"
-WILDCARD = "stage 2 refuses every wildcard, so no list of public suffixes is needed"
-ACCEPTED = {
-    "webpki::cn::punycode-not-in-san": COMMON_NAME,
-    "webpki::cn::utf8-vs-punycode-mismatch": COMMON_NAME,
-    "webpki::cn::case-mismatch": COMMON_NAME,
-    "webpki::san::public-suffix-multi-label-wildcard-san": WILDCARD,
-    "webpki::san::public-suffix-private-namespace-wildcard-san": WILDCARD,
-}
+DIFFERENCES: dict[str, dict[str, str]] = tomllib.loads(
+    Path(__file__).with_name("x509_limbo_differences.toml").read_text(encoding="utf-8")
+)
+SAFE, ACCEPTED = DIFFERENCES["refused"], DIFFERENCES["accepted"]
 
 
 def _cases() -> list[dict[str, Any]]:

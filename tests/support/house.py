@@ -1,7 +1,7 @@
 """The whole service in one process, behind its real application: what an attacker meets, without the sockets.
 
-`House.open(tmp_path)` lays out a service of the demonstration's parties on SQLite with a vault, at nine in the morning of
-the demonstration's day. Requests go through ASGI with the caller's certificate where the transport puts it. `attack`
+`House.open(tmp_path)` lays out a service of the demonstration's parties on SQLite with a vault, at nine in the morning
+of its day. Requests go through ASGI with the caller's certificate where the transport puts it. `attack`
 sends one and asserts what must hold of every refusal.
 """
 
@@ -27,7 +27,7 @@ from api.client.client import AsyncClient
 from api.client.errors import RemoteProblem
 from api.client.http import Answer, AsyncTransport, Request
 from api.client.signer import StatementSigner
-from api.engines import Engines, ServiceKey
+from api.engines import Engines
 from api.execution.simulator.fleet import Fleet
 from api.flows.service import Service, open_service
 from api.settings import Limits, Settings, load
@@ -39,8 +39,6 @@ from ledger.records import jws, statement
 from ledger.records.log import Refused
 from ledger.records.record import Record
 from ledger.records.statement import Signed
-from ledger.store.sqlite import SqliteStore
-from ledger.tlog.note import NoteSigner
 from pki import ceremony, keys
 from pki.ceremony import Ceremony, IssuedKey
 from pki.roles import Purpose
@@ -75,6 +73,8 @@ class House:
     lines: list[Any] = field(default_factory=list)
     """Every log line so far, before anything is withheld from it."""
     car_keys: dict[str, Any] = field(default_factory=dict)
+    checks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Each request's check, as the port was told."""
 
     @classmethod
     @asynccontextmanager
@@ -166,7 +166,7 @@ class House:
         """A statement whose payload is exactly these bytes, with a good signature over them."""
         issued = self.issued(who, Purpose.SIGNING)
         x5t = props.thumbprint(issued.chain[0])
-        raw = jws.sign(payload, issued.key, header or {"typ": statement.TYP, "x5t#S256": x5t})
+        raw = jws.sign(payload, issued.key, dict(header or {"typ": statement.TYP, "x5t#S256": x5t}))
         return wire.Submission(statement=raw, certificates=(issued.chain[0],))
 
     # What must hold
@@ -344,6 +344,3 @@ def open_engines(settings: Settings, clock: SetClock) -> Engines:
 def sha256(data: bytes) -> str:
     """In hex."""
     return hashlib.sha256(data).hexdigest()
-
-
-__all__ = ["CANARY", "House", "NoteSigner", "ServiceKey", "SqliteStore", "perform", "require_problem"]

@@ -50,7 +50,7 @@ class Log:
         return [one for one in self.records if isinstance(one, kind)]
 
 
-class Crash(Exception):  # noqa: N818 -- it is no error: the process is gone
+class Crash(Exception):
     """The process dies here."""
 
 

@@ -168,13 +168,12 @@ async def start(config: Path, folder: Path) -> Server:
             stdin=subprocess.DEVNULL,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
-    give_up = time.monotonic() + START_TIMEOUT_S
-    while not ready.exists():
-        if process.poll() is not None or time.monotonic() > give_up:
-            stop(process)
-            tail = (folder / "server.log").read_text(errors="replace")[-2000:]
-            raise StageBroken("the service did not start", found=tail)
-        await asyncio.sleep(POLL_S)
+    try:
+        await _until_ready(process, ready, folder)
+    except BaseException:
+        # Whoever is interrupted here, by Ctrl-C for one, leaves no server behind.
+        stop(process)
+        raise
     where: dict[str, Any] = json.loads(ready.read_text())
     return Server(
         process=process,
@@ -184,6 +183,15 @@ async def start(config: Path, folder: Path) -> Server:
         vkey=where["vkey"],
         config=config,
     )
+
+
+async def _until_ready(process: subprocess.Popen[bytes], ready: Path, folder: Path) -> None:
+    give_up = time.monotonic() + START_TIMEOUT_S
+    while not ready.exists():  # noqa: ASYNC240 -- a look at a local file
+        if process.poll() is not None or time.monotonic() > give_up:
+            tail = (folder / "server.log").read_text(errors="replace")[-2000:]
+            raise StageBroken("the service did not start", found=tail)
+        await asyncio.sleep(POLL_S)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

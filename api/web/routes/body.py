@@ -23,9 +23,11 @@ async def read(request: Request[Any, Any, Any], kind: type[T]) -> T:
     """
     data = await request.body()
     # The types bound how deep it is, so the second reading cannot run out of stack.
-    found = wire.decode(data, kind)
     try:
+        found = wire.decode(data, kind)
         json.loads(data, object_pairs_hook=_single)
+    except UnicodeDecodeError:
+        raise BodyMalformed("the body does not fit", expected="well-formed JSON in UTF-8") from None
     except _Repeated:
         raise BodyMalformed("the body does not fit", expected="every member once") from None
     return found

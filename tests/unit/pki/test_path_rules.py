@@ -57,7 +57,7 @@ def test_a_crl_is_believed_only_with_an_algorithm_that_is_allowed(world: Any) ->
     issuer = world.made.hierarchy.issuing[Group.FO].certificate
     crls = world.made.crls
     allowed = Signing(keys.require_authority_key, frozenset({oids.ECDSA_WITH_SHA256}))
-    assert StatusSet(crls, signing=allowed).crl_for(issuer, world.tls_at_ms)
+    assert StatusSet(crls, signing=allowed).crl_for(issuer, world.tls_at_ms).next_update_ms > world.tls_at_ms
     other = Signing(keys.require_authority_key, frozenset({oids.ECDSA_WITH_SHA384}))
     with pytest.raises(StatusIndeterminate):
         StatusSet(crls, signing=other).crl_for(issuer, world.tls_at_ms)
