@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help demo test check bench docs lint vectors clean requirements
 
 help:
-	@echo "make demo    set up, then play the demo day end to end (about a minute)"
+	@echo "make demo    set up, then play the demo day end to end (about a minute with setting up)"
 	@echo "make test    set up, then run every test with a coverage report"
 	@echo "make check   format, lint, types, import directions and the fast tests (under a minute)"
 	@echo "make bench   measure the hot paths, each beside a floor measured in the same run"

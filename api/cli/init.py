@@ -53,7 +53,10 @@ def run(directory: Path, *, ceremony: Path | None, party: str, origin: str) -> i
         typer.echo(f"nothing was made: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
         return 2
     typer.echo(f"made {directory}")
-    typer.echo(f"  credentials of every party: {directory / 'credentials'}  (hand them out, then delete them here)")
+    typer.echo(f"  credentials of every party: {directory / 'credentials'}")
+    typer.echo(
+        "    move authorities/ to a safe place first, no revocation list is signed without it; hand out the rest"
+    )
     typer.echo(f"  next: flexledger doctor {config} && flexledger serve {config}")
     return 0
 
@@ -109,7 +112,8 @@ def _public(folder: Path, made: Ceremony) -> None:
 
 def write_crls(folder: Path, crls: Iterable[bytes]) -> None:
     """Adds revocation lists; a running service takes them up within a second."""
-    have = len(list(folder.glob("*.pem")))
+    # After the highest number, not the count: old lists may have been cleared away, and none may be written over.
+    have = max((int(path.stem) for path in folder.glob("*.pem") if path.stem.isdecimal()), default=0)
     for number, der in enumerate(crls, start=have + 1):
         crl = x509.load_der_x509_crl(der)
         beside = folder / f"{number:05d}.part"

@@ -1,0 +1,24 @@
+"""Laying a service out: what is added later takes nothing away."""
+
+from pathlib import Path
+
+from api.cli import init
+from pki import ceremony
+from pki.ceremony import CeremonySpec, PartySpec
+from pki.roles import Role
+
+NOW_MS = 1_782_864_000_000
+SPEC = CeremonySpec(
+    organisation="Northgate Charging",
+    zone="northgate.example",
+    parties=(PartySpec(id="FI-NGC", role=Role.CSO, organisation="Northgate Charging", dns_names=("localhost",)),),
+    development=True,
+)
+
+
+def test_a_new_list_is_never_written_over_one_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "00003.pem").write_text("what is left after older lists were cleared away")
+    lists = ceremony.perform(SPEC, tls_now_ms=NOW_MS, signing_now_ms=NOW_MS).crls_at(NOW_MS)
+    init.write_crls(tmp_path, lists)
+    assert (tmp_path / "00003.pem").read_text() == "what is left after older lists were cleared away"
+    assert len(list(tmp_path.iterdir())) == len(lists) + 1
