@@ -277,13 +277,27 @@ def test_pages_that_the_database_cannot_read_are_reported(path: Path) -> None:
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     (page,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'entry'").fetchone()
     (size,) = db.execute("PRAGMA page_size").fetchone()
+    (entries,) = db.execute("SELECT count(*) FROM entry").fetchone()
     db.close()
     with path.open("r+b") as file:
         file.seek((page - 1) * size + 12)
         file.write(b"\xff" * 100)
     report = audited(path)
+    # Which entries hang below the damage depends on the length of their signatures, so the database itself is asked.
+    lost = sum(min(256, entries - start) for start in range(0, entries, 256) if not is_readable(path, start))
     assert {finding.table for finding in listed(report.findings, Code.FILE_DIFFERS)} == {"entry"}
-    assert report.counts["ENTRY_MISSING"] == 256
+    assert report.counts["ENTRY_MISSING"] == lost > 0
+
+
+def is_readable(path: Path, start: int) -> bool:
+    db = sqlite3.connect(path)
+    try:
+        db.execute("SELECT idx, data, leaf FROM entry WHERE idx >= ? AND idx < ?", (start, start + 256)).fetchall()
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        db.close()
+    return True
 
 
 @pytest.mark.parametrize("seed", range(40))
