@@ -43,7 +43,7 @@ def test_a_spec_is_read_from_toml() -> None:
         b'organisation = "T"\nsurprise = true',
         TOML.replace(b'"CSO"', b'"KING"'),
         TOML.replace(b'"DROOP"', b'"DANCE"'),
-        TOML.replace(b'operator = "FI-NGC"', b'operator = "FI-XXX"'),
+        TOML.replace(b'operator = "FI-NGC"', b'operator = "FI-OTH"'),
         TOML.replace(b'id = "E1"', b'id = "FI-NGC"'),
         TOML.replace(b'organisation = "Northgate"', b""),
         b"\xff",

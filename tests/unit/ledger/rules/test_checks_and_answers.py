@@ -367,7 +367,7 @@ def test_an_evse_of_another_site_is_not_offered() -> None:
     judge = Judge()
     judge.ready()
     judge.site(("FI*NGC*E9",), site_id="DEPOT-8")
-    for foreign in (tag("FI*NGC*E9"), tag("FI*XXX*E1")):
+    for foreign in (tag("FI*NGC*E9"), tag("FI*OTH*E1")):
         with refused("evse-not-at-site"):
             judge.try_it(answer(), NORTHGATE, tags={"p-1": foreign, "p-2": tag(EVSES[1])})
 
