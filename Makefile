@@ -60,7 +60,7 @@ docs: $(VENV)/.test
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 requirements:
 	$(COMPILE) pyproject.toml --extra server -o requirements.txt
-	$(COMPILE) pyproject.toml --extra server --extra test --extra postgres -o requirements-test.txt
+	$(COMPILE) pyproject.toml --extra server --extra test --extra postgres --extra hsm -o requirements-test.txt
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage demo-out devcerts/out
