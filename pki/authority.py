@@ -22,7 +22,7 @@ from pki.profiles import AuthorityProfile, Profile
 from pki.roles import Group, Service
 from pki.status import Scope
 from pki.store.records import CertificateStore, Issued, Reason, Revocation
-from pki.tbs import LeafOrder, Window
+from pki.tbs import InfrastructureOrder, LeafOrder, Window
 from pki.trust import encoded, require_root
 
 _ROOT_PROFILE = "ROOT/v1"
@@ -130,7 +130,7 @@ class Authority:
         self,
         builder: x509.CertificateBuilder,
         *,
-        asked: LeafOrder | AuthorityProfile,
+        asked: LeafOrder | InfrastructureOrder | AuthorityProfile,
         profile_name: str,
         now_ms: int,
     ) -> x509.Certificate:

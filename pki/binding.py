@@ -13,7 +13,7 @@ from cryptography.x509.oid import ExtensionOID
 from pki import names, oids, path, profiles
 from pki.asn1 import flexrole
 from pki.errors import Refused
-from pki.profiles import Hosts, Profile
+from pki.profiles import Hosts, InfrastructureProfile, Profile
 from pki.roles import GROUP_OF_ROLE, Group, Purpose, Role
 from pki.trust import DevelopmentCredential, is_marked
 
@@ -46,6 +46,13 @@ _AUTHORITY_EXTENSIONS = _LEAF_EXTENSIONS - {
     oids.NO_REV_AVAIL,
     oids.FLEX_ROLE,
 } | {ExtensionOID.NAME_CONSTRAINTS}
+
+
+_INFRASTRUCTURE_EXTENSIONS = _LEAF_EXTENSIONS - {
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    oids.NO_REV_AVAIL,
+    oids.FLEX_ROLE,
+} | {ExtensionOID.OCSP_NO_CHECK}
 
 
 class RoleMismatch(Refused):
@@ -122,6 +129,27 @@ def bind(
     return Bound(role, identity, organisation, profile, development)
 
 
+def require_infrastructure(
+    certificate: x509.Certificate, issuer: x509.Certificate, profile: InfrastructureProfile
+) -> None:
+    """`certificate`, which `issuer` signed, is a key of the house of `profile` and nothing besides.
+
+    Raises OutlivesIssuer, RoleMismatch for a wrong usage, policy or authority, BadProfile for another form.
+    """
+    _require_within(certificate, issuer)
+    found = _require_extensions(certificate, _INFRASTRUCTURE_EXTENSIONS)
+    if usages(certificate) != {profile.eku}:
+        raise RoleMismatch("the key usages are not those of the profile", expected=profile.name)
+    policies = role_policies(certificate) if ExtensionOID.CERTIFICATE_POLICIES in found else set()
+    if policies != (set() if profile.policy is None else {profile.policy}):
+        raise RoleMismatch("the policy is not the profile's", expected=profile.name)
+    if profile.group is not None and _require_issuing(issuer) is not profile.group:
+        raise RoleMismatch("another authority issues this", expected=profile.group)
+    _require_plain_form(certificate, {"digital_signature"}, profile.lifetime_ms)
+    if (ExtensionOID.OCSP_NO_CHECK in found) != profile.no_check:
+        raise BadProfile("revocation is announced otherwise than in the profile")
+
+
 def _require_within(inner: x509.Certificate, outer: x509.Certificate) -> None:
     before = path.not_before_ms(inner) < path.not_before_ms(outer)
     if before or path.not_after_ms(inner) > path.not_after_ms(outer):
@@ -183,18 +211,27 @@ def _profile(leaf: x509.Certificate, role: Role, purpose: Purpose) -> Profile:
 
 def _require_form(leaf: x509.Certificate, profile: Profile) -> None:
     extensions = _require_extensions(leaf, _LEAF_EXTENSIONS)
-    if leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
-        raise BadProfile("a leaf is not an authority")
-    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
     wanted = {"digital_signature", "crl_sign"} if profile.crl_sign else {"digital_signature"}
-    if {name for name in _USAGES if getattr(usage, name)} != wanted:
-        raise BadProfile("the key usage is not the profile's", expected=", ".join(sorted(wanted)))
+    _require_plain_form(leaf, wanted, profile.max_lifetime_ms)
     if (oids.NO_REV_AVAIL in extensions) != profile.no_rev_avail:
         raise BadProfile("revocation is announced otherwise than in the profile")
     pointers = {ExtensionOID.CRL_DISTRIBUTION_POINTS, ExtensionOID.AUTHORITY_INFORMATION_ACCESS} & extensions
     if profile.no_rev_avail and pointers:
         raise BadProfile("no revocation is available, yet a place to ask is named")  # RFC 9608 section 3
-    if path.not_after_ms(leaf) - path.not_before_ms(leaf) > profile.max_lifetime_ms + profiles.BACKDATE_MS:
+
+
+def _require_plain_form(leaf: x509.Certificate, wanted: set[str], max_lifetime_ms: int) -> None:
+    """No authority, with exactly the key usages `wanted`, and for no longer than `max_lifetime_ms`."""
+    try:
+        constraints = leaf.extensions.get_extension_for_class(x509.BasicConstraints).value
+        usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    except x509.ExtensionNotFound as error:
+        raise BadProfile("a leaf has basic constraints and a key usage") from error
+    if constraints.ca:
+        raise BadProfile("a leaf is not an authority")
+    if {name for name in _USAGES if getattr(usage, name)} != wanted:
+        raise BadProfile("the key usage is not the profile's", expected=", ".join(sorted(wanted)))
+    if path.not_after_ms(leaf) - path.not_before_ms(leaf) > max_lifetime_ms + profiles.BACKDATE_MS:
         raise BadProfile("the certificate lives longer than its profile allows")
 
 

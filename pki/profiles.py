@@ -65,6 +65,20 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class InfrastructureProfile:
+    """A key of the house itself: it speaks for no party, so it has no role extension and names nobody."""
+
+    name: str
+    group: Group | None
+    """The only authority that issues it; None: each issues its own."""
+    eku: ObjectIdentifier
+    policy: ObjectIdentifier | None
+    lifetime_ms: int
+    no_check: bool = False
+    """Nobody asks whether it was revoked (id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1), so it lives briefly."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuthorityProfile:
     """An issuing authority: one policy, path length 0, and the usages of its leaves and of its OCSP signer."""
 
@@ -155,6 +169,23 @@ _ALL = (
 
 PROFILES: dict[tuple[Role, Purpose], Profile] = {(profile.role, profile.purpose): profile for profile in _ALL}
 
+OCSP_SIGNER = InfrastructureProfile(
+    name="OCSP/SIGNING/v1",
+    group=None,
+    eku=ExtendedKeyUsageOID.OCSP_SIGNING,
+    policy=None,
+    lifetime_ms=7 * DAY_MS,
+    no_check=True,
+)
+CHECKPOINT_SIGNER = InfrastructureProfile(
+    name="CHECKPOINT/SIGNING/v1",
+    group=Group.INFRA,
+    eku=oids.KP_LEDGER_CHECKPOINT,
+    policy=oids.CP_INFRASTRUCTURE,
+    lifetime_ms=YEAR_MS,
+)
+_INFRASTRUCTURE = (OCSP_SIGNER, CHECKPOINT_SIGNER)
+
 AUTHORITIES: dict[Group, AuthorityProfile] = {
     group: AuthorityProfile(
         group=group,
@@ -163,7 +194,8 @@ AUTHORITIES: dict[Group, AuthorityProfile] = {
         ekus=tuple(
             sorted(
                 {eku for profile in _ALL if profile.group is group for eku in profile.ekus}
-                | {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.OCSP_SIGNING},
+                | {profile.eku for profile in _INFRASTRUCTURE if profile.group in {group, None}}
+                | {ExtendedKeyUsageOID.CLIENT_AUTH},
                 key=lambda oid: oid.dotted_string,
             )
         ),

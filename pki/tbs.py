@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pki import keys, names, oids, profiles
 from pki.asn1 import flexrole
-from pki.profiles import AuthorityProfile, Profile
+from pki.profiles import AuthorityProfile, InfrastructureProfile, Profile
+from pki.roles import Group
 
 MS_PER_S = 1000
 _ASN1_NULL = b"\x05\x00"
@@ -50,6 +51,18 @@ class LeafOrder:
     development: bool
 
 
+@dataclass(frozen=True, slots=True)
+class InfrastructureOrder:
+    """A key of the house; `name` is its common name."""
+
+    profile: InfrastructureProfile
+    public_key: keys.PublicKey
+    organisation: str
+    name: str
+    zone: str
+    development: bool
+
+
 def moment(at_ms: int) -> dt.datetime:
     """The second in which `at_ms` lies, as the builders of `cryptography` want it."""
     return dt.datetime.fromtimestamp(at_ms // MS_PER_S, tz=dt.UTC)
@@ -82,6 +95,25 @@ def leaf(order: LeafOrder, *, issuer: x509.Certificate, serial: int, window: Win
     if profile.no_rev_avail:
         return builder.add_extension(x509.UnrecognizedExtension(oids.NO_REV_AVAIL, _ASN1_NULL), critical=False)
     return builder.add_extension(_crl_pointer(order.zone, profile.group.lower()), critical=False)
+
+
+def infrastructure(
+    order: InfrastructureOrder, *, issuer: x509.Certificate, serial: int, window: Window
+) -> x509.CertificateBuilder:
+    """The certificate of a key of the house, under `issuer`: one usage, no alternative name, no role."""
+    profile = order.profile
+    builder = (
+        _begin(names.authority(order.organisation, order.name), issuer.subject, order.public_key, serial, window)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage({"digital_signature"}), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([profile.eku]), critical=False)
+        .add_extension(_key_id_of(issuer), critical=False)
+    )
+    if profile.policy is not None or order.development:
+        builder = builder.add_extension(_policies(profile.policy, development=order.development), critical=False)
+    if profile.no_check:
+        return builder.add_extension(x509.OCSPNoCheck(), critical=False)
+    return builder.add_extension(_crl_pointer(order.zone, _published_name(profile.group)), critical=False)
 
 
 def issuing(
@@ -153,9 +185,13 @@ def _key_id_of(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id)
 
 
-def _policies(policy: x509.ObjectIdentifier, *, development: bool) -> x509.CertificatePolicies:
-    found = [policy, oids.CP_TEST] if development else [policy]
+def _policies(policy: x509.ObjectIdentifier | None, *, development: bool) -> x509.CertificatePolicies:
+    found = ([] if policy is None else [policy]) + ([oids.CP_TEST] if development else [])
     return x509.CertificatePolicies([x509.PolicyInformation(oid, None) for oid in found])
+
+
+def _published_name(group: Group | None) -> str:
+    return "root" if group is None else group.lower()
 
 
 def crl_url(zone: str, name: str) -> str:

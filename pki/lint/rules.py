@@ -13,7 +13,7 @@ from pki.asn1 import flexrole
 from pki.lint.subject import Examined, Rule
 from pki.profiles import BACKDATE_MS, AuthorityProfile, Hosts
 from pki.roles import Role
-from pki.tbs import LeafOrder
+from pki.tbs import InfrastructureOrder, LeafOrder
 
 RULES: list[Rule] = []
 MIN_SERIAL_BITS = 64
@@ -71,10 +71,13 @@ def _validity(examined: Examined) -> Iterator[str]:
         before < examined.issuer.not_valid_before_utc or after > examined.issuer.not_valid_after_utc
     ):
         yield "the certificate is valid when its issuer is not"
+    longest_ms = None
     if isinstance(examined.asked, LeafOrder):
-        lifetime_ms = int((after - before).total_seconds()) * 1000
-        if lifetime_ms > examined.asked.profile.max_lifetime_ms + BACKDATE_MS:
-            yield "the certificate lives longer than its profile allows"
+        longest_ms = examined.asked.profile.max_lifetime_ms
+    elif isinstance(examined.asked, InfrastructureOrder):
+        longest_ms = examined.asked.profile.lifetime_ms
+    if longest_ms is not None and int((after - before).total_seconds()) * 1000 > longest_ms + BACKDATE_MS:
+        yield "the certificate lives longer than its profile allows"
 
 
 @_rule("key", "pki design: P-384 roots, P-256 authorities, P-256, P-384 or Ed25519 leaves")
@@ -83,7 +86,7 @@ def _key(examined: Examined) -> Iterator[str]:
     curve = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
     if examined.asked is None:
         allowed = {"secp384r1"}
-    elif isinstance(examined.asked, AuthorityProfile):
+    elif isinstance(examined.asked, AuthorityProfile | InfrastructureOrder):
         allowed = {"secp256r1"}
     else:
         allowed = {"secp256r1", "secp384r1"}
@@ -108,7 +111,10 @@ def _key_identifiers(examined: Examined) -> Iterator[str]:
 
 @_rule("basic-constraints", "RFC 5280 section 4.2.1.9")
 def _basic_constraints(examined: Examined) -> Iterator[str]:
-    wanted = {LeafOrder: (False, None), AuthorityProfile: (True, 0), type(None): (True, 1)}[type(examined.asked)]
+    leaf = (False, None)
+    wanted = {LeafOrder: leaf, InfrastructureOrder: leaf, AuthorityProfile: (True, 0)}.get(
+        type(examined.asked), (True, 1)
+    )
     found = examined.value(ExtensionOID.BASIC_CONSTRAINTS)
     if not isinstance(found, x509.BasicConstraints) or (found.ca, found.path_length) != wanted:
         yield f"basic constraints are not ca={wanted[0]}, path length {wanted[1]}"
@@ -118,6 +124,8 @@ def _basic_constraints(examined: Examined) -> Iterator[str]:
 def _key_usage(examined: Examined) -> Iterator[str]:
     if isinstance(examined.asked, LeafOrder):
         wanted = (True, False, examined.asked.profile.crl_sign)
+    elif isinstance(examined.asked, InfrastructureOrder):
+        wanted = (True, False, False)
     else:
         wanted = (False, True, True)
     usage = examined.value(ExtensionOID.KEY_USAGE)
@@ -136,6 +144,8 @@ def _extended_key_usage(examined: Examined) -> Iterator[str]:
     found = list(usage) if isinstance(usage, x509.ExtendedKeyUsage) else []
     if isinstance(examined.asked, LeafOrder):
         wanted = list(examined.asked.profile.ekus)
+    elif isinstance(examined.asked, InfrastructureOrder):
+        wanted = [examined.asked.profile.eku]
     else:
         wanted = [] if examined.asked is None else list(examined.asked.ekus)
     if len(found) != len(wanted) or set(found) != set(wanted):
@@ -150,10 +160,12 @@ def _policies(examined: Examined) -> Iterator[str]:
     policies = list(value) if isinstance(value, x509.CertificatePolicies) else []
     found = [policy.policy_identifier for policy in policies]
     wanted = {oids.CP_TEST} if examined.development else set()
-    if isinstance(examined.asked, LeafOrder):
-        wanted |= {examined.asked.profile.policy}
+    policy = None
+    if isinstance(examined.asked, LeafOrder | InfrastructureOrder):
+        policy = examined.asked.profile.policy
     elif examined.asked is not None:
-        wanted |= {examined.asked.policy}
+        policy = examined.asked.policy
+    wanted |= set() if policy is None else {policy}
     if len(found) != len(set(found)) or set(found) != wanted:
         yield "the policies are not the profile's"
     if any(policy.policy_qualifiers for policy in policies):
@@ -165,6 +177,8 @@ def _extensions(examined: Examined) -> Iterator[str]:
     allowed = _BASIC
     if isinstance(examined.asked, LeafOrder):
         allowed = _COMMON | {ExtensionOID.SUBJECT_ALTERNATIVE_NAME, oids.FLEX_ROLE, oids.NO_REV_AVAIL} | _POINTERS
+    elif isinstance(examined.asked, InfrastructureOrder):
+        allowed = _COMMON | ({ExtensionOID.OCSP_NO_CHECK} if examined.asked.profile.no_check else _POINTERS)
     elif examined.asked is not None:
         allowed = _COMMON | {ExtensionOID.NAME_CONSTRAINTS} | _POINTERS
     elif examined.development:
@@ -176,11 +190,16 @@ def _extensions(examined: Examined) -> Iterator[str]:
             yield f"extension {extension.oid.dotted_string} has the wrong criticality"
 
 
-@_rule("status", "RFC 9608 section 3: short-lived and no pointers, or pointers")
+@_rule("status", "RFC 9608 section 3: short-lived and no pointers, or pointers; RFC 6960 section 4.2.2.2.1")
 def _status(examined: Examined) -> Iterator[str]:
     if examined.asked is None:
         return
     found = {extension.oid for extension in examined.certificate.extensions}
+    if isinstance(examined.asked, InfrastructureOrder):
+        unasked = examined.asked.profile.no_check
+        if unasked != (ExtensionOID.OCSP_NO_CHECK in found) or unasked == bool(found & _POINTERS):
+            yield "revocation is announced otherwise than in the profile"
+        return
     silent = isinstance(examined.asked, LeafOrder) and examined.asked.profile.no_rev_avail
     if silent != (oids.NO_REV_AVAIL in found) or silent == bool(found & _POINTERS):
         yield "revocation is announced otherwise than in the profile"
