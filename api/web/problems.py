@@ -92,6 +92,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "pki/csr-oversize": 413,
     "pki/key-reused": 409,
     "pki/role-not-allowed": 403,
+    # Not known is not refused: the same again may be taken once newer evidence is there.
+    "pki/status-indeterminate": 503,
 }
 
 _OF_HTTP_STATUS: Final[dict[int, type[ApiError]]] = {

@@ -99,7 +99,8 @@ async def test_a_stale_revocation_list_proves_nothing(tmp_path: Path, made: Cere
     async with House.open(tmp_path, made) as house:
         house.clock.set_ms(house.clock.now_ms() + 60 * 24 * 60 * MINUTE_MS)
         reply = await refused(house, cast.FO, "/v1/requests", house.said(cast.FO, request(), f"fsr/{FSR}"))
-        assert (reply.status, reply.json()["code"]) == (400, "pki/status-indeterminate")
+        assert (reply.status, reply.json()["code"]) == (503, "pki/status-indeterminate")
+        assert int(reply.headers["retry-after"]) > 0
 
 
 async def test_without_any_revocation_list_nobody_is_let_in(tmp_path: Path, made: Ceremony) -> None:

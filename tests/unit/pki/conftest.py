@@ -1,156 +1,31 @@
-"""One hierarchy for all tests of pki, and a forger who has the keys of its authorities."""
-
-import datetime as dt
-from collections.abc import Mapping
+"""One hierarchy for all tests of pki."""
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import ceremony, csr, keys
-from pki.authority import Authority
-from pki.ceremony import Ceremony, CeremonySpec, PartySpec, StationSpec
-from pki.credential import Credential
-from pki.roles import Purpose, Role, Service
-from pki.status import StatusSet
-from pki.trust import TrustAnchors, encoded
-from pki.validation import validate
-
-CREATED_AT_MS = 1_767_225_600_000  # 2026-01-01
-SIGNING_AT_MS = 1_768_867_200_000  # 2026-01-20
-TLS_AT_MS = 1_795_370_000_000  # 2026-11-22
-
-
-def _parties() -> tuple[PartySpec, ...]:
-    named = [
-        PartySpec(id="FI-AUR", role=Role.FO, organisation="Aurora Flex", services=(Service.DROOP, Service.FFR)),
-        PartySpec(id="FI-NGC", role=Role.CSO, organisation="Northgate", dns_names=("localhost",)),
-        PartySpec(id="FI-VOL", role=Role.CSP, organisation="Voltwise", delegated_by="FI-NGC"),
-        PartySpec(id="FI-DSO", role=Role.SO, organisation="Grid"),
-        PartySpec(id="FI-LAB", role=Role.CB, organisation="Laboratory"),
-        PartySpec(id="FI-AUDIT", role=Role.AUD, organisation="Auditors"),
-        PartySpec(id="FI-DPO", role=Role.DPO, organisation="Northgate"),
-        PartySpec(id="FI-OPS", role=Role.OPS, organisation="Northgate"),
-        PartySpec(id="evu-1", role=Role.EVU),
-    ]
-    return tuple(named)
-
-
-SPEC = CeremonySpec(
-    organisation="Flexledger",
-    development=True,
-    created_at_ms=CREATED_AT_MS,
-    parties=_parties(),
-    stations=(StationSpec(id="E1", operator="FI-NGC"),),
-)
-
-
-class World:
-    """What was made, and shortcuts to look at it."""
-
-    def __init__(self, made: Ceremony) -> None:
-        self.made = made
-        self.status = StatusSet(made.crls)
-        self.tls_at_ms = TLS_AT_MS + 1000
-        self.signing_at_ms = SIGNING_AT_MS + 1000
-
-    def chain(self, party: str, purpose: Purpose) -> tuple[bytes, ...]:
-        holder = self.made.parties.get(party) or self.made.stations[party]
-        return holder.credentials[purpose].chain
-
-    def at_ms(self, purpose: Purpose) -> int:
-        return self.tls_at_ms if purpose in {Purpose.TLS_CLIENT, Purpose.TLS_SERVER} else self.signing_at_ms
-
-    def check(
-        self,
-        chain: tuple[bytes, ...],
-        purpose: Purpose,
-        *,
-        at_ms: int | None = None,
-        status: StatusSet | None = None,
-        anchors: TrustAnchors | None = None,
-        roles: set[Role] | None = None,
-    ) -> Credential:
-        return validate(
-            chain[0],
-            chain[1:],
-            anchors=anchors or self.made.anchors,
-            status=status or self.status,
-            at_ms=self.at_ms(purpose) if at_ms is None else at_ms,
-            purpose=purpose,
-            roles=roles,
-        )
-
-    def forge(
-        self,
-        original: bytes,
-        authority: Authority,
-        *,
-        replaced: Mapping[x509.ObjectIdentifier, tuple[x509.ExtensionType, bool] | None] | None = None,
-        added: tuple[tuple[x509.ExtensionType, bool], ...] = (),
-        subject: x509.Name | None = None,
-        public_key: object | None = None,
-        not_before: dt.datetime | None = None,
-        not_after: dt.datetime | None = None,
-        serial: int | None = None,
-    ) -> tuple[bytes, ...]:
-        """The chain of a copy of `original` with changes, signed by `authority` without asking any rule."""
-        model = x509.load_der_x509_certificate(original)
-        key = public_key or model.public_key()
-        builder = x509.CertificateBuilder(
-            issuer_name=authority.certificate.subject,
-            subject_name=model.subject if subject is None else subject,
-            public_key=key,  # type: ignore[arg-type]  # weak keys on purpose
-            serial_number=serial or model.serial_number,
-            not_valid_before=not_before or model.not_valid_before_utc,
-            not_valid_after=not_after or model.not_valid_after_utc,
-        )
-        own_id = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        changes = {
-            x509.AuthorityKeyIdentifier.oid: (
-                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own_id),
-                False,
-            ),
-            x509.SubjectKeyIdentifier.oid: (
-                x509.SubjectKeyIdentifier.from_public_key(key),  # type: ignore[arg-type]
-                False,
-            ),
-            **(replaced or {}),
-        }
-        for extension in model.extensions:
-            change = changes.get(extension.oid, (extension.value, extension.critical))
-            if change is not None:
-                builder = builder.add_extension(change[0], critical=change[1])
-        for value, critical in added:
-            builder = builder.add_extension(value, critical=critical)
-        certificate = builder.sign(authority.signer, hashes.SHA256())
-        return encoded(certificate), encoded(authority.certificate)
-
-
-def request_for(key: keys.Signer) -> csr.OpenedCsr:
-    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
-    return csr.open_csr(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+from pki import csr, keys
+from pki.ceremony import CeremonySpec
+from tests.support import pki_world
+from tests.support.pki_world import World
 
 
 @pytest.fixture(scope="session")
 def world() -> World:
     """Never changed by a test: those that revoke or issue make their own."""
-    return World(ceremony.perform(SPEC, tls_now_ms=TLS_AT_MS, signing_now_ms=SIGNING_AT_MS))
+    return pki_world.perform()
 
 
 @pytest.fixture
 def own_world() -> World:
     """A hierarchy of the test's own, to revoke and issue in."""
-    return World(ceremony.perform(SPEC, tls_now_ms=TLS_AT_MS, signing_now_ms=SIGNING_AT_MS))
+    return pki_world.perform()
 
 
 @pytest.fixture(scope="session")
 def spec() -> CeremonySpec:
-    return SPEC
+    return pki_world.SPEC
 
 
 @pytest.fixture(scope="session")
 def opened_csr() -> csr.OpenedCsr:
     """A good request by a key of its own."""
-    return request_for(keys.generate())
+    return pki_world.request_for(keys.generate())

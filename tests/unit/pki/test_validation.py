@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -19,6 +18,7 @@ from pki.roles import Group, Purpose, Role, Service
 from pki.status import Scope, StatusSet
 from pki.trust import TrustAnchors
 from pki.validation import validate
+from tests.support import pki_world
 
 FO = "FI-AUR"
 CLIENT = Purpose.TLS_CLIENT
@@ -330,13 +330,7 @@ def test_a_development_credential_under_a_production_root_is_refused(world: Any,
 def test_the_second_encoding_of_a_signature_has_the_same_name_in_records(world: Any) -> None:
     """s and n - s both verify: the fingerprint differs, everything that records go by is the same."""
     leaf, issuing = world.chain(FO, CLIENT)
-    certificate = x509.load_der_x509_certificate(leaf)
-    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
-    r, s = decode_dss_signature(certificate.signature)
-    other = encode_dss_signature(r, order - s)
-    body = certificate.tbs_certificate_bytes + bytes.fromhex("300a06082a8648ce3d040302")
-    body += b"\x03" + bytes([len(other) + 1]) + b"\x00" + other
-    twin = b"\x30\x82" + len(body).to_bytes(2, "big") + body
+    twin = pki_world.twin(leaf)
     assert twin != leaf
     first, second = world.check((leaf, issuing), CLIENT), world.check((twin, issuing), CLIENT)
     assert first.x5t_s256 != second.x5t_s256

@@ -46,12 +46,19 @@ def test_every_code_starts_with_its_package_or_its_family(classes: tuple[type[pr
         assert FAMILIES.get(prefix, prefix) == package, each
 
 
+UNDECIDED = {"pki/status-indeterminate"}
+"""Refused as evidence, but nobody said no: whoever asks over HTTP is told to ask again."""
+
+
 def test_every_error_has_a_status_that_its_kind_allows(classes: tuple[type[problems.CodedError], ...]) -> None:
     allowed = {"Refused": range(400, 500), "Absent": (404, 410), "Busy": (429, 503), "Broken": (500,)}
     for each in classes:
         kind = next((base.__name__ for base in each.__mro__ if base.__name__ in allowed), None)
         if kind is None:
             assert each.code == "api/remote-problem", f"{each} is of none of the four kinds"
+            continue
+        if each.code in UNDECIDED:
+            assert problems.status_of(each) == 503
             continue
         assert problems.status_of(each) in allowed[kind], each
 
