@@ -91,6 +91,11 @@ class Authority:
             raise WrongAuthority("the key is not the one in the certificate")
         object.__setattr__(self, "key_sha256", name)
 
+    @property
+    def online(self) -> bool:
+        """Whether its private key can be asked; if not, it neither issues nor signs revocation lists here."""
+        return not isinstance(self.signer, keys.OfflineKey)
+
     def issue(
         self,
         csr: OpenedCsr,
@@ -135,6 +140,7 @@ class Authority:
         now_ms: int,
     ) -> x509.Certificate:
         """Lint a copy that a throw-away key signed, record the intent, then sign the very same bytes for real."""
+        keys.require_online(self.signer)
         throw_away = ec.generate_private_key(self.signer.curve)
         digest = tbs.digest_for(self.signer)
         linted = builder.sign(throw_away, digest)
@@ -179,7 +185,8 @@ class Authority:
         return revocation.revoke(self.store, self.journal, Revocation(self.key_sha256, serial, at_ms, reason))
 
     def crl(self, now_ms: int) -> bytes:
-        """The next CRL (DER) as of `now_ms`."""
+        """The next CRL (DER) as of `now_ms`; `keys.KeyOffline` without the authority's key."""
+        keys.require_online(self.signer)
         is_root = self.group is None
         return revocation.published(
             self.store,

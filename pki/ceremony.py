@@ -225,11 +225,12 @@ def _credential(hierarchy: Hierarchy, role: Role, purpose: Purpose, subscriber: 
 
 
 def save(made: Ceremony, folder: Path, password: bytes | None) -> None:
-    """Write everything into `folder`: `authorities/`, `parties/<id>/<purpose>.{key,crt}.pem`, `stations/...`, `crl/`.
+    """Write everything into `folder`: `root/`, `authorities/`, `parties/<id>/<purpose>.{key,crt}.pem`, `stations/...`.
 
-    Keys have mode 0600 and are never overwritten; `root.crt.pem` at the top is what others trust.
+    The root's key is in `root/` alone, to be taken away; those of the issuing authorities are in `authorities/`, the
+    lists in `crl/`. Keys have mode 0600 and are never overwritten; `root.crt.pem` at the top is what others trust.
     """
-    made.hierarchy.save(folder / "authorities", password)
+    made.hierarchy.save(folder / "authorities", password, root_folder=folder / "root", root_password=password)
     (folder / "root.crt.pem").write_bytes(made.hierarchy.root.certificate.public_bytes(Encoding.PEM))
     for kind, minted in (("parties", made.parties), ("stations", made.stations)):
         for holder in minted.values():

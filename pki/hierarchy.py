@@ -91,8 +91,12 @@ class Hierarchy:
         return [self.root, *self.issuing.values()]
 
     def crl(self, now_ms: int) -> dict[str, bytes]:
-        """The next CRL of every authority (DER), by its name in `tbs.crl_url`: "root", "fo", "cso" and so on."""
-        return {_file_name(authority.group): authority.crl(now_ms) for authority in self.authorities()}
+        """The next CRL of every authority (DER), by its name in `tbs.crl_url`: "root", "fo", "cso" and so on.
+
+        A root whose key is offline is left out: its list is signed in a ceremony (`Authority.crl`).
+        """
+        online = [authority for authority in self.authorities() if authority.online]
+        return {_file_name(authority.group): authority.crl(now_ms) for authority in online}
 
     def intermediates(self, role: Role) -> tuple[bytes, ...]:
         """What stands between a leaf of `role` and the root (DER)."""
@@ -102,17 +106,47 @@ class Hierarchy:
         """Trust in this root; development credentials count if and only if it is a development root."""
         return TrustAnchors([encoded(self.root.certificate)], allow_development=self.root.development)
 
-    def save(self, folder: Path, password: bytes | None) -> None:
-        """Write certificates and keys into `folder` (made 0700); keys are never overwritten."""
+    def save(
+        self,
+        folder: Path,
+        password: bytes | None,
+        *,
+        root_folder: Path | None = None,
+        root_password: bytes | None = None,
+    ) -> None:
+        """Write certificates and keys into `folder` (made 0700); keys are never overwritten.
+
+        With `root_folder` the root's key, with `root_password`, and its certificate are written there, and only the
+        certificate stays in `folder`: a service that is given `folder` can then not touch the root.
+        """
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for authority in self.authorities():
             name = _file_name(authority.group)
-            keys.save_private(folder / f"{name}.key.pem", authority.signer, password)
-            (folder / f"{name}.crt.pem").write_bytes(authority.certificate.public_bytes(Encoding.PEM))
+            pem = authority.certificate.public_bytes(Encoding.PEM)
+            apart = root_folder if authority.group is None else None
+            if authority.online and apart is None:
+                keys.save_private(folder / f"{name}.key.pem", authority.signer, password)
+            elif authority.online and apart is not None:
+                apart.mkdir(mode=0o700, parents=True, exist_ok=True)
+                keys.save_private(apart / f"{name}.key.pem", authority.signer, root_password)
+                (apart / f"{name}.crt.pem").write_bytes(pem)
+            (folder / f"{name}.crt.pem").write_bytes(pem)
 
     @classmethod
-    def load(cls, folder: Path, password: bytes | None, *, store: CertificateStore, journal: Journal) -> "Hierarchy":
-        """What `save` wrote; raises what `keys.load_private` raises, BadHierarchy if a certificate is not as it was."""
+    def load(
+        cls,
+        folder: Path,
+        password: bytes | None,
+        *,
+        store: CertificateStore,
+        journal: Journal,
+        root_folder: Path | None = None,
+        root_password: bytes | None = None,
+    ) -> "Hierarchy":
+        """What `save` wrote. The root is offline, even if its key lies there, unless `root_folder` names its place.
+
+        Raises what `keys.load_private` raises, BadHierarchy if a certificate is not as it was.
+        """
         certificates = {name: _load_certificate(folder, name) for name in _NAMES}
         root = certificates[_file_name(None)]
         development = is_marked(root)
@@ -124,7 +158,11 @@ class Hierarchy:
             name = _file_name(group)
             authorities[group] = Authority(
                 certificate=certificates[name],
-                signer=keys.load_private(folder / f"{name}.key.pem", password),
+                signer=(
+                    keys.load_private(folder / f"{name}.key.pem", password)
+                    if group is not None
+                    else _root_key(root, root_folder, root_password)
+                ),
                 root=root,
                 group=group,
                 zone=_zone(certificates[_file_name(Group.FO)]),
@@ -140,6 +178,12 @@ _NAMES = ("root", *(group.lower() for group in Group))
 
 def _file_name(group: Group | None) -> str:
     return "root" if group is None else group.lower()
+
+
+def _root_key(root: x509.Certificate, folder: Path | None, password: bytes | None) -> keys.Signer:
+    if folder is None:
+        return keys.OfflineKey(keys.require_authority_key(root.public_key()))
+    return keys.load_private(folder / f"{_file_name(None)}.key.pem", password)
 
 
 def _load_certificate(folder: Path, name: str) -> x509.Certificate:

@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, Self, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -63,6 +63,83 @@ class WeakKey(Refused):
 
     code = "pki/weak-key"
     title = "Key not allowed"
+
+
+class KeyOffline(Absent):
+    """The private key of this authority is kept elsewhere; what needs it is done where the key is."""
+
+    code = "pki/key-offline"
+    title = "Private key is offline"
+
+
+class KeyNotExportable(Refused):
+    """A private key that never leaves the place where it is used."""
+
+    code = "pki/key-not-exportable"
+    title = "Private key cannot be exported"
+
+
+class OutsideKey(ec.EllipticCurvePrivateKey):
+    """A key whose private half is not in this process: only `sign` differs from place to place.
+
+    The builders of `cryptography` accept it, for their key type is an abstract class.
+    """
+
+    def __init__(self, public_key: ec.EllipticCurvePublicKey) -> None:
+        self._public_key = public_key
+
+    def public_key(self) -> ec.EllipticCurvePublicKey:
+        """The public half."""
+        return self._public_key
+
+    @property
+    def curve(self) -> ec.EllipticCurve:
+        """The curve of the key."""
+        return self._public_key.curve
+
+    @property
+    def key_size(self) -> int:
+        """Bits."""
+        return self._public_key.key_size
+
+    def exchange(self, algorithm: ec.ECDH, peer_public_key: ec.EllipticCurvePublicKey) -> bytes:
+        """KeyNotExportable: an authority's key signs and does nothing else."""
+        raise KeyNotExportable("the key signs and does nothing else")
+
+    def private_numbers(self) -> NoReturn:
+        """KeyNotExportable."""
+        raise KeyNotExportable("the private key stays where it is")
+
+    def private_bytes(
+        self,
+        encoding: Encoding,
+        format: PrivateFormat,  # noqa: A002  # the name in the class that is followed
+        encryption_algorithm: KeySerializationEncryption,
+    ) -> bytes:
+        """KeyNotExportable."""
+        raise KeyNotExportable("the private key stays where it is")
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
+        return self
+
+
+class OfflineKey(OutsideKey):
+    """The key of an authority of which only the certificate is here."""
+
+    def sign(
+        self, data: bytes | bytearray | memoryview, signature_algorithm: ec.EllipticCurveSignatureAlgorithm
+    ) -> bytes:
+        """KeyOffline."""
+        raise KeyOffline("the private key is not here", expected="the ceremony with the key")
+
+
+def require_online(key: Signer) -> None:
+    """The private half can be asked, or KeyOffline."""
+    if isinstance(key, OfflineKey):
+        raise KeyOffline("the private key is not here", expected="the ceremony with the key")
 
 
 def generate() -> ec.EllipticCurvePrivateKey:

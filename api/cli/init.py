@@ -55,7 +55,8 @@ def run(directory: Path, *, ceremony: Path | None, party: str, origin: str) -> i
     typer.echo(f"made {directory}")
     typer.echo(f"  credentials of every party: {directory / 'credentials'}")
     typer.echo(
-        "    move authorities/ to a safe place first, no revocation list is signed without it; hand out the rest"
+        "    move root/ (the root's key) and authorities/ (those of the issuing authorities) to safe places first:"
+        " no revocation list is signed without them; hand out the rest"
     )
     typer.echo(f"  next: flexledger doctor {config} && flexledger serve {config}")
     return 0

@@ -216,7 +216,8 @@ def test_the_lists_that_the_page_makes_are_taken(config: Path, tmp_path: Path) -
     (block,) = PAGE.blocks("python")
     names: dict[str, Any] = {}
     exec(compile(block, PAGE.name, "exec"), names)  # noqa: S102 -- our own page
-    names["publish"](service / "credentials" / "authorities", tmp_path / "issued.db", service / "pki" / "crl")
+    credentials = service / "credentials"
+    names["publish"](credentials / "authorities", credentials / "root", tmp_path / "issued.db", service / "pki" / "crl")
     found = flexledger("doctor", service / CONFIG)
     assert found.returncode == 0, found.stdout
 

@@ -1,5 +1,6 @@
 """Nothing is signed that was not linted and recorded, and a key serves one party for one purpose."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from pki import authority, csr, keys, names, path, profiles
 from pki.asn1 import der
@@ -229,3 +231,60 @@ def test_a_hierarchy_survives_its_folder(tmp_path: Path, password: bytes | None)
         (tmp_path / "ca" / "fo.crt.pem").write_bytes(wrong)
         with pytest.raises(BadHierarchy):
             Hierarchy.load(tmp_path / "ca", password, store=SqliteStore(), journal=MemoryJournal())
+
+
+def test_a_service_works_without_the_key_of_its_root(tmp_path: Path) -> None:
+    made = _hierarchy()
+    made.save(tmp_path / "ca", b"secret", root_folder=tmp_path / "safe", root_password=b"other secret")
+    assert not (tmp_path / "ca" / "root.key.pem").exists()
+    store = SqliteStore()
+    loaded = Hierarchy.load(tmp_path / "ca", b"secret", store=store, journal=MemoryJournal())
+    assert not loaded.root.online
+    assert _issue(loaded).issuer == made.issuing[Group.FO].certificate.subject
+    assert set(loaded.crl(NOW_MS)) == {group.lower() for group in Group}
+    with pytest.raises(keys.KeyOffline) as caught:
+        loaded.root.crl(NOW_MS)
+    assert caught.value.code == "pki/key-offline"
+    with pytest.raises(keys.KeyOffline):
+        authority.create_issuing(loaded.root, Group.FO, organisation="Test", now_ms=NOW_MS)
+    assert store.find(role=None, spki_sha256=loaded.root.key_sha256) == []
+    ceremony = Hierarchy.load(
+        tmp_path / "ca",
+        b"secret",
+        store=SqliteStore(),
+        journal=MemoryJournal(),
+        root_folder=tmp_path / "safe",
+        root_password=b"other secret",
+    )
+    assert "root" in ceremony.crl(NOW_MS)
+    with pytest.raises(keys.BadKeyFile):
+        Hierarchy.load(tmp_path / "ca", b"wrong", store=SqliteStore(), journal=MemoryJournal())
+
+
+def test_the_root_of_a_folder_is_offline_unless_its_place_is_named(tmp_path: Path) -> None:
+    made = _hierarchy()
+    made.save(tmp_path, None)
+    loaded = Hierarchy.load(tmp_path, None, store=SqliteStore(), journal=MemoryJournal())
+    assert not loaded.root.online
+    assert Hierarchy.load(
+        tmp_path, None, store=SqliteStore(), journal=MemoryJournal(), root_folder=tmp_path
+    ).root.online
+
+
+def test_an_offline_key_neither_signs_nor_leaves() -> None:
+    key = keys.OfflineKey(keys.generate().public_key())
+    for act in (
+        lambda: key.sign(b"", ec.ECDSA(hashes.SHA256())),
+        lambda: keys.require_online(key),
+    ):
+        with pytest.raises(keys.KeyOffline):
+            act()
+    for act in (
+        lambda: key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        key.private_numbers,
+        lambda: key.exchange(ec.ECDH(), key.public_key()),
+    ):
+        with pytest.raises(keys.KeyNotExportable):
+            act()
+    assert key.key_size == 256
+    assert copy.deepcopy(copy.copy(key)) is key
