@@ -1,100 +1,181 @@
-"""A conformity body issues claims: attribute certificates about the key of a thing, or about a matched pair of keys."""
+"""Attribute certificates are issued: claims by a conformity body, installation links by a body or by an operator.
+
+The way is that of certificates: lint, intent, the one real signature, own check, store, record. Whatever happens
+between intent and issuance stays visible as a gap.
+"""
 
 import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pki import conformity, keys, oids, path, tbs
-from pki.asn1 import attributecert, claims
-from pki.asn1.attributecert import AttributeInfo
+from pki import conformity, keys, oids, path, profiles, tbs
+from pki.asn1 import attributecert, claims, links
+from pki.asn1.attributecert import Attribute, AttributeInfo, HolderKind
 from pki.asn1.claims import ConformityClaims
+from pki.asn1.links import InstallationLink
 from pki.errors import Refused
-from pki.journal import Journal
+from pki.journal import Intent, Journal
+from pki.lint import documents
 from pki.revocation import CRL_LIFETIME_MS, published, revoke
+from pki.roles import Purpose, Role
 from pki.status import Scope
-from pki.store.records import CertificateStore, Issued, Reason, Revocation
+from pki.store.records import CertificateAbsent, CertificateStore, Issued, Reason, Revocation, SerialReused
 from pki.tbs import Window
 
 CLAIM_PROFILE = "CB/CLAIM/v1"
-MAX_LIFETIME_MS = 366 * 86_400_000
+LINK_PROFILE = "CB/LINK/v1"
+OPERATOR_LINK_PROFILE = "CSO/LINK/v1"
+_SERIAL_BITS = 158
+_SERIAL_TOP = 1 << _SERIAL_BITS  # so that every serial number has the same, full length
 
 
 class BadClaim(Refused):
-    """A claim that this body may not sign as it stands."""
+    """A claim or link that this issuer may not sign."""
 
     code = "pki/claim-refused"
     title = "Claim cannot be issued"
 
 
-def issue_claim(
-    signer_key: keys.Signer,
-    signer_cert: x509.Certificate,
-    content: ConformityClaims,
-    *,
-    window: Window,
-    serial: int,
-) -> bytes:
-    """The DER attribute certificate (RFC 5755) in which the body claims `content` for `window`.
+def new_serial() -> int:
+    """159 bits, 158 of them random, so that every serial number has 20 octets and none tells how many there are."""
+    return _SERIAL_TOP | secrets.randbits(_SERIAL_BITS)
 
-    The holder is the thing's key, or both keys of a pair; it is computed from `content`, so that the two cannot differ.
-    Raises BadClaim if the key is not the certificate's, or the window is not inside the certificate's and a year.
+
+_OPERATOR_SIGNING = profiles.get(Role.CSO, Purpose.SIGNING).ekus[0]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeAuthority:
+    """Who issues attribute certificates: a conformity body with its attribute key, or an operator with its signing key.
+
+    What it issued stands in `store` under (`key_sha256`, serial), so that no serial number is given twice.
     """
-    public_key = keys.require_authority_key(signer_cert.public_key())
-    if keys.spki_sha256(signer_key.public_key()) != keys.spki_sha256(public_key):
-        raise BadClaim("the key is not the one in the body's certificate")
-    inside = path.not_before_ms(signer_cert) <= window.not_before_ms
-    if not inside or window.not_after_ms > path.not_after_ms(signer_cert):
-        raise BadClaim("the claim would be valid when the body's certificate is not")
-    if not 0 < window.not_after_ms - window.not_before_ms <= MAX_LIFETIME_MS:
-        raise BadClaim("a claim lasts up to a year", expected=MAX_LIFETIME_MS)
-    digest, pair = conformity.holder(tuple(thing.spki_sha256 for thing in content.things))
-    info = AttributeInfo(
-        holder_digest=digest,
-        pair=pair,
-        issuer=signer_cert.subject.public_bytes(),
-        issuer_key_id=signer_cert.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
-        serial=serial,
-        not_before_ms=window.not_before_ms // tbs.MS_PER_S * tbs.MS_PER_S,
-        not_after_ms=window.not_after_ms // tbs.MS_PER_S * tbs.MS_PER_S,
-        claims=claims.encode(content),
-    )
-    algorithm = oids.ECDSA_WITH_SHA256 if isinstance(signer_key.curve, ec.SECP256R1) else oids.ECDSA_WITH_SHA384
-    to_be_signed = attributecert.encode_info(info, algorithm.dotted_string)
-    signature = signer_key.sign(to_be_signed, ec.ECDSA(tbs.digest_for(signer_key)))
-    return attributecert.assemble(info, algorithm.dotted_string, signature)
 
+    certificate: x509.Certificate
+    signer: keys.Signer
+    store: CertificateStore
+    journal: Journal
+    new_serial: Callable[[], int] = new_serial
+    key_sha256: str = field(init=False)
 
-def revoke_claim(
-    der: bytes,
-    signer_cert: x509.Certificate,
-    *,
-    store: CertificateStore,
-    journal: Journal,
-    reason: Reason,
-    at_ms: int,
-) -> Revocation:
-    """The claim in `der` is revoked from `at_ms` on; the body's CRLs say so from the next one on."""
-    info = attributecert.parse(der).info
-    issuer_key_sha256 = keys.spki_sha256(keys.require_authority_key(signer_cert.public_key()))
-    store.put(
-        Issued(
-            issuer_key_sha256=issuer_key_sha256,
+    def __post_init__(self) -> None:
+        """The key belongs to the certificate, which is a body's or an operator's; or BadClaim."""
+        name = keys.spki_sha256(keys.require_authority_key(self.certificate.public_key()))
+        if keys.spki_sha256(self.signer.public_key()) != name:
+            raise BadClaim("the key is not the one in the certificate")
+        if not {oids.KP_CONFORMITY_AA, _OPERATOR_SIGNING} & set(_purposes(self.certificate)):
+            raise BadClaim("not the certificate of a conformity body or of an operator")
+        object.__setattr__(self, "key_sha256", name)
+
+    @property
+    def is_body(self) -> bool:
+        """Whether it is a conformity body."""
+        return oids.KP_CONFORMITY_AA in _purposes(self.certificate)
+
+    def issue_claim(self, content: ConformityClaims, *, window: Window, now_ms: int) -> bytes:
+        """The DER attribute certificate (RFC 5755) in which the body claims `content` for `window`.
+
+        The holder is computed from `content`, so that the two cannot differ. Raises BadClaim, `LintFailed`,
+        `pki/malformed-der`, `pki/oversize-der`, `SerialReused`.
+        """
+        if not self.is_body:
+            raise BadClaim("only a conformity body makes claims", expected="a certificate for attribute certificates")
+        digest, kind = conformity.holder(content.things)
+        info = self._info(Attribute.CONFORMITY, claims.encode(content), digest, kind, window)
+        return self._issue(info, CLAIM_PROFILE, now_ms)
+
+    def issue_link(self, content: InstallationLink, *, window: Window, now_ms: int) -> bytes:
+        """The DER attribute certificate that makes one thing an instance of its type; raises as `issue_claim` does.
+
+        A body's can be revoked. An operator's cannot (noRevAvail), and ends with the operator's certificate at the
+        latest; the operator withdraws it from the log.
+        """
+        profile = LINK_PROFILE if self.is_body else OPERATOR_LINK_PROFILE
+        digest = bytes.fromhex(content.spki_sha256)
+        info = self._info(Attribute.INSTALLATION, links.encode(content), digest, HolderKind.KEY, window)
+        return self._issue(info, profile, now_ms)
+
+    def revoke(self, serial: int, reason: Reason, at_ms: int) -> Revocation:
+        """What has this serial number is revoked from `at_ms` on; the CRLs say so from the next one on.
+
+        Raises `CertificateAbsent`; BadClaim for an operator, whose documents no list speaks about.
+        """
+        if not self.is_body:
+            raise BadClaim("an operator's link is withdrawn from the log, not revoked")
+        return revoke(self.store, self.journal, Revocation(self.key_sha256, serial, at_ms, reason))
+
+    def crl(self, now_ms: int, *, allow_earlier: bool = False) -> bytes:
+        """The next CRL (DER) over the attribute certificates of this body, and over nothing else."""
+        if not self.is_body:
+            raise BadClaim("an operator signs no revocation lists")
+        return claims_crl(self.signer, self.certificate, self.store, now_ms=now_ms, allow_earlier=allow_earlier)
+
+    def _info(
+        self, attribute: Attribute, value: bytes, digest: bytes, kind: HolderKind, window: Window
+    ) -> AttributeInfo:
+        return AttributeInfo(
+            holder_digest=digest,
+            holder_kind=kind,
+            issuer=self.certificate.subject.public_bytes(),
+            issuer_key_id=self.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest,
+            serial=self.new_serial(),
+            not_before_ms=window.not_before_ms // tbs.MS_PER_S * tbs.MS_PER_S,
+            not_after_ms=window.not_after_ms // tbs.MS_PER_S * tbs.MS_PER_S,
+            attribute=attribute,
+            value=value,
+            no_rev_avail=not self.is_body,
+        )
+
+    def _issue(self, info: AttributeInfo, profile: str, now_ms: int) -> bytes:
+        """Linted, intended, signed once, checked by the reader that everyone uses, stored, recorded."""
+        documents.examine(documents.Draft(info, self.certificate))
+        self._require_fresh(info.serial)
+        algorithm = oids.ECDSA_WITH_SHA256 if isinstance(self.signer.curve, ec.SECP256R1) else oids.ECDSA_WITH_SHA384
+        to_be_signed = attributecert.encode_info(info, algorithm.dotted_string)
+        tbs_sha256 = hashlib.sha256(to_be_signed).hexdigest()
+        self.journal.intent(Intent(tbs_sha256, profile, self.key_sha256, info.serial, now_ms))
+        signature = self.signer.sign(to_be_signed, ec.ECDSA(tbs.digest_for(self.signer)))
+        data = attributecert.assemble(info, algorithm.dotted_string, signature)
+        conformity.require_signed_by(attributecert.parse(data), self.certificate)
+        issued = Issued(
+            issuer_key_sha256=self.key_sha256,
             serial=info.serial,
-            der=der,
-            profile=CLAIM_PROFILE,
+            der=data,
+            profile=profile,
             role=None,
             purpose=None,
             party_id=None,
             station_id=None,
-            spki_sha256=info.holder_digest.hex(),
-            tbs_sha256=hashlib.sha256(der).hexdigest(),
+            # No key was certified: a thing's key stays free for the thing's own certificates.
+            spki_sha256="",
+            tbs_sha256=tbs_sha256,
             not_before_ms=info.not_before_ms,
             not_after_ms=info.not_after_ms,
-            issued_at_ms=info.not_before_ms,
+            issued_at_ms=now_ms,
         )
-    )
-    return revoke(store, journal, Revocation(issuer_key_sha256, info.serial, at_ms, reason))
+        self.store.put(issued)
+        self.journal.issued(issued)
+        return data
+
+    def _require_fresh(self, serial: int) -> None:
+        try:
+            self.store.get(self.key_sha256, serial)
+        except CertificateAbsent:
+            return
+        raise SerialReused("the serial number is taken", expected="a number never given before")
+
+
+def _purposes(certificate: x509.Certificate) -> tuple[x509.ObjectIdentifier, ...]:
+    return tuple(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+
+
+def window_from(now_ms: int, lifetime_ms: int, within: x509.Certificate) -> Window:
+    """From now for `lifetime_ms`, never beyond the certificate of who signs."""
+    return Window(now_ms, min(now_ms + lifetime_ms, path.not_after_ms(within)))
 
 
 def claims_crl(

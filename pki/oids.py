@@ -48,7 +48,9 @@ ROLE_POLICIES = frozenset(
 )
 
 AT_CONFORMITY = _under(4, 1)  # id-at-conformity: ConformityClaims, single value
-OB_THING_PAIR = _under(6, 1)  # id-ob-thingPair: the object digest is over two key digests
+AT_INSTALLATION = _under(4, 2)  # id-at-installation: InstallationLink, single value
+OB_THING_PAIR = _under(6, 1)  # id-ob-thingPair: the object digest is over two thing digests
+OB_THING_TYPE = _under(6, 2)  # id-ob-thingType: the object digest is over a type, which has no key
 
 NO_REV_AVAIL = ObjectIdentifier("2.5.29.56")  # RFC 9608
 ECDSA_WITH_SHA256 = ObjectIdentifier("1.2.840.10045.4.3.2")

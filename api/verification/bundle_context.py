@@ -17,6 +17,7 @@ from ledger.records.requests import RequestIssued
 from ledger.records.sites import ClaimRegistered, Evse, SessionMirrored
 from ledger.rules.request_state import RequestState
 from ledger.rules.state import LogState
+from pki.asn1.claims import thing_digest
 from pki.conformity import VerifiedClaim
 from pki.errors import PkiError
 
@@ -133,7 +134,7 @@ def _same_claim(registered: ClaimRegistered, claim: VerifiedClaim) -> str:
     """The registration says of the document what the document says."""
     content = claim.content
     for name, said, found in (
-        ("things", registered.things, tuple(thing.spki_sha256 for thing in content.things)),
+        ("things", registered.things, tuple(thing_digest(thing).hex() for thing in content.things)),
         ("issuer", registered.issuer, claim.body.party_id),
         # A document's times are whole seconds.
         ("not_before_ms", registered.not_before_ms // 1000, claim.not_before_ms // 1000),

@@ -15,6 +15,7 @@ from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecord
 from ledger.records.requests import Obligation, RequestIssued
 from ledger.records.services import (
     CongestionParams,
+    Direction,
     DroopParams,
     FfrParams,
     LimitMandatoryParams,
@@ -23,7 +24,8 @@ from ledger.records.services import (
     service_of,
 )
 from ledger.records.sites import CurrentKind, Evse, SessionMirrored, SiteConfigured
-from pki.conformity import NotCovered, VerifiedClaim, covers
+from pki.conformity import VerifiedClaim
+from pki.coverage import Ask, NotCovered, covers
 from pki.credential import Credential
 from pki.errors import PkiError
 from pki.roles import Role
@@ -121,6 +123,25 @@ def discharges(params: Params) -> bool:
     if isinstance(params, SetpointParams):
         return any(step.power_w < 0 for step in params.series)
     return isinstance(params, FfrParams)
+
+
+def asked_powers_w(params: Params, amount_w: int) -> tuple[int, int]:
+    """The greatest charging and discharging power that one EVSE may be told to hold; both are positive or 0.
+
+    `amount_w` is its share, as `amount_w()` says. A step of a setpoint is for the group: whichever sign it has, the
+    share is of the largest of them.
+    """
+    if isinstance(params, DroopParams):
+        powers = [point.power_w + params.base_w for point in params.points]
+    elif isinstance(params, FfrParams):
+        moved_w = params.base_w + (amount_w if params.direction is Direction.DOWN else -amount_w)
+        powers = [params.base_w, moved_w]
+    elif isinstance(params, SetpointParams):
+        charges = any(step.power_w > 0 for step in params.series)
+        powers = [amount_w if charges else 0, -amount_w if discharges(params) else 0]
+    else:
+        powers = [0]
+    return max(0, *powers), max(0, *(-power for power in powers))
 
 
 def _requester(inputs: CheckInputs) -> tuple[list[DimensionResult], list[int], list[str]]:
@@ -276,20 +297,22 @@ def _conformity(
     firmware = {evse.key_spki_sha256: evse.firmware_sha256}
     if car is not None and session is not None and isinstance(session.ev_firmware_sha256, str):
         firmware[car] = session.ev_firmware_sha256
-    generator = discharges(params)
+    charge_w, discharge_w = asked_powers_w(params, asked_w)
+    ask = Ask(
+        kind="DC" if evse.kind is CurrentKind.DC else "AC",
+        generator=discharges(params),
+        function=PkiService(service_of(params).value),
+        region=inputs.site.region,
+        evse_spki_sha256=evse.key_spki_sha256,
+        ev_spki_sha256=car,
+        at_ms=inputs.as_of_ms,
+        charge_w=charge_w,
+        discharge_w=discharge_w,
+        response_ms=_allowed_ms(params),
+        firmware_sha256=firmware,
+    )
     try:
-        coverage = covers(
-            inputs.claims,
-            kind="DC" if evse.kind is CurrentKind.DC else "AC",
-            generator=generator,
-            function=PkiService(service_of(params).value),
-            region=inputs.site.region,
-            evse_spki_sha256=evse.key_spki_sha256,
-            ev_spki_sha256=car,
-            at_ms=inputs.as_of_ms,
-            discharge_w=min(asked_w, evse.max_discharge_w) if generator else 0,
-            firmware_sha256=firmware,
-        )
+        coverage = covers(inputs.claims, ask)
     except NotCovered as error:
         return _result(Dimension.CONFORMITY, Status.FAIL, f"check/not-covered-{error.reason}")
     if coverage.valid_until_ms is not None:

@@ -1,13 +1,15 @@
 """Attribute certificates of RFC 5755, in the one shape that we issue and accept.
 
-Holder: `objectDigestInfo`. Issuer: v2Form with one directory name. One attribute, id-at-conformity with one value. One
-extension, the authority key identifier. ECDSA with SHA-256 or SHA-384. Everything else is refused, so a claim that
-targets another verifier, carries a second attribute or a critical extension never gets further than here.
+Holder: `objectDigestInfo`. Issuer: v2Form with one directory name. One attribute, id-at-conformity or
+id-at-installation, with one value. Extensions: the authority key identifier, and noRevAvail where no revocation list
+speaks about it. ECDSA with SHA-256 or SHA-384. Everything else is refused, so a claim that targets another verifier,
+carries a second attribute or a critical extension never gets further than here.
 """
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
+from enum import StrEnum
+from typing import Any, Final
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
@@ -21,26 +23,45 @@ _V2 = 1
 _PUBLIC_KEY = 0
 _OTHER_OBJECT = 2
 _DIRECTORY_NAME = 4
+_MAX_EXTENSIONS = 2
 _TIME_FORMAT = "%Y%m%d%H%M%SZ"
 MAX_SERIAL_BYTES = 20
+_NULL: Final = b"\x05\x00"
 _SIGNATURE_OIDS = {oids.ECDSA_WITH_SHA256.dotted_string, oids.ECDSA_WITH_SHA384.dotted_string}
+
+
+class Attribute(StrEnum):
+    """What an attribute certificate states; the value is the attribute's object identifier."""
+
+    CONFORMITY = oids.AT_CONFORMITY.dotted_string
+    INSTALLATION = oids.AT_INSTALLATION.dotted_string
+
+
+class HolderKind(StrEnum):
+    """What the holder's digest is over; the value is the otherObjectTypeID, empty for a public key."""
+
+    KEY = ""
+    PAIR = oids.OB_THING_PAIR.dotted_string
+    TYPE = oids.OB_THING_TYPE.dotted_string
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeInfo:
     """What an attribute certificate says; times in Unix milliseconds on whole seconds, `issuer` a DER Name.
 
-    `holder_digest` is over one key (`pair` false), or over two key digests in the order EVSE, EV (`pair` true).
+    `value` is the DER of the one value of the one attribute. `no_rev_avail` is RFC 5755 section 4.3.6.
     """
 
     holder_digest: bytes
-    pair: bool
+    holder_kind: HolderKind
     issuer: bytes
     issuer_key_id: bytes
     serial: int
     not_before_ms: int
     not_after_ms: int
-    claims: bytes
+    attribute: Attribute
+    value: bytes
+    no_rev_avail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +189,9 @@ def _info_record(info: AttributeInfo, signature_oid: str) -> Any:
     record = _Info()
     record["version"] = _V2
     digest_info = record["holder"]["objectDigestInfo"]
-    digest_info["digestedObjectType"] = _OTHER_OBJECT if info.pair else _PUBLIC_KEY
-    if info.pair:
-        digest_info["otherObjectTypeID"] = oids.OB_THING_PAIR.dotted_string
+    digest_info["digestedObjectType"] = _PUBLIC_KEY if info.holder_kind is HolderKind.KEY else _OTHER_OBJECT
+    if info.holder_kind is not HolderKind.KEY:
+        digest_info["otherObjectTypeID"] = info.holder_kind.value
     digest_info["digestAlgorithm"]["algorithm"] = oids.SHA256.dotted_string
     digest_info["objectDigest"] = univ.BitString.fromOctetString(info.holder_digest)
     names = record["issuer"]["v2Form"]["issuerName"]
@@ -182,11 +203,15 @@ def _info_record(info: AttributeInfo, signature_oid: str) -> Any:
     record["attrCertValidityPeriod"]["notBeforeTime"] = _time(info.not_before_ms)
     record["attrCertValidityPeriod"]["notAfterTime"] = _time(info.not_after_ms)
     attribute = record["attributes"].getComponentByPosition(0)
-    attribute["type"] = oids.AT_CONFORMITY.dotted_string
-    attribute["values"].setComponentByPosition(0, univ.Any(info.claims))
+    attribute["type"] = info.attribute.value
+    attribute["values"].setComponentByPosition(0, univ.Any(info.value))
     extension = record["extensions"].getComponentByPosition(0)
     extension["extnID"] = ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string
     extension["extnValue"] = _key_id_value(info.issuer_key_id)
+    if info.no_rev_avail:
+        extension = record["extensions"].getComponentByPosition(1)
+        extension["extnID"] = oids.NO_REV_AVAIL.dotted_string
+        extension["extnValue"] = _NULL
     return record
 
 
@@ -200,19 +225,22 @@ def parse(data: bytes) -> ParsedAttribute:
     _expect(int(info["version"]) == _V2, "the version is not v2")
     serial = int(info["serialNumber"])
     _expect(serial > 0 and serial.bit_length() < 8 * MAX_SERIAL_BYTES, "the serial number is out of range")
-    holder_digest, pair = _holder(info["holder"]["objectDigestInfo"])
+    holder_digest, holder_kind = _holder(info["holder"]["objectDigestInfo"])
+    attribute, value = _attribute(info["attributes"])
     names = info["issuer"]["v2Form"]["issuerName"]
     _expect(len(names) == 1, "the issuer is not one directory name")
     return ParsedAttribute(
         info=AttributeInfo(
             holder_digest=holder_digest,
-            pair=pair,
+            holder_kind=holder_kind,
             issuer=bytes(names[0]["directoryName"]),
             issuer_key_id=_issuer_key_id(info["extensions"]),
             serial=serial,
             not_before_ms=_at_ms(info["attrCertValidityPeriod"]["notBeforeTime"]),
             not_after_ms=_at_ms(info["attrCertValidityPeriod"]["notAfterTime"]),
-            claims=_claims(info["attributes"]),
+            attribute=attribute,
+            value=value,
+            no_rev_avail=_no_rev_avail(info["extensions"]),
         ),
         info_der=der.encode(info),
         signature_oid=signature_oid,
@@ -220,22 +248,23 @@ def parse(data: bytes) -> ParsedAttribute:
     )
 
 
-def _holder(record: Any) -> tuple[bytes, bool]:
-    kind = int(record["digestedObjectType"])
-    other = str(record["otherObjectTypeID"]) if record["otherObjectTypeID"].isValue else None
-    pair = kind == _OTHER_OBJECT and other == oids.OB_THING_PAIR.dotted_string
-    _expect(pair or (kind == _PUBLIC_KEY and other is None), "the holder is neither a key nor a pair of keys")
+def _holder(record: Any) -> tuple[bytes, HolderKind]:
+    other = str(record["otherObjectTypeID"]) if record["otherObjectTypeID"].isValue else ""
+    expected = _OTHER_OBJECT if other else _PUBLIC_KEY
+    known = other in set(HolderKind) and int(record["digestedObjectType"]) == expected
+    _expect(known, "the holder is neither a key nor a pair of things nor a type")
     algorithm = str(record["digestAlgorithm"]["algorithm"])
     _expect(algorithm == oids.SHA256.dotted_string, "the holder's digest is not SHA-256")
     digest = _whole_bytes(record["objectDigest"])
     _expect(len(digest) == 32, "the holder's digest has the wrong length")
-    return digest, pair
+    return digest, HolderKind(other)
 
 
 def _issuer_key_id(extensions: Any) -> bytes:
-    _expect(len(extensions) == 1, "there is not exactly one extension")
-    oid, critical = str(extensions[0]["extnID"]), bool(extensions[0]["critical"])
-    _expect(oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string and not critical, "the extension is unknown")
+    _expect(1 <= len(extensions) <= _MAX_EXTENSIONS, "there are too few or too many extensions")
+    _expect(not any(bool(one["critical"]) for one in extensions), "an extension is critical")
+    oid = str(extensions[0]["extnID"])
+    _expect(oid == ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string, "the extension is unknown")
     # SEQUENCE { [0] IMPLICIT OCTET STRING }: compared as bytes, so no other member can hide in it.
     value = bytes(extensions[0]["extnValue"])
     key_id = value[4:]
@@ -243,15 +272,24 @@ def _issuer_key_id(extensions: Any) -> bytes:
     return key_id
 
 
+def _no_rev_avail(extensions: Any) -> bool:
+    if len(extensions) == 1:
+        return False
+    oid, value = str(extensions[1]["extnID"]), bytes(extensions[1]["extnValue"])
+    _expect(oid == oids.NO_REV_AVAIL.dotted_string and value == _NULL, "the extension is unknown")
+    return True
+
+
 def _key_id_value(key_id: bytes) -> bytes:
     return x509.AuthorityKeyIdentifier(key_id, None, None).public_bytes()
 
 
-def _claims(attributes: Any) -> bytes:
+def _attribute(attributes: Any) -> tuple[Attribute, bytes]:
     _expect(len(attributes) == 1, "there is not exactly one attribute")
-    _expect(str(attributes[0]["type"]) == oids.AT_CONFORMITY.dotted_string, "the attribute is unknown")
+    oid = str(attributes[0]["type"])
+    _expect(oid in set(Attribute), "the attribute is unknown")
     _expect(len(attributes[0]["values"]) == 1, "the attribute has not exactly one value")
-    return bytes(attributes[0]["values"][0])
+    return Attribute(oid), bytes(attributes[0]["values"][0])
 
 
 def _whole_bytes(value: Any) -> bytes:

@@ -1,9 +1,11 @@
 """`ConformityClaims`, the attribute that a conformity body signs (ECV-DESS.asn1).
 
 A claim is about one thing or about a matched pair of EV and EVSE. A thing is its key: the SHA-256 of its
-SubjectPublicKeyInfo. It never carries a VIN, EMAID or any other name of a person's vehicle.
+SubjectPublicKeyInfo. Or it is a type, which has no key; its instances are named by installation links
+(`pki.asn1.links`). It never carries a VIN, EMAID or any other name of a person's vehicle.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -46,6 +48,25 @@ class Scheme(IntEnum):
     WITNESSED_INSTALLATION = 4
 
 
+class DerFunction(IntEnum):
+    """What equipment does at its connection point; the value is its bit in `DerFunctions`."""
+
+    FREQUENCY_WATT = 0
+    VOLT_WATT = 1
+    VOLT_VAR = 2
+    WATT_VAR = 3
+    FIXED_POWER_FACTOR = 4
+    FIXED_VAR = 5
+    ACTIVE_POWER_LIMIT = 6
+    RAMP_RATE = 7
+    ENTER_SERVICE = 8
+    FREQUENCY_RIDE_THROUGH = 9
+    VOLTAGE_RIDE_THROUGH = 10
+    ISLANDING_DETECTION = 11
+    ACTIVE_POWER_SETPOINT = 12
+    FAST_FREQUENCY_RESPONSE = 13
+
+
 @dataclass(frozen=True, slots=True)
 class TypeRef:
     """The type that was tested; `firmware_sha256` (hex), if given, is the only firmware that the claim holds for."""
@@ -57,23 +78,14 @@ class TypeRef:
 
 
 @dataclass(frozen=True, slots=True)
-class InstallationLink:
-    """That this thing is an instance of its type: number of the type certificate, digest (hex) of the signed record."""
-
-    type_cert_number: str
-    record_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
 class Thing:
-    """A thing known by its key; `spki_sha256` and `commitment` are hex."""
+    """A thing known by its key, or a type if `spki_sha256` is None; `spki_sha256` and `commitment` are hex."""
 
     kind: ThingKind
-    spki_sha256: str
+    spki_sha256: str | None
     type_ref: TypeRef | None = None
     public_id: str | None = None
     commitment: str | None = None
-    installation: InstallationLink | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +104,12 @@ class Claim:
     report_sha256: str | None = None
     report_uri: str | None = None
     grid_code: str | None = None
+    functions: frozenset[DerFunction] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class ConformityClaims:
-    """One thing, or a matched EVSE and EV in this order, with 1 to 16 claims that hold for all of it."""
+    """One thing or type, or a matched EVSE and EV in this order, with 1 to 16 claims that hold for all of it."""
 
     things: tuple[Thing, ...]
     claims: tuple[Claim, ...]
@@ -114,7 +127,9 @@ def _integer(number: int) -> Any:
     return univ.Integer().subtype(implicitTag=der.implicit(number))
 
 
-class _TypeRef(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
+class TypeRefAsn1(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
+    """`TypeRef` of the module."""
+
     componentType = namedtype.NamedTypes(  # noqa: N815
         namedtype.NamedType("manufacturer", strings.UTF8String()),
         namedtype.NamedType("model", strings.UTF8String()),
@@ -123,23 +138,13 @@ class _TypeRef(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
     )
 
 
-class _InstallationLink(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("typeCertNumber", strings.UTF8String()),
-        namedtype.NamedType("recordSha256", univ.OctetString()),
-    )
-
-
 class _Thing(univ.Sequence):  # type: ignore[misc]
     componentType = namedtype.NamedTypes(  # noqa: N815
         namedtype.NamedType("kind", univ.Integer()),
-        namedtype.NamedType("keySha256", univ.OctetString()),
-        namedtype.OptionalNamedType("typeRef", _TypeRef().subtype(implicitTag=der.implicit(0, constructed=True))),
+        namedtype.OptionalNamedType("keySha256", univ.OctetString()),
+        namedtype.OptionalNamedType("typeRef", TypeRefAsn1().subtype(implicitTag=der.implicit(0, constructed=True))),
         namedtype.OptionalNamedType("publicId", _text(1)),
         namedtype.OptionalNamedType("commitment", _octets(2)),
-        namedtype.OptionalNamedType(
-            "installation", _InstallationLink().subtype(implicitTag=der.implicit(3, constructed=True))
-        ),
     )
 
 
@@ -157,6 +162,7 @@ class _Claim(univ.Sequence):  # type: ignore[misc]
         namedtype.OptionalNamedType("reportSha256", _octets(3)),
         namedtype.OptionalNamedType("reportUri", strings.IA5String().subtype(implicitTag=der.implicit(4))),
         namedtype.OptionalNamedType("gridCode", _text(5)),
+        namedtype.OptionalNamedType("functions", univ.BitString().subtype(implicitTag=der.implicit(6))),
     )
 
 
@@ -183,20 +189,30 @@ def encode(value: ConformityClaims) -> bytes:
     return data
 
 
+def thing_digest(thing: Thing) -> bytes:
+    """What a holder field binds: the digest of the key, or for a type the SHA-256 over the DER of its `ThingRef`."""
+    if thing.spki_sha256 is not None:
+        return digest_bytes(thing.spki_sha256)
+    record = _Thing()
+    _fill_thing(record, thing)
+    return hashlib.sha256(der.encode(record)).digest()
+
+
 def _fill_thing(record: Any, thing: Thing) -> None:
     record["kind"] = int(thing.kind)
-    record["keySha256"] = _digest_bytes(thing.spki_sha256)
+    _set_digest(record, "keySha256", thing.spki_sha256)
     if thing.type_ref is not None:
-        type_ref = record["typeRef"]
-        type_ref["manufacturer"] = thing.type_ref.manufacturer
-        type_ref["model"] = thing.type_ref.model
-        _set(type_ref, "hardware", thing.type_ref.hardware)
-        _set_digest(type_ref, "firmwareSha256", thing.type_ref.firmware_sha256)
+        fill_type(record["typeRef"], thing.type_ref)
     _set(record, "publicId", thing.public_id)
     _set_digest(record, "commitment", thing.commitment)
-    if thing.installation is not None:
-        record["installation"]["typeCertNumber"] = thing.installation.type_cert_number
-        record["installation"]["recordSha256"] = _digest_bytes(thing.installation.record_sha256)
+
+
+def fill_type(record: Any, type_ref: TypeRef) -> None:
+    """`TypeRef` with the values of `type_ref`."""
+    record["manufacturer"] = type_ref.manufacturer
+    record["model"] = type_ref.model
+    _set(record, "hardware", type_ref.hardware)
+    _set_digest(record, "firmwareSha256", type_ref.firmware_sha256)
 
 
 def _fill_claim(record: Any, claim: Claim) -> None:
@@ -212,6 +228,8 @@ def _fill_claim(record: Any, claim: Claim) -> None:
     _set_digest(record, "reportSha256", claim.report_sha256)
     _set(record, "reportUri", claim.report_uri)
     _set(record, "gridCode", claim.grid_code)
+    if claim.functions:
+        record["functions"] = der.named_bits({int(one) for one in claim.functions}).subtype(implicitTag=der.implicit(6))
 
 
 def _set(record: Any, name: str, value: str | int | None) -> None:
@@ -221,10 +239,11 @@ def _set(record: Any, name: str, value: str | int | None) -> None:
 
 def _set_digest(record: Any, name: str, value: str | None) -> None:
     if value is not None:
-        record[name] = _digest_bytes(value)
+        record[name] = digest_bytes(value)
 
 
-def _digest_bytes(value: str) -> bytes:
+def digest_bytes(value: str) -> bytes:
+    """The 32 bytes behind a hex digest; raises `der.MalformedDer`."""
     try:
         digest = bytes.fromhex(value)
     except ValueError as error:
@@ -253,28 +272,25 @@ def _count(items: Any, most: int, what: str) -> None:
 
 
 def _thing(record: Any) -> Thing:
-    type_ref = installation = None
-    if record["typeRef"].isValue:
-        item = record["typeRef"]
-        type_ref = TypeRef(
-            manufacturer=der.text(item["manufacturer"], longest=MAX_NAME, what="manufacturer"),
-            model=der.text(item["model"], longest=MAX_NAME, what="model"),
-            hardware=_optional_text(item["hardware"], MAX_NAME, "hardware"),
-            firmware_sha256=_optional_digest(item["firmwareSha256"]),
-        )
-    if record["installation"].isValue:
-        item = record["installation"]
-        installation = InstallationLink(
-            type_cert_number=der.text(item["typeCertNumber"], longest=MAX_NAME, what="type certificate number"),
-            record_sha256=_digest(item["recordSha256"]),
-        )
-    return Thing(
-        kind=_member(ThingKind, record["kind"], "kind of thing"),
-        spki_sha256=_digest(record["keySha256"]),
-        type_ref=type_ref,
+    thing = Thing(
+        kind=member(ThingKind, record["kind"], "kind of thing"),
+        spki_sha256=_optional_digest(record["keySha256"]),
+        type_ref=read_type(record["typeRef"]) if record["typeRef"].isValue else None,
         public_id=_optional_text(record["publicId"], MAX_NAME, "public id"),
         commitment=_optional_digest(record["commitment"]),
-        installation=installation,
+    )
+    if thing.spki_sha256 is None and (thing.type_ref is None or thing.public_id or thing.commitment):
+        raise der.MalformedDer("a thing has a key, or it is a type and nothing else")
+    return thing
+
+
+def read_type(record: Any) -> TypeRef:
+    """The value in a decoded `TypeRef`; raises `der.MalformedDer`."""
+    return TypeRef(
+        manufacturer=der.text(record["manufacturer"], longest=MAX_NAME, what="manufacturer"),
+        model=der.text(record["model"], longest=MAX_NAME, what="model"),
+        hardware=_optional_text(record["hardware"], MAX_NAME, "hardware"),
+        firmware_sha256=_optional_digest(record["firmwareSha256"]),
     )
 
 
@@ -283,7 +299,7 @@ def _claim(record: Any) -> Claim:
     return Claim(
         standard=der.text(record["standard"], longest=MAX_NAME, what="standard"),
         edition=der.text(record["edition"], longest=MAX_EDITION, what="edition"),
-        scheme=_member(Scheme, record["scheme"], "scheme"),
+        scheme=member(Scheme, record["scheme"], "scheme"),
         cert_number=der.text(record["certNumber"], longest=MAX_NAME, what="certificate number"),
         services=flexrole.services_from_bits(record["services"]),
         regions=tuple(der.text(item, longest=MAX_REGION, what="region") for item in record["regions"]),
@@ -293,17 +309,27 @@ def _claim(record: Any) -> Claim:
         report_sha256=_optional_digest(record["reportSha256"]),
         report_uri=_optional_text(record["reportUri"], MAX_URI, "report URI"),
         grid_code=_optional_text(record["gridCode"], MAX_NAME, "grid code"),
+        functions=_functions(record["functions"]),
     )
 
 
-def _member(kind: type[_Member], value: Any, what: str) -> _Member:
+def _functions(value: Any) -> frozenset[DerFunction]:
+    if not value.isValue:
+        return frozenset()
+    bits = der.bits_named(value, known=len(DerFunction), what="list of DER functions")
+    return frozenset(DerFunction(bit) for bit in bits)
+
+
+def member(kind: type[_Member], value: Any, what: str) -> _Member:
+    """The member of an enumeration with this number; raises `der.MalformedDer`."""
     try:
         return kind(int(value))
     except ValueError as error:
         raise der.MalformedDer(f"unknown {what}", found=int(value)) from error
 
 
-def _digest(value: Any) -> str:
+def read_digest(value: Any) -> str:
+    """The 32 bytes of an octet string, as hex; raises `der.MalformedDer`."""
     digest = bytes(value)
     if len(digest) != DIGEST_BYTES:
         raise der.MalformedDer("a digest has the wrong length", expected=DIGEST_BYTES, found=len(digest))
@@ -311,7 +337,7 @@ def _digest(value: Any) -> str:
 
 
 def _optional_digest(value: Any) -> str | None:
-    return _digest(value) if value.isValue else None
+    return read_digest(value) if value.isValue else None
 
 
 def _optional_text(value: Any, longest: int, what: str) -> str | None:

@@ -63,7 +63,8 @@ def made() -> Ceremony:
 def claim(made: Ceremony) -> bytes:
     body = made.parties["FI-LAB"].credentials[Purpose.ATTRIBUTE]
     window = Window(AT_MS, AT_MS + 86_400_000)
-    return attribute.issue_claim(body.key, body.certificate, CLAIMS, window=window, serial=7)
+    office = attribute.AttributeAuthority(body.certificate, body.key, made.store, made.hierarchy.root.journal)
+    return office.issue_claim(CLAIMS, window=window, now_ms=AT_MS)
 
 
 @given(changes=mutations)

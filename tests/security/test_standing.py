@@ -10,7 +10,6 @@ from api.cli.demo import cast, props
 from api.client import client as clients
 from ledger.records import disclosure, jws
 from ledger.records.sites import ClaimKind
-from pki.roles import Purpose
 from tests.support.house import CANARY, House
 from tests.support.house_acts import (
     EVSE,
@@ -90,9 +89,8 @@ async def test_a_csp_speaks_for_its_own_contract_holders_only(house: House) -> N
 
 
 async def test_another_cso_registers_nothing_at_a_site_that_is_not_its_own(house: House) -> None:
-    body = house.issued(cast.CB, Purpose.ATTRIBUTE)
     thing = (props.evse_thing(house.made, cast.BAYS[0]),)
-    record, der = props.claim(body, thing, ClaimKind.EVSE, "FFR", house.clock.now_ms())
+    record, der = props.claim(house.made, thing, ClaimKind.EVSE, "FFR", house.clock.now_ms())
     stream = f"site/{cast.SITE}"
     said = house.said(cast.OTHER_CSO, record, stream, attachments=[props.attachment(der)])
     await house.attack(cast.OTHER_CSO, f"/v1/sites/{cast.SITE}/claims", said, status=404, code="api/not-concerned")

@@ -82,8 +82,8 @@ from ledger.store.signer_state import SignerState
 from ledger.store.sqlite import SqliteStore
 from ledger.tlog.note import NoteSigner
 from pki import ceremony, keys
-from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind
-from pki.attribute import issue_claim
+from pki.asn1.claims import Claim, ConformityClaims, DerFunction, Scheme, Thing, ThingKind
+from pki.attribute import AttributeAuthority
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec, StationSpec
 from pki.roles import Purpose, Role
 from pki.roles import Service as PkiService
@@ -344,9 +344,14 @@ async def plug_in(world: World) -> None:
         await world.states(CSO, session, f"site/{SITE}", subject=world.party(person))
 
 
+def laboratory(made: Ceremony) -> AttributeAuthority:
+    """The conformity body, with its key."""
+    body = made.parties[LAB].credentials[Purpose.ATTRIBUTE]
+    return AttributeAuthority(body.certificate, body.key, made.store, made.hierarchy.root.journal)
+
+
 async def certify(world: World) -> None:
     """The laboratory's claim for each EVSE, registered by the operator."""
-    body = world.made.parties[LAB].credentials[Purpose.ATTRIBUTE]
     for number, station in enumerate(STATIONS, start=1):
         window = Window(world.clock.now_ms(), world.clock.now_ms() + 200 * 86_400_000)
         content = ConformityClaims(
@@ -359,10 +364,14 @@ async def certify(world: World) -> None:
                     cert_number=f"L-{number}",
                     services=frozenset({PkiService.DROOP}),
                     regions=("FI",),
+                    max_charge_w=CAN_W,
+                    max_discharge_w=CAN_W,
+                    response_ms=1_000,
+                    functions=frozenset({DerFunction.FREQUENCY_WATT}),
                 ),
             ),
         )
-        der = issue_claim(body.key, body.certificate, content, window=window, serial=number)
+        der = laboratory(world.made).issue_claim(content, window=window, now_ms=world.clock.now_ms())
         claim = ClaimRegistered(
             claim_id=new_id("claim"),
             site_id=SITE,

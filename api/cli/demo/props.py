@@ -39,9 +39,9 @@ from ledger.records.sites import (
     SessionMirrored,
     SiteConfigured,
 )
-from pki import keys
-from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind
-from pki.attribute import issue_claim
+from pki import keys, regions
+from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind, thing_digest
+from pki.attribute import AttributeAuthority
 from pki.ceremony import Ceremony, IssuedKey
 from pki.roles import Purpose
 from pki.roles import Service as PkiService
@@ -118,8 +118,14 @@ def session(bay: Bay, person: str, car: ec.EllipticCurvePrivateKey, from_ms: int
     )
 
 
+def laboratory(made: Ceremony) -> AttributeAuthority:
+    """The conformity body, with its key."""
+    body = made.parties[cast.CB].credentials[Purpose.ATTRIBUTE]
+    return AttributeAuthority(body.certificate, body.key, made.store, made.hierarchy.root.journal)
+
+
 def claim(
-    body: IssuedKey, things: tuple[Thing, ...], kind: ClaimKind, function: str, now_ms: int
+    made: Ceremony, things: tuple[Thing, ...], kind: ClaimKind, function: str, now_ms: int
 ) -> tuple[ClaimRegistered, bytes]:
     """A conformity body's attribute certificate about a thing or a pair, and the record that registers it."""
     content = ConformityClaims(
@@ -134,12 +140,13 @@ def claim(
                 regions=("FI",),
                 max_charge_w=22_000,
                 max_discharge_w=22_000,
+                response_ms=900,
+                functions=regions.functions_of(PkiService(function)),
             ),
         ),
     )
     window = Window(now_ms, now_ms + 180 * 24 * cast.HOUR_MS)
-    serial = secrets.randbits(64) | 1
-    der = issue_claim(body.key, body.certificate, content, window=window, serial=serial)
+    der = laboratory(made).issue_claim(content, window=window, now_ms=now_ms)
     registered = ClaimRegistered(
         claim_id=new_id("claim"),
         site_id=cast.SITE,
@@ -151,7 +158,7 @@ def claim(
         not_before_ms=window.not_before_ms,
         not_after_ms=window.not_after_ms,
         claim_sha256=hashlib.sha256(der).hexdigest(),
-        things=tuple(thing.spki_sha256 for thing in things),
+        things=tuple(thing_digest(thing).hex() for thing in things),
     )
     return registered, der
 

@@ -41,7 +41,6 @@ from ledger.records.work import (
     WorkCountered,
 )
 from pki.asn1.claims import Thing
-from pki.roles import Purpose
 
 Say = Callable[[str], None]
 
@@ -115,7 +114,6 @@ async def open_the_day(play: Play) -> None:
 async def register_claims(play: Play) -> None:
     """DC: the EVSE's claim. AC: E7 has one for the EV and one for the EVSE, E8 one for the matched pair."""
     stage = play.stage
-    body = stage.made.parties[cast.CB].credentials[Purpose.ATTRIBUTE]
     wanted: list[tuple[cast.Bay, ClaimKind, tuple[Thing, ...], Service]] = [
         (bay, ClaimKind.EVSE, (props.evse_thing(stage.made, bay),), Service.FFR) for bay in cast.DC_BAYS
     ]
@@ -131,7 +129,7 @@ async def register_claims(play: Play) -> None:
         ),
     ]
     for bay, kind, things, service in wanted:
-        record, der = props.claim(body, things, kind, service.value, stage.clock.now_ms())
+        record, der = props.claim(stage.made, things, kind, service.value, stage.clock.now_ms())
         person = None if kind is ClaimKind.EVSE else stage.party_id(bay.person)
         await play.post(
             cast.CSO,

@@ -1,17 +1,17 @@
 """What is written is what the published module says, and only the one encoding is read."""
 
-from pathlib import Path
 from typing import Any
 
 import asn1tools
 import pytest
 
-import pki
 from pki import oids
-from pki.asn1 import claims, der, flexrole
-from pki.asn1.claims import Claim, ConformityClaims, InstallationLink, Scheme, Thing, ThingKind, TypeRef
+from pki.asn1 import claims, der, flexrole, links
+from pki.asn1.claims import Claim, ConformityClaims, DerFunction, Scheme, Thing, ThingKind, TypeRef
 from pki.asn1.flexrole import FlexRole
+from pki.asn1.links import InstallationLink
 from pki.roles import ACTOR_ROLE_NUMBER, Role, Service
+from tests.support.vectors import REPOSITORY
 
 ROLE = FlexRole(Role.FO, "FI-AUR", frozenset({Service.SETPOINT, Service.EMBEDDED}), "FI-NGC")
 THINGS = (
@@ -20,8 +20,6 @@ THINGS = (
         "11" * 32,
         TypeRef("Maker", "Model", "H1", "22" * 32),
         "FI*NGC*E1",
-        None,
-        InstallationLink("TYPE-1", "33" * 32),
     ),
     Thing(ThingKind.EV, "44" * 32, commitment="55" * 32),
 )
@@ -38,13 +36,14 @@ CLAIM = Claim(
     report_sha256="66" * 32,
     report_uri="https://lab.example/1",
     grid_code="VJV 2018",
+    functions=frozenset({DerFunction.FREQUENCY_WATT, DerFunction.FAST_FREQUENCY_RESPONSE}),
 )
 WHOLE = ConformityClaims(THINGS, (CLAIM,))
 
 
 @pytest.fixture(scope="module")
 def module() -> Any:
-    return asn1tools.compile_files([str(Path(pki.__file__).with_name("ECV-DESS.asn1"))], "der")
+    return asn1tools.compile_files([str(REPOSITORY / "docs" / "spec" / "ECV-DESS.asn1")], "der")
 
 
 def test_a_role_is_encoded_as_the_published_module_says(module: Any) -> None:
@@ -66,7 +65,6 @@ def test_claims_are_encoded_as_the_published_module_says(module: Any) -> None:
         "keySha256": b"\x11" * 32,
         "typeRef": {"manufacturer": "Maker", "model": "Model", "hardware": "H1", "firmwareSha256": b"\x22" * 32},
         "publicId": "FI*NGC*E1",
-        "installation": {"typeCertNumber": "TYPE-1", "recordSha256": b"\x33" * 32},
     }
     claim = {
         "standard": "EN 50549-10",
@@ -81,10 +79,71 @@ def test_claims_are_encoded_as_the_published_module_says(module: Any) -> None:
         "reportSha256": b"\x66" * 32,
         "reportUri": "https://lab.example/1",
         "gridCode": "VJV 2018",
+        "functions": (b"\x80\x04", 14),
     }
     other = {"kind": 3, "keySha256": b"\x44" * 32, "commitment": b"\x55" * 32}
     assert claims.encode(WHOLE) == module.encode("ConformityClaims", {"things": [thing, other], "claims": [claim]})
     assert claims.decode(claims.encode(WHOLE)) == WHOLE
+
+
+TYPE = TypeRef("Maker", "Model", "H1", "22" * 32)
+
+
+def test_a_type_is_a_thing_without_a_key_and_its_digest_is_over_its_reference(module: Any) -> None:
+    import hashlib
+
+    type_ref = {"manufacturer": "Maker", "model": "Model", "hardware": "H1", "firmwareSha256": b"\x22" * 32}
+    thing = Thing(ThingKind.EVSE, None, TYPE)
+    written = module.encode("ThingRef", {"kind": 1, "typeRef": type_ref})
+    assert claims.thing_digest(thing) == hashlib.sha256(written).digest()
+    whole = ConformityClaims((thing,), (CLAIM,))
+    assert claims.decode(claims.encode(whole)) == whole
+    assert claims.thing_digest(THINGS[1]) == b"\x44" * 32
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [
+        Thing(ThingKind.EVSE, None),
+        Thing(ThingKind.EVSE, None, TYPE, public_id="FI*NGC*E1"),
+        Thing(ThingKind.EV, None, TYPE, commitment="55" * 32),
+    ],
+)
+def test_a_thing_has_a_key_or_is_a_type_and_nothing_else(thing: Thing) -> None:
+    with pytest.raises(der.MalformedDer):
+        claims.encode(ConformityClaims((thing,), (CLAIM,)))
+
+
+def test_a_link_is_encoded_as_the_published_module_says(module: Any) -> None:
+    type_ref = {"manufacturer": "Maker", "model": "Model", "hardware": "H1", "firmwareSha256": b"\x22" * 32}
+    value = {"kind": 1, "keySha256": b"\x11" * 32, "typeRef": type_ref, "recordSha256": b"\x33" * 32}
+    link = InstallationLink(ThingKind.EVSE, "11" * 32, TYPE, "33" * 32)
+    assert links.encode(link) == module.encode("InstallationLink", value)
+    assert links.decode(links.encode(link)) == link
+
+
+def test_a_link_says_which_firmware_the_thing_ran() -> None:
+    with pytest.raises(der.MalformedDer, match="firmware"):
+        links.encode(InstallationLink(ThingKind.EVSE, "11" * 32, TypeRef("Maker", "Model")))
+
+
+def test_every_identifier_of_the_module_is_the_one_in_the_code() -> None:
+    """The names under the arc, read from the text: the compiler does not hand them out."""
+    import re
+
+    text = (REPOSITORY / "docs" / "spec" / "ECV-DESS.asn1").read_text(encoding="utf-8")
+    arcs = {"id-ecvdess": oids.ARC}
+    found = {}
+    for name, parent, number in re.findall(
+        r"^(id-[\w-]+)\s+OBJECT IDENTIFIER ::= \{ (id-[\w-]+) (\d+) \}", text, re.MULTILINE
+    ):
+        arcs[name] = f"{arcs[parent]}.{number}"
+        found[name] = arcs[name]
+    in_code = {value.dotted_string for value in vars(oids).values() if isinstance(value, oids.ObjectIdentifier)}
+    in_code |= {oids.signing(number).dotted_string for number in ACTOR_ROLE_NUMBER.values()}
+    leaves = {oid for name, oid in found.items() if name.count("-") > 1}
+    assert leaves == {oid for oid in in_code if oid.startswith(oids.ARC)}
+    assert len(leaves) == len([name for name in found if name.count("-") > 1])
 
 
 # tag, length and content by hand; the good one is FO "A"
@@ -166,6 +225,7 @@ def test_claims_that_could_not_be_read_back_are_not_written(wrong: ConformityCla
         {"regions": ("FI",) * 17},
         {"services": frozenset()},
         {"max_charge_w": -1},
+        {"response_ms": 2_147_483_648},
         {"edition": "x" * 33},
     ],
 )
