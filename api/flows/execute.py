@@ -12,22 +12,17 @@ import structlog
 from msgspec import UNSET
 
 from api.execution.adapter import Adapter
-from api.execution.evidence import EvidenceRule, EvseEvidence, ExecutionFact
-from api.execution.port import EvseAddress, FrequencyPoint
+from api.execution.evidence import EvseEvidence, ExecutionFact
+from api.execution.port import EvseAddress
 from api.execution.request import AcceptedRequest
 from api.execution.services import (
-    CongestionService,
-    DroopService,
-    FfrService,
     Interval,
-    MandatoryLimitService,
     Participant,
-    Service,
     SetpointService,
     Step,
 )
 from api.execution.waiting import SleepUntil
-from api.flows import check
+from api.flows import check, dispatch
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
 from api.verification import work
@@ -39,21 +34,11 @@ from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
 from ledger.records.marks import Category
 from ledger.records.record import Part
 from ledger.records.requests import Answer, RequestAborted, RequestAnswered, SetpointBatch
-from ledger.records.services import (
-    CongestionParams,
-    DroopParams,
-    FfrParams,
-    LimitMandatoryParams,
-    SetpointParams,
-)
 from ledger.records.sites import Evse
 from ledger.records.work import Period, ServiceRecorded
 from ledger.rules.request_state import RequestState
 
 DSR_PERIOD_MS: Final = 900_000
-QUIET_MS: Final = 1_000
-BEFORE_TRIGGER_MS: Final = 10_000
-AFTER_TRIGGER_MS: Final = 900_000
 
 CAUSES: Final = {
     "Timeout": Cause.STATION_SILENT,
@@ -134,11 +119,11 @@ class Executions:
         found = await self._adapter.run(
             AcceptedRequest(
                 fsr_id=fsr_id,
-                service=_service(request, participants),
+                service=dispatch.service(request, participants),
                 participants=tuple(participants),
                 start_at_ms=request.issued.start_at_ms,
                 end_at_ms=request.issued.end_at_ms,
-                evidence=_evidence_rule(request),
+                evidence=dispatch.evidence_rule(request),
             ),
             self._record,
         )
@@ -199,7 +184,7 @@ class Executions:
         """The samples go to the vault; their existence, and the service record made of them, to the log."""
         bodies = [
             (body, dt_ms)
-            for body, dt_ms in ((evidence.quiet_before, QUIET_MS), (evidence.samples, evidence.interval_ms))
+            for body, dt_ms in ((evidence.quiet_before, dispatch.QUIET_MS), (evidence.samples, evidence.interval_ms))
             if body
         ]
         if not bodies:
@@ -261,61 +246,6 @@ def _participant(pid: str, evse: Evse, offered_w: int) -> Participant:
         max_discharge_w=evse.max_discharge_w,
         offered_w=offered_w,
     )
-
-
-def _service(request: RequestState, participants: list[Participant]) -> Service:
-    """The execution's view of what was asked for."""
-    issued, params = request.issued, request.issued.params
-    if isinstance(params, CongestionParams):
-        series = request.baseline.baseline_w if request.baseline else ()
-        return CongestionService(
-            series=tuple(
-                Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=max(0, base - s.ordered_w))
-                for s, base in zip(params.series, series, strict=True)
-            )
-        )
-    if isinstance(params, LimitMandatoryParams):
-        return MandatoryLimitService(
-            start_at_ms=issued.start_at_ms,
-            import_cap_w=params.import_cap_w,
-            floor_w_per_evse=params.floor_w_per_evse,
-        )
-    if isinstance(params, FfrParams):
-        return FfrService(
-            start_at_ms=issued.start_at_ms,
-            trigger_millihertz=params.f_trigger_millihertz,
-            capacity_w=params.capacity_w,
-            full_ms=params.t_full_ms,
-            support_ms=params.support_ms,
-            release_permille_per_s=params.release_ppm_per_s // 1000,
-            direction=params.direction.value,
-            dispatch_w={participant.evse: participant.offered_w for participant in participants},
-            base_w={participant.evse: params.base_w for participant in participants},
-        )
-    if isinstance(params, DroopParams):
-        points = tuple(FrequencyPoint(freq_millihertz=p.freq_millihertz, power_w=p.power_w) for p in params.points)
-        return DroopService(start_at_ms=issued.start_at_ms, points=points, base_w=params.base_w)
-    assert isinstance(params, SetpointParams)  # noqa: S101 -- the union has no other member
-    return SetpointService(
-        series=tuple(
-            Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=s.power_w) for s in params.series
-        )
-    )
-
-
-def _evidence_rule(request: RequestState) -> EvidenceRule:
-    resolution_ms = request.issued.evidence.resolution_ms
-    params = request.issued.params
-    if isinstance(params, FfrParams):
-        return EvidenceRule(
-            interval_ms=resolution_ms,
-            trigger_millihertz=params.f_trigger_millihertz,
-            trigger_below=params.direction.value == "UP",
-            before_ms=BEFORE_TRIGGER_MS,
-            after_ms=AFTER_TRIGGER_MS,
-            quiet_interval_ms=QUIET_MS,
-        )
-    return EvidenceRule(interval_ms=resolution_ms)
 
 
 def _service_record(

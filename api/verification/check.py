@@ -20,6 +20,7 @@ from ledger.records.services import (
     FfrParams,
     LimitMandatoryParams,
     Params,
+    ReserveParams,
     SetpointParams,
     service_of,
 )
@@ -107,7 +108,7 @@ def amount_w(params: Params, share: int, of: int) -> int:
         whole = max(step.ordered_w for step in params.series)
     elif isinstance(params, SetpointParams):
         whole = max(abs(step.power_w) for step in params.series)
-    elif isinstance(params, FfrParams):
+    elif isinstance(params, FfrParams | ReserveParams):
         whole = params.capacity_w
     elif isinstance(params, DroopParams):
         return max(abs(point.power_w) for point in params.points)
@@ -122,6 +123,8 @@ def discharges(params: Params) -> bool:
         return any(point.power_w + params.base_w < 0 for point in params.points)
     if isinstance(params, SetpointParams):
         return any(step.power_w < 0 for step in params.series)
+    if isinstance(params, ReserveParams):
+        return params.direction is Direction.UP
     return isinstance(params, FfrParams)
 
 
@@ -139,6 +142,8 @@ def asked_powers_w(params: Params, amount_w: int) -> tuple[int, int]:
     elif isinstance(params, SetpointParams):
         charges = any(step.power_w > 0 for step in params.series)
         powers = [amount_w if charges else 0, -amount_w if discharges(params) else 0]
+    elif isinstance(params, ReserveParams):
+        powers = [-amount_w if params.direction is Direction.UP else amount_w]
     else:
         powers = [0]
     return max(0, *powers), max(0, *(-power for power in powers))
@@ -281,6 +286,8 @@ def _allowed_ms(params: Params) -> int | None:
         return params.t_full_ms
     if isinstance(params, DroopParams):
         return params.response_time_ms
+    if isinstance(params, ReserveParams):
+        return params.full_ms
     if isinstance(params, LimitMandatoryParams):
         return params.t_comply_ms
     return None

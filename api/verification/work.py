@@ -12,7 +12,7 @@ from ledger.delivery import baselines, work
 from ledger.delivery.baselines import BaselineInputs
 from ledger.delivery.rounding import PPM, apportion
 from ledger.delivery.samples import MAX_HOLD_MS
-from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, setpoint
+from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, reserve, setpoint
 from ledger.delivery.verdicts.outcome import Exclusion, Reason, Thresholds
 from ledger.delivery.work import Participation, WorkInputs, WorkResult
 from ledger.records import canonical
@@ -23,6 +23,8 @@ from ledger.records.services import (
     DroopParams,
     FfrParams,
     LimitMandatoryParams,
+    PriceParams,
+    ReserveParams,
     SetpointParams,
 )
 from ledger.rules.request_state import RequestState
@@ -159,16 +161,10 @@ def _inputs(
         "max_hold_ms": hold_ms(request),
     }
     thresholds = MANDATED if terms is None else _thresholds(terms)
-    if isinstance(params, CongestionParams):
+    if isinstance(params, CongestionParams | PriceParams | ReserveParams):
         if baseline is None:
-            raise ValueError("congestion relief is judged against a baseline")
-        return work.CongestionWork(
-            **common,
-            isp_ms=params.series[0].duration_ms,
-            baseline=baseline,
-            ordered_w=tuple(step.ordered_w for step in params.series),
-            terms=congestion.Terms(direction=outcome.Direction(params.direction.value), thresholds=thresholds),
-        )
+            raise ValueError("what is saved or shifted is judged against a baseline")
+        return _against(baseline, params, common, thresholds)
     if isinstance(params, LimitMandatoryParams):
         return work.LimitWork(
             **common,
@@ -197,6 +193,39 @@ def _inputs(
     )
 
 
+def _against(
+    baseline: BaselineInputs,
+    params: CongestionParams | PriceParams | ReserveParams,
+    common: "_Common",
+    thresholds: Thresholds,
+) -> WorkInputs:
+    """The classes that ask what would have been drawn without the request."""
+    if isinstance(params, PriceParams):
+        return work.PriceWork(**common, isp_ms=params.series[0].duration_ms, baseline=baseline)
+    direction = outcome.Direction(params.direction.value)
+    if isinstance(params, CongestionParams):
+        return work.CongestionWork(
+            **common,
+            isp_ms=params.series[0].duration_ms,
+            baseline=baseline,
+            ordered_w=tuple(step.ordered_w for step in params.series),
+            terms=congestion.Terms(direction=direction, thresholds=thresholds),
+        )
+    count = (common["end_at_ms"] - common["start_at_ms"]) // params.interval_ms
+    return work.ReserveWork(
+        **common,
+        interval_ms=params.interval_ms,
+        baseline=baseline,
+        ordered_w=(params.capacity_w,) * count,
+        terms=reserve.Terms(
+            direction=direction,
+            full_ms=params.full_ms,
+            energy_budget_milliwh=params.energy_budget_wh * 1000,
+            thresholds=thresholds,
+        ),
+    )
+
+
 def _frequency_of(shares: Sequence[Share], exclusions: Sequence[Exclusion]) -> str:
     """The participation whose frequency is the group's: the first, by its id, that counts and has measured."""
     out = {one.participation_id for one in exclusions if one.is_whole}
@@ -216,9 +245,9 @@ class _Common(TypedDict):
 
 
 def _ordered(request: RequestIssued, shares: Sequence[Share]) -> tuple[int, ...]:
-    """What each participation owes: of a fast response its part of the capacity, for offers may hold a margin."""
+    """What each participation owes: of a reserve its part of the capacity, for offers may hold a margin."""
     offered = [share.offered_w for share in shares]
-    if isinstance(request.params, FfrParams) and shares:
+    if isinstance(request.params, FfrParams | ReserveParams) and shares:
         return apportion(request.params.capacity_w, offered)
     return tuple(offered)
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.records.fields import CapacityW, DurationMs, FreqMillihertz, Ms, PowerW, Ppm
+from ledger.records.fields import CapacityW, Currency, DurationMs, FreqMillihertz, Ms, PowerW, Ppm
 from ledger.records.record import Value
 
 
@@ -18,9 +18,15 @@ class Service(StrEnum):
 
     SETPOINT = "SETPOINT"
     DROOP = "DROOP"
+    PRICE = "PRICE"
     FFR = "FFR"
+    RESERVE = "RESERVE"
     CONGESTION = "CONGESTION"
     LIMIT_MANDATORY = "LIMIT_MANDATORY"
+
+
+PriceMicro = Annotated[int, msgspec.Meta(ge=-(2**40), le=2**40)]
+"""Millionths of the currency for a kWh."""
 
 
 class Direction(StrEnum):
@@ -62,6 +68,25 @@ class DroopParams(Value, frozen=True, kw_only=True, tag_field="class", tag="DROO
     tolerance_w: CapacityW
 
 
+class PriceStep(Value, frozen=True, kw_only=True):
+    """One published price: for a kWh of import and, where it is paid, of export; it may be negative."""
+
+    start_at_ms: Ms
+    duration_ms: DurationMs
+    import_micro_per_kwh: PriceMicro
+    export_micro_per_kwh: PriceMicro = 0
+
+
+class PriceParams(Value, frozen=True, kw_only=True, tag_field="class", tag="PRICE"):
+    """React to a published price; nothing is owed, the reaction is measured against a baseline."""
+
+    tariff_ref: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{3,64}$(?!\n)")]
+    currency: Currency
+    series: Annotated[tuple[PriceStep, ...], msgspec.Meta(min_length=1, max_length=96)]
+    floor_w_per_evse: CapacityW = 0
+    """What each EVSE keeps even at the dearest price."""
+
+
 class FfrParams(Value, frozen=True, kw_only=True, tag_field="class", tag="FFR"):
     """Fast frequency response: full power within `t_full_ms` of the trigger, held for `support_ms`."""
 
@@ -74,6 +99,18 @@ class FfrParams(Value, frozen=True, kw_only=True, tag_field="class", tag="FFR"):
     direction: Direction
     base_w: PowerW = 0
     """What each EVSE holds while it is armed and the frequency is quiet."""
+
+
+class ReserveParams(Value, frozen=True, kw_only=True, tag_field="class", tag="RESERVE"):
+    """Tertiary reserve that is activated: `capacity_w` off the baseline, from `full_ms` after the start to the end."""
+
+    capacity_w: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    direction: Direction
+    full_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
+    interval_ms: Annotated[int, msgspec.Meta(ge=1_000, le=3_600_000)]
+    """The window is judged in means of this; it is whole intervals, and the baseline has a value for each."""
+    energy_budget_wh: Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+    """The most that each EVSE may export: beyond it the order was filled at the cost of a battery's owner."""
 
 
 class CongestionStep(Value, frozen=True, kw_only=True):
@@ -100,7 +137,9 @@ class LimitMandatoryParams(Value, frozen=True, kw_only=True, tag_field="class", 
     t_comply_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
 
 
-Params = SetpointParams | DroopParams | FfrParams | CongestionParams | LimitMandatoryParams
+Params = (
+    SetpointParams | DroopParams | PriceParams | FfrParams | ReserveParams | CongestionParams | LimitMandatoryParams
+)
 
 
 def service_of(params: Params) -> Service:

@@ -340,6 +340,26 @@ class RequestEnded(RuleViolated):
     source = "states of requests"
 
 
+class SeriesOutside(RuleViolated):
+    """The steps of a request's series follow one another from the request's start to its end: none overlaps, lies
+    outside or is missing, and those that are settled are of equal length.
+    """
+
+    code = "rules/series-outside"
+    title = "The series is not the request's window"
+    number = "R-391"
+    source = "record fsr.issued"
+
+
+class CurveUnordered(RuleViolated):
+    """The corners of a curve rise in what the curve is a function of."""
+
+    code = "rules/curve-unordered"
+    title = "The curve is not a function"
+    number = "R-392"
+    source = "record fsr.issued"
+
+
 # Credential checks
 
 
@@ -586,6 +606,15 @@ class BatchGap(RuleViolated):
     title = "A batch is missing"
     number = "R-79"
     source = "record samples.committed"
+
+
+class BaselineLength(RuleViolated):
+    """A committed baseline has one value for each period that is settled or judged against it."""
+
+    code = "rules/baseline-length"
+    title = "The baseline has another length"
+    number = "R-791"
+    source = "record baseline.committed"
 
 
 # Proof of work, dispute, settlement

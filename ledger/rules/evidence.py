@@ -6,6 +6,7 @@ from ledger.rules import orders
 from ledger.rules.errors import (
     AlreadyRecorded,
     BaselineLate,
+    BaselineLength,
     BaselineMethodOther,
     BaselineParticipants,
     BatchGap,
@@ -39,6 +40,9 @@ def baseline_committed(seen: Projection, fact: Fact, record: BaselineCommitted) 
         raise AlreadyRecorded("a baseline for these is committed", expected=request.baseline.baseline_id)
     _require_participants(request, record, fact.now_ms)
     _require_method(request, record)
+    wanted = orders.periods(request.issued)
+    if wanted is not None and len(record.baseline_w) != wanted:
+        raise BaselineLength("not one value for each period", expected=wanted, found=len(record.baseline_w))
 
 
 def _require_participants(request: RequestState, record: BaselineCommitted, now_ms: int) -> None:

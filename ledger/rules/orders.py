@@ -1,19 +1,28 @@
 """What a request orders and what an offer binds, read from parameters of any class."""
 
-from ledger.records.requests import Offer
-from ledger.records.services import CongestionParams, Direction, FfrParams, Params
+from ledger.records.requests import Offer, RequestIssued
+from ledger.records.services import CongestionParams, Direction, FfrParams, Params, PriceParams, ReserveParams
 
 
 def ordered_w(params: Params) -> int | None:
     """The most that is ordered of the group at any time; None for classes that follow a value or a curve."""
     if isinstance(params, CongestionParams):
         return max(step.ordered_w for step in params.series)
-    return params.capacity_w if isinstance(params, FfrParams) else None
+    return params.capacity_w if isinstance(params, FfrParams | ReserveParams) else None
 
 
 def direction(params: Params) -> Direction | None:
     """The one direction that is asked for; None where both are."""
-    return params.direction if isinstance(params, CongestionParams | FfrParams) else None
+    return params.direction if isinstance(params, CongestionParams | FfrParams | ReserveParams) else None
+
+
+def periods(issued: RequestIssued) -> int | None:
+    """How many periods are settled or judged against the baseline; None for classes that have no such baseline."""
+    if isinstance(issued.params, CongestionParams | PriceParams):
+        return len(issued.params.series)
+    if isinstance(issued.params, ReserveParams):
+        return (issued.end_at_ms - issued.start_at_ms) // issued.params.interval_ms
+    return None
 
 
 def bound_w(offer: Offer, asked: Direction | None) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from ledger.records.requests import (
     SetpointBatch,
 )
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
-from ledger.rules import mandates, orders
+from ledger.rules import mandates, orders, series
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors import (
     AbortReason,
@@ -52,6 +52,7 @@ def request_issued(seen: Projection, fact: Fact, record: RequestIssued) -> None:
         raise StartInPast("it starts in the past", expected=f"after {fact.now_ms}", found=record.start_at_ms)
     if max(record.respond_by_ms, record.opt_deadline_ms) > record.start_at_ms:
         raise TimesContradict("a deadline after the start", expected=f"at most {record.start_at_ms}")
+    series.require_sound(record)
     _require_contracts(seen, fact, record)
 
 

@@ -48,10 +48,7 @@ from ledger.records.requests import (
     RequestIssued,
 )
 from ledger.records.services import (
-    CongestionParams,
-    CongestionStep,
     Direction,
-    LimitMandatoryParams,
     Params,
     Service,
 )
@@ -62,19 +59,12 @@ from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact, OpenedDirective
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
+from tests.support.parameters import CAP, at, congestion
 
 ORIGIN = "log.example/test"
-MIDNIGHT_MS = 1_768_860_000_000
-"""2026-01-20, the day's first instant at UTC+2."""
 SITE = "DEPOT-7"
 CAN_W = 22_000
 EVSES = tuple(f"FI*NGC*E{number}" for number in range(1, 5))
-
-
-def at(clock: str) -> int:
-    """The instant of the day, in Unix milliseconds, of "hh:mm"."""
-    hours, minutes = clock.split(":")
-    return MIDNIGHT_MS + (int(hours) * 60 + int(minutes)) * 60_000
 
 
 @contextmanager
@@ -383,32 +373,22 @@ def acceptance(fsc_id: str, offer: Fact, **changes: Any) -> ContractAccepted:
     return ContractAccepted(fsc_id=fsc_id, version=record.version, offer_sha256=digest, **changes)
 
 
-def congestion(ordered_w: int = 20_000, start: str = "17:00") -> CongestionParams:
-    """Four quarters of an hour of less import."""
-    steps = tuple(
-        CongestionStep(start_at_ms=at(start) + n * 900_000, duration_ms=900_000, ordered_w=ordered_w) for n in range(4)
-    )
-    return CongestionParams(congestion_point="CP-1", direction=Direction.UP, series=steps)
-
-
 def request(fsr_id: str = "fsr-1", *, params: Params | None = None, **changes: Any) -> RequestIssued:
-    """A voluntary request for 17:00 to 18:00; answer by 15:30, opt until 16:30."""
+    """A voluntary request for 17:00 to 18:00; answer by 15:30, opt until 16:30. Its series is its window."""
+    times = (changes.get("start_at_ms", at("17:00")), changes.get("end_at_ms", at("18:00")))
     issued = RequestIssued(
         fsr_id=fsr_id,
         site_id=SITE,
         fsc_ids=("fsc-1",),
         obligation=Obligation.VOLUNTARY,
-        params=params or congestion(),
+        params=params or congestion(20_000, *times),
         respond_by_ms=at("15:30"),
         opt_deadline_ms=at("16:30"),
-        start_at_ms=at("17:00"),
-        end_at_ms=at("18:00"),
+        start_at_ms=times[0],
+        end_at_ms=times[1],
         evidence=Evidence(resolution_ms=1000),
     )
     return msgspec.structs.replace(issued, **changes)
-
-
-CAP = LimitMandatoryParams(import_cap_w=33_600, floor_w_per_evse=4_200, t_comply_ms=60_000)
 
 
 def directive(**changes: Any) -> DirectiveGiven:
@@ -550,6 +530,7 @@ def baseline(names: Iterable[str], baseline_id: str = "base-1", **changes: Any) 
         version=1,
         participants=tuple(names),
         inputs_sha256="4" * 64,
+        baseline_w=(80_000,) * 4,
     )
     return msgspec.structs.replace(made, **changes)
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 from msgspec import inspect
 
-from ledger.delivery.verdicts import congestion, droop, ffr, limit, setpoint
+from ledger.delivery.verdicts import congestion, droop, ffr, informative, limit, reserve, setpoint
 from ledger.records.services import Params, Service
 from tests.support.records_reference import shown
 
@@ -43,6 +43,15 @@ SIDES: dict[Service, dict[str, str]] = {
         "baseline": "CURVE",
         "OCPP 2.1": "Absolute profile `LocalFrequency` with `v2xBaseline` and `v2xFreqWattCurve`",
     },
+    Service.PRICE: {
+        "what it is": "A published price; those who take part react, nothing is owed and nothing is scored.",
+        "needs": "PRICE among the EVSE's services; no claims, for it only lowers what is charged.",
+        "timing": "published before the start; periods of `series` of one length, usually 15 min",
+        "evidence": "energy per period; samples at the request's `resolution_ms`",
+        "judged by": f"`{informative.PRICE_ALGORITHM}`: what was drawn beside the baseline; always INFORMATIVE",
+        "baseline": "the contract's: HIGH_X_OF_Y, MBMA or NOMINATION",
+        "OCPP 2.1": "Dynamic profile `ChargingOnly` with `limit`: full power up to the mean price, the floor above it",
+    },
     Service.FFR: {
         "what it is": "Fast frequency response: full power soon after the trigger, held, then released slowly.",
         "needs": "FFR among the EVSE's services; response within `t_full_ms`; generator claims.",
@@ -51,6 +60,15 @@ SIDES: dict[Service, dict[str, str]] = {
         "judged by": f"`{ffr.ALGORITHM}`: power at t0 + `t_full_ms`, minimum while held, slope, over-delivery",
         "baseline": "PRE_EVENT",
         "OCPP 2.1": "Absolute profile `LocalFrequency`; hold and release, which the standard lacks, as vendor data",
+    },
+    Service.RESERVE: {
+        "what it is": "Tertiary reserve, activated: a capacity off the baseline, up by discharging or down by charging.",
+        "needs": "RESERVE among the EVSE's services; its share within reach in `full_ms`; generator claims for UP.",
+        "timing": "full `full_ms` after the start, then until the end; nothing is due before",
+        "evidence": "means of `interval_ms`, usually a minute, and signed registers at start and end",
+        "judged by": f"`{reserve.ALGORITHM}`: delivered and deficient power per interval, energy budget per EVSE",
+        "baseline": "the contract's: NOMINATION, or ZERO for pure discharge",
+        "OCPP 2.1": "Dynamic profile `CentralSetpoint`, then UpdateDynamicSchedule",
     },
     Service.CONGESTION: {
         "what it is": "Relieve a congestion point: less (UP) or more (DOWN) than the baseline, period by period.",

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -115,7 +116,7 @@ SPEC = CeremonySpec(
             id=FO,
             role=Role.FO,
             organisation="Aurora Flex",
-            services=(PkiService.CONGESTION, PkiService.DROOP, PkiService.LIMIT_MANDATORY),
+            services=tuple(PkiService),
         ),
         PartySpec(id=CSO, role=Role.CSO, organisation="Northgate", dns_names=("localhost",)),
         PartySpec(id=GRID, role=Role.SO, organisation="Grid"),
@@ -300,7 +301,7 @@ async def configure(world: World) -> None:
             kind=CurrentKind.DC,
             max_charge_w=CAN_W,
             max_discharge_w=CAN_W,
-            services=("CONGESTION", "LIMIT_MANDATORY", "DROOP"),
+            services=("CONGESTION", "LIMIT_MANDATORY", "DROOP", "RESERVE", "PRICE"),
             response_time_ms=500,
             meter=Meter(
                 serial=f"M-{evse[-2:]}",
@@ -362,12 +363,12 @@ async def certify(world: World) -> None:
                     edition="2022",
                     scheme=Scheme.TYPE_EXAMINATION,
                     cert_number=f"L-{number}",
-                    services=frozenset({PkiService.DROOP}),
+                    services=frozenset({PkiService.DROOP, PkiService.RESERVE}),
                     regions=("FI",),
                     max_charge_w=CAN_W,
                     max_discharge_w=CAN_W,
                     response_ms=1_000,
-                    functions=frozenset({DerFunction.FREQUENCY_WATT}),
+                    functions=frozenset({DerFunction.FREQUENCY_WATT, DerFunction.ACTIVE_POWER_SETPOINT}),
                 ),
             ),
         )
@@ -377,7 +378,7 @@ async def certify(world: World) -> None:
             site_id=SITE,
             subject=ClaimKind.EVSE,
             standard="EN 50549-10",
-            functions=("DROOP",),
+            functions=("DROOP", "RESERVE"),
             region="FI",
             issuer=LAB,
             not_before_ms=window.not_before_ms // 1000 * 1000,
@@ -426,6 +427,13 @@ DROOP_TERMS = ServiceTerms(
 )
 
 
+OTHER_TERMS = (
+    msgspec.structs.replace(TERMS[0], direction=Direction.DOWN),
+    msgspec.structs.replace(TERMS[0], service=Service.RESERVE),
+    msgspec.structs.replace(TERMS[0], service=Service.PRICE),
+)
+
+
 async def contract(world: World, person: str | None = None, evse: str | None = None) -> str:
     """A contract with the operator for the whole site, or with a person for one EVSE; signed by both."""
     fsc_id = new_id("fsc")
@@ -434,7 +442,7 @@ async def contract(world: World, person: str | None = None, evse: str | None = N
         "version": 1,
         "fo": FO,
         "site_id": SITE,
-        "services": (*TERMS, DROOP_TERMS),
+        "services": (*TERMS, DROOP_TERMS, *OTHER_TERMS),
         "opt": OptPolicy(default_on_silence=Silence.IN, opt_deadline_s=600, max_opt_outs=10),
         "mandatory_ack": True,
         "valid_from_ms": world.clock.now_ms(),

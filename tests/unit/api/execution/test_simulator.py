@@ -326,4 +326,6 @@ def test_four_hours_of_the_depot_with_two_events_take_seconds() -> None:
         plant.execute(command)
     began = time.process_time()
     plant.advance(START + 240 * MINUTE)
-    assert time.process_time() - began < 15
+    assert (
+        time.process_time() - began < 60
+    )  # 5 s on an idle core; a busy machine with coverage needs several times that

@@ -20,7 +20,6 @@ from tests.support.rulebook import (
     answer,
     at,
     check,
-    congestion,
     decided,
     dimensions,
     offer,
@@ -236,7 +235,7 @@ def test_a_mandate_may_be_answered_late_but_not_after_its_end() -> None:
 
 def _second(judge: Judge, start: str = "17:30", end: str = "18:30", **changes: object) -> None:
     """Another request for the first EVSE, checked."""
-    what = request("fsr-2", params=congestion(start=start), start_at_ms=at(start), end_at_ms=at(end), **changes)
+    what = request("fsr-2", start_at_ms=at(start), end_at_ms=at(end), **changes)
     judge.admit(what, AURORA)
     judge.admit(check("chk-a", "fsr-2", names=("q-1",), now_ms=judge.now_ms), NORTHGATE)
 
@@ -280,9 +279,7 @@ def test_one_answer_cannot_sell_an_evse_twice_to_itself() -> None:
 def test_two_bookings_that_do_not_meet_each_other_are_not_added() -> None:
     judge = Judge()
     judge.accepted()
-    judge.admit(
-        request("fsr-3", params=congestion(start="18:00"), start_at_ms=at("18:00"), end_at_ms=at("19:00")), AURORA
-    )
+    judge.admit(request("fsr-3", start_at_ms=at("18:00"), end_at_ms=at("19:00")), AURORA)
     judge.admit(check("chk-b", "fsr-3", names=("r-1",), now_ms=judge.now_ms), NORTHGATE)
     judge.admit(
         answer("fsr-3", check_id="chk-b", offers=(offer("r-1"),), answer=Answer.PARTIAL),

@@ -75,6 +75,13 @@ def test_a_baseline_is_the_contract_s_method(judge: Judge) -> None:
                 judge.try_it(what, NORTHGATE)
 
 
+@pytest.mark.parametrize("count", [0, 3, 5])
+def test_a_baseline_has_one_value_for_each_period(judge: Judge, count: int) -> None:
+    with refused("baseline-length"):
+        judge.try_it(baseline(pids(2), baseline_w=(80_000,) * count), NORTHGATE)
+    judge.try_it(baseline(pids(2), baseline_w=(80_000,) * 4), NORTHGATE)
+
+
 def test_under_a_mandate_the_baseline_is_the_limit_itself_even_after_the_start() -> None:
     judge = Judge()
     judge.mandated()

@@ -21,7 +21,19 @@ from ledger.records.requests import (
     SetpointBatch,
     SetpointStepMoved,
 )
-from ledger.records.services import CongestionParams, Direction, Service, SetpointParams, SetpointStep
+from ledger.records.services import (
+    CongestionParams,
+    CongestionStep,
+    CurvePoint,
+    Direction,
+    DroopParams,
+    PriceParams,
+    PriceStep,
+    ReserveParams,
+    Service,
+    SetpointParams,
+    SetpointStep,
+)
 from ledger.rules.fact import Evidence
 from ledger.rules.request_state import RequestStatus
 from tests.support.rulebook import (
@@ -308,6 +320,69 @@ def test_only_a_setpoint_request_has_setpoints(judge: Judge) -> None:
     judge.request()
     with refused("setpoint-not-asked"):
         judge.try_it(_batch(1, at("17:00")), AURORA)
+
+
+# Series and curves
+
+
+def _steps(*times: tuple[int, int]) -> CongestionParams:
+    """Steps of (start, length), in minutes after 17:00."""
+    return CongestionParams(
+        congestion_point="CP-1",
+        direction=Direction.UP,
+        series=tuple(
+            CongestionStep(start_at_ms=at("17:00") + start * 60_000, duration_ms=length * 60_000, ordered_w=8000)
+            for start, length in times
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(((0, 30), (20, 40)), id="overlap"),
+        pytest.param(((0, 30), (31, 29)), id="gap"),
+        pytest.param(((30, 30), (0, 30)), id="order"),
+        pytest.param(((-30, 30), (0, 60)), id="before the start"),
+        pytest.param(((0, 30), (30, 60)), id="after the end"),
+        pytest.param(((0, 30),), id="too short"),
+        pytest.param(((0, 20), (20, 40)), id="other lengths"),
+    ],
+)
+def test_a_series_that_is_not_the_window_is_refused(judge: Judge, times: tuple[tuple[int, int], ...]) -> None:
+    with refused("series-outside"):
+        judge.try_it(request(params=_steps(*times)), AURORA)
+
+
+def test_setpoints_may_differ_in_length_and_prices_may_not(judge: Judge) -> None:
+    lengths = ((at("17:00"), 1_200_000), (at("17:20"), 2_400_000))
+    steps = tuple(SetpointStep(start_at_ms=start, duration_ms=length, power_w=0) for start, length in lengths)
+    moving = SetpointParams(series=steps, ramp_w_per_s=1000, update_interval_s=4)
+    with refused("contract-not-covering"):  # the series is good, the contract is for another service
+        judge.try_it(request(params=moving), AURORA)
+    prices = tuple(
+        PriceStep(start_at_ms=start, duration_ms=length, import_micro_per_kwh=300_000) for start, length in lengths
+    )
+    with refused("series-outside"):
+        judge.try_it(request(params=PriceParams(tariff_ref="T-1", currency="EUR", series=prices)), AURORA)
+
+
+@pytest.mark.parametrize(("interval_ms", "refusal"), [(7_000, "series-outside"), (60_000, "contract-not-covering")])
+def test_a_reserve_is_whole_intervals(judge: Judge, interval_ms: int, refusal: str) -> None:
+    reserve = ReserveParams(
+        capacity_w=10_000, direction=Direction.UP, full_ms=750_000, interval_ms=interval_ms, energy_budget_wh=5_000
+    )
+    with refused(refusal):
+        judge.try_it(request(params=reserve), AURORA)
+
+
+@pytest.mark.parametrize("corners", [(50_000, 50_000), (50_200, 49_800)])
+def test_a_curve_that_does_not_rise_is_refused(judge: Judge, corners: tuple[int, int]) -> None:
+    points = tuple(CurvePoint(freq_millihertz=freq, power_w=0) for freq in corners)
+    with refused("curve-unordered"):
+        judge.try_it(
+            request(params=DroopParams(points=points, response_time_ms=2000, base_w=0, tolerance_w=500)), AURORA
+        )
 
 
 # What timers do
