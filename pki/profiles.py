@@ -1,7 +1,8 @@
 """What may be issued: one frozen profile for each role and purpose, one for each issuing authority, one for the root.
 
 Every leaf has exactly the key usages, extended key usages and policy of its profile; the checks in `binding` compare
-with the same table, so that what is issued and what is believed cannot drift apart.
+with the same table, so that what is issued and what is believed cannot drift apart. A profile is never edited: what
+changes is another version under another name (`docs/spec/credential-profile.md`).
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,14 @@ class Hosts(StrEnum):
     REQUIRED = "REQUIRED"
 
 
+class KeyKind(StrEnum):
+    """The public keys that stand in certificates, by their names in the ASN.1 of algorithms and curves."""
+
+    P256 = "secp256r1"
+    P384 = "secp384r1"
+    ED25519 = "ed25519"
+
+
 class NoProfile(Refused):
     """Nothing is ever issued for this role and purpose."""
 
@@ -52,6 +61,7 @@ class Profile:
     hosts: Hosts = Hosts.NONE
     crl_sign: bool = False
     no_rev_avail: bool = False
+    keys: tuple[KeyKind, ...] = (KeyKind.P256, KeyKind.P384, KeyKind.ED25519)
 
     @property
     def group(self) -> Group:
@@ -76,6 +86,7 @@ class InfrastructureProfile:
     lifetime_ms: int
     no_check: bool = False
     """Nobody asks whether it was revoked (id-pkix-ocsp-nocheck, RFC 6960 section 4.2.2.2.1), so it lives briefly."""
+    keys: tuple[KeyKind, ...] = (KeyKind.P256,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,22 @@ class AuthorityProfile:
     group: Group
     policy: ObjectIdentifier
     ekus: tuple[ObjectIdentifier, ...]
+    lifetime_ms: int = ISSUING_LIFETIME_MS
+    keys: tuple[KeyKind, ...] = (KeyKind.P256,)  # too many verifiers refuse Ed25519 authorities
+
+    @property
+    def name(self) -> str:
+        """What is recorded when one is issued."""
+        return f"{self.group}/AUTHORITY/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class RootProfile:
+    """A self-signed root over issuing authorities."""
+
+    name: str
+    lifetime_ms: int
+    keys: tuple[KeyKind, ...]
 
 
 POLICY_OF_GROUP: dict[Group, ObjectIdentifier] = {
@@ -184,7 +211,8 @@ CHECKPOINT_SIGNER = InfrastructureProfile(
     policy=oids.CP_INFRASTRUCTURE,
     lifetime_ms=YEAR_MS,
 )
-_INFRASTRUCTURE = (OCSP_SIGNER, CHECKPOINT_SIGNER)
+INFRASTRUCTURE = (OCSP_SIGNER, CHECKPOINT_SIGNER)
+ROOT = RootProfile(name="ROOT/v1", lifetime_ms=ROOT_LIFETIME_MS, keys=(KeyKind.P384,))
 
 AUTHORITIES: dict[Group, AuthorityProfile] = {
     group: AuthorityProfile(
@@ -194,7 +222,7 @@ AUTHORITIES: dict[Group, AuthorityProfile] = {
         ekus=tuple(
             sorted(
                 {eku for profile in _ALL if profile.group is group for eku in profile.ekus}
-                | {profile.eku for profile in _INFRASTRUCTURE if profile.group in {group, None}}
+                | {profile.eku for profile in INFRASTRUCTURE if profile.group in {group, None}}
                 | {ExtendedKeyUsageOID.CLIENT_AUTH},
                 key=lambda oid: oid.dotted_string,
             )

@@ -4,14 +4,19 @@
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
+from pyasn1.codec.der import decoder, encoder
+from pyasn1.type import univ
+from pyasn1_alt_modules import rfc5280
 
-from pki import ceremony, csr, keys
+from pki import ceremony, csr, keys, tbs
 from pki.authority import Authority
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec, StationSpec
 from pki.credential import Credential
@@ -100,6 +105,7 @@ class World:
         not_before: dt.datetime | None = None,
         not_after: dt.datetime | None = None,
         serial: int | None = None,
+        digest: hashes.HashAlgorithm | None = None,
     ) -> tuple[bytes, ...]:
         """The chain of a copy of `original` with changes, signed by `authority` without asking any rule."""
         model = x509.load_der_x509_certificate(original)
@@ -130,8 +136,29 @@ class World:
                 builder = builder.add_extension(change[0], critical=change[1])
         for value, critical in added:
             builder = builder.add_extension(value, critical=critical)
-        certificate = builder.sign(authority.signer, hashes.SHA256())
+        certificate = builder.sign(authority.signer, digest or tbs.digest_for(authority.signer))  # type: ignore[arg-type]
         return encoded(certificate), encoded(authority.certificate)
+
+
+def resigned(
+    der: bytes,
+    signer: keys.Signer,
+    change: Callable[[Any], None],
+    *,
+    digest: hashes.HashAlgorithm | None = None,
+    outer: str | None = None,
+) -> bytes:
+    """The certificate after `change` to its signed part (a pyasn1 `TBSCertificate`), signed again: for what no builder
+    will build. `outer` is an algorithm identifier to name outside the signed part instead of the one inside.
+    """
+    certificate, _ = decoder.decode(der, asn1Spec=rfc5280.Certificate())
+    change(certificate["tbsCertificate"])
+    body = encoder.encode(certificate["tbsCertificate"])
+    algorithm = digest or tbs.digest_for(signer)
+    certificate["signature"] = univ.BitString.fromOctetString(signer.sign(body, ec.ECDSA(algorithm)))
+    if outer is not None:
+        certificate["signatureAlgorithm"]["algorithm"] = univ.ObjectIdentifier(outer)
+    return bytes(encoder.encode(certificate))
 
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551

@@ -2,11 +2,14 @@
 
 import datetime as dt
 import ipaddress
+import re
+import warnings
 from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from pki import names, oids, profiles
@@ -16,6 +19,7 @@ from pki.lint.subject import Examined
 from pki.roles import Group, Purpose, Role, Service
 from pki.tbs import LeafOrder
 from pki.trust import encoded
+from tests.support import pki_world
 
 PURPOSE = Purpose.TLS_CLIENT
 
@@ -85,6 +89,27 @@ def _subject(*attributes: tuple[x509.ObjectIdentifier, str]) -> dict[str, Any]:
 
 ODD = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 BIG = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x04\x82\x40\x00" + bytes(0x4000))
+GARBAGE = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\xff\xfe garbage")
+NO_REV_AVAIL = x509.UnrecognizedExtension(oids.NO_REV_AVAIL, b"\x05\x00")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # 1024 bits, on purpose
+    RSA_1024 = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505
+RSA_4096 = rsa.RSAPublicNumbers(65537, (1 << 4095) | 1).public_key()
+
+
+def _crl_point(
+    place: str = "http://pki.flexledger.example/crl/fo.crl",
+    reasons: frozenset[x509.ReasonFlags] | None = None,
+    crl_issuer: list[x509.GeneralName] | None = None,
+) -> dict[str, Any]:
+    where: list[x509.GeneralName] = [x509.UniformResourceIdentifier(place)]
+    return _ext(x509.CRLDistributionPoints([x509.DistributionPoint(where, None, reasons, crl_issuer)]))
+
+
+def _critical_usage() -> dict[str, Any]:
+    return _ext(x509.ExtendedKeyUsage(profiles.get(Role.FO, PURPOSE).ekus), critical=True)
+
+
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("short serial", {"serial": 7}, "serial"),
     ("oversize", {"added": ((BIG, False),)}, "size"),
@@ -118,6 +143,21 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "extensions",
     ),
     ("no status", _gone(ExtensionOID.CRL_DISTRIBUTION_POINTS), "status"),
+    ("revocation is said not to be available", {"added": ((NO_REV_AVAIL, False),)}, "status"),
+    ("partial list", _crl_point(reasons=frozenset({x509.ReasonFlags.key_compromise})), "pointers"),
+    ("list of another issuer", _crl_point(crl_issuer=[x509.DirectoryName(x509.Name([]))]), "pointers"),
+    ("list over TLS", _crl_point(place="https://pki.flexledger.example/crl/fo.crl"), "pointers"),
+    ("SHA-384 with P-256", {"digest": hashes.SHA384()}, "signature-algorithm"),
+    ("critical extended usage", _critical_usage(), "extensions"),
+    ("critical unknown extension", {"added": ((ODD, True),)}, "extensions"),
+    ("garbage in an unknown extension", {"added": ((GARBAGE, False),)}, "extensions"),
+    ("RSA-1024", {"public_key": RSA_1024}, "key"),
+    ("RSA-4096", {"public_key": RSA_4096}, "key"),
+    ("P-521", {"public_key": ec.generate_private_key(ec.SECP521R1()).public_key()}, "key"),
+    ("110 years", {"not_after": dt.datetime(2136, 1, 1, tzinfo=dt.UTC)}, "validity"),
+    ("role that cannot be read", _ext(x509.UnrecognizedExtension(oids.FLEX_ROLE, b"\x30\x01")), "role"),
+    ("country", _subject((NameOID.COUNTRY_NAME, "QQ"), (NameOID.COMMON_NAME, "FI-AUR")), "subject"),
+    ("65 characters", _subject((NameOID.ORGANIZATION_NAME, "x" * 65), (NameOID.COMMON_NAME, "FI-AUR")), "subject"),
     ("empty subject", _subject(), "subject"),
     ("two names", _subject((NameOID.COMMON_NAME, "a"), (NameOID.COMMON_NAME, "b")), "subject"),
     ("NUL in subject", _subject((NameOID.COMMON_NAME, "a\x00b")), "subject"),
@@ -133,6 +173,11 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "role",
     ),
 ]
+
+
+def test_the_key_of_the_authority_is_found_in_a_leaf(world: Any) -> None:
+    key = world.made.hierarchy.issuing[Group.FO].signer.public_key()
+    assert "own-key" in _found(world, "FI-AUR", public_key=key)
 
 
 @pytest.mark.parametrize(("what", "changes", "rule"), CASES, ids=[case[0] for case in CASES])
@@ -166,6 +211,28 @@ def test_an_authority_that_may_name_addresses_is_found(world: Any) -> None:
     assert {rule.name for rule in RULES for _ in rule.check(examined)} == {"name-constraints"}
 
 
+def test_a_pseudonym_that_is_a_name_is_found(world: Any) -> None:
+    assert "privacy" in _found(world, "evu-1", **_subject((NameOID.PSEUDONYM, "Somebody")))
+
+
+def test_a_certificate_of_version_1_is_found(world: Any) -> None:
+    def without(body: Any) -> None:
+        body["version"] = 0
+        body["extensions"].clear()
+
+    issuing = world.made.hierarchy.issuing[Group.FO]
+    leaf = pki_world.resigned(world.chain("FI-AUR", PURPOSE)[0], issuing.signer, without)
+    examined = Examined(
+        x509.load_der_x509_certificate(leaf), issuing.certificate, _order(world, "FI-AUR"), development=True
+    )
+    assert "version" in {rule.name for rule in RULES for _ in rule.check(examined)}
+
+
+def test_every_rule_has_a_citation_and_a_name_of_its_own() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    assert [rule.name for rule in RULES if not re.search(r"RFC \d+|NIST|GDPR|design|ECV-DESS", rule.citation)] == []
+
+
 def test_every_rule_is_tried_here() -> None:
-    tried = {case[2] for case in CASES} | {"privacy", "issuer-name", "name-constraints"}
+    tried = {case[2] for case in CASES} | {"privacy", "issuer-name", "name-constraints", "version", "own-key"}
     assert tried == {rule.name for rule in RULES}

@@ -1,0 +1,147 @@
+"""A profile is never edited: what it makes is pinned, and a change is another version under another name."""
+
+import dataclasses
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from pki import oids, profiles
+from pki.lint.examine import examine
+from pki.lint.subject import Examined
+from pki.profiles import Profile
+from pki.roles import ACTOR_ROLE_NUMBER, Group, Purpose, Role
+from tests.support import profile_samples
+from tests.support.profile_samples import AnyProfile, Sample
+from tests.support.vectors import REPOSITORY
+
+PINS: dict[str, str] = tomllib.loads(Path(__file__).with_name("profile_pins.toml").read_text(encoding="utf-8"))
+SAMPLES = profile_samples.samples()
+
+
+def _bounds(profile: AnyProfile) -> str:
+    """What a profile allows beyond what its sample shows."""
+    fields = {field.name: getattr(profile, field.name) for field in dataclasses.fields(profile)}
+    return repr([(name, _plain(value)) for name, value in sorted(fields.items())])
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return value.dotted_string if isinstance(value, x509.ObjectIdentifier) else str(value)
+
+
+def _digest(sample: Sample) -> str:
+    """Over the bounds and every signed byte of a certificate of this profile."""
+    content = _bounds(sample.profile).encode() + sample.certificate.tbs_certificate_bytes
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_what_a_profile_makes_is_pinned(name: str) -> None:
+    """If this fails you changed a profile in use: give it a new version instead (docs/spec/credential-profile.md)."""
+    assert PINS.get(name) == _digest(SAMPLES[name])
+
+
+def test_there_is_no_pin_without_a_profile() -> None:
+    """A version that was once in use stays, so that its certificates can still be judged."""
+    assert set(PINS) == set(SAMPLES)
+
+
+def test_the_pin_moves_with_every_bound_and_every_byte() -> None:
+    sample = SAMPLES["FO/TLS_CLIENT/v1"]
+    assert isinstance(sample.profile, Profile)
+    longer = dataclasses.replace(sample.profile, max_lifetime_ms=sample.profile.max_lifetime_ms + 1)
+    assert _digest(dataclasses.replace(sample, profile=longer)) != _digest(sample)
+    other = SAMPLES["FO/SIGNING/v1"].certificate
+    assert _digest(dataclasses.replace(sample, certificate=other)) != _digest(sample)
+
+
+def test_every_profile_has_a_version_in_its_name_and_no_name_is_used_twice() -> None:
+    every = [
+        profiles.ROOT,
+        *profiles.AUTHORITIES.values(),
+        *profiles.PROFILES.values(),
+        *profiles.INFRASTRUCTURE,
+    ]
+    names = [profile.name for profile in every]
+    assert len(names) == len(set(names)) == len(SAMPLES)
+    assert [name for name in names if not re.fullmatch(r"([A-Z_]+/)+v[1-9]\d*", name)] == []
+
+
+def test_a_profile_cannot_be_changed_while_running() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        profiles.get(Role.FO, Purpose.SIGNING).max_lifetime_ms = 1  # type: ignore[misc]
+
+
+def test_what_is_recorded_when_something_is_issued_is_the_name_of_a_profile(own_world: Any) -> None:
+    held = own_world.made.store.find()
+    assert {one.profile for one in held} <= set(SAMPLES)
+    assert {"ROOT/v1", "FO/AUTHORITY/v1", "EVU/TLS_CLIENT/v1"} <= {one.profile for one in held}
+
+
+@pytest.mark.parametrize("development", [False, True])
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_the_sample_of_every_profile_passes_the_lint(name: str, development: bool) -> None:
+    sample = profile_samples.samples(development=development)[name]
+    examine(Examined(sample.certificate, sample.issuer, sample.asked, development))
+
+
+@pytest.mark.parametrize("profile", list(profiles.PROFILES.values()), ids=lambda profile: profile.name)
+def test_no_two_profiles_have_the_same_usages(profile: Profile) -> None:
+    """So that the usages alone say what a key is for, and one key cannot be passed off as another."""
+    same = [other.name for other in profiles.PROFILES.values() if set(other.ekus) == set(profile.ekus)]
+    assert same == [profile.name]
+    assert len(profile.ekus) == len(set(profile.ekus))
+
+
+def test_only_credentials_that_live_a_week_go_without_revocation() -> None:
+    """RFC 9608, and the limit that this project sets for it."""
+    silent = [profile for profile in profiles.PROFILES.values() if profile.no_rev_avail]
+    assert {profile.role for profile in silent} == {Role.EVU}
+    assert max(profile.max_lifetime_ms for profile in silent) <= profiles.SHORT_LIVED_MS
+    unasked = [profile for profile in profiles.INFRASTRUCTURE if profile.no_check]
+    assert max(profile.lifetime_ms for profile in unasked) <= profiles.SHORT_LIVED_MS
+
+
+def test_nothing_outlives_what_is_above_it() -> None:
+    longest = max(
+        [profile.max_lifetime_ms for profile in profiles.PROFILES.values()]
+        + [profile.lifetime_ms for profile in profiles.INFRASTRUCTURE]
+    )
+    issuing = {authority.lifetime_ms for authority in profiles.AUTHORITIES.values()}
+    assert longest < min(issuing)
+    assert max(issuing) < profiles.ROOT.lifetime_ms
+
+
+def test_every_role_can_sign_and_every_group_has_an_authority() -> None:
+    assert {role for role, purpose in profiles.PROFILES if purpose is Purpose.SIGNING} == set(Role)
+    assert set(profiles.AUTHORITIES) == set(Group) == set(profiles.POLICY_OF_GROUP)
+    assert {authority.policy for authority in profiles.AUTHORITIES.values()} == set(oids.ROLE_POLICIES)
+    with pytest.raises(profiles.NoProfile):
+        profiles.get(Role.SO, Purpose.TLS_CLIENT)
+
+
+def _module_oids() -> dict[str, str]:
+    """Name and number of every identifier that the ASN.1 module assigns."""
+    files = [REPOSITORY / "docs" / "spec" / "ECV-DESS.asn1", REPOSITORY / "pki" / "ECV-DESS.asn1"]
+    text = next(path for path in files if path.exists()).read_text(encoding="utf-8")
+    found = {"id-ecvdess": oids.ARC}
+    for name, above, number in re.findall(r"(id-[\w-]+)\s+OBJECT IDENTIFIER ::= \{ (id-[\w-]+) (\d+) \}", text):
+        found[name] = f"{found[above]}.{number}"
+    return found
+
+
+def test_every_identifier_of_the_code_is_the_one_of_the_asn1_module() -> None:
+    module = set(_module_oids().values())
+    code = {
+        value.dotted_string
+        for name, value in vars(oids).items()
+        if isinstance(value, x509.ObjectIdentifier) and value.dotted_string.startswith(oids.ARC)
+    } | {oids.signing(number).dotted_string for number in ACTOR_ROLE_NUMBER.values()}
+    assert code <= module
+    assert len(code) > 25
