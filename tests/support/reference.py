@@ -1,4 +1,4 @@
-"""Writes docs/reference/{errors,cli,api}.md from the code: `python -m tests.support.reference --write`.
+"""Writes docs/reference/{errors,cli,api,credentials}.md from the code: `python -m tests.support.reference --write`.
 
 Without `--write` nothing is written, and the exit code is 1 if a page differs from what the code says.
 """
@@ -17,6 +17,7 @@ from api.flows.service import Service
 from api.settings import Limits
 from api.verification.report import EXIT_CODES
 from api.web import problems, schema
+from tests.support.credentials_reference import credentials
 from tests.support.vectors import REPOSITORY
 
 FOLDER: Final = REPOSITORY / "docs" / "reference"
@@ -139,7 +140,7 @@ def openapi() -> dict[str, Any]:
     return schema.document(create_app(cast(Service, closed)).framework)
 
 
-PAGES: Final = {"errors": errors, "cli": command_reference, "api": api}
+PAGES: Final = {"errors": errors, "cli": command_reference, "api": api, "credentials": credentials}
 
 
 def _first_paragraph(kind: type) -> str:

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from pki.lint.subject import Examined
 from pki.profiles import Profile
 from pki.roles import ACTOR_ROLE_NUMBER, Group, Purpose, Role
 from tests.support import profile_samples
+from tests.support.credentials_reference import module_names
 from tests.support.profile_samples import AnyProfile, Sample
 from tests.support.vectors import REPOSITORY
 
@@ -126,18 +129,8 @@ def test_every_role_can_sign_and_every_group_has_an_authority() -> None:
         profiles.get(Role.SO, Purpose.TLS_CLIENT)
 
 
-def _module_oids() -> dict[str, str]:
-    """Name and number of every identifier that the ASN.1 module assigns."""
-    files = [REPOSITORY / "docs" / "spec" / "ECV-DESS.asn1", REPOSITORY / "pki" / "ECV-DESS.asn1"]
-    text = next(path for path in files if path.exists()).read_text(encoding="utf-8")
-    found = {"id-ecvdess": oids.ARC}
-    for name, above, number in re.findall(r"(id-[\w-]+)\s+OBJECT IDENTIFIER ::= \{ (id-[\w-]+) (\d+) \}", text):
-        found[name] = f"{found[above]}.{number}"
-    return found
-
-
 def test_every_identifier_of_the_code_is_the_one_of_the_asn1_module() -> None:
-    module = set(_module_oids().values())
+    module = set(module_names())
     code = {
         value.dotted_string
         for name, value in vars(oids).items()
@@ -145,3 +138,48 @@ def test_every_identifier_of_the_code_is_the_one_of_the_asn1_module() -> None:
     } | {oids.signing(number).dotted_string for number in ACTOR_ROLE_NUMBER.values()}
     assert code <= module
     assert len(code) > 25
+
+
+def test_the_arc_is_written_once() -> None:
+    """ADR 0011: whoever has a registered arc changes one line."""
+    number = oids.ARC.split(".")[-2]
+    spelling = [
+        path.relative_to(REPOSITORY).as_posix()
+        for package in ("pki", "ledger", "api", "devcerts")
+        for path in (REPOSITORY / package).rglob("*.py")
+        if number in path.read_text(encoding="utf-8")
+    ]
+    assert spelling == ["pki/oids.py"]
+
+
+UNDER_ANOTHER_ARC = """
+import importlib.util, pathlib, sys
+spec = importlib.util.find_spec("pki.oids")
+source = pathlib.Path(spec.origin).read_text().replace(sys.argv[1], "1.3.6.1.4.1.32473.99")
+module = importlib.util.module_from_spec(spec)
+sys.modules["pki.oids"] = module
+exec(compile(source, spec.origin, "exec"), module.__dict__)
+import pki
+pki.oids = module
+from pki.errors import Refused
+from tests.support import pki_world
+from pki.roles import Purpose
+world = pki_world.perform()
+for who in ("FI-AUR", "evu-1", "E1"):
+    assert world.check(world.chain(who, Purpose.TLS_CLIENT), Purpose.TLS_CLIENT)
+assert sys.argv[1].encode() not in world.chain("FI-AUR", Purpose.TLS_CLIENT)[0]
+print(world.check(world.chain("FI-AUR", Purpose.SIGNING), Purpose.SIGNING).role)
+"""
+
+
+@pytest.mark.slow
+def test_a_hierarchy_under_another_arc_is_whole() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", UNDER_ANOTHER_ARC, oids.ARC],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=REPOSITORY,
+        check=False,
+    )
+    assert (result.returncode, result.stdout.strip()) == (0, "FO"), result.stderr
