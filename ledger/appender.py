@@ -3,11 +3,16 @@
 Group commit without a thread: whatever queued while the last batch was written is the next batch, and all of it,
 COMMIT included, runs on the event loop's thread. A loop over rows in another thread would lose most of its time to the
 interpreter's lock. Nobody is told an index before COMMIT has returned.
+
+Where several replicas write one log, the row of the head is the lock between them: a batch is judged only by who holds
+it, and only after everything that the others wrote meanwhile was folded. A connection that is lost while it commits
+leaves the outcome open; the batch is then judged again, and what did get through is found by its statement ids.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Final, Protocol, Self
@@ -23,10 +28,17 @@ from ledger.records.log import StreamClosed
 from ledger.records.statement import Statement
 from ledger.rules.fact import Evidence, Fact
 from ledger.store import position, replay
-from ledger.store.errors import StoreIo
+from ledger.store.errors import (
+    HistoryDiffers,
+    OutcomeUnknown,
+    RolledBack,
+    StoreDamaged,
+    StoreIo,
+    StoreUnreachable,
+)
 from ledger.store.nodes import OpenTiles
 from ledger.store.position import JtiReused, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
-from ledger.store.protocol import Batch, Head, Store, StreamHead
+from ledger.store.protocol import Batch, Found, Head, Store, StreamHead, Wanted
 from ledger.store.publisher import Publisher
 from ledger.tlog import hashing
 
@@ -54,6 +66,12 @@ MAX_BATCH: Final = 2_000
 MAX_LIST: Final = 1_000
 """Submissions in one `append_many`."""
 CACHED_STREAMS: Final = 65_536
+FOLLOW_S: Final = 0.2
+"""How often an idle replica looks for what the others wrote."""
+PATIENCE_S: Final = 30.0
+"""How long a batch waits for a database that does not answer, as while its standby takes over."""
+PAUSE_S: Final = (0.02, 0.5)
+"""Between two attempts: at first, and at most."""
 COARSE_MS: Final = 15 * 60 * 1000
 """Records whose moment is personal carry the quarter of an hour."""
 
@@ -132,14 +150,16 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 Outcome = Appended | LedgerError
+Follower = Callable[[Fact], None]
+"""Hears of an entry that another replica wrote, perhaps twice after a failure; must not block, refuses nothing."""
 Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
 
 
 class _Draft:
     """A batch that is being made: a copy of the sequencer's state, which replaces it after COMMIT or is dropped."""
 
-    def __init__(self, head: Head, tiles: OpenTiles, known: Mapping[tuple[str, str], int]) -> None:
-        self.known = known
+    def __init__(self, head: Head, tiles: OpenTiles, found: Found) -> None:
+        self.found = found
         self.frontier = head.frontier.copy()
         self.tiles = tiles.copy()
         self.rec_ms = head.rec_ms
@@ -154,7 +174,9 @@ class _Draft:
 class Appender:
     """One log's sequencer; use `start`."""
 
-    def __init__(self, store: Store, *, clock: Clock, rules: Rules, policy_index: int, queue_limit: int) -> None:
+    def __init__(
+        self, store: Store, *, clock: Clock, rules: Rules, policy_index: int, queue_limit: int, patience_s: float
+    ) -> None:
         """Use `start`."""
         self._store = store
         self._clock = clock
@@ -162,13 +184,17 @@ class Appender:
         self._rules = rules
         self.policy_index = policy_index
         self._queue_limit = queue_limit
+        self._patience_s = patience_s
         self._queue: deque[Waiting] = deque()
         self._queued = 0
         self._wake = asyncio.Event()
         self._is_closing = False
         self._is_stale = False
-        self._halted: StoreIo | None = None
-        self._head: Head
+        self._halted: Broken | None = None
+        self._unsure: dict[tuple[str, str], bytes] = {}
+        """(party, jti) -> leaf hash of what was being committed when the connection was lost."""
+        self._followers: list[Follower] = []
+        self._head: Head | None = None
         self._tiles: OpenTiles
         self._streams: dict[str, StreamHead] = {}
         self._actors: dict[Actor, int] = {}
@@ -184,24 +210,29 @@ class Appender:
         rules: Rules,
         policy_index: int = 0,
         queue_limit: int = MAX_QUEUED,
+        patience_s: float = PATIENCE_S,
     ) -> Self:
         """The sequencer of the log of `origin`, begun if the store is new, with `rules` folded over all of it.
 
-        `rules` must be fresh: nothing applied yet. Raises StoreForeign, StoreDamaged.
+        `rules` must be fresh: nothing applied yet. Raises StoreForeign, StoreDamaged, StoreUnreachable.
         """
         store.begin_log(origin)
-        appender = cls(store, clock=clock, rules=rules, policy_index=policy_index, queue_limit=queue_limit)
-        appender._load()
-        for fact in replay.facts(store):
-            rules.apply(fact)
-            if fact.index % replay.YIELD_EVERY == 0:
-                await asyncio.sleep(0)
+        appender = cls(
+            store,
+            clock=clock,
+            rules=rules,
+            policy_index=policy_index,
+            queue_limit=queue_limit,
+            patience_s=patience_s,
+        )
+        await appender._load()
         appender._task = asyncio.create_task(appender._work(), name="appender")
         return appender
 
     @property
     def head(self) -> Head:
-        """The committed head."""
+        """The committed head, as far as it is folded here."""
+        assert self._head is not None  # noqa: S101 -- `start` loads it before anyone can ask
         return self._head
 
     @property
@@ -209,11 +240,16 @@ class Appender:
         """The state of the rules after the last commit. Ask again each time: a failed commit replaces the object."""
         return self._rules
 
+    def listen(self, follower: Follower) -> None:
+        """From now on `follower` hears of every entry that another replica wrote, once it is folded here."""
+        self._followers.append(follower)
+
     async def append(self, submission: Submission) -> Appended:
         """The entry of this statement, durable; the same statement again gives the same answer.
 
-        Raises QueueFull, AppenderClosed, StoreFull (Busy); JtiReused, StreamMoved, StreamEnded, StreamMiscounted,
-        StatementReordered and whatever the rules refuse with (Refused); StoreIo, StoreDamaged (Broken).
+        Raises QueueFull, AppenderClosed, StoreFull, StoreUnreachable, OutcomeUnknown (Busy); JtiReused, StreamMoved,
+        StreamEnded, StreamMiscounted, StatementReordered and whatever the rules refuse with (Refused); StoreIo,
+        StoreDamaged, RolledBack (Broken).
         """
         (outcome,) = await self._enqueue([submission])
         if isinstance(outcome, LedgerError):
@@ -246,21 +282,36 @@ class Appender:
         self._wake.set()
         if self._task is not None:
             await self._task
+            await self._store.leave()
 
     async def _work(self) -> None:
         while True:
-            await self._wake.wait()
-            self._wake.clear()
+            await self._woken()
             while self._queue:
                 taken = self._take()
-                if self._is_stale:
-                    await self._recover(taken)
-                else:
-                    self._write(taken)
+                await self._write(taken)
                 # Those who were answered may queue again before the next batch is taken.
                 await asyncio.sleep(0)
             if self._is_closing:
                 return
+
+    async def _woken(self) -> None:
+        """Something is queued, or we are closing; meanwhile the others are followed, if there can be any."""
+        while self._store.is_shared and not self._wake.is_set():
+            try:
+                async with asyncio.timeout(FOLLOW_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._follow()
+        await self._wake.wait()
+        self._wake.clear()
+
+    async def _follow(self) -> None:
+        """Folds what the others wrote. A failure is met again, and answered, by the next batch."""
+        # Nobody waits for this, so there is nobody to tell.
+        with suppress(Exception):
+            if self._halted is None and not self._is_stale:
+                await self._catch_up(await self._store.peek())
 
     def _take(self) -> list[Waiting]:
         taken: list[Waiting] = []
@@ -272,16 +323,33 @@ class Appender:
         self._queued -= count
         return taken
 
-    def _write(self, taken: list[Waiting]) -> None:
+    async def _write(self, taken: list[Waiting]) -> None:
         """One batch: made, committed, acknowledged; or refused as a whole."""
         try:
-            answers = self._commit([submissions for submissions, _ in taken])
+            answers = await self._patiently(taken)
         except LedgerError as error:
             self._fail(taken, error)
         except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may wait for ever
             self._fail(taken, AppenderBroken("the batch could not be made", found=type(error).__name__))
         else:
             self._acknowledge(taken, answers)
+        self._unsure.clear()
+
+    async def _patiently(self, taken: list[Waiting]) -> list[list[Outcome]]:
+        """Tries again for as long as the database only cannot be reached; judged anew each time, so nothing doubles."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + self._patience_s
+        pause_s = PAUSE_S[0]
+        while True:
+            try:
+                if self._is_stale:
+                    await self._recover()
+                return await self._commit(taken)
+            except StoreUnreachable:
+                if loop.time() >= until_s:
+                    raise
+            await asyncio.sleep(pause_s)
+            pause_s = min(PAUSE_S[1], 2 * pause_s)
 
     def _acknowledge(self, taken: list[Waiting], answers: list[list[Outcome]]) -> None:
         for (_, answered), outcomes in zip(taken, answers, strict=True):
@@ -289,63 +357,132 @@ class Appender:
                 answered.set_result(outcomes)
 
     def _fail(self, taken: list[Waiting], error: LedgerError) -> None:
-        """Nothing of the batch was kept; the rules may have seen some of it, so all state is loaded again."""
-        self._is_stale = True
-        if isinstance(error, StoreIo):
-            # After a failed sync nobody knows what the medium holds: only a restart may write again.
+        """Nothing of the batch was kept, or nobody knows; whatever the rules have seen of it is loaded again."""
+        if isinstance(error, StoreIo | RolledBack | HistoryDiffers):
+            # After a failed sync nobody knows what the medium holds, and a log that lost what it had promised must not
+            # be continued: only a restart may write again.
             self._halted = error
-        self._refuse(taken, error)
-
-    def _refuse(self, taken: list[Waiting], error: LedgerError) -> None:
         self._acknowledge(taken, [[error] * len(submissions) for submissions, _ in taken])
 
-    async def _recover(self, taken: list[Waiting]) -> None:
-        """Loads everything again after a failure, as soon as there is room, and then writes the batch."""
-        if self._halted is not None:
-            self._refuse(taken, self._halted)
-            return
+    async def _recover(self) -> None:
+        """Loads everything again after a failure, as soon as there is room."""
+        self._store.require_room()
         try:
-            self._store.require_room()
-            self._load()
-            rules = deepcopy(self._fresh_rules)
-            for fact in replay.facts(self._store):
-                rules.apply(fact)
-                if fact.index % replay.YIELD_EVERY == 0:
-                    await asyncio.sleep(0)
-        except LedgerError as error:
-            self._refuse(taken, error)
-            return
-        except Exception as error:  # noqa: BLE001 -- whatever it is, nobody may wait for ever
-            self._refuse(taken, AppenderBroken("the log could not be loaded again", found=type(error).__name__))
-            return
-        self._rules = rules
-        self._is_stale = False
-        self._write(taken)
+            await self._load()
+        except LedgerError:
+            raise
+        except Exception as error:
+            raise AppenderBroken("the log could not be loaded again", found=type(error).__name__) from error
 
-    def _load(self) -> None:
-        """Takes over the committed state; the cost does not grow with the log."""
-        head = self._store.head()
-        self._tiles = replay.open_tiles(self._store, head)
+    async def _load(self) -> None:
+        """Takes over the committed state, and the rules folded over it."""
+        head = await self._store.peek()
+        tiles = replay.open_tiles(self._store, head)
+        self._require_grown(head)
+        rules = self._rules if self._head is None else deepcopy(self._fresh_rules)
+        actors: dict[int, Actor] = {}
+        for start in range(0, head.size, replay.BLOCK):
+            stop = min(head.size, start + replay.BLOCK)
+            tail = await self._store.tail(start, stop, known_actors=len(actors))
+            actors.update(tail.actors)
+            for fact in replay.facts(tail, start, stop, actors):
+                rules.apply(fact)
+                if self._head is not None and fact.index >= self._head.size:
+                    self._tell(fact)
+            await asyncio.sleep(0)
+        self._rules = rules
+        self._actors = {actor: number for number, actor in actors.items()}
+        self._tiles = tiles
         self._head = head
         self._streams = {}
-        self._actors = {actor: number for number, actor in self._store.actors().items()}
+        self._is_stale = False
 
-    def _commit(self, lists: list[list[Submission]]) -> list[list[Outcome]]:
-        said = [submission.statement.claims for submissions in lists for submission in submissions]
-        known = self._store.find_statements([(claims.iss, claims.jti) for claims in said])
-        draft = _Draft(self._head, self._tiles, known)
-        answers = [[self._outcome(draft, submission) for submission in submissions] for submissions in lists]
-        if draft.frontier.size == self._head.size:
-            return answers
-        head = draft.close(self._head.origin)
-        self._store.commit(draft.batch)
-        # Committed. The state moves only now.
+    def _require_grown(self, head: Head) -> None:
+        """Raises RolledBack if the log is shorter than we have seen it, as after a failover that lost entries."""
+        if self._head is not None and head.size < self._head.size:
+            raise RolledBack("the log lost what was acknowledged", expected=self._head.size, found=head.size)
+
+    def _tell(self, fact: Fact) -> None:
+        for follower in self._followers:
+            follower(fact)
+
+    async def _catch_up(self, head: Head) -> None:
+        """Folds what the others wrote up to this head; raises RolledBack, HistoryDiffers, StoreDamaged."""
+        mine = self.head
+        self._require_grown(head)
+        if head.size == mine.size:
+            if head.frontier != mine.frontier:
+                raise HistoryDiffers("the log is another one of the same size", size=head.size)
+            return
+        tail = await self._store.tail(mine.size, head.size, known_actors=len(self._actors))
+        self._is_stale = True
+        self._actors.update((actor, number) for number, actor in tail.actors.items())
+        actors = {number: actor for actor, number in self._actors.items()}
+        frontier, tiles = mine.frontier.copy(), self._tiles.copy()
+        for row, fact in zip(tail.entries, replay.facts(tail, mine.size, head.size, actors), strict=True):
+            tiles.add(frontier.append(row.leaf))
+            self._rules.apply(fact)
+            self._streams.pop(fact.entry.stream, None)
+            self._tell(fact)
+        if frontier != head.frontier:
+            raise StoreDamaged("the entries are not the head's", expected=head.frontier.root().hex(), size=head.size)
+        self._tiles = tiles
         self._head = head
+        self._is_stale = False
+
+    async def _commit(self, taken: list[Waiting]) -> list[list[Outcome]]:
+        if self._halted is not None:
+            raise self._halted
+        head = await self._store.lock()
+        try:
+            await self._catch_up(head)
+            if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
+                # Whoever came while we waited for the others goes along.
+                taken += self._take()
+            draft = _Draft(head, self._tiles, await self._store.look_up(self._wanted(taken)))
+            self._is_stale = True
+            answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
+        except BaseException:
+            await self._store.unlock()
+            raise
+        if draft.frontier.size == head.size:
+            await self._store.unlock()
+            self._is_stale = False
+            if any(isinstance(outcome, Appended) for outcomes in answers for outcome in outcomes):
+                # What is said to be there must be where a failover finds it, even if nothing new is written now.
+                await self._store.settle()
+            return answers
+        made = draft.close(head.origin)
+        try:
+            await self._store.commit(draft.batch)
+        except OutcomeUnknown:
+            self._unsure.update({key: appended.leaf_hash for key, (_, appended) in draft.made.items()})
+            raise
+        # Committed. The state moves only now.
+        self._head = made
         self._tiles = draft.tiles
+        self._is_stale = False
         if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
             self._streams.clear()
         self._streams.update(draft.batch.streams)
-        return [[_sized(outcome, head.size) for outcome in outcomes] for outcomes in answers]
+        return [[_sized(outcome, made.size) for outcome in outcomes] for outcomes in answers]
+
+    def _wanted(self, taken: list[Waiting]) -> Wanted:
+        wanted = Wanted()
+        streams: dict[str, None] = {}
+        counters: dict[tuple[str, str], None] = {}
+        for submissions, _ in taken:
+            for submission in submissions:
+                statement = submission.statement
+                claims = statement.claims
+                wanted.statements.append((claims.iss, claims.jti))
+                if claims.stream not in self._streams:
+                    streams[claims.stream] = None
+                if claims.actor_seq is not None:
+                    counters[claims.iss, statement.header.x5t] = None
+        wanted.streams.extend(streams)
+        wanted.counters.extend(counters)
+        return wanted
 
     def _outcome(self, draft: _Draft, submission: Submission) -> Outcome:
         try:
@@ -360,13 +497,13 @@ class Appender:
         known = self._known(draft, statement)
         if known is not None:
             return known
-        stream = draft.batch.streams.get(claims.stream) or self._stream(claims.stream)
+        stream = self._stream(draft, claims.stream)
         position.refuse_misplaced(statement, stream)
         self._refuse_reordered(draft, statement)
         index = draft.frontier.size
         rec_ms = max(draft.rec_ms, self._now_ms(statement))
         made = Entry(
-            log=self._head.origin,
+            log=draft.batch.head.origin,
             pol=self.policy_index,
             prev=stream.leaf.hex() if stream else entries.NO_PREVIOUS,
             rec=rec_ms,
@@ -419,28 +556,25 @@ class Appender:
             position.refuse_other_words(statement, made[0], made[1].index)
             before = made[1]
             return Appended(before.index, before.leaf_hash, before.stream, before.seq, before.rec_ms, 0, duplicate=True)
-        index = draft.known.get((claims.iss, claims.jti))
+        index = draft.found.statements.get((claims.iss, claims.jti))
         if index is None:
             return None
         row = self._store.entry(index)
         found = entries.decode(row.data)
         position.refuse_other_words(statement, found.stmt, index)
-        return Appended(index, row.leaf, found.stream, found.seq, found.rec, self._head.size, duplicate=True)
+        # What we were committing when the connection was lost is no duplicate: nobody was told of it yet.
+        is_ours = self._unsure.get((claims.iss, claims.jti)) == row.leaf
+        return Appended(index, row.leaf, found.stream, found.seq, found.rec, self.head.size, duplicate=not is_ours)
 
-    def _stream(self, name: str) -> StreamHead | None:
-        known = self._streams.get(name)
-        if known is None:
-            known = self._store.stream_head(name)
-            if known is not None and len(self._streams) < CACHED_STREAMS:
-                self._streams[name] = known
-        return known
+    def _stream(self, draft: _Draft, name: str) -> StreamHead | None:
+        return draft.batch.streams.get(name) or draft.found.streams.get(name) or self._streams.get(name)
 
     def _refuse_reordered(self, draft: _Draft, statement: Statement) -> None:
         claims = statement.claims
         if claims.actor_seq is None:
             return
         key = (claims.iss, statement.header.x5t)
-        last = draft.batch.counters.get(key) or self._store.actor_counter(*key)
+        last = draft.batch.counters.get(key) or draft.found.counters.get(key)
         if last is not None and claims.actor_seq <= last:
             raise StatementReordered(
                 "the actor's counter did not grow", expected=f"more than {last}", found=claims.actor_seq

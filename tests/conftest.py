@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support import suites
+from tests.support import postgres, suites
 
 DAY_LIMIT_S = 300
 
@@ -34,6 +35,18 @@ def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
         timeout=DAY_LIMIT_S,
     )
     return PlayedDay(folder=folder, said=done.stdout + done.stderr, exit_code=done.returncode)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Server]:
+    """A PostgreSQL server for the whole session, quick and not durable; each log takes a schema of its own."""
+    cluster = postgres.Cluster()
+    try:
+        server = cluster.server("server")
+        server.initialise()
+        yield server.start(**postgres.QUICK)
+    finally:
+        cluster.close()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

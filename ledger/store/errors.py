@@ -24,6 +24,27 @@ class StoreBusy(Busy):
     title = "Database is busy"
 
 
+class StoreUnreachable(Busy):
+    """The database server does not answer, or nobody there takes writes just now."""
+
+    code = "ledger/store-unreachable"
+    title = "Database cannot be reached"
+
+
+class OutcomeUnknown(StoreUnreachable):
+    """The connection was lost while the batch was committed: the same statement again tells what became of it."""
+
+    code = "ledger/outcome-unknown"
+    title = "Outcome is not known"
+
+
+class StandbyMissing(Busy):
+    """No second machine confirms a commit, though the settings ask for one: a failover could lose what was promised."""
+
+    code = "ledger/standby-missing"
+    title = "No synchronous standby"
+
+
 class StoreIo(Broken):
     """The medium failed while writing: what became of the batch is known only after opening the log again."""
 

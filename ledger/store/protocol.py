@@ -86,6 +86,36 @@ class Batch:
     actors: dict[int, Actor] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Wanted:
+    """What a batch has to know of the log before it is judged."""
+
+    statements: list[tuple[str, str]] = field(default_factory=list)
+    """(party, jti)."""
+    streams: list[str] = field(default_factory=list)
+    counters: list[tuple[str, str]] = field(default_factory=list)
+    """(party, x5t)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the log knows of a `Wanted`; what is missing is not there."""
+
+    statements: Mapping[tuple[str, str], int]
+    streams: Mapping[str, StreamHead]
+    counters: Mapping[tuple[str, str], int]
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What other writers have added."""
+
+    entries: Sequence[StoredEntry]
+    tags: Mapping[int, Mapping[str, str]]
+    actors: Mapping[int, Actor]
+    """By number: those above the number that was named."""
+
+
 class ReadStore(Protocol):
     """Reading: only what is committed, and never a write."""
 
@@ -155,14 +185,54 @@ class ReadStore(Protocol):
 
 
 class Store(ReadStore, Protocol):
-    """Writing: one writer, one transaction a batch."""
+    """Writing: who holds the head writes, one transaction a batch. On SQLite that is always the same one."""
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others may write this log too, so that its head can move without us."""
+        ...
 
     def begin_log(self, origin: str) -> Head:
         """The head of the log of this origin, begun if the store is new; raises StoreForeign for another's."""
         ...
 
-    def commit(self, batch: Batch) -> None:
-        """All of the batch is durable, or none of it is and StoreFull, StoreBusy, StoreIo or StoreDamaged is raised."""
+    async def lock(self) -> Head:
+        """The committed head, which nobody else moves until `commit` or `unlock`.
+
+        Raises StoreBusy, StoreUnreachable, holding nothing.
+        """
+        ...
+
+    async def look_up(self, wanted: Wanted) -> Found:
+        """What the log knows of this, at the head that is held."""
+        ...
+
+    async def commit(self, batch: Batch) -> None:
+        """All of the batch is durable, or none of it is and StoreFull, StoreBusy, StoreIo or StoreDamaged is raised.
+
+        Raises OutcomeUnknown if the connection was lost on the way: the batch is there as a whole, or not at all. The
+        head is let go in every case.
+        """
+        ...
+
+    async def unlock(self) -> None:
+        """The head is let go; nothing was written."""
+        ...
+
+    async def peek(self) -> Head:
+        """The committed head, waiting for nobody; raises StoreUnreachable."""
+        ...
+
+    async def tail(self, start: int, stop: int, *, known_actors: int) -> Tail:
+        """The entries start <= index < stop that are committed, with what the rules need of them."""
+        ...
+
+    async def settle(self) -> None:
+        """Everything committed so far is where a failover will find it; raises StandbyMissing, StoreUnreachable."""
+        ...
+
+    async def leave(self) -> None:
+        """The sequencer has stopped: what it alone used is given back."""
         ...
 
     def require_room(self) -> None:

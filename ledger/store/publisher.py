@@ -38,12 +38,14 @@ class Publisher:
         """A signed note of the committed head, kept and safe to show.
 
         Raises RolledBack or HistoryDiffers, signing nothing, if the last signed checkpoint is not a prefix of this
-        log; SignerStateAbsent if the signer's memory is gone although it signed before; SignerRaced.
+        log; SignerStateAbsent if the signer's memory is gone although it signed before; SignerRaced; StandbyMissing or
+        StoreUnreachable if the synchronous standby did not confirm what would be signed.
         """
-        head = self._store.head()
+        # The signer's memory first: another replica may sign what came after a head that was read before.
         before = self._state.read()
         last = self._state.last(self._origin, self._verifier)
         stored = self._store.checkpoint()
+        head = self._store.head()
         if last is None and stored is not None:
             raise SignerStateAbsent("checkpoints were signed, but the signer remembers none", found=stored.size)
         now = Checkpoint(self._origin, head.size, head.frontier.root())
@@ -51,6 +53,8 @@ class Publisher:
             self._refuse_fork(last, now)
             if last.size == now.size and stored is not None and stored.size == now.size:
                 return stored.best
+        # No one may hold our signature under a tree that a failover would not find.
+        await self._store.settle()
         signed = checkpoint.sign(now, [self._signer])
         # The signer remembers before anyone can see the note: a crash in between costs nothing, for Ed25519 signs
         # the same text to the same bytes.

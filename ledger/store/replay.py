@@ -1,4 +1,4 @@
-"""What a restart reads: the facts of every entry, as the rules saw them, and the open end of the tree."""
+"""What a restart reads, and a writer whom others overtook: the fact of each entry, and the open end of the tree."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -11,11 +11,11 @@ from ledger.records.statement import Statement
 from ledger.rules.fact import Fact
 from ledger.store.errors import StoreDamaged
 from ledger.store.nodes import Nodes, OpenTiles
-from ledger.store.protocol import Head, ReadStore
+from ledger.store.protocol import Head, ReadStore, Tail
 from ledger.tlog import merkle
 
-YIELD_EVERY: Final = 256
-BLOCK: Final = 1024
+BLOCK: Final = 256
+"""Entries that are folded before anyone else may run."""
 
 
 def fact(index: int, made: Entry, statement: Statement, actor: Actor, tags: Mapping[str, str]) -> Fact:
@@ -23,26 +23,21 @@ def fact(index: int, made: Entry, statement: Statement, actor: Actor, tags: Mapp
     return Fact(index=index, entry=made, statement=statement, actor=actor, now_ms=made.rec, tags=tags, evidence=None)
 
 
-def facts(store: ReadStore) -> Iterator[Fact]:
-    """One fact an entry, in order. Statements were opened when they came and are only parsed here.
+def facts(tail: Tail, start: int, stop: int, actors: Mapping[int, Actor]) -> Iterator[Fact]:
+    """One fact an entry start <= index < stop, in order. Statements were opened when they came and are only parsed.
 
     Raises StoreDamaged if an entry is missing, EntryMalformed or StatementMalformed if one cannot be read.
     """
-    size = store.head().size
-    actors = store.actors()
-    for start in range(0, size, BLOCK):
-        stop = min(size, start + BLOCK)
-        tags = store.tags(start, stop)
-        index = start
-        for row in store.entries(start, stop):
-            actor = actors.get(row.actor_id)
-            if row.index != index or actor is None:
-                raise StoreDamaged("an entry or its actor is missing", index=index)
-            made = entries.decode(row.data)
-            yield fact(index, made, statements.parse_statement(made.stmt), actor, tags.get(index, {}))
-            index += 1
-        if index != stop:
-            raise StoreDamaged("an entry is missing", index=index)
+    index = start
+    for row in tail.entries:
+        actor = actors.get(row.actor_id)
+        if row.index != index or actor is None:
+            raise StoreDamaged("an entry or its actor is missing", index=index)
+        made = entries.decode(row.data)
+        yield fact(index, made, statements.parse_statement(made.stmt), actor, tail.tags.get(index, {}))
+        index += 1
+    if index != stop:
+        raise StoreDamaged("an entry is missing", index=index)
 
 
 def open_tiles(store: ReadStore, head: Head) -> OpenTiles:

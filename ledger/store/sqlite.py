@@ -5,19 +5,15 @@ SQLite before 3.51.3 may tear a WAL that two connections write or checkpoint at 
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
-import msgspec
-
 from ledger.errors import LedgerError
 from ledger.records import canonical
-from ledger.records.actor import Actor
 from ledger.store import schema
 from ledger.store.errors import (
-    EntryAbsent,
     StoreAbsent,
     StoreBusy,
     StoreDamaged,
@@ -27,7 +23,8 @@ from ledger.store.errors import (
     StoreIo,
 )
 from ledger.store.lock import WriterLock
-from ledger.store.protocol import Batch, Head, StoredCheckpoint, StoredEntry, StoredTile, StreamHead
+from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, Tail, Wanted
+from ledger.store.reads import SqlReads, place
 from ledger.tlog.merkle import Frontier
 
 CACHE_KIB: Final = 32_768
@@ -37,10 +34,8 @@ WAL_LIMIT_BYTES: Final = 64 * 2**20
 BUSY_TIMEOUT_S: Final = 5.0
 ROOM_BYTES: Final = 2**20
 """What must fit before writing goes on after the medium was full."""
-SCAN_ROWS: Final = 256
 KEYS_A_QUERY: Final = 256
 
-_ENTRIES: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ?"
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
 
 
@@ -66,7 +61,7 @@ def coded() -> Iterator[None]:
         raise code_of(error) from error
 
 
-class SqliteReader:
+class SqliteReader(SqlReads):
     """A log's file, opened read-only: nothing here can change it, and it need not be running."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -128,58 +123,9 @@ class SqliteReader:
         except sqlite3.Error as error:
             raise code_of(error) from error
 
-    def head(self) -> Head:
-        row = self._one("SELECT origin, size, frontier, rec_ms FROM head")
-        if row is None:
-            raise StoreForeign("no log was begun here")
-        return Head(row[0], row[1], Frontier.load(row[2]), row[3])
-
-    def entry(self, index: int) -> StoredEntry:
-        row = self._one("SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx = ?", (index,))
-        if row is None:
-            raise EntryAbsent("the log has no such entry", index=index)
-        return StoredEntry(*row)
-
-    def entries(self, start: int, stop: int) -> Iterator[StoredEntry]:
-        while start < stop:
-            rows = self._all(
-                _ENTRIES + " ORDER BY idx LIMIT ?",
-                (start, stop, SCAN_ROWS),
-            )
-            for row in rows:
-                yield StoredEntry(*row)
-            if len(rows) < SCAN_ROWS:
-                return
-            start = rows[-1][0] + 1
-
-    def leaves(self, start: int, stop: int) -> list[bytes]:
-        rows = self._all("SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop))
-        return [row[0] for row in rows]
-
-    def tile(self, level: int, index: int) -> StoredTile | None:
-        row = self._one("SELECT hashes, root FROM tile WHERE place = ?", (_place(level, index),))
-        return None if row is None else StoredTile(level, index, row[0], row[1])
-
-    def tile_roots(self, level: int, start: int, stop: int) -> list[bytes]:
-        rows = self._all(
-            "SELECT root FROM tile WHERE place >= ? AND place < ? ORDER BY place",
-            (_place(level, start), _place(level, stop)),
-        )
-        return [row[0] for row in rows]
-
-    def stream_head(self, stream: str) -> StreamHead | None:
-        row = self._one("SELECT seq, leaf, idx, closed FROM stream_head WHERE stream = ?", (stream,))
-        return None if row is None else StreamHead(row[0], row[1], row[2], bool(row[3]))
-
-    def stream_heads(self) -> Iterator[tuple[str, StreamHead]]:
-        """Every stream and its head, in order of name."""
+    def _each(self, sql: str) -> Iterator[Any]:
         with coded():
-            for row in self._db.execute("SELECT stream, seq, leaf, idx, closed FROM stream_head ORDER BY stream"):
-                yield row[0], StreamHead(row[1], row[2], row[3], bool(row[4]))
-
-    def find_statement(self, party: str, jti: str) -> int | None:
-        row = self._one("SELECT idx FROM idempotency WHERE party = ? AND jti = ?", (party, jti))
-        return None if row is None else int(row[0])
+            yield from self._db.execute(sql)
 
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         found: dict[tuple[str, str], int] = {}
@@ -193,44 +139,6 @@ class SqliteReader:
             )
             found.update(((party, jti), index) for party, jti, index in rows)
         return found
-
-    def actor_counter(self, party: str, x5t: str) -> int | None:
-        row = self._one("SELECT seq FROM actor_counter WHERE party = ? AND x5t = ?", (party, x5t))
-        return None if row is None else int(row[0])
-
-    def actors(self) -> Mapping[int, Actor]:
-        rows = self._all("SELECT id, value FROM actor ORDER BY id")
-        try:
-            return {row[0]: msgspec.json.decode(row[1], type=Actor) for row in rows}
-        except msgspec.MsgspecError as error:
-            raise StoreDamaged("an actor's row cannot be read", found=type(error).__name__) from error
-
-    def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
-        found: dict[int, dict[str, str]] = {}
-        for index, name, tag in self._all(
-            "SELECT idx, name, tag FROM tag WHERE idx >= ? AND idx < ? ORDER BY idx, name", (start, stop)
-        ):
-            found.setdefault(index, {})[name] = tag
-        return found
-
-    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
-        where = "ORDER BY size DESC LIMIT 1" if size is None else "WHERE size = ?"
-        values = () if size is None else (size,)
-        row = self._one(f"SELECT size, note, at_ms, cosigned FROM checkpoint {where}", values)  # noqa: S608 -- two constants
-        return None if row is None else StoredCheckpoint(*row)
-
-    def checkpoints(self) -> Iterator[StoredCheckpoint]:
-        with coded():
-            for row in self._db.execute("SELECT size, note, at_ms, cosigned FROM checkpoint ORDER BY size"):
-                yield StoredCheckpoint(*row)
-
-    def certificate(self, x5t: str) -> bytes | None:
-        row = self._one("SELECT der FROM certificate WHERE x5t = ?", (x5t,))
-        return None if row is None else bytes(row[0])
-
-    def evidence(self, sha256: str) -> tuple[str, bytes] | None:
-        row = self._one("SELECT kind, data FROM evidence_blob WHERE sha256 = ?", (sha256,))
-        return None if row is None else (row[0], row[1])
 
 
 class SqliteStore(SqliteReader):
@@ -279,7 +187,32 @@ class SqliteStore(SqliteReader):
             raise StoreForeign("the store holds another log", expected=origin, found=head.origin)
         return head
 
-    def commit(self, batch: Batch) -> None:
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    async def lock(self) -> Head:
+        return self.head()
+
+    async def look_up(self, wanted: Wanted) -> Found:
+        return self.found(wanted)
+
+    async def unlock(self) -> None:
+        """Nothing to give back: the file's lock is held from `open` to `close`."""
+
+    async def peek(self) -> Head:
+        return self.head()
+
+    async def tail(self, start: int, stop: int, *, known_actors: int) -> Tail:
+        return Tail(list(self.entries(start, stop)), self.tags(start, stop), self.actors(above=known_actors))
+
+    async def leave(self) -> None:
+        """As `unlock`."""
+
+    async def settle(self) -> None:
+        """COMMIT has synced already, and there is no second machine."""
+
+    async def commit(self, batch: Batch) -> None:
         with coded():
             self._begin()
             try:
@@ -313,7 +246,7 @@ class SqliteStore(SqliteReader):
         if batch.tags:
             db.executemany("INSERT INTO tag VALUES (?, ?, ?)", batch.tags)
         if batch.tiles:
-            tiles = [(_place(level, index), hashes, root) for level, index, hashes, root in batch.tiles]
+            tiles = [(place(level, index), hashes, root) for level, index, hashes, root in batch.tiles]
             db.executemany("INSERT INTO tile VALUES (?, ?, ?)", tiles)
         if batch.actors:
             actors = [(number, canonical.encode(actor)) for number, actor in batch.actors.items()]
@@ -351,10 +284,6 @@ class SqliteStore(SqliteReader):
         with coded(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("INSERT INTO evidence_blob VALUES (?, ?, ?) ON CONFLICT DO NOTHING", pieces)
-
-
-def _place(level: int, index: int) -> int:
-    return level << schema.TILE_LEVEL_SHIFT | index
 
 
 def _connect_writer(file: Path) -> sqlite3.Connection:

@@ -34,9 +34,9 @@ class Dying:
 class DyingStore(SqliteStore):
     dying: Dying
 
-    def commit(self, batch: Batch) -> None:
+    async def commit(self, batch: Batch) -> None:
         self.dying.commits += 1
-        super().commit(batch)
+        await super().commit(batch)
         self.dying.at("after-commit")
 
     def _begin(self) -> None:

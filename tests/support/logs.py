@@ -1,10 +1,12 @@
 """Small real logs for tests: deterministic keys, signed statements, a rule book that allows everything."""
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,6 +22,7 @@ from ledger.records.record import Record
 from ledger.records.statement import Statement
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
+from ledger.store.postgres import PostgresStore
 from ledger.store.signer_state import SignerState
 from ledger.store.sqlite import SqliteStore
 from ledger.tlog.note import NoteSigner
@@ -125,13 +128,52 @@ class RecordingRules:
         self.applied.append(fact)
 
 
+class Sqlite:
+    """Logs as files."""
+
+    def open(self, directory: Path, kind: type[Any] = object) -> SqliteStore:
+        """The log of a directory, new if there is none; `kind` changes what the store does."""
+        path = directory / "log.db"
+        made: SqliteStore = mixed(kind, SqliteStore).open(path, create=not path.exists())
+        return made
+
+
+@dataclass
+class Postgres:
+    """Logs as schemas of one server, named after their directories."""
+
+    dsn: str
+    needs_standby: bool = False
+
+    def schema(self, directory: Path) -> str:
+        """The schema of a directory."""
+        return "log_" + hashlib.sha256(str(directory).encode()).hexdigest()[:16]
+
+    def open(self, directory: Path, kind: type[Any] = object) -> PostgresStore:
+        """As above."""
+        made: PostgresStore = mixed(kind, PostgresStore).open(
+            self.dsn, schema=self.schema(directory), create=True, needs_standby=self.needs_standby
+        )
+        return made
+
+
+def mixed(kind: type[Any], store: type[Any]) -> type[Any]:
+    """The store, changed by `kind`."""
+    return store if kind is object else type(f"{kind.__name__}{store.__name__}", (kind, store), {})
+
+
+medium: Sqlite | Postgres = Sqlite()
+"""Where logs lie; the fixture `engine` changes it for one test."""
+
+
 @dataclass
 class Log:
     """An open log."""
 
     directory: Path
     clock: SetClock
-    store: SqliteStore
+    store: Any
+    """A SqliteStore or a PostgresStore."""
     appender: Appender
     publisher: Publisher
 
@@ -151,12 +193,15 @@ def dealt(number: int, streams: int = 3) -> Statement:
     return said(number, stream=f"fsr/s{number % streams}", party=PARTIES[number // 5 % 2], actor_seq=number + 1)
 
 
-async def begin(directory: Path, *, rules: RecordingRules | None = None, store: SqliteStore | None = None) -> Log:
-    """Opens the log in the directory, new if there is none."""
-    path = directory / "log.db"
+async def begin(
+    directory: Path, *, rules: RecordingRules | None = None, store: Any = None, patience_s: float = 5.0
+) -> Log:
+    """Opens the log of the directory, new if there is none."""
     clock = SetClock(START_MS)
-    store = store or SqliteStore.open(path, create=not path.exists())
-    appender = await Appender.start(store, origin=ORIGIN, clock=clock, rules=rules or RecordingRules())
+    store = store or medium.open(directory)
+    appender = await Appender.start(
+        store, origin=ORIGIN, clock=clock, rules=rules or RecordingRules(), patience_s=patience_s
+    )
     state = SignerState(directory / "signer" / "state")
     state_directory = directory / "signer"
     state_directory.mkdir(exist_ok=True)

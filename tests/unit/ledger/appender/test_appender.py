@@ -27,13 +27,16 @@ from ledger.records.log import StreamClosed
 from ledger.records.record import Record
 from ledger.rules.fact import Fact
 from ledger.store.errors import StoreDamaged, StoreForeign, StoreFull, StoreIo
-from ledger.store.sqlite import SqliteStore
 from ledger.tlog import hashing, merkle
 from tests.support import logs
 
+pytestmark = pytest.mark.usefixtures("engine")
+SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
+"""For what is about the file itself."""
+
 
 @pytest.fixture
-async def log(tmp_path: Path):
+async def log(engine: str, tmp_path: Path):
     log = await logs.begin(tmp_path)
     yield log
     await log.close()
@@ -53,7 +56,7 @@ async def test_an_entry_links_to_the_one_before_it_in_its_stream(log: logs.Log) 
 
 
 async def test_what_waits_together_is_one_transaction(tmp_path: Path) -> None:
-    store = CountingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Counting)
     log = await logs.begin(tmp_path, store=store)
     answers = await asyncio.gather(*(log.appender.append(logs.submitted(logs.dealt(number))) for number in range(64)))
     assert [answer.index for answer in answers] == list(range(64))
@@ -63,7 +66,7 @@ async def test_what_waits_together_is_one_transaction(tmp_path: Path) -> None:
 
 
 async def test_a_list_is_one_transaction_and_each_of_it_stands_alone(tmp_path: Path) -> None:
-    store = CountingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Counting)
     rules = logs.RecordingRules(refused={logs.jti(2)})
     log = await logs.begin(tmp_path, rules=rules, store=store)
     outcomes = await log.appender.append_many([logs.submitted(logs.said(number)) for number in (1, 2, 3)])
@@ -238,6 +241,7 @@ async def test_another_logs_store_is_not_taken(tmp_path: Path) -> None:
     await log.close()
 
 
+@SQLITE
 async def test_a_damaged_tree_is_not_continued(tmp_path: Path) -> None:
     path = await logs.build(tmp_path, 300)
     with logs.unfenced(path) as db:
@@ -247,7 +251,7 @@ async def test_a_damaged_tree_is_not_continued(tmp_path: Path) -> None:
 
 
 async def test_the_queue_is_bounded(tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path)
     clock = logs.SetClock(logs.START_MS)
     appender = await Appender.start(store, origin=logs.ORIGIN, clock=clock, rules=logs.RecordingRules(), queue_limit=3)
     waiting = [asyncio.create_task(appender.append(logs.submitted(logs.said(number)))) for number in range(4)]
@@ -287,26 +291,27 @@ async def test_a_caller_that_gives_up_does_not_stop_the_batch(log: logs.Log) -> 
     assert (await log.appender.append(logs.submitted(logs.said(1)))).duplicate
 
 
-class CountingStore(SqliteStore):
+class Counting:
     commits: list[int]
 
-    def commit(self, batch) -> None:
+    async def commit(self, batch) -> None:
         if not hasattr(self, "commits"):
             self.commits = []
-        super().commit(batch)
+        await super().commit(batch)
         self.commits.append(len(batch.entries))
 
 
-class FailingStore(SqliteStore):
-    """Fails the next commits with these errors, after the rows were inserted."""
+class Failing:
+    """Fails the next commits with these errors, before anything of them is kept."""
 
     failures: list[Exception]
     room = True
 
-    def _commit(self) -> None:
+    async def commit(self, batch) -> None:
         if getattr(self, "failures", None):
+            await self.unlock()
             raise self.failures.pop(0)
-        super()._commit()
+        await super().commit(batch)
 
     def require_room(self) -> None:
         if not self.room:
@@ -315,7 +320,7 @@ class FailingStore(SqliteStore):
 
 
 async def test_a_failed_commit_keeps_nothing_and_the_next_one_works(tmp_path: Path) -> None:
-    store = FailingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Failing)
     rules = logs.RecordingRules()
     log = await logs.begin(tmp_path, rules=rules, store=store)
     await log.add(0, 1)
@@ -335,7 +340,7 @@ async def test_a_failed_commit_keeps_nothing_and_the_next_one_works(tmp_path: Pa
 
 
 async def test_after_a_failed_sync_only_a_restart_writes_again(tmp_path: Path) -> None:
-    store = FailingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Failing)
     log = await logs.begin(tmp_path, store=store)
     store.failures = [StoreIo("the disk is gone")]
     for number in (0, 1):
@@ -367,7 +372,7 @@ async def test_a_transaction_is_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, commits: list[int]
 ) -> None:
     monkeypatch.setattr("ledger.appender.MAX_BATCH", limit)
-    store = CountingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Counting)
     log = await logs.begin(tmp_path, store=store)
     await asyncio.gather(*(log.appender.append(logs.submitted(logs.dealt(number))) for number in range(10)))
     assert store.commits == commits
@@ -391,7 +396,7 @@ async def test_rules_that_cannot_be_loaded_again_are_said_and_nobody_waits_for_e
                 raise KeyError("a bug")
             super().apply(fact)
 
-    store = FailingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Failing)
     log = await logs.begin(tmp_path, rules=Forgetful(), store=store)
     await log.add(0)
     for number in (1, 2):
@@ -404,14 +409,14 @@ async def test_rules_that_cannot_be_loaded_again_are_said_and_nobody_waits_for_e
 async def test_a_log_that_cannot_be_replayed_is_said_and_nobody_waits_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = FailingStore.open(tmp_path / "log.db", create=True)
+    store = logs.medium.open(tmp_path, Failing)
     log = await logs.begin(tmp_path, store=store)
     await log.add(0)
     store.failures = [StoreFull("no room")]
     with pytest.raises(StoreFull):
         await log.appender.append(logs.submitted(logs.dealt(1)))
     with monkeypatch.context() as patched:
-        patched.setattr("ledger.store.replay.facts", lambda store: 1 / 0)
+        patched.setattr("ledger.store.replay.facts", lambda *_: 1 / 0)
         with pytest.raises(AppenderBroken, match="loaded again"):
             await log.appender.append(logs.submitted(logs.dealt(1)))
     assert (await log.appender.append(logs.submitted(logs.dealt(1)))).index == 1

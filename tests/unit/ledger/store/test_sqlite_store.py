@@ -21,8 +21,8 @@ from tests.support import logs
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return asyncio.run(logs.build(tmp_path, 300))
+async def path(tmp_path: Path) -> Path:
+    return await logs.build(tmp_path, 300)
 
 
 def test_a_second_writer_is_refused_until_the_first_is_gone(path: Path) -> None:
@@ -96,13 +96,13 @@ def test_durability_is_full(path: Path) -> None:
     store.close()
 
 
-def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(path: Path) -> None:
+async def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(path: Path) -> None:
     store = SqliteStore.open(path)
     frontier = Frontier()
     frontier.append(bytes(32))
     batch = Batch(Head(logs.ORIGIN, 1, frontier, 1), entries=[(900, b"data", bytes(32), None, 1)])
     with pytest.raises(StoreDamaged):
-        store.commit(batch)
+        await store.commit(batch)
     with pytest.raises(EntryAbsent):
         store.entry(900)
     store.close()

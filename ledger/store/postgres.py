@@ -1,0 +1,414 @@
+"""The log in one schema of a PostgreSQL database, which any number of replicas may write.
+
+The row of the head is the lock: whoever holds it `FOR UPDATE` judges and writes, so indices have no gaps (a sequence
+would leave some). COMMIT waits for the synchronous standby where there is one, and what a reader sees has waited too.
+"""
+
+import asyncio
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+
+import asyncpg
+
+from ledger.errors import Refused
+from ledger.records import canonical
+from ledger.store import postgres_link, reads
+from ledger.store.errors import (
+    OutcomeUnknown,
+    StandbyMissing,
+    StoreDamaged,
+    StoreForeign,
+    StoreUnreachable,
+)
+from ledger.store.postgres_link import FOREIGN, Link, code_of
+from ledger.store.postgres_schema import APPLICATION, SCHEMA_VERSION, VERSIONS
+from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, StoredEntry, StreamHead, Tail, Wanted
+from ledger.store.reads import SqlReads, place
+from ledger.tlog.merkle import Frontier
+
+COPY_ABOVE: Final = 500
+"""Rows: up to here one statement with arrays is the fastest, above it COPY."""
+SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+EACH_ROWS: Final = 1000
+
+_HOLD: Final = f"{reads.HEAD} FOR UPDATE"
+_STANDBY: Final = "SELECT current_setting('synchronous_standby_names')"
+_SETTLE: Final = "UPDATE settled SET times = times + 1 WHERE id = 1"
+_STATEMENTS: Final = (
+    "SELECT party, jti, idx FROM idempotency WHERE (party, jti) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+)
+_STREAMS: Final = "SELECT stream, seq, leaf, idx, closed FROM stream_head WHERE stream = ANY($1::text[])"
+_COUNTERS: Final = (
+    "SELECT party, x5t, seq FROM actor_counter WHERE (party, x5t) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
+)
+_TAIL: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
+_TAIL_TAGS: Final = "SELECT idx, name, tag FROM tag WHERE idx >= $1 AND idx < $2 ORDER BY idx, name"
+_TAIL_ACTORS: Final = "SELECT id, value FROM actor WHERE id > $1 ORDER BY id"
+_WRITE: Final = """
+WITH e AS (INSERT INTO entry SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[])),
+ i AS (INSERT INTO idempotency SELECT * FROM unnest($6::text[], $7::text[], $8::bigint[])),
+ s AS (INSERT INTO stream_head
+       SELECT * FROM unnest($9::text[], $10::bigint[], $11::bytea[], $12::bigint[], $13::smallint[])
+       ON CONFLICT (stream) DO UPDATE
+       SET seq = excluded.seq, leaf = excluded.leaf, idx = excluded.idx, closed = excluded.closed),
+ c AS (INSERT INTO actor_counter SELECT * FROM unnest($14::text[], $15::text[], $16::bigint[])
+       ON CONFLICT (party, x5t) DO UPDATE SET seq = excluded.seq),
+ g AS (INSERT INTO tag SELECT * FROM unnest($17::bigint[], $18::text[], $19::text[])),
+ t AS (INSERT INTO tile SELECT * FROM unnest($20::bigint[], $21::bytea[], $22::bytea[])),
+ a AS (INSERT INTO actor SELECT * FROM unnest($23::bigint[], $24::bytea[]))
+UPDATE head SET size = $25, frontier = $26, rec_ms = $27 WHERE id = 1 AND size = $28 RETURNING size
+"""
+"""All of a batch in one round trip."""
+
+
+class SchemaNameUnfit(Refused):
+    """A schema's name is put into SQL as it is, so only plain names are taken."""
+
+    code = "ledger/schema-name-unfit"
+    title = "Schema name cannot be used"
+
+
+class PostgresReader(SqlReads):
+    """A log's schema, read over one connection; nothing here can change it."""
+
+    def __init__(self, link: Link) -> None:
+        """Takes the link over; use `open`."""
+        self._link = link
+
+    @classmethod
+    def open(cls, dsn: str, *, schema: str = APPLICATION) -> Self:
+        """Reads from any of the hosts, a standby too. Raises StoreUnreachable, StoreAbsent, StoreForeign."""
+        reader = cls(Link(dsn, named(schema), is_writer=False))
+        try:
+            reader.require_schema()
+        except BaseException:
+            reader.close()
+            raise
+        return reader
+
+    def require_schema(self) -> None:
+        """The schema is a store of this version; raises StoreForeign, StoreAbsent."""
+        row = self._one("SELECT application, version FROM about")
+        if row is None or row[0] != APPLICATION:
+            raise StoreForeign("not a log", expected=APPLICATION)
+        if row[1] != SCHEMA_VERSION:
+            raise StoreForeign("another version of the store", expected=SCHEMA_VERSION, found=row[1])
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._link.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Everything read inside is of one moment."""
+        moment = self._link.pinned()
+        self._link.run(moment.__aenter__())
+        try:
+            yield
+        finally:
+            self._link.run(moment.__aexit__(None, None, None))
+
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        asked = numbered(sql)
+        return self._link.run(self._link.ask(lambda connection: connection.fetchrow(asked, *values)))
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Any]:
+        asked = numbered(sql)
+        return self._link.run(self._link.ask(lambda connection: connection.fetch(asked, *values)))
+
+    def _each(self, sql: str) -> Iterator[Any]:
+        # One name a query: the driver remembers the columns of what it prepared by its text.
+        name = f"each_{zlib.crc32(sql.encode()):08x}"
+        with self.moment():
+            self._do(f"DECLARE {name} CURSOR FOR {sql}")
+            while rows := self._all(f"FETCH {EACH_ROWS} FROM {name}"):
+                yield from rows
+            self._do(f"CLOSE {name}")
+
+    def _do(self, sql: str, *values: Any) -> None:
+        self._link.run(self._link.ask(lambda connection: connection.execute(sql, *values)))
+
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        """The snapshot that is open, or one for what is inside."""
+        if self._link.is_pinned:
+            yield
+        else:
+            with self.snapshot():
+                yield
+
+    def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        rows = self._all(_STATEMENTS, columns(wanted, 2))
+        return {(party, jti): index for party, jti, index in rows}
+
+
+class PostgresStore(PostgresReader):
+    """One replica's door to the log: reads over the link, writes over a connection of the sequencer's own loop."""
+
+    def __init__(self, link: Link, dsn: str, schema: str, *, needs_standby: bool) -> None:
+        """Takes the link over; use `open`."""
+        super().__init__(link)
+        self._dsn = dsn
+        self._schema = schema
+        self._needs_standby = needs_standby
+        self._writer: asyncpg.Connection[asyncpg.Record] | None = None
+        self._warnings = 0
+
+    @classmethod
+    def open(cls, dsn: str, *, schema: str = APPLICATION, create: bool = False, needs_standby: bool = False) -> Self:
+        """The log of this schema; with `create` the schema is made where there is none, and an older one is brought up.
+
+        With `needs_standby` nothing is written while no synchronous standby is configured at the server.
+        Raises StoreUnreachable, StoreAbsent, StoreForeign.
+        """
+        store = cls(Link(dsn, named(schema), is_writer=True), dsn, schema, needs_standby=needs_standby)
+        try:
+            if create:
+                store._link.run(store._link.ask(store._migrate))
+            store.require_schema()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    async def _migrate(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        async with connection.transaction():
+            # Two replicas that start at once do this one after the other.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"{APPLICATION} {self._schema}")
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
+            found = await connection.fetchval("SELECT to_regclass($1)::text", f'"{self._schema}".about')
+            version = 0 if found is None else await connection.fetchval("SELECT version FROM about")
+            for script in VERSIONS[version:]:
+                await connection.execute(script)
+            if version == 0:
+                await connection.execute("INSERT INTO about VALUES ($1, $2)", APPLICATION, SCHEMA_VERSION)
+            elif version < SCHEMA_VERSION:
+                await connection.execute("UPDATE about SET version = $1", SCHEMA_VERSION)
+
+    def close(self) -> None:
+        """Hangs up; what was not committed never was."""
+        if self._writer is not None:
+            self._writer.terminate()
+            self._writer = None
+        super().close()
+
+    @property
+    def is_shared(self) -> bool:
+        return True
+
+    def begin_log(self, origin: str) -> Head:
+        self._do("INSERT INTO head VALUES (1, $1, 0, $2, 0) ON CONFLICT DO NOTHING", origin, Frontier().dump())
+        head = self.head()
+        if head.origin != origin:
+            raise StoreForeign("the store holds another log", expected=origin, found=head.origin)
+        return head
+
+    # The sequencer's connection
+
+    async def peek(self) -> Head:
+        try:
+            return reads.head_of(await (await self._live()).fetchrow(reads.HEAD))
+        except FOREIGN as error:
+            raise self._lost(error) from error
+
+    async def lock(self) -> Head:
+        connection = await self._live()
+        try:
+            await connection.execute("BEGIN")
+            head = reads.head_of(await connection.fetchrow(_HOLD))
+            if self._needs_standby and not await connection.fetchval(_STANDBY):
+                await self.unlock()
+                raise StandbyMissing("commits wait for no standby", expected="synchronous_standby_names")
+        except FOREIGN as error:
+            raise self._lost(error) from error
+        return head
+
+    async def look_up(self, wanted: Wanted) -> Found:
+        connection = await self._live()
+        try:
+            statements = await connection.fetch(_STATEMENTS, *columns(wanted.statements, 2))
+            streams = await connection.fetch(_STREAMS, wanted.streams) if wanted.streams else []
+            counters = await connection.fetch(_COUNTERS, *columns(wanted.counters, 2)) if wanted.counters else []
+        except FOREIGN as error:
+            raise self._lost(error) from error
+        return Found(
+            statements={(party, jti): index for party, jti, index in statements},
+            streams={row[0]: StreamHead(row[1], row[2], row[3], bool(row[4])) for row in streams},
+            counters={(party, x5t): seq for party, x5t, seq in counters},
+        )
+
+    async def tail(self, start: int, stop: int, *, known_actors: int) -> Tail:
+        connection = await self._live()
+        try:
+            rows = await connection.fetch(_TAIL, start, stop)
+            tags = await connection.fetch(_TAIL_TAGS, start, stop)
+            actors = await connection.fetch(_TAIL_ACTORS, known_actors)
+        except FOREIGN as error:
+            raise self._lost(error) from error
+        return Tail([StoredEntry(*row) for row in rows], reads.tags_of(tags), reads.actors_of(actors))
+
+    async def unlock(self) -> None:
+        if self._writer is None or self._writer.is_closed():
+            return
+        try:
+            await self._writer.execute("ROLLBACK")
+        except FOREIGN:
+            # The server gives the lock back when it notices that we are gone.
+            self._hang_up()
+
+    async def leave(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            with suppress(*FOREIGN):
+                await writer.close(timeout=postgres_link.CONNECT_TIMEOUT_S)
+
+    async def commit(self, batch: Batch) -> None:
+        connection = await self._live()
+        try:
+            await self._insert(connection, batch)
+        except FOREIGN as error:
+            raise self._lost(error) from error
+        except BaseException:
+            await self.unlock()
+            raise
+        await self._commit(connection)
+
+    async def _insert(self, connection: "asyncpg.Connection[asyncpg.Record]", batch: Batch) -> None:
+        entries, statements = batch.entries, batch.statements
+        if len(entries) > COPY_ABOVE:
+            await connection.copy_records_to_table("entry", records=entries)
+            await connection.copy_records_to_table("idempotency", records=statements)
+            entries, statements = [], []
+        head = batch.head
+        before = head.size - len(batch.entries)
+        moved = await connection.fetchval(
+            _WRITE,
+            *columns(entries, 5),
+            *columns(statements, 3),
+            *columns([(name, at.seq, at.leaf, at.index, int(at.is_closed)) for name, at in batch.streams.items()], 5),
+            *columns([(party, x5t, seq) for (party, x5t), seq in batch.counters.items()], 3),
+            *columns(batch.tags, 3),
+            *columns([(place(level, index), hashes, root) for level, index, hashes, root in batch.tiles], 3),
+            *columns([(number, canonical.encode(actor)) for number, actor in batch.actors.items()], 2),
+            head.size,
+            head.frontier.dump(),
+            head.rec_ms,
+            before,
+        )
+        if moved is None:
+            raise StoreDamaged("the head is not where the last commit left it", expected=before)
+
+    async def _commit(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """From here on the outcome is the server's: only its answer, without a warning, is a promise."""
+        warned = self._warnings
+        try:
+            said = await connection.execute("COMMIT")
+        except FOREIGN as error:
+            self._hang_up()
+            raise OutcomeUnknown("the connection was lost in COMMIT", found=type(error).__name__) from error
+        if said != "COMMIT":
+            raise StoreUnreachable("the server gave the transaction up", found=said)
+        if self._warnings != warned:
+            # The server stopped waiting for its standby: what it committed, it alone has.
+            self._hang_up()
+            raise OutcomeUnknown("the server did not wait for its standby")
+
+    async def _live(self) -> "asyncpg.Connection[asyncpg.Record]":
+        if self._writer is None or self._writer.is_closed():
+            self._writer = await postgres_link.connect(self._dsn, self._schema, is_writer=True)
+            self._writer.add_log_listener(self._hear)
+        return self._writer
+
+    def _hear(self, _connection: object, message: asyncpg.PostgresLogMessage) -> None:
+        if isinstance(message, asyncpg.PostgresWarning):
+            self._warnings += 1
+
+    def _lost(self, error: BaseException) -> Exception:
+        """The coded error; the connection goes with it, and the lock, for nobody knows what state it is in."""
+        self._hang_up()
+        return code_of(error)
+
+    def _hang_up(self) -> None:
+        if self._writer is not None:
+            self._writer.terminate()
+            self._writer = None
+
+    # Beside the sequencer
+
+    async def settle(self) -> None:
+        await asyncio.wrap_future(self._link.submit(self._link.ask(self._settle)))
+
+    async def _settle(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        if self._needs_standby and not await connection.fetchval(_STANDBY):
+            raise StandbyMissing("commits wait for no standby", expected="synchronous_standby_names")
+        heard: list[object] = []
+
+        def hear(_connection: object, message: asyncpg.PostgresLogMessage) -> None:
+            heard.append(message)
+
+        connection.add_log_listener(hear)
+        try:
+            # The log is one sequence of bytes: when the standby has this commit, it has all before it.
+            await connection.execute(_SETTLE)
+        finally:
+            connection.remove_log_listener(hear)
+        if heard:
+            raise StandbyMissing("the server did not wait for its standby")
+
+    def standby_names(self) -> str:
+        """The server's synchronous_standby_names: empty where a commit waits for nobody."""
+        return str(self._one(_STANDBY)[0])
+
+    def require_room(self) -> None:
+        """The server alone knows its room, and says so when it ends."""
+
+    def put_checkpoint(self, checkpoint: StoredCheckpoint) -> None:
+        self._do(
+            "INSERT INTO checkpoint VALUES ($1, $2, $3, $4) ON CONFLICT (size) DO UPDATE"
+            " SET cosigned = coalesce(excluded.cosigned, checkpoint.cosigned)",
+            checkpoint.size,
+            checkpoint.note,
+            checkpoint.at_ms,
+            checkpoint.cosigned,
+        )
+
+    def put_certificate(self, x5t: str, der: bytes) -> None:
+        self._do("INSERT INTO certificate VALUES ($1, $2) ON CONFLICT DO NOTHING", x5t, der)
+
+    def put_evidence(self, sha256: str, kind: str, data: bytes) -> None:
+        self.put_evidence_many([(sha256, kind, data)])
+
+    def put_evidence_many(self, pieces: Sequence[tuple[str, str, bytes]]) -> None:
+        self._do(
+            "INSERT INTO evidence_blob SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[])"
+            " ON CONFLICT DO NOTHING",
+            *columns(pieces, 3),
+        )
+
+
+def named(schema: str) -> str:
+    """The name, if it can stand in SQL as it is; raises SchemaNameUnfit."""
+    if SCHEMA_NAME.fullmatch(schema) is None:
+        raise SchemaNameUnfit("not a plain name", expected="a-z, 0-9 and _", found=len(schema))
+    return schema
+
+
+_numbered: dict[str, str] = {}
+
+
+def numbered(sql: str) -> str:
+    """The query with $1, $2, ... for its question marks."""
+    known = _numbered.get(sql)
+    if known is None:
+        parts = sql.split("?")
+        text = parts[0] + "".join(f"${at}{part}" for at, part in enumerate(parts[1:], 1))
+        known = _numbered[sql] = text
+    return known
+
+
+def columns(rows: Sequence[Sequence[Any]], width: int) -> list[Sequence[Any]]:
+    """The columns of rows, for unnest."""
+    return list(zip(*rows, strict=True)) if rows else [()] * width

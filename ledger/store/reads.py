@@ -1,0 +1,165 @@
+"""What every SQL store reads in the same words; a store says only how a query gets to its database."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ledger.records.actor import Actor
+from ledger.store.errors import EntryAbsent, StoreDamaged, StoreForeign
+from ledger.store.protocol import Found, Head, StoredCheckpoint, StoredEntry, StoredTile, StreamHead, Wanted
+from ledger.store.schema import TILE_LEVEL_SHIFT
+from ledger.tlog.merkle import Frontier
+
+SCAN_ROWS: Final = 256
+
+HEAD: Final = "SELECT origin, size, frontier, rec_ms FROM head"
+_ENTRY: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry"
+_TAGS: Final = "SELECT idx, name, tag FROM tag WHERE idx >= ? AND idx < ? ORDER BY idx, name"
+_ACTORS: Final = "SELECT id, value FROM actor WHERE id > ? ORDER BY id"
+
+
+class SqlReads(ABC):
+    """A `ReadStore` over two ways to ask: one row, and all rows. Placeholders are question marks."""
+
+    @abstractmethod
+    def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """The first row, or None; raises a LedgerError of the store."""
+
+    @abstractmethod
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> Sequence[Any]:
+        """Every row; raises a LedgerError of the store."""
+
+    @abstractmethod
+    def _each(self, sql: str) -> Iterator[Any]:
+        """Every row of a whole table, without holding all of them."""
+
+    @abstractmethod
+    def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Those of the (party, jti) that are in the log, each with its index."""
+
+    def head(self) -> Head:
+        return head_of(self._one(HEAD))
+
+    def entry(self, index: int) -> StoredEntry:
+        row = self._one(f"{_ENTRY} WHERE idx = ?", (index,))
+        if row is None:
+            raise EntryAbsent("the log has no such entry", index=index)
+        return StoredEntry(*row)
+
+    def entries(self, start: int, stop: int) -> Iterator[StoredEntry]:
+        while start < stop:
+            rows = self._all(f"{_ENTRY} WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?", (start, stop, SCAN_ROWS))
+            for row in rows:
+                yield StoredEntry(*row)
+            if len(rows) < SCAN_ROWS:
+                return
+            start = rows[-1][0] + 1
+
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        rows = self._all("SELECT leaf FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx", (start, stop))
+        return [row[0] for row in rows]
+
+    def tile(self, level: int, index: int) -> StoredTile | None:
+        row = self._one("SELECT hashes, root FROM tile WHERE place = ?", (place(level, index),))
+        return None if row is None else StoredTile(level, index, row[0], row[1])
+
+    def tile_roots(self, level: int, start: int, stop: int) -> list[bytes]:
+        rows = self._all(
+            "SELECT root FROM tile WHERE place >= ? AND place < ? ORDER BY place",
+            (place(level, start), place(level, stop)),
+        )
+        return [row[0] for row in rows]
+
+    def stream_head(self, stream: str) -> StreamHead | None:
+        row = self._one("SELECT seq, leaf, idx, closed FROM stream_head WHERE stream = ?", (stream,))
+        return None if row is None else StreamHead(row[0], row[1], row[2], bool(row[3]))
+
+    def stream_heads(self) -> Iterator[tuple[str, StreamHead]]:
+        """Every stream and its head, in order of name."""
+        for row in self._each("SELECT stream, seq, leaf, idx, closed FROM stream_head ORDER BY stream"):
+            yield row[0], StreamHead(row[1], row[2], row[3], bool(row[4]))
+
+    def statements(self) -> Iterator[tuple[str, str, int]]:
+        """Every (party, jti, index) that is kept for idempotency."""
+        yield from self._each("SELECT party, jti, idx FROM idempotency")
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        """Every (party, x5t, actor_seq)."""
+        yield from self._each("SELECT party, x5t, seq FROM actor_counter")
+
+    def find_statement(self, party: str, jti: str) -> int | None:
+        row = self._one("SELECT idx FROM idempotency WHERE party = ? AND jti = ?", (party, jti))
+        return None if row is None else int(row[0])
+
+    def actor_counter(self, party: str, x5t: str) -> int | None:
+        row = self._one("SELECT seq FROM actor_counter WHERE party = ? AND x5t = ?", (party, x5t))
+        return None if row is None else int(row[0])
+
+    def actors(self, *, above: int = 0) -> Mapping[int, Actor]:
+        return actors_of(self._all(_ACTORS, (above,)))
+
+    def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
+        return tags_of(self._all(_TAGS, (start, stop)))
+
+    def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
+        where = "ORDER BY size DESC LIMIT 1" if size is None else "WHERE size = ?"
+        values = () if size is None else (size,)
+        row = self._one(f"SELECT size, note, at_ms, cosigned FROM checkpoint {where}", values)  # noqa: S608 -- two constants
+        return None if row is None else StoredCheckpoint(*row)
+
+    def checkpoints(self) -> Iterator[StoredCheckpoint]:
+        for row in self._each("SELECT size, note, at_ms, cosigned FROM checkpoint ORDER BY size"):
+            yield StoredCheckpoint(*row)
+
+    def certificate(self, x5t: str) -> bytes | None:
+        row = self._one("SELECT der FROM certificate WHERE x5t = ?", (x5t,))
+        return None if row is None else bytes(row[0])
+
+    def certificates(self) -> Iterator[bytes]:
+        """DER of every organisation's certificate that is kept."""
+        for (der,) in self._each("SELECT der FROM certificate ORDER BY x5t"):
+            yield der
+
+    def evidence(self, sha256: str) -> tuple[str, bytes] | None:
+        row = self._one("SELECT kind, data FROM evidence_blob WHERE sha256 = ?", (sha256,))
+        return None if row is None else (row[0], row[1])
+
+    def found(self, wanted: Wanted) -> Found:
+        """All that a batch is judged on, asked one by one."""
+        streams = {name: self.stream_head(name) for name in wanted.streams}
+        counters = {key: self.actor_counter(*key) for key in wanted.counters}
+        return Found(
+            statements=self.find_statements(wanted.statements),
+            streams={name: at for name, at in streams.items() if at is not None},
+            counters={key: last for key, last in counters.items() if last is not None},
+        )
+
+
+def place(level: int, index: int) -> int:
+    """The key of a tile."""
+    return level << TILE_LEVEL_SHIFT | index
+
+
+def head_of(row: Any) -> Head:
+    """The head in a row of HEAD; raises StoreForeign where there is none."""
+    if row is None:
+        raise StoreForeign("no log was begun here")
+    return Head(row[0], row[1], Frontier.load(row[2]), row[3])
+
+
+def actors_of(rows: Sequence[Any]) -> dict[int, Actor]:
+    """Actors by number; raises StoreDamaged."""
+    try:
+        return {row[0]: msgspec.json.decode(row[1], type=Actor) for row in rows}
+    except msgspec.MsgspecError as error:
+        raise StoreDamaged("an actor's row cannot be read", found=type(error).__name__) from error
+
+
+def tags_of(rows: Sequence[Any]) -> dict[int, dict[str, str]]:
+    """Tags by index."""
+    found: dict[int, dict[str, str]] = {}
+    for index, name, tag in rows:
+        found.setdefault(index, {})[name] = tag
+    return found
