@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import Refused
+from api.issuing import Issuing, open_issuing
 from api.settings import Settings
 from ledger.clock import Clock, SystemClock
 from ledger.privacy.vault import Vault
@@ -82,6 +83,8 @@ class Engines:
     certificates: tuple[bytes, ...]
     """Signing certificates that were handed over out of band, such as those of the site's stations."""
     status: StatusSet
+    issuing: Issuing | None = None
+    """The keys of the certificate office, where the service has one."""
 
     def root_digests(self) -> list[str]:
         """Hex SHA-256 of the to-be-signed part of each root."""
@@ -107,6 +110,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
         issuers=tuple(_ders(settings.pki.issuers_dir)),
         certificates=tuple(_ders(settings.pki.issuers_dir / "known")),
         status=status,
+        issuing=open_issuing(settings),
     )
 
 

@@ -86,6 +86,27 @@ class Signing(_Section, frozen=True, kw_only=True):
     party: Annotated[str, Meta(min_length=1, max_length=64, description="The party that the service speaks for.")]
 
 
+class Issuing(_Section, frozen=True, kw_only=True):
+    """The certificate office: with it the service itself issues, renews and revokes credentials."""
+
+    authorities: Annotated[
+        Path,
+        Meta(description="Folder: certificates and keys of the issuing authorities; the root's key stays offline."),
+    ]
+    password_file: Annotated[
+        Path | None, Meta(description="File, mode 0600: the password of the authorities' keys; without it, none.")
+    ] = None
+    database: Annotated[
+        Path | None, Meta(description="File: what was issued and revoked; pki.db in data_dir if not given.")
+    ] = None
+    code_lifetime_hours: Annotated[
+        int, Meta(ge=1, le=2_160, description="How long an enrolment code is good, where nobody says otherwise.")
+    ] = 72
+    queue: Annotated[
+        int, Meta(ge=1, le=10_000, description="Callers that may wait for the office; more are told to come back.")
+    ] = 128
+
+
 class Vault(_Section, frozen=True, kw_only=True):
     """Where personal data lives."""
 
@@ -131,6 +152,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     ocpp_listen: OcppListen | None = None
     pki: Pki
     signing: Signing
+    issuing: Issuing | None = None
     vault: Vault
     limits: Limits = Limits()
 

@@ -61,6 +61,33 @@ CREDENTIALS_CHECKED: Final = Counter(
     ("result",),
     registry=REGISTRY,
 )
+CREDENTIALS_ISSUED: Final = Counter(
+    "flexledger_credentials_issued_total",
+    "Certificates issued by this office, by profile.",
+    ("profile",),
+    registry=REGISTRY,
+)
+CREDENTIALS_REVOKED: Final = Counter(
+    "flexledger_credentials_revoked_total",
+    "Certificates revoked by this office, by reason.",
+    ("reason",),
+    registry=REGISTRY,
+)
+CREDENTIAL_GAPS: Final = Gauge(
+    "flexledger_credential_gaps", "Certificates that were intended and neither issued nor revoked.", registry=REGISTRY
+)
+ENROLMENTS_REFUSED: Final = Counter(
+    "flexledger_enrolments_refused_total",
+    "Enrolments refused, by the stable code of the reason.",
+    ("code",),
+    registry=REGISTRY,
+)
+CONNECTIONS_ENDED: Final = Counter(
+    "flexledger_connections_ended_total",
+    "Connections closed because the credential behind them no longer holds.",
+    ("listener",),
+    registry=REGISTRY,
+)
 TLS_REFUSED: Final = Counter(
     "flexledger_tls_handshakes_refused_total",
     "TLS handshakes refused, by OpenSSL's reason.",

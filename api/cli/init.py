@@ -2,7 +2,9 @@
 
 import os
 import re
+import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,16 +13,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.errors import ApiError, Refused
+from api.flows import office_lists
+from api.issuing import DATABASE_FILE
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.privacy.kekring import KekRingFile
 from ledger.tlog.note import NoteSigner
 from pki import ceremony as ceremonies
+from pki import keys
 from pki.ceremony import Ceremony, Minted
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
+from pki.store.sqlite import SqliteStore
 
 CONFIG: Final = "flexledger.toml"
+PASSWORD_BYTES: Final = 32
 MAX_ORIGIN_CHARS: Final = 128
 """As in the settings: what is laid out here must start there."""
 _ORIGIN = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._-]+)*")
@@ -56,7 +63,7 @@ def run(directory: Path, *, ceremony: Path | None, party: str, origin: str) -> i
     typer.echo(f"  credentials of every party: {directory / 'credentials'}")
     typer.echo(
         "    move root/ (the root's key) and authorities/ (those of the issuing authorities) to safe places first:"
-        " no revocation list is signed without them; hand out the rest"
+        " the service has copies of the latter under a password; hand out the rest"
     )
     typer.echo(f"  next: flexledger doctor {config} && flexledger serve {config}")
     return 0
@@ -87,6 +94,7 @@ def lay_out(
         (directory / name).mkdir(parents=True)
     ceremonies.save(made, directory / "credentials", None)
     _public(directory / "pki", made)
+    _office(directory, made)
     _keys(directory, operator, origin)
     config = directory / CONFIG
     config.write_text(_settings(made, operator, origin, clock_file, port, ocpp_port, ops_port))
@@ -108,18 +116,21 @@ def _public(folder: Path, made: Ceremony) -> None:
     (folder / "client-ca.pem").write_bytes(root + b"".join(issuers))
     known = [*_of(made.stations.values(), Purpose.SIGNING), *_of(made.parties.values(), Purpose.ATTRIBUTE)]
     (folder / "issuers" / "known" / "known.pem").write_bytes(b"".join(known))
-    write_crls(folder / "crl", made.crls)
+    office_lists.write(folder / "crl", made.crls)
 
 
-def write_crls(folder: Path, crls: Iterable[bytes]) -> None:
-    """Adds revocation lists; a running service takes them up within a second."""
-    # After the highest number, not the count: old lists may have been cleared away, and none may be written over.
-    have = max((int(path.stem) for path in folder.glob("*.pem") if path.stem.isdecimal()), default=0)
-    for number, der in enumerate(crls, start=have + 1):
-        crl = x509.load_der_x509_crl(der)
-        beside = folder / f"{number:05d}.part"
-        beside.write_bytes(crl.public_bytes(Encoding.PEM))
-        beside.rename(folder / f"{number:05d}.pem")
+def _office(directory: Path, made: Ceremony) -> None:
+    """What the service needs to issue and revoke: the authorities' keys under a password, the root's not among them."""
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    file = directory / "keys" / "issuing.password"
+    file.touch(mode=0o600)
+    file.write_text(password + "\n")
+    root = made.hierarchy.root
+    offline = keys.OfflineKey(keys.require_authority_key(root.certificate.public_key()))
+    without_root = replace(made.hierarchy, root=replace(root, signer=offline))
+    without_root.save(directory / "issuing", password.encode())
+    if isinstance(made.store, SqliteStore):
+        made.store.copy_to(directory / "data" / DATABASE_FILE)
 
 
 def _of(holders: Iterable[Minted], purpose: Purpose) -> list[bytes]:
@@ -179,6 +190,10 @@ crl_dir = "pki/crl"
 certificate = "keys/signing.crt.pem"
 key = "keys/signing.key.pem"
 party = "{operator.party_id}"
+
+[issuing]
+authorities = "issuing"
+password_file = "keys/issuing.password"
 
 [vault]
 dir = "vault"

@@ -13,7 +13,7 @@ from api.errors import ApiError
 from api.execution.errors import StationRefused
 from api.execution.ocpp.access import StationIdentity, server_context
 from api.execution.ocpp.listener import StationListener
-from api.flows.service import open_service
+from api.flows.service import directory_of, open_service
 from api.settings import Settings, load
 from api.verification.actors import Directory
 from api.web import server
@@ -42,8 +42,9 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     # A log that was begun is opened, never begun again, and its vault has to be there.
     begun = (settings.data_dir / engines.LOG_FILE).exists()
     opened = engines.open_engines(settings, create=not begun)
-    listener = station_listener(settings, opened)
-    async with open_service(settings, opened, listener) as service:
+    directory = directory_of(opened)
+    listener = station_listener(settings, opened, directory)
+    async with open_service(settings, opened, listener, directory=directory) as service:
 
         def started(bound: server.Bound) -> None:
             where = {
@@ -63,12 +64,14 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         await server.serve(create_app(service).app, settings, on_started=started, ops_app=ops_app(probes(service)))
 
 
-def station_listener(settings: Settings, opened: Engines) -> StationListener | None:
-    """The listener for stations (OCPP 2.1, security profile 3), where the settings ask for one."""
+def station_listener(settings: Settings, opened: Engines, directory: Directory) -> StationListener | None:
+    """The listener for stations (OCPP 2.1, security profile 3), where the settings ask for one.
+
+    `directory` is the service's own, so that a station's revocation counts here at once.
+    """
     place = settings.ocpp_listen
     if place is None:
         return None
-    directory = Directory(opened.anchors, opened.issuers, opened.status)
     clock = SystemClock()
 
     def authenticate(leaf: bytes, _chain: object) -> StationIdentity:

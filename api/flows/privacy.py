@@ -1,7 +1,7 @@
 """The privacy officer's acts: erase a person, make an export; each on record before it has an effect outside."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,11 @@ class _Known:
 class PrivacyOffice:
     """Erasure and exports over one log and one vault."""
 
-    def __init__(self, desk: Desk, memory: Memory, reader: Reader) -> None:
+    def __init__(
+        self, desk: Desk, memory: Memory, reader: Reader, *, also_forget: Callable[[str], None] | None = None
+    ) -> None:
+        """`also_forget` deletes what another store holds of a person; it is done first, and may be done again."""
+        self._also_forget = also_forget
         self._desk = desk
         self._memory = memory
         self._reader = reader
@@ -69,6 +73,8 @@ class PrivacyOffice:
 
     async def erase(self, person: str, basis: ErasureBasis) -> ErasureReceipt:
         """Nothing of the person can be read any longer; every proof and signature in the log still verifies."""
+        if self._also_forget is not None:
+            self._also_forget(person)
         receipt = await self._eraser.erase(person, basis=basis)
         self._memory.forget_person(person)
         return receipt

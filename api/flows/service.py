@@ -13,9 +13,11 @@ from api.execution.adapter import Adapter
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
+from api.flows import office_start
 from api.flows.desk import Desk
 from api.flows.execute import Executions
 from api.flows.memory import Memory
+from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
 from api.settings import Settings
 from api.verification.actors import Directory
@@ -54,6 +56,7 @@ class Service:
         executions: Executions | None,
         privacy: PrivacyOffice,
         listener: StationListener | None,
+        office: Office | None,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -65,18 +68,25 @@ class Service:
         self.executions = executions
         self.privacy = privacy
         self.listener = listener
+        self.office = office
 
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, engines: Engines, listener: StationListener | None
+    settings: Settings,
+    engines: Engines,
+    listener: StationListener | None,
+    *,
+    directory: Directory | None = None,
 ) -> AsyncIterator[Service]:
     """The service with its log loaded, its vault in step with the log, and its checkpoint published.
 
     Order matters: tombstones are applied to a restored vault, and interrupted erasures finished, before anything is
-    served; the signer refuses to go on over a log that is behind what it signed (`ledger/rolled-back`).
+    served; the signer refuses to go on over a log that is behind what it signed (`ledger/rolled-back`); log and store
+    of the certificate office are in step before anybody is let in. `directory` is what the listener judges by, so that
+    evidence moves for stations and parties at once.
     """
-    directory = Directory(engines.anchors, engines.issuers, engines.status)
+    directory = directory or directory_of(engines)
     for der in engines.certificates:
         directory.add(der)
     appender = await Appender.start(
@@ -96,7 +106,8 @@ async def open_service(
     desk = Desk(engines, directory, appender, publisher, settings.origin)
     memory = Memory(desk)
     reader = Reader(engines.store)
-    privacy = PrivacyOffice(desk, memory, reader)
+    office = open_office(settings, engines, desk)
+    privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
@@ -107,6 +118,9 @@ async def open_service(
         stored = [row.data for row in engines.store.entries(0, appender.head.size)]
         await privacy.catch_up(stored)
         memory.recall(stored)
+        if office is not None:
+            await office_start.catch_up(office)
+            tasks.append(asyncio.create_task(office.watch(), name="office"))
         if listener is not None:
             port = OcppPort(listener, clock=engines.clock)
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
@@ -126,6 +140,7 @@ async def open_service(
             executions=executions,
             privacy=privacy,
             listener=listener,
+            office=office,
         )
     finally:
         for task in tasks:
@@ -135,11 +150,27 @@ async def open_service(
             await executions.close()
         if listener is not None:
             await listener.close()
+        if office is not None:
+            await office.close()
         await appender.close()
         with suppress(LedgerError):
             await publisher.publish()
         engines.vault.close()
         engines.store.close()
+        if engines.issuing is not None:
+            engines.issuing.close()
+
+
+def directory_of(engines: Engines) -> Directory:
+    """What certificates prove, by the evidence that the engines were opened with."""
+    return Directory(engines.anchors, engines.issuers, engines.status)
+
+
+def open_office(settings: Settings, engines: Engines, desk: Desk) -> Office | None:
+    """The certificate office, where the settings ask for one."""
+    if settings.issuing is None or engines.issuing is None:
+        return None
+    return Office(desk, engines.issuing, crl_dir=settings.pki.crl_dir, queue=settings.issuing.queue)
 
 
 def _policy(settings: Settings, engines: Engines) -> PolicyAdopted:

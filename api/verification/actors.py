@@ -1,7 +1,7 @@
 """From certificates to actors: who may be believed to have signed a statement, at the time it was recorded."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -15,7 +15,7 @@ from pki import keys, validation
 from pki.asn1 import attributecert
 from pki.credential import Credential
 from pki.roles import Purpose, Role
-from pki.status import StatusSet
+from pki.status import Revoked, StatusSet
 from pki.trust import TrustAnchors
 
 MAX_CACHED = 4096
@@ -56,6 +56,9 @@ class Directory:
             self._issuers.setdefault(name, []).append(issuer)
         self.status = status
         self.epoch = 0
+        self._revoked: dict[tuple[str, int], int] = {}
+        """What was revoked, by issuer's key and serial number, and from when; lists follow, this counts at once."""
+        self._listeners: list[Callable[[], None]] = []
         self._known: dict[str, bytes] = {}
         self._proven: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
         """From, until (exclusive) and what was proven."""
@@ -93,6 +96,17 @@ class Directory:
         """New revocation evidence is at hand: nothing proven before counts any longer."""
         self.epoch += 1
         self._proven.clear()
+        for listener in self._listeners:
+            listener()
+
+    def on_evidence(self, listener: Callable[[], None]) -> None:
+        """From now on `listener` is called whenever evidence moves; it must not block."""
+        self._listeners.append(listener)
+
+    def revoke(self, issuer_key_sha256: str, serial: int, from_ms: int) -> None:
+        """From `from_ms` on the credential of this name is refused here, whatever any list says of it."""
+        self._revoked.setdefault((issuer_key_sha256, serial), from_ms)
+        self.evidence_moved()
 
     def credential(
         self, x5t: str, at_ms: int, *, purpose: Purpose = Purpose.SIGNING, roles: Collection[Role] | None = None
@@ -113,7 +127,7 @@ class Directory:
         self, der: bytes, at_ms: int, *, purpose: Purpose, roles: Collection[Role] | None = None
     ) -> Credential:
         """The credential that `der` proves at `at_ms`; raises what `pki.validation.validate` raises."""
-        return validation.validate(
+        found = validation.validate(
             der,
             self._issuers_of(der),
             anchors=self.anchors,
@@ -122,6 +136,10 @@ class Directory:
             purpose=purpose,
             roles=roles,
         )
+        revoked_at_ms = self._revoked.get((found.issuer_key_sha256, found.serial))
+        if revoked_at_ms is not None and revoked_at_ms <= at_ms:
+            raise Revoked("the credential was revoked", revoked_at_ms=revoked_at_ms)
+        return found
 
     def issuers(self) -> list[bytes]:
         """DER of every issuing authority that is known."""

@@ -1,4 +1,8 @@
-"""Credential checks: six dimensions, one for each purpose that the standard's abstract names."""
+"""Credential checks, and the life of credentials.
+
+A check has six dimensions, one for each purpose that the standard's abstract names. The certificate office states
+what it is about to sign, what it has signed and what it has revoked, in one stream of its own.
+"""
 
 from enum import StrEnum
 from typing import Annotated
@@ -7,6 +11,7 @@ import msgspec
 
 from ledger.records.fields import (
     CapacityW,
+    Ms,
     PartyId,
     PersonalEvse,
     PersonalEvu,
@@ -14,6 +19,7 @@ from ledger.records.fields import (
     PublicFsr,
     PublicMs,
     PublicParticipation,
+    PublicParty,
     PublicReference,
 )
 from ledger.records.marks import public
@@ -95,4 +101,100 @@ class CheckRecorded(Record, frozen=True, kw_only=True):
     ]
 
 
-KINDS: tuple[type[Record], ...] = (CheckRecorded,)
+CREDENTIAL_STREAM = "log/credentials"
+"""The one stream in which the life of all credentials stands, so that it can be shown complete."""
+MAX_ADOPTED = 64
+
+SerialNumber = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{40}$(?!\n)")]
+"""The serial number of a certificate, 20 octets in hex."""
+PublicIssuer = Annotated[Hash, public("digest of an authority's public key")]
+PublicSerial = Annotated[SerialNumber, public("random; says nothing of the holder")]
+PublicTbs = Annotated[Hash, public("digest over a random key and serial number; names nobody")]
+PublicProfile = Annotated[
+    str,
+    msgspec.Meta(pattern=r"^[A-Z0-9_]{2,16}(/[A-Z0-9_]{2,16})?/v[1-9][0-9]{0,2}$(?!\n)"),
+    public("role and purpose, one of a published list"),
+]
+
+
+class RevocationReason(StrEnum):
+    """Why a certificate was revoked (RFC 5280 section 5.3.1)."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    CA_COMPROMISE = "cACompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
+    AA_COMPROMISE = "aACompromise"
+
+
+class CredentialIntended(Record, frozen=True, kw_only=True):
+    """A certificate is about to be signed: these very bytes. Without `credential.issued` after it, it is a gap."""
+
+    TYPE = "credential.intended"
+    STREAM = "log"
+    COARSE = True
+
+    issuer_key_sha256: PublicIssuer
+    serial: PublicSerial
+    tbs_sha256: PublicTbs
+    """SHA-256 of the to-be-signed part."""
+    profile: PublicProfile
+
+
+class CredentialIssued(Record, frozen=True, kw_only=True):
+    """What was intended has been signed, checked and stored."""
+
+    TYPE = "credential.issued"
+    STREAM = "log"
+    COARSE = True
+
+    issuer_key_sha256: PublicIssuer
+    serial: PublicSerial
+    tbs_sha256: PublicTbs
+    party: PublicParty | msgspec.UnsetType = msgspec.UNSET
+    """The organisation that it names; left out where it is a person's or a station's."""
+
+
+class AdoptedCredential(Part, frozen=True, kw_only=True):
+    """One certificate that this log did not see being issued."""
+
+    issuer_key_sha256: PublicIssuer
+    serial: PublicSerial
+    tbs_sha256: PublicTbs
+    profile: PublicProfile
+
+
+class CredentialsAdopted(Record, frozen=True, kw_only=True):
+    """Certificates that were issued elsewhere, in a ceremony or offline, and are the office's to revoke from now on."""
+
+    TYPE = "credential.adopted"
+    STREAM = "log"
+    COARSE = True
+
+    credentials: Annotated[
+        tuple[AdoptedCredential, ...], msgspec.Meta(min_length=1, max_length=MAX_ADOPTED), public("a list of parts")
+    ]
+
+
+class CredentialRevoked(Record, frozen=True, kw_only=True):
+    """The certificate is revoked for ever; lists and responders follow this entry."""
+
+    TYPE = "credential.revoked"
+    STREAM = "log"
+
+    issuer_key_sha256: PublicIssuer
+    serial: PublicSerial
+    reason: Annotated[RevocationReason, public("one of a published list")]
+    revoked_at_ms: Annotated[Ms, public("what every revocation list says")]
+
+
+KINDS: tuple[type[Record], ...] = (
+    CheckRecorded,
+    CredentialIntended,
+    CredentialIssued,
+    CredentialsAdopted,
+    CredentialRevoked,
+)

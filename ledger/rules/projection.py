@@ -16,6 +16,7 @@ from ledger.records.contracts import (
     HoldersAnswered,
     HoldersAsked,
 )
+from ledger.records.credentials import CredentialIntended, CredentialIssued, CredentialRevoked, CredentialsAdopted
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided
@@ -26,6 +27,7 @@ from ledger.records.work import WorkProven
 from ledger.rules import orders
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
+from ledger.rules.credential_state import CredentialBook
 from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestState
@@ -69,6 +71,7 @@ class Projection:
     """Blind tags of the sample roots that were committed."""
     claims: set[str] = field(default_factory=set)
     queries: dict[str, Query] = field(default_factory=dict)
+    credentials: CredentialBook = field(default_factory=CredentialBook)
     capacity: Capacity = field(default_factory=Capacity)
     policy_index: int | None = None
     """Index of the policy entry in force."""
@@ -216,6 +219,14 @@ def _fold_samples(seen: Projection, fact: Fact, record: SamplesCommitted) -> Non
         seen.roots.add(fact.tags["root"])
 
 
+def _fold_credential(
+    seen: Projection,
+    fact: Fact,
+    record: CredentialIntended | CredentialIssued | CredentialsAdopted | CredentialRevoked,
+) -> None:
+    seen.credentials.fold(record, fact.index)
+
+
 def _party(fact: Fact) -> str:
     """The party that a statement binds: the one that delegated, if any did."""
     return fact.actor.delegated_by or fact.actor.party
@@ -238,4 +249,8 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     RequestAborted: _fold_end,
     WorkProven: _fold_end,
     SamplesCommitted: _fold_samples,
+    CredentialIntended: _fold_credential,
+    CredentialIssued: _fold_credential,
+    CredentialsAdopted: _fold_credential,
+    CredentialRevoked: _fold_credential,
 }

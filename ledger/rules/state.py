@@ -18,6 +18,7 @@ from ledger.rules import (
     disputes,
     evidence,
     execution,
+    issuance,
     keeping,
     opting,
     requests,
@@ -28,6 +29,7 @@ from ledger.rules import (
     writers,
 )
 from ledger.rules.contract_state import ContractState
+from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection, Scope
 from ledger.rules.request_state import RequestState
@@ -53,6 +55,10 @@ RULES: dict[type[Record], Rule] = {
     request_records.SetpointBatch: requests.setpoints_moved,
     request_records.RequestAnswered: answers.request_answered,
     credentials.CheckRecorded: checks.check_recorded,
+    credentials.CredentialIntended: issuance.credential_intended,
+    credentials.CredentialIssued: issuance.credential_issued,
+    credentials.CredentialsAdopted: issuance.credentials_adopted,
+    credentials.CredentialRevoked: issuance.credential_revoked,
     opt.OptDecided: opting.opt_decided,
     evidence_records.BaselineCommitted: evidence.baseline_committed,
     evidence_records.SamplesCommitted: evidence.samples_committed,
@@ -138,6 +144,11 @@ class LogState:
     def sites(self) -> tuple[SiteState, ...]:
         """All sites, in the order in which they were first configured."""
         return tuple(self._seen.sites.values())
+
+    @property
+    def credentials(self) -> CredentialBook:
+        """The life of every credential that is on record."""
+        return self._seen.credentials
 
     def query(self, query_id: str) -> contract_records.HoldersAsked | None:
         """The question about contract holders, or None."""

@@ -1,5 +1,12 @@
 """Which stream a record stands in: the one that its own id names (docs/spec/streams.md)."""
 
+from ledger.records.credentials import (
+    CREDENTIAL_STREAM,
+    CredentialIntended,
+    CredentialIssued,
+    CredentialRevoked,
+    CredentialsAdopted,
+)
 from ledger.records.log import StreamClosed
 from ledger.records.record import Record
 from ledger.rules.errors import NotInStream, StreamCount
@@ -7,12 +14,18 @@ from ledger.rules.fact import Fact
 
 ID_FIELD: dict[str, str] = {"fsr": "fsr_id", "fsc": "fsc_id", "site": "site_id", "discovery": "query_id"}
 """For each kind of stream whose name ends in an id of the body: the field that holds it."""
+FIXED: dict[type[Record], str] = dict.fromkeys(
+    (CredentialIntended, CredentialIssued, CredentialsAdopted, CredentialRevoked), CREDENTIAL_STREAM
+)
+"""For records that all stand in one stream: its name."""
 
 
 def stream_of(record: Record) -> str | None:
     """The only stream in which `record` may stand, or None where its body names none."""
     if isinstance(record, StreamClosed):
         return record.closed
+    if type(record) in FIXED:
+        return FIXED[type(record)]
     field = ID_FIELD.get(record.STREAM)
     value = getattr(record, field, None) if field else None
     return None if value is None else f"{record.STREAM}/{value}"
@@ -31,4 +44,4 @@ def require_stream(fact: Fact) -> None:
         return
     if isinstance(record, StreamClosed):
         raise StreamCount("a stream is closed from inside", expected=claims.stream, found=wanted)
-    raise NotInStream("the body names another stream", expected=wanted, found=claims.stream)
+    raise NotInStream("the record stands in another stream", expected=wanted, found=claims.stream)

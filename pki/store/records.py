@@ -96,6 +96,10 @@ class CertificateStore(Protocol):
         """Those that match all that is given, oldest first, at most `limit`."""
         ...
 
+    def forget(self, role: Role, *, party_id: str | None = None, ended_before_ms: int | None = None) -> int:
+        """Delete the certificates of `role` that match what is given, with every trace of them; how many."""
+        ...
+
     def revoke(self, revocation: Revocation) -> Revocation:
         """Revoke; a second time changes nothing. The revocation that stands, or CertificateAbsent."""
         ...

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from pki.roles import Purpose, Role
@@ -67,7 +68,30 @@ class SqliteStore:
         if path is not None:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute("PRAGMA secure_delete=ON")
         self._database.executescript(_SCHEMA)
+
+    def copy_to(self, path: Path) -> None:
+        """Write all that is held into a new file; what is at `path` already is replaced."""
+        with self._lock, closing(sqlite3.connect(path)) as target:
+            self._database.backup(target)
+
+    def forget(self, role: Role, *, party_id: str | None = None, ended_before_ms: int | None = None) -> int:
+        """Delete the certificates of `role` that match what is given, and every trace of them in the file; how many.
+
+        Who issued them, their serial numbers and their digests stay in the journal, which names nobody.
+        """
+        given = {"party_id = ?": party_id, "not_after_ms < ?": ended_before_ms}
+        asked = {test: value for test, value in given.items() if value is not None}
+        where = " AND ".join(["role = ?", *asked])
+        with self._lock:
+            gone = self._database.execute(
+                f"DELETE FROM issued WHERE {where}",  # noqa: S608  # constants only
+                (role, *asked.values()),
+            ).rowcount
+            if gone:
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return gone
 
     def close(self) -> None:
         """Nothing may be asked afterwards."""

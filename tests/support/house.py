@@ -5,6 +5,7 @@ of its day. Requests go through ASGI with the caller's certificate where the tra
 sends one and asserts what must hold of every refusal.
 """
 
+import dataclasses
 import hashlib
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -75,6 +76,8 @@ class House:
     car_keys: dict[str, Any] = field(default_factory=dict)
     checks: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Each request's check, as the port was told."""
+    begun: int = 0
+    """Entries that the service wrote for itself before anybody came."""
 
     @classmethod
     @asynccontextmanager
@@ -87,6 +90,7 @@ class House:
             async with open_service(settings, opened, None) as service:
                 house = cls(made, settings, clock, service, create_app(service).app, cast("list[Any]", lines))
                 house.car_keys = {bay.name: keys.generate() for bay in people.BAYS}
+                house.begun = house.size()
                 yield house
 
     def party(self, who: str) -> str:
@@ -325,20 +329,10 @@ def lay_out(folder: Path, made: Ceremony, max_body_bytes: int = 1 << 20) -> Sett
 
 def open_engines(settings: Settings, clock: SetClock) -> Engines:
     """The engines of these settings at a time of ours."""
-    opened = engines.open_engines(settings, create=True)
+    opened = engines.open_engines(settings, create=not (settings.data_dir / engines.LOG_FILE).exists())
     opened.vault.close()
     vault = Vault.open(settings.vault.dir, clock=clock, kek_path=settings.vault.kek)
-    return Engines(
-        clock=clock,
-        store=opened.store,
-        vault=vault,
-        log_signer=opened.log_signer,
-        service_key=opened.service_key,
-        anchors=opened.anchors,
-        issuers=opened.issuers,
-        certificates=opened.certificates,
-        status=opened.status,
-    )
+    return dataclasses.replace(opened, clock=clock, vault=vault)
 
 
 def sha256(data: bytes) -> str:

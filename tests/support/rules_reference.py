@@ -87,6 +87,7 @@ SECTIONS = (
     ("6", "6", "Opting"),
     ("7", "7", "Baseline, execution, evidence"),
     ("8", "8", "Proof of work, dispute, settlement"),
+    ("9", "9", "The life of credentials"),
 )
 
 TAIL = """\
@@ -125,8 +126,9 @@ nothing is undecided at the door; `LogState.undecidable(fact)` tells.
   back in takes it again, if it is still there. Mandatory requests take none.
 * **A proof** reopens what an earlier proof closed, until the settlement. An upheld dispute needs a new proof; a
   dismissed one is settled as it stands.
-* **Suspension** of contracts and the states of credentials follow from certificates, which the rules never
-  see: the credential check answers for them.
+* **Suspension** of contracts follows from certificates, which the rules never see: the credential check answers for
+  it. What the certificate office states of credentials is judged here, by issuer and serial number.
+* **An intent without issuance** is no breach: it is a gap, which every audit shows until the credential is revoked.
 * **A partial opt-out** is said by no record: leaving while it runs is UNABLE, by a fact.
 
 ## Writers

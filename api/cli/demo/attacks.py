@@ -20,6 +20,7 @@ from api.client.http import Request
 from api.client.tls import client_context
 from api.errors import ApiError
 from api.execution.ocpp.listener import SUBPROTOCOL
+from api.flows import office_lists
 from ledger.clock import SystemClock
 from ledger.records.contracts import BaselineMethod, HoldersAsked
 from ledger.records.opt import Choice, OptActor, OptDecided
@@ -204,7 +205,7 @@ async def revoked(play: Play, report: Report) -> None:
     now_ms = SystemClock().now_ms()
     authority = stage.made.hierarchy.authority_of(Role.FO)
     authority.revoke(issued.certificate.serial_number, Reason.KEY_COMPROMISE, now_ms)
-    init.write_crls(crl_folder(stage.folder), stage.made.crls_at(now_ms))
+    office_lists.write(crl_folder(stage.folder), stage.made.crls_at(now_ms))
 
     async def refused() -> bool:
         try:

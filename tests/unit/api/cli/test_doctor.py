@@ -13,6 +13,7 @@ from api import engines
 from api.cli import doctor, init
 from api.cli import doctor_checks as checks
 from api.cli.doctor_checks import Finding, Level
+from api.flows import office_lists
 from api.flows.service import open_service
 from api.settings import load
 from ledger.clock import SetClock, SystemClock
@@ -186,7 +187,7 @@ def test_a_development_root_is_found_where_development_is_off(house: House) -> N
 
 def test_a_credential_near_its_end_is_warned_of_and_an_expired_one_fails(house: House) -> None:
     for days in (23, 25, 31):
-        init.write_crls(house.folder / "pki" / "crl", house.made.crls_at(house.now_ms + days * DAY_MS))
+        office_lists.write(house.folder / "pki" / "crl", house.made.crls_at(house.now_ms + days * DAY_MS))
     assert ("trust", "doctor/validity-low") not in house.warnings(later_ms=23 * DAY_MS)
     assert ("trust", "doctor/validity-low") in house.warnings(later_ms=25 * DAY_MS)
     assert house.failures(later_ms=25 * DAY_MS) == set()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from api.cli import init
+from api.flows import office_lists
 from pki import ceremony
 from pki.ceremony import CeremonySpec, PartySpec
 from pki.roles import Role
@@ -19,6 +19,6 @@ SPEC = CeremonySpec(
 def test_a_new_list_is_never_written_over_one_that_is_there(tmp_path: Path) -> None:
     (tmp_path / "00003.pem").write_text("what is left after older lists were cleared away")
     lists = ceremony.perform(SPEC, tls_now_ms=NOW_MS, signing_now_ms=NOW_MS).crls_at(NOW_MS)
-    init.write_crls(tmp_path, lists)
+    office_lists.write(tmp_path, lists)
     assert (tmp_path / "00003.pem").read_text() == "what is left after older lists were cleared away"
     assert len(list(tmp_path.iterdir())) == len(lists) + 1

@@ -1,0 +1,196 @@
+"""The certificate office: issues, renews and revokes credentials; the log knows before anybody else does.
+
+All signing is done by one thread, one act after the other, so that two callers can never pass the same check at once;
+who has to wait longer than the queue is long is told to come back.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+import structlog
+from cryptography import x509
+
+from api import telemetry
+from api.flows import office_lists
+from api.flows.desk import Desk
+from api.flows.office_errors import CredentialNotFound, OfficeBusy
+from api.flows.office_journal import LedgerJournal
+from api.issuing import Issuing
+from ledger.clock import Clock, SystemClock
+from pki import profiles
+from pki.authority import Authority, Subscriber
+from pki.csr import OpenedCsr
+from pki.errors import PkiError
+from pki.hierarchy import Hierarchy
+from pki.journal import Journal
+from pki.roles import Purpose, Role
+from pki.status import MAX_CRLS, StatusSet
+from pki.store.records import CertificateStore, Issued, Reason, Revocation
+
+TLS: Final = frozenset({Purpose.TLS_CLIENT, Purpose.TLS_SERVER})
+PERSONS_KEPT_MS: Final = 7 * profiles.DAY_MS
+LIST_CHECK_S: Final = 600.0
+"""How often the office looks whether a revocation list has to be made anew."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+class Office:
+    """The office of one service. `start` before use, `close` after."""
+
+    def __init__(self, desk: Desk, issuing: Issuing, *, crl_dir: Path, queue: int) -> None:
+        self.desk = desk
+        self.journal = LedgerJournal(desk)
+        self.hierarchy = _journalled(issuing.hierarchy, self.journal)
+        self.store: CertificateStore = issuing.store
+        self.listing = issuing.listing
+        self.machine_clock: Clock = SystemClock()
+        self._crl_dir = crl_dir
+        self._queue = queue
+        self._waiting = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="office")
+
+    # Times
+
+    def now_ms(self, purpose: Purpose | None) -> int:
+        """Credentials of connections live in the machine's time, all others in that of the business."""
+        return (self.machine_clock if purpose in TLS else self.desk.clock).now_ms()
+
+    def moments_ms(self) -> tuple[int, ...]:
+        """The times for which revocation lists are needed now: one, or two where the business has a time of its own."""
+        return tuple(sorted({self.desk.clock.now_ms(), self.machine_clock.now_ms()}))
+
+    # Issuing
+
+    def authority_of(self, role: Role) -> Authority:
+        """The authority that issues for `role`."""
+        return self.hierarchy.authority_of(role)
+
+    async def issue(
+        self,
+        csr: OpenedCsr,
+        role: Role,
+        purpose: Purpose,
+        subscriber: Subscriber,
+        *,
+        not_after_ms: int | None = None,
+    ) -> x509.Certificate:
+        """A certificate for the key in `csr`, on record and in the store; raises what `Authority.issue` raises."""
+        profile = profiles.get(role, purpose)
+        authority = self.authority_of(role)
+        now_ms = self.now_ms(purpose)
+        certificate = await self.work(
+            lambda: authority.issue(
+                csr, profile=profile, subscriber=subscriber, now_ms=now_ms, not_after_ms=not_after_ms
+            )
+        )
+        telemetry.CREDENTIALS_ISSUED.labels(profile.name).inc()
+        return certificate
+
+    def chain_of(self, role: Role) -> tuple[x509.Certificate, ...]:
+        """What stands between a certificate of `role` and the root."""
+        return (self.authority_of(role).certificate,)
+
+    # Revoking
+
+    async def revoke(self, held: Issued, reason: Reason) -> Revocation:
+        """The certificate is revoked for ever: in the log first, then in the store, then in the lists that are served.
+
+        Everything that was proven before is proven anew, so its holder is refused from here on. A revocation that
+        stands already stays as it is; its lists are made again all the same.
+        """
+        authority = self._issuer_of(held)
+        at_ms = self.now_ms(held.purpose)
+        standing = await self.work(lambda: authority.revoke(held.serial, reason, at_ms))
+        # At once and whatever becomes of the lists: this process refuses it from here on.
+        self.desk.directory.revoke(held.issuer_key_sha256, held.serial, standing.revoked_at_ms)
+        telemetry.CREDENTIALS_REVOKED.labels(standing.reason.value).inc()
+        await self.publish([authority], [at_ms])
+        return standing
+
+    def _issuer_of(self, held: Issued) -> Authority:
+        for authority in self.hierarchy.issuing.values():
+            if authority.key_sha256 == held.issuer_key_sha256:
+                return authority
+        raise CredentialNotFound("it was issued by no authority of this office", serial=f"{held.serial:040x}")
+
+    # Forgetting
+
+    def forget_person(self, party_id: str) -> None:
+        """No certificate of the person is kept here any longer; what the log says of them names nobody."""
+        self.store.forget(Role.EVU, party_id=party_id)
+
+    def forget_ended(self) -> None:
+        """Persons' certificates are kept no longer than a week beyond their end."""
+        self.store.forget(Role.EVU, ended_before_ms=min(self.moments_ms()) - PERSONS_KEPT_MS)
+
+    # Revocation lists
+
+    async def publish(self, authorities: list[Authority], at_ms: list[int]) -> None:
+        """A new list of each authority as of each time, in force here and in the folder of the lists."""
+        lists = await self.work(lambda: [one.crl(moment) for moment in at_ms for one in authorities])
+        await self.work(lambda: office_lists.write(self._crl_dir, lists))
+        directory = self.desk.directory
+        if len(directory.status.digests()) + len(lists) > MAX_CRLS:
+            directory.status = StatusSet(office_lists.read(self._crl_dir))
+        for der in lists:
+            directory.status.add(der)
+        directory.evidence_moved()
+
+    async def renew_lists(self) -> None:
+        """Every authority has a list in force that is not yet in the second half of its life."""
+        for moment in self.moments_ms():
+            due = [
+                one
+                for one in self.hierarchy.issuing.values()
+                if office_lists.is_due(self.desk.directory.status, one.certificate, moment)
+            ]
+            if due:
+                await self.publish(due, [moment])
+
+    async def watch(self) -> None:
+        """Renews the lists for as long as the service runs."""
+        while True:
+            try:
+                await self.renew_lists()
+                self.forget_ended()
+            except (PkiError, OSError, OfficeBusy) as error:
+                log.error("revocation list not renewed", error=type(error).__name__)
+            await asyncio.sleep(LIST_CHECK_S)
+
+    # The thread
+
+    async def work(self, act: Callable[[], T]) -> T:
+        """What `act` gives, done on the office's thread; raises `OfficeBusy` when too many wait already.
+
+        Who stops waiting does not stop the act: it is in the log, and it is finished.
+        """
+        if self._waiting >= self._queue:
+            raise OfficeBusy("too many wait for the office", expected=f"at most {self._queue}")
+        self._waiting += 1
+        acting = asyncio.get_running_loop().run_in_executor(self._thread, act)
+        acting.add_done_callback(self._done)
+        return await asyncio.shield(acting)
+
+    def _done(self, acting: "asyncio.Future[T]") -> None:
+        self._waiting -= 1
+        if not acting.cancelled():
+            acting.exception()  # whoever waited has it; whoever left does not want it
+
+    async def close(self) -> None:
+        """What was begun is finished; nothing is begun any more."""
+        await asyncio.to_thread(self._thread.shutdown)
+
+
+def _journalled(hierarchy: Hierarchy, journal: Journal) -> Hierarchy:
+    """The same authorities, each of which tells `journal`."""
+    return replace(
+        hierarchy,
+        root=replace(hierarchy.root, journal=journal),
+        issuing={group: replace(one, journal=journal) for group, one in hierarchy.issuing.items()},
+    )

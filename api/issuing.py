@@ -1,0 +1,74 @@
+"""The keys of the certificate office: the issuing authorities, without their root, and what they have issued."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from api.errors import Refused
+from api.settings import Settings
+from pki.hierarchy import Hierarchy
+from pki.journal import MemoryJournal
+from pki.store.listing import Listing
+from pki.store.records import CertificateStore
+from pki.store.sqlite import SqliteStore
+
+DATABASE_FILE: Final = "pki.db"
+MAX_PASSWORD_BYTES: Final = 1024
+
+
+class PasswordFileExposed(Refused):
+    """Others can read the file with the password of the authorities' keys."""
+
+    code = "api/password-file-exposed"
+    title = "Password file is exposed"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuing:
+    """What the office works with. The root is offline: nothing here can sign for it."""
+
+    hierarchy: Hierarchy
+    store: CertificateStore
+    listing: Listing
+    database: Path
+
+    def close(self) -> None:
+        """Nothing is issued afterwards."""
+        self.listing.close()
+        if isinstance(self.store, SqliteStore):
+            self.store.close()
+
+
+def database_of(settings: Settings) -> Path:
+    """Where the office keeps what it has issued."""
+    place = None if settings.issuing is None else settings.issuing.database
+    return settings.data_dir / DATABASE_FILE if place is None else place
+
+
+def open_issuing(settings: Settings) -> Issuing | None:
+    """The office's keys and store; None where the settings ask for no office.
+
+    Raises `PasswordFileExposed`, or what `Hierarchy.load` raises.
+    """
+    if settings.issuing is None:
+        return None
+    password = read_password(settings.issuing.password_file)
+    database = database_of(settings)
+    database.touch(mode=0o600)
+    store = SqliteStore(database)
+    try:
+        # The log is not open yet; the office gives every authority its own journal.
+        hierarchy = Hierarchy.load(settings.issuing.authorities, password, store=store, journal=MemoryJournal())
+    except BaseException:
+        store.close()
+        raise
+    return Issuing(hierarchy=hierarchy, store=store, listing=Listing(database), database=database)
+
+
+def read_password(path: Path | None) -> bytes | None:
+    """The first line of the file, without its end; None without a file. Raises `PasswordFileExposed`."""
+    if path is None:
+        return None
+    if path.stat().st_mode & 0o077:
+        raise PasswordFileExposed("others can read the password", expected="mode 0600", file=path.name)
+    return path.read_bytes()[:MAX_PASSWORD_BYTES].split(b"\n", 1)[0].strip()

@@ -1,0 +1,295 @@
+"""The certificate office inside a service: what it does is in the log first, and everything else follows from there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from api.cli.demo import cast
+from api.flows.office import Office
+from api.flows.office_errors import JournalLate, JournalMisused, OfficeBusy
+from api.flows.office_journal import LedgerJournal, serial_text
+from api.flows.service import open_service
+from ledger.privacy.errors import SubjectUnknown
+from ledger.records import statement
+from ledger.records.credentials import (
+    CREDENTIAL_STREAM,
+    CredentialIntended,
+    CredentialIssued,
+    CredentialRevoked,
+    CredentialsAdopted,
+)
+from ledger.records.privacy import ErasureBasis
+from pki import csr as requests
+from pki import keys, names
+from pki.authority import Subscriber
+from pki.ceremony import Ceremony
+from pki.csr import OpenedCsr
+from pki.journal import Intent
+from pki.profiles import DAY_MS
+from pki.roles import Purpose, Role
+from pki.status import Revoked
+from pki.store.records import Issued, Reason, Revocation
+from tests.support import house as houses
+from tests.support.house import House
+
+NEWCOMER = Subscriber(party_id="FI-NEW", organisation="Newcomer Oy")
+
+
+@pytest.fixture(scope="module")
+def made() -> Ceremony:
+    return houses.perform()
+
+
+@pytest.fixture
+async def door(tmp_path: Path, made: Ceremony) -> AsyncIterator[House]:
+    async with House.open(tmp_path, made) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def again(door: House) -> AsyncIterator[Office]:
+    """The next start over the files of a service that was closed."""
+    async with open_service(door.settings, houses.open_engines(door.settings, door.clock), None) as service:
+        assert service.office is not None
+        yield service.office
+
+
+def office_of(door: House) -> Office:
+    assert door.service.office is not None
+    return door.service.office
+
+
+def request(key: ec.EllipticCurvePrivateKey | None = None) -> OpenedCsr:
+    made = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([]))
+        .sign(key or keys.generate(), hashes.SHA256())
+    )
+    return requests.open_csr(made.public_bytes(Encoding.DER))
+
+
+async def issue(office: Office, role: Role = Role.FO, purpose: Purpose = Purpose.TLS_CLIENT) -> Issued:
+    subscriber = NEWCOMER if role is not Role.EVU else Subscriber(party_id=names.new_pseudonym())
+    certificate = await office.issue(request(), role, purpose, subscriber)
+    return office.store.get(office.authority_of(role).key_sha256, certificate.serial_number)
+
+
+def told(door: House, *kinds: type[Any]) -> list[Any]:
+    """What the log says of credentials, in order."""
+    found = []
+    for index in range(door.size()):
+        entry = door.entry(index)
+        if entry.stream == CREDENTIAL_STREAM:
+            record = statement.parse_statement(entry.stmt).record
+            if not kinds or isinstance(record, kinds):
+                found.append(record)
+    return found
+
+
+async def test_what_the_ceremony_made_is_adopted_once(door: House, made: Ceremony) -> None:
+    adopted = [one for batch in told(door, CredentialsAdopted) for one in batch.credentials]
+    issued = office_of(door).listing.all()
+    assert {one.serial for one in adopted} == {serial_text(one.issued.serial) for one in issued}
+    assert len(adopted) == len(issued) > len(made.parties)
+
+
+async def test_an_issuance_is_intended_and_then_told(door: House) -> None:
+    held = await issue(office_of(door))
+    intended, issued = told(door, CredentialIntended, CredentialIssued)
+    assert isinstance(intended, CredentialIntended)
+    assert isinstance(issued, CredentialIssued)
+    assert intended.tbs_sha256 == issued.tbs_sha256 == held.tbs_sha256
+    assert (intended.profile, issued.party) == ("FO/TLS_CLIENT/v1", "FI-NEW")
+    assert door.service.desk.state.credentials.gaps() == ()
+
+
+async def test_the_log_never_says_who_a_persons_credential_is_for(door: House) -> None:
+    held = await issue(office_of(door), Role.EVU)
+    (issued,) = told(door, CredentialIssued)
+    assert not isinstance(issued.party, str)
+    assert held.party_id is not None
+    log = b"".join(door.service.reader.entry(index) for index in range(door.size()))
+    assert held.party_id.encode() not in log
+
+
+async def test_a_revocation_is_in_the_log_the_store_and_the_lists_and_refuses_at_once(door: House) -> None:
+    office = office_of(door)
+    held = await issue(office)
+    directory = door.service.directory
+    directory.validate(held.der, office.now_ms(Purpose.TLS_CLIENT), purpose=Purpose.TLS_CLIENT)
+    epoch = directory.epoch
+    standing = await office.revoke(held, Reason.KEY_COMPROMISE)
+    (revoked,) = told(door, CredentialRevoked)
+    assert (revoked.serial, revoked.reason.value, revoked.revoked_at_ms) == (
+        serial_text(held.serial),
+        "keyCompromise",
+        standing.revoked_at_ms,
+    )
+    assert directory.epoch > epoch
+    with pytest.raises(Revoked):
+        directory.validate(held.der, office.now_ms(Purpose.TLS_CLIENT), purpose=Purpose.TLS_CLIENT)
+    authority = office.authority_of(Role.FO).certificate
+    now_ms = office.now_ms(Purpose.TLS_CLIENT)
+    assert held.serial in directory.status.crl_for(authority, now_ms).revoked_at_ms
+
+
+async def test_a_second_revocation_changes_nothing(door: House) -> None:
+    office = office_of(door)
+    held = await issue(office)
+    first = await office.revoke(held, Reason.KEY_COMPROMISE)
+    assert await office.revoke(held, Reason.SUPERSEDED) == first
+    assert len(told(door, CredentialRevoked)) == 1
+
+
+async def test_a_person_without_revocation_status_is_refused_here_at_once(door: House) -> None:
+    office = office_of(door)
+    held = await issue(office, Role.EVU)
+    await office.revoke(held, Reason.CESSATION)
+    with pytest.raises(Revoked):
+        door.service.directory.validate(held.der, office.now_ms(Purpose.TLS_CLIENT), purpose=Purpose.TLS_CLIENT)
+
+
+async def test_a_revocation_that_only_the_log_knows_is_completed_at_the_start(tmp_path: Path, made: Ceremony) -> None:
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        said = CredentialRevoked(
+            issuer_key_sha256=held.issuer_key_sha256,
+            serial=serial_text(held.serial),
+            reason="keyCompromise",  # type: ignore[arg-type]
+            revoked_at_ms=office.now_ms(Purpose.TLS_CLIENT),
+        )
+        await office.journal.say(said)
+    async with again(door) as later:
+        standing = later.store.revocation_of(held.issuer_key_sha256, held.serial)
+        assert standing is not None
+        directory = later.desk.directory
+        now_ms = later.now_ms(Purpose.TLS_CLIENT)
+        with pytest.raises(Revoked):
+            directory.validate(held.der, now_ms, purpose=Purpose.TLS_CLIENT)
+        assert held.serial in directory.status.crl_for(later.authority_of(Role.FO).certificate, now_ms).revoked_at_ms
+
+
+async def test_a_revocation_that_only_the_store_knows_is_told_at_the_start(tmp_path: Path, made: Ceremony) -> None:
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        now_ms = office.now_ms(Purpose.TLS_CLIENT)
+        office.store.revoke(Revocation(held.issuer_key_sha256, held.serial, now_ms, Reason.KEY_COMPROMISE))
+    async with again(door) as later:
+        state = later.desk.state.credentials.find(held.issuer_key_sha256, serial_text(held.serial))
+        assert state is not None
+        assert state.revoked is not None
+
+
+async def test_an_intent_whose_issuance_the_store_knows_is_completed_at_the_start(
+    tmp_path: Path, made: Ceremony
+) -> None:
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        other = await issue(office)
+        # A certificate that reached the store, of which the log knows the intent alone.
+        tbs = "ab" * 32
+        lost = replace(held, serial=held.serial ^ 1, tbs_sha256=tbs)
+        await asyncio.to_thread(
+            office.journal.intent, Intent(tbs, held.profile, held.issuer_key_sha256, lost.serial, held.issued_at_ms)
+        )
+        assert [gap.tbs_sha256 for gap in office.desk.state.credentials.gaps()] == [tbs]
+        office.store.put(lost)
+    async with again(door) as later:
+        assert later.desk.state.credentials.gaps() == ()
+        assert other.tbs_sha256 in {one.tbs_sha256 for one in later.desk.state.credentials.known.values()}
+
+
+async def test_an_orphaned_intent_stays_a_gap_until_it_is_revoked(tmp_path: Path, made: Ceremony) -> None:
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        authority = office.authority_of(Role.FO)
+        intent = Intent("cd" * 32, "FO/TLS_CLIENT/v1", authority.key_sha256, 7, 0)
+        await asyncio.to_thread(office.journal.intent, intent)
+    async with again(door) as later:
+        assert [gap.tbs_sha256 for gap in later.desk.state.credentials.gaps()] == [intent.tbs_sha256]
+
+
+async def test_nothing_is_signed_when_the_log_does_not_confirm(door: House) -> None:
+    office = office_of(door)
+    impatient = LedgerJournal(office.desk, wait_s=0.0)
+    authority = office.authority_of(Role.FO)
+    before = len(office.listing.all())
+    with pytest.raises(JournalLate):
+        await asyncio.to_thread(impatient.intent, Intent("ef" * 32, "FO/TLS_CLIENT/v1", authority.key_sha256, 9, 0))
+    assert len(office.listing.all()) == before
+
+
+async def test_the_journal_is_never_asked_on_the_loop_that_it_waits_for(door: House) -> None:
+    with pytest.raises(JournalMisused):
+        office_of(door).journal.intent(Intent("ef" * 32, "FO/TLS_CLIENT/v1", "ab" * 32, 9, 0))
+
+
+async def test_sixty_four_callers_at_once_get_sixty_four_serial_numbers(door: House) -> None:
+    office = office_of(door)
+    issued = await asyncio.gather(*(issue(office) for _ in range(64)))
+    assert len({one.serial for one in issued}) == 64
+    assert len(told(door, CredentialIssued)) == 64
+
+
+async def test_who_would_wait_too_long_is_told_to_come_back(door: House) -> None:
+    office = Office(door.service.desk, door.service.engines.issuing, crl_dir=door.settings.pki.crl_dir, queue=1)  # type: ignore[arg-type]
+    try:
+        outcomes = await asyncio.gather(*(issue(office) for _ in range(3)), return_exceptions=True)
+    finally:
+        await office.close()
+    assert [type(one) for one in outcomes] == [Issued, OfficeBusy, OfficeBusy]
+
+
+async def test_one_key_is_never_given_to_two_parties_however_fast_they_are(door: House) -> None:
+    office = office_of(door)
+    key = keys.generate()
+    names_of = [Subscriber(party_id=f"FI-N{number}", organisation="Newcomer Oy") for number in range(8)]
+    outcomes = await asyncio.gather(
+        *(office.issue(request(key), Role.FO, Purpose.TLS_CLIENT, one) for one in names_of), return_exceptions=True
+    )
+    assert sum(isinstance(one, x509.Certificate) for one in outcomes) == 1
+    assert {getattr(one, "code", "") for one in outcomes if isinstance(one, Exception)} == {"pki/key-reused"}
+
+
+async def test_lists_that_grow_old_are_made_anew_on_their_own(door: House) -> None:
+    office = office_of(door)
+    authority = office.authority_of(Role.CSO).certificate
+    before = office.desk.directory.status.crl_for(authority, door.clock.now_ms()).number
+    door.clock.set_ms(cast.at(9, day=4))
+    await office.renew_lists()
+    assert office.desk.directory.status.crl_for(authority, door.clock.now_ms()).number > before
+
+
+async def test_a_person_who_is_erased_is_in_no_file_of_the_office(door: House) -> None:
+    office = office_of(door)
+    held = await issue(office, Role.EVU)
+    assert held.party_id is not None
+    # The vault knows nothing of this one, who never did more than enrol; the office forgets all the same.
+    with pytest.raises(SubjectUnknown):
+        await door.service.privacy.erase(held.party_id, ErasureBasis.CONSENT_WITHDRAWN)
+    assert office.store.find(party_id=held.party_id) == []
+    files = [path for path in door.settings.data_dir.iterdir() if path.is_file()]
+    assert [path.name for path in files if held.party_id.encode() in path.read_bytes()] == []
+
+
+async def test_what_was_issued_to_a_person_is_forgotten_a_week_after_its_end(door: House) -> None:
+    office = office_of(door)
+    purpose = Purpose.SIGNING
+    held = await issue(office, Role.EVU, purpose)
+    kept = await issue(office, Role.FO, purpose)
+    door.clock.set_ms(held.not_after_ms + 8 * DAY_MS)
+    office.forget_ended()
+    assert office.store.find(party_id=held.party_id) == []
+    assert office.store.get(kept.issuer_key_sha256, kept.serial) == kept
