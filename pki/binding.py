@@ -114,6 +114,7 @@ def bind(
     leaf, issuing, root = chain
     for inner, outer in ((leaf, issuing), (issuing, root)):
         _require_within(inner, outer)
+    _require_own_key(chain)
     development = any(is_marked(certificate) for certificate in chain)
     if development and not allow_development:
         raise DevelopmentCredential("a development credential counts for nothing here")
@@ -154,6 +155,12 @@ def _require_within(inner: x509.Certificate, outer: x509.Certificate) -> None:
     before = path.not_before_ms(inner) < path.not_before_ms(outer)
     if before or path.not_after_ms(inner) > path.not_after_ms(outer):
         raise OutlivesIssuer("valid when its issuer is not", expected=path.not_after_ms(outer))
+
+
+def _require_own_key(chain: Sequence[x509.Certificate]) -> None:
+    """Every key stands once: whoever has a leaf over an authority's key could claim what that authority signed."""
+    if len({path.spki_of(certificate) for certificate in chain}) != len(chain):
+        raise BadProfile("a key stands in more than one certificate of the chain")
 
 
 def role_policies(certificate: x509.Certificate) -> set[ObjectIdentifier]:

@@ -6,10 +6,12 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from pki import keys
+from pki.asn1 import der
 from pki.errors import Refused
 
 MAX_CSR_BYTES = 8192
 _PEM = b"-----BEGIN"
+_SPKI_PLACE = 2  # after version and subject
 
 
 class BadRequest(Refused):
@@ -52,6 +54,7 @@ def open_csr(data: bytes) -> OpenedCsr:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadRequest("not a certification request") from error
     public_key = keys.require_leaf_key(key)
+    keys.require_plain(key, der.child(request.tbs_certrequest_bytes, _SPKI_PLACE, "request"))
     try:
         possessed = request.is_signature_valid
     except (ValueError, UnsupportedAlgorithm) as error:

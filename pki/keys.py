@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NoReturn, Self, TypeAlias
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -25,6 +25,7 @@ from pki.errors import Absent, Refused
 Signer: TypeAlias = ec.EllipticCurvePrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
+_READABLE = (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, rsa.RSAPublicKey, dsa.DSAPublicKey)
 OWNER_ONLY = 0o600
 MAX_KEY_FILE_BYTES = 8192
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -142,6 +143,13 @@ def require_online(key: Signer) -> None:
         raise KeyOffline("the private key is not here", expected="the ceremony with the key")
 
 
+class KeyEncoding(Refused):
+    """A public key that is written otherwise than in the one way: explicit curve parameters, a compressed point."""
+
+    code = "pki/key-encoding"
+    title = "Public key in another encoding"
+
+
 def generate() -> ec.EllipticCurvePrivateKey:
     """A new P-256 key: for leaves and issuing authorities."""
     return ec.generate_private_key(ec.SECP256R1())
@@ -204,6 +212,18 @@ def require_authority_key(key: object) -> ec.EllipticCurvePublicKey:
         return key
     found = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
     raise WeakKey("the key is not allowed", expected="P-256 or P-384", found=found)
+
+
+def require_plain(key: object, written: bytes) -> None:
+    """`written` is the one encoding of `key` as SubjectPublicKeyInfo: named curve, uncompressed (RFC 5480 section 2).
+
+    Others can be read, but give one key several digests, and digests are what keys go by here. Or KeyEncoding, and
+    WeakKey for a key of a kind that nobody here uses.
+    """
+    if not isinstance(key, _READABLE):
+        raise WeakKey("the key is not allowed", found=type(key).__name__)
+    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != written:
+        raise KeyEncoding("the public key is not in its one encoding", expected="a named curve, an uncompressed point")
 
 
 def spki_sha256(key: PublicKey) -> str:

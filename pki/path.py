@@ -18,12 +18,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy
 
 from pki import keys
+from pki.asn1 import der
 from pki.errors import Refused
 from pki.trust import MAX_CERTIFICATE_BYTES
 
 MAX_INTERMEDIATES = 4
 MAX_SERIAL_BITS = 159  # positive and at most 20 octets (RFC 5280 section 4.1.2.2)
 MIN_RSA_BITS = 2048
+_SPKI_PLACE = 6  # after version, serial number, algorithm, issuer, validity, subject
 _POLICY_RULES = (ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY)
 _UNREADABLE = (
     ValueError,
@@ -119,20 +121,30 @@ WEB = Rules(
 
 
 def load(data: bytes) -> x509.Certificate:
-    """The certificate in `data` (DER, at most 16 kB) with readable extensions and a proper serial number."""
+    """The certificate in `data` (DER, at most 16 kB): its extensions can be read, its serial number and key are proper.
+
+    Raises Oversize, Malformed, `keys.KeyEncoding` or `keys.WeakKey`.
+    """
     if len(data) > MAX_CERTIFICATE_BYTES:
         raise Oversize("a certificate is too large", expected=f"at most {MAX_CERTIFICATE_BYTES}", found=len(data))
     try:
         certificate = x509.load_der_x509_certificate(data)
         serial = certificate.serial_number
-        _ = certificate.extensions, certificate.subject, certificate.issuer, certificate.public_key()
+        _ = certificate.extensions, certificate.subject, certificate.issuer
+        key = certificate.public_key()
     except _UNREADABLE as error:
         raise Malformed("not a certificate that can be read") from error
     if certificate.version is not x509.Version.v3:
         raise Malformed("the certificate is not of version 3")
     if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
         raise Malformed("the serial number is not positive or too long")
+    keys.require_plain(key, spki_of(certificate))
     return certificate
+
+
+def spki_of(certificate: x509.Certificate) -> bytes:
+    """The SubjectPublicKeyInfo of a certificate of version 3, as it stands there."""
+    return der.child(certificate.tbs_certificate_bytes, _SPKI_PLACE, "certificate")
 
 
 def build(

@@ -62,6 +62,15 @@ def encode(value: Any) -> bytes:
     return bytes(encoder.encode(value))
 
 
+def child(data: bytes, number: int, what: str) -> bytes:
+    """The whole encoding of element `number` (from 0) inside the one element that `data` is; or MalformedDer."""
+    at, end = _header(data, 0, len(data), what)
+    for _ in range(number):
+        _start, at = _header(data, at, end, what)
+    _start, stop = _header(data, at, end, what)
+    return data[at:stop]
+
+
 def walk(data: bytes, what: str) -> None:
     """Pass over every element: definite minimal lengths that fit, low tag numbers, bounded depth and count."""
     ends = [len(data)]

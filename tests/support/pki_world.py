@@ -136,12 +136,22 @@ class World:
                 builder = builder.add_extension(change[0], critical=change[1])
         for value, critical in added:
             builder = builder.add_extension(value, critical=critical)
-        certificate = builder.sign(authority.signer, digest or tbs.digest_for(authority.signer))  # type: ignore[arg-type]
+        key_of_issuer = authority.signer
+        if not isinstance(key_of_issuer, ec.EllipticCurvePrivateKey):
+            algorithm = None  # Ed25519, which no authority has
+        else:
+            algorithm = digest or tbs.digest_for(key_of_issuer)
+        certificate = builder.sign(key_of_issuer, algorithm)  # type: ignore[arg-type]
         return encoded(certificate), encoded(authority.certificate)
 
 
+def der(value: Any) -> bytes:
+    """The DER of a pyasn1 value."""
+    return bytes(encoder.encode(value))
+
+
 def resigned(
-    der: bytes,
+    leaf: bytes,
     signer: keys.Signer,
     change: Callable[[Any], None],
     *,
@@ -151,14 +161,14 @@ def resigned(
     """The certificate after `change` to its signed part (a pyasn1 `TBSCertificate`), signed again: for what no builder
     will build. `outer` is an algorithm identifier to name outside the signed part instead of the one inside.
     """
-    certificate, _ = decoder.decode(der, asn1Spec=rfc5280.Certificate())
+    certificate, _ = decoder.decode(leaf, asn1Spec=rfc5280.Certificate())
     change(certificate["tbsCertificate"])
-    body = encoder.encode(certificate["tbsCertificate"])
+    body = der(certificate["tbsCertificate"])
     algorithm = digest or tbs.digest_for(signer)
     certificate["signature"] = univ.BitString.fromOctetString(signer.sign(body, ec.ECDSA(algorithm)))
     if outer is not None:
         certificate["signatureAlgorithm"]["algorithm"] = univ.ObjectIdentifier(outer)
-    return bytes(encoder.encode(certificate))
+    return der(certificate)
 
 
 P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
