@@ -1,6 +1,5 @@
 """`flexledger audit`: a whole log, derived again from its bytes: tree, chains, checkpoints, signatures, rules."""
 
-import multiprocessing
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,22 +12,22 @@ import typer
 from api.cli import audit_places
 from api.cli import verify as verify_command
 from api.cli.audit_places import Place
+from api.cli.audit_signers import Signers, SignerUnproven
 from api.errors import ApiError
 from api.verification.bundle import open_bundle
 from api.verification.bundle import verify as verify_bundle
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_format import MAX_BYTES
 from api.verification.bundle_policy import Policy
-from api.verification.bundle_statements import is_relayed, signer_of
+from api.verification.bundle_statements import is_relayed
 from api.verification.mandates import open_directive
-from api.verification.report import Lines, Report, Status, status_of
+from api.verification.report import Lines, Report, Status
 from ledger.audit import run as audits
 from ledger.audit.report import Code
 from ledger.audit.report import Report as LogReport
-from ledger.errors import LedgerError, Refused
+from ledger.errors import LedgerError
 from ledger.records import entry as entries
 from ledger.records import statement as statements
-from ledger.records.actor import Actor
 from ledger.records.entry import Entry
 from ledger.records.requests import RequestIssued
 from ledger.records.statement import Statement
@@ -41,13 +40,6 @@ from pki.errors import PkiError
 BLOCK: Final = 1024
 UNDECIDED_MANDATE: Final = "evidence: no certificates at hand"
 WITHOUT_CERTIFICATES: Final = "verify/no-certificates"
-
-
-class SignerUnproven(Refused):
-    """Nobody's credential stands behind the statement; `found` says why."""
-
-    code = "verify/signer-unproven"
-    title = "Signer is not proven"
 
 
 def run(data_dir: Path, *, policy: Path | None, json: bool) -> int:
@@ -73,8 +65,8 @@ def audit(data_dir: Path, policy: Policy | None) -> Report:
     lines = Lines()
     try:
         found = audit_places.credentials(data_dir, place.reader)
-        directory = found.directory(policy)
-        signers = Signers(directory, place)
+        stored = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
+        signers = Signers(found, policy, stored)
         _log(place, signers, lines)
         _rules(place, signers, lines)
     finally:
@@ -86,49 +78,9 @@ def audit(data_dir: Path, policy: Policy | None) -> Report:
     return lines.report(f"log {place.origin}")
 
 
-class Signers:
-    """Who signed: by credentials where certificates are at hand, else as the service wrote down when it took them."""
-
-    def __init__(self, directory: BundleDirectory | None, place: Place) -> None:
-        """Reads the service's own table of actors, if there is one."""
-        self.directory = directory
-        stored = place.reader.actors().values() if place.reader is not None else ()
-        self._stored = {actor.x5t: actor for actor in stored}
-
-    @property
-    def can_resolve(self) -> bool:
-        """Whether signatures can be looked at at all."""
-        return self.directory is not None or bool(self._stored)
-
-    def resolve(self, x5t: str, entry: Entry) -> Actor:
-        """The actor behind a statement; raises a LedgerError with the code of what is wrong with the credential."""
-        if self.directory is None:
-            if x5t not in self._stored:
-                raise SignerUnproven("the service knows no such signer", found=x5t)
-            return self._stored[x5t]
-        try:
-            return signer_of(self.directory, x5t, entry)
-        except (PkiError, ApiError) as error:
-            wrapped = SignerUnproven(error.detail, expected=error.expected, found=error.found)
-            wrapped.code = error.code if status_of(error) is Status.REFUTED else SignerUnproven.code  # type: ignore[misc]
-            raise wrapped from error
-
-    def actor(self, opened: Statement, entry: Entry) -> Actor:
-        """The same for the rules, which go on past an unproven signer with whom the entry names."""
-        try:
-            return self.resolve(opened.header.x5t, entry)
-        except LedgerError:
-            stored = self._stored.get(opened.header.x5t)
-            role = entry.sub.role
-            return stored or msgspec.convert(
-                {"party": opened.claims.iss, "role": role, "key_spki": "", "x5t": opened.header.x5t, "tbs_sha256": ""},
-                Actor,
-            )
-
-
 def _log(place: Place, signers: Signers, lines: Lines) -> None:
     """Bytes, tree, chains, checkpoints, derived tables and signatures."""
-    jobs = (os.cpu_count() or 1) if "fork" in multiprocessing.get_all_start_methods() else 1
+    jobs = os.cpu_count() or 1
     report = audits.audit(
         place.source,
         vkeys=[place.vkey],
@@ -228,9 +180,9 @@ def _entries(place: Place) -> Iterator[tuple[int, bytes, Mapping[str, str]]]:
         start = block * TILE_WIDTH
         if place.reader is not None:
             tags = place.reader.tags(start, start + TILE_WIDTH)
-        for row in place.source.block(block, width_at(0, block, size)).rows:
-            if row.data is not None:
-                yield row.index, row.data, tags.get(row.index, {})
+        for index, data, *_ in place.source.block(block, width_at(0, block, size)).rows:
+            if data is not None:
+                yield index, data, tags.get(index, {})
 
 
 def _bundle(path: Path, policy: Policy | None, lines: Lines) -> None:

@@ -60,6 +60,7 @@ class Directory:
         """What was revoked, by issuer's key and serial number, and from when; lists follow, this counts at once."""
         self._listeners: list[Callable[[], None]] = []
         self._known: dict[str, bytes] = {}
+        self._actors: dict[str, tuple[Credential, Actor]] = {}
         self._proven: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
         """From, until (exclusive) and what was proven."""
 
@@ -82,6 +83,7 @@ class Directory:
     def forget(self, x5t: str) -> None:
         """The certificate is no longer known; a person's is kept only while it is needed."""
         self._known.pop(x5t, None)
+        self._actors.pop(x5t, None)
         for purpose in Purpose:
             self._proven.pop((x5t, purpose), None)
 
@@ -179,4 +181,12 @@ class Directory:
 
     def actor(self, x5t: str, at_ms: int, *, roles: Collection[Role] | None = None) -> Actor:
         """Who signs with that certificate, if it is a signing credential at `at_ms`."""
-        return actor_of(self.credential(x5t, at_ms, roles=roles))
+        credential = self.credential(x5t, at_ms, roles=roles)
+        known = self._actors.get(x5t)
+        if known is not None and known[0] is credential:
+            return known[1]
+        actor = actor_of(credential)
+        if len(self._actors) >= MAX_CACHED:
+            self._actors.clear()
+        self._actors[x5t] = (credential, actor)
+        return actor

@@ -1,40 +1,42 @@
-"""A range of whole blocks, judged on its own: everything that needs no other part of the log.
+"""A span of whole blocks, judged on its own: everything that needs no other part of the log.
 
-Ranges are independent, so they run on as many cores as there are; `stitch` joins what they say of their ends.
+Spans are independent, so they are judged on as many cores as there are; `stitch` joins what they say of their ends.
+A block without faults is passed by `clean`; one with any doubt is judged here, entry by entry, so that each fault is
+named.
 """
 
 import binascii
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from ledger.audit import said
-from ledger.audit.chain import Segment, follows
+from ledger.audit.chain import follows
+from ledger.audit.clean import Cleared, Clearing, LeanEntry, entry_of
 from ledger.audit.report import Code, Finding, Findings
+from ledger.audit.segments import MAX_SEGMENTS, Named, Segment, Segments
+from ledger.audit.signatures import Signatures
 from ledger.audit.source import Block, LogSource, Row
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records import statement as statements
 from ledger.records.entry import Entry
 from ledger.records.log import StreamClosed
 from ledger.tlog import hashing
 from ledger.tlog.merkle import Frontier
 from ledger.tlog.tiles import TILE_WIDTH, width_at
-from ledger.verify import Resolve, require_agreement
+from ledger.verify import Resolve
 
 _HASH: Final = hashing.HASH_SIZE
 _decoder = msgspec.json.Decoder(Entry)
 _encode = msgspec.json.Encoder(order="sorted").encode
 
-MAX_HINTS: Final = 10_000
-"""Different headers that one range remembers."""
-
 MAX_DIFFERENCES: Final = 100_000
-"""Differing entries that one range remembers; far more than a report lists."""
+"""Differing entries that one span remembers; far more than a report lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,65 +55,59 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one range is judged by; everything in it can go to another process."""
+    """What one span is judged by; everything in it can go to another process."""
 
     first_block: int
     stop_block: int
     size: int
     origin: str
     cuts: tuple[int, ...]
-    """Sizes of checkpoints that end inside a block of this range."""
-    key: bytes
-    """Random, of this audit: the sums that compare tables cannot be aimed at."""
+    """Sizes of checkpoints that end inside a block of this span."""
+    spill: Path | None = None
+    """Where streams go that are too many for memory."""
+    max_segments: int = MAX_SEGMENTS
 
 
 @dataclass(slots=True)
-class RangeResult:
-    """What one range says."""
+class SpanResult:
+    """What one span says."""
 
     findings: Findings = field(default_factory=Findings)
     differences: list[Difference] = field(default_factory=list)
-    derived_roots: list[bytes] = field(default_factory=list)
-    """One a full block, over the leaf hashes of the stored bytes."""
-    stored_roots: list[bytes] = field(default_factory=list)
-    """One a full block, over the hashes in the stored tile."""
+    derived_roots: bytearray = field(default_factory=bytearray)
+    """One hash a full block, over the leaf hashes of the stored bytes."""
+    stored_roots: dict[int, bytes] = field(default_factory=dict)
+    """Block -> the root over the hashes in its stored tile, where that is another one."""
     edges: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """cut -> the complete subtrees of its open block."""
-    streams: dict[str, Segment] = field(default_factory=dict)
+    streams: list[Named] | Path = field(default_factory=list)
     counters: dict[tuple[str, str], int] = field(default_factory=dict)
     first_rec: int | None = None
     first_rec_index: int = 0
     last_rec: int = 0
-    statements_sum: int = 0
-    statements: int = 0
+    recorded: int = 0
+    """Statements whose row is right."""
     signatures: int = 0
 
 
-def audit_range(
+def audit_span(
     source: LogSource, task: Task, resolve: Resolve | None, progress: Callable[[int], None] | None = None
-) -> RangeResult:
-    """Judges the blocks first_block <= n < stop_block; `progress` is told how many entries are done."""
-    result = RangeResult()
-    one = _Judge(task, result, resolve)
-    done = 0
+) -> SpanResult:
+    """Judges the blocks first_block <= n < stop_block; `progress` is told how many entries each time."""
+    judge = _Judge(source, task, resolve)
     for index in range(task.first_block, task.stop_block):
         width = width_at(0, index, task.size)
-        block = source.block(index, width)
-        for fault in block.faults:
-            result.findings.add(fault)
-        leaves = [one.leaf(row, block, at) for at, row in enumerate(block.rows)]
-        one.slots(block, leaves, index)
-        _roots(result, block, leaves, index * TILE_WIDTH, task.cuts)
-        done += width
+        judge.block(source.block(index, width), index)
         if progress is not None:
-            progress(done)
-    return result
+            progress(width)
+    return judge.finish()
 
 
 def subtree_root(hashes: list[bytes]) -> bytes:
     """The root over 256 hashes."""
     while len(hashes) > 1:
-        hashes = [sha256(b"\x01" + hashes[at] + hashes[at + 1]).digest() for at in range(0, len(hashes), 2)]
+        pairs = iter(hashes)
+        hashes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
     return hashes[0]
 
 
@@ -120,52 +116,100 @@ def split(hashes: bytes) -> list[bytes]:
     return [hashes[at : at + _HASH] for at in range(0, len(hashes), _HASH)]
 
 
-def _roots(result: RangeResult, block: Block, leaves: list[bytes], start: int, cuts: tuple[int, ...]) -> None:
-    inside = {cut - start for cut in cuts if start < cut <= start + len(leaves) and cut % TILE_WIDTH}
-    if inside:
-        frontier = Frontier()
-        for count, leaf in enumerate(leaves, start=1):
-            frontier.append(leaf)
-            if count in inside:
-                result.edges[start + count] = frontier.edge
-    if len(leaves) == TILE_WIDTH:
-        root = subtree_root(leaves)
-        result.derived_roots.append(root)
-        is_same = block.slots is None or block.slots == b"".join(leaves) or len(block.slots) != TILE_WIDTH * _HASH
-        result.stored_roots.append(root if is_same else subtree_root(split(block.slots or b"")))
-
-
 class _Judge:
-    """Judges entries one by one, in order."""
+    """Judges the blocks of one span, in order."""
 
-    def __init__(self, task: Task, result: RangeResult, resolve: Resolve | None) -> None:
+    def __init__(self, source: LogSource, task: Task, resolve: Resolve | None) -> None:
+        self._source = source
         self._origin = task.origin
-        self._key = task.key
-        self._result = result
-        self._add = result.findings.add
-        self._streams = result.streams
-        self._resolve = resolve
-        self._hints: dict[str, str] = {}
+        self._cuts = task.cuts
+        self._result = SpanResult()
+        self._add = self._result.findings.add
+        self._segments = Segments(task.spill, task.max_segments)
+        self._clearing = Clearing(source, task.origin)
+        self._signatures = None if resolve is None else Signatures(resolve)
 
-    def leaf(self, row: Row, block: Block, at: int) -> bytes:
-        """Judges one entry; returns its leaf hash, derived from its bytes, or the stored one of a missing entry."""
-        data = row.data
-        if data is None:
+    def block(self, block: Block, index: int) -> None:
+        """Takes one block."""
+        cleared = self._clearing.block(block, self._segments.open, self._result.last_rec)
+        if cleared is not None:
+            self._take(block, cleared)
+            leaves = cleared.leaves
+        else:
+            for fault in block.faults:
+                self._add(fault)
+            leaves = [self._leaf(_normal(row), block, at) for at, row in enumerate(block.rows)]
+            self._slots(block, leaves, index)
+        self._roots(block, leaves, index)
+        self._segments.make_room()
+
+    def finish(self) -> SpanResult:
+        """Everything that was found."""
+        self._result.streams = self._segments.finish()
+        return self._result
+
+    def _take(self, block: Block, cleared: Cleared) -> None:
+        """Takes over what a block without faults says."""
+        result = self._result
+        if result.first_rec is None:
+            result.first_rec, result.first_rec_index = cleared.made[0].rec, block.rows[0][0]
+        result.last_rec = cleared.last_rec
+        streams = self._segments.open
+        streams.update(cleared.begun)
+        for stream, last in cleared.ends.items():
+            one = streams[stream]
+            one.last_index, one.last_seq, one.last_leaf, one.is_closed = last
+        for key, seq in cleared.counters.items():
+            result.counters[key] = max(result.counters.get(key, 0), seq)
+        result.recorded += len(cleared.made)
+        if self._signatures is not None:
+            for row, made in zip(block.rows, cleared.made, strict=True):
+                self._signature(row[0], made)
+
+    def _roots(self, block: Block, leaves: list[bytes], index: int) -> None:
+        result, start = self._result, index * TILE_WIDTH
+        inside = {cut - start for cut in self._cuts if start < cut <= start + len(leaves) and cut % TILE_WIDTH}
+        if inside:
+            frontier = Frontier()
+            for count, leaf in enumerate(leaves, start=1):
+                frontier.append(leaf)
+                if count in inside:
+                    result.edges[start + count] = frontier.edge
+        if len(leaves) != TILE_WIDTH:
+            return
+        root = stored = subtree_root(leaves)
+        result.derived_roots += root
+        if block.slots is not None and len(block.slots) == TILE_WIDTH * _HASH and block.slots != b"".join(leaves):
+            stored = result.stored_roots[index] = subtree_root(split(block.slots))
+        if block.root is not None and block.root not in (root, stored):
             self._add(
-                Finding(code=Code.ENTRY_MISSING, detail="there is no such entry", index=row.index, file=block.file)
+                Finding(
+                    code=Code.TILE_MISMATCH,
+                    detail="the stored root of the tile is not the root over its hashes",
+                    index=start,
+                    level=0,
+                    tile=index,
+                    expected=stored.hex(),
+                    found=block.root.hex(),
+                )
             )
-            slot = b"" if block.slots is None else block.slots[at * _HASH : at * _HASH + _HASH]
+
+    def _leaf(self, row: Row, block: Block, at: int) -> bytes:
+        """Judges one entry; returns its leaf hash, derived from its bytes, or the stored one of a missing entry."""
+        index, data, stored, _, _ = row
+        slot = b"" if block.slots is None else block.slots[at * _HASH : at * _HASH + _HASH]
+        if data is None:
+            self._add(Finding(code=Code.ENTRY_MISSING, detail="there is no such entry", index=index, file=block.file))
             return slot if len(slot) == _HASH else bytes(_HASH)
         leaf = sha256(b"\x00" + data).digest()
-        made = self._read(row.index, data, block.file)
+        made = self._read(index, data, block.file)
         if made is not None:
-            self._judge(row, made, leaf)
-        if row.leaf is not None and row.leaf != leaf:
-            slot = b"" if block.slots is None else block.slots[at * _HASH : at * _HASH + _HASH]
+            self._entry(row, made, leaf, block)
+        if block.parties is not None and stored != leaf:
             self._differs(row, leaf, slot or None, block, made)
         return leaf
 
-    def slots(self, block: Block, leaves: list[bytes], index: int) -> None:
+    def _slots(self, block: Block, leaves: list[bytes], index: int) -> None:
         """Compares the stored tile with the derived hashes, and names every entry where they differ."""
         slots = block.slots
         if slots is None or slots == b"".join(leaves):
@@ -186,19 +230,21 @@ class _Judge:
             return
         for at, (row, leaf) in enumerate(zip(block.rows, leaves, strict=True)):
             slot = slots[at * _HASH : at * _HASH + _HASH]
-            if slot != leaf and (row.leaf is None or row.leaf == leaf) and row.data is not None:
+            is_named = block.parties is not None and row[2] != leaf
+            if slot != leaf and not is_named and row[1] is not None:
                 self._differs(row, leaf, slot, block, None)
 
     def _differs(self, row: Row, leaf: bytes, slot: bytes | None, block: Block, made: Entry | None) -> None:
-        if made is None and row.data is not None:
+        if made is None and row[1] is not None:
             try:
-                made = _decoder.decode(row.data)
+                made = _decoder.decode(row[1])
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 made = None
         stream, seq = (None, None) if made is None else (made.stream, made.seq)
+        stored = (row[2] or b"") if block.parties is not None else None
         if len(self._result.differences) < MAX_DIFFERENCES:
             self._result.differences.append(
-                Difference(row.index, leaf, row.leaf, slot, block.file, block.tile_file, stream, seq)
+                Difference(row[0], leaf, stored, slot, block.file, block.tile_file, stream, seq)
             )
 
     def _read(self, index: int, data: bytes, file: str | None) -> Entry | None:
@@ -240,9 +286,9 @@ class _Judge:
             )
         )
 
-    def _judge(self, row: Row, made: Entry, leaf: bytes) -> None:
+    def _entry(self, row: Row, made: Entry, leaf: bytes, block: Block) -> None:
         result = self._result
-        index = row.index
+        index = row[0]
         if result.first_rec is None:
             result.first_rec, result.first_rec_index = made.rec, index
         elif made.rec < result.last_rec:
@@ -256,48 +302,41 @@ class _Judge:
             )
         result.last_rec = max(result.last_rec, made.rec)
         is_closing = made.type == StreamClosed.TYPE
-        self._follow(row, made, leaf, is_closing=is_closing)
-        self._statement(row, made, is_closing=is_closing)
+        after = Segment(index, made.seq, made.prev, row[3], index, made.seq, leaf, is_closing)
+        before = self._segments.open.setdefault(made.stream, after)
+        if before is not after:
+            for finding in follows(before, after, made.stream, has_links=block.parties is not None):
+                self._add(finding)
+            before.last_index, before.last_seq, before.last_leaf = index, made.seq, leaf
+            before.is_closed = is_closing
+        self._statement(row, made, block, is_closing=is_closing)
 
-    def _follow(self, row: Row, made: Entry, leaf: bytes, *, is_closing: bool) -> None:
-        before = self._streams.get(made.stream)
-        index = row.index
-        if before is None:
-            self._streams[made.stream] = Segment(
-                index, made.seq, made.prev, row.previous_index, row.has_link, index, made.seq, leaf, is_closing
-            )
-            return
-        for finding in follows(before, index, made.stream, made.seq, made.prev, row.previous_index, row.has_link):
-            self._add(finding)
-        before.last_index, before.last_seq, before.last_leaf = index, made.seq, leaf
-        before.is_closed = is_closing
-
-    def _statement(self, row: Row, made: Entry, *, is_closing: bool) -> None:
+    def _statement(self, row: Row, made: Entry, block: Block, *, is_closing: bool) -> None:
         result = self._result
-        index = row.index
+        index = row[0]
         try:
             header, payload, _ = made.stmt.split(".")
             payload_bytes = said.decode_part(payload)
             claims = said.claims(payload_bytes)
             if claims.actor_seq is not None:
-                key = (claims.iss, self._hint(header))
+                key = (claims.iss, self._clearing.hint(header))
                 result.counters[key] = max(result.counters.get(key, 0), claims.actor_seq)
             closing = said.closing(payload_bytes) if is_closing else None
-        except (ValueError, binascii.Error, msgspec.MsgspecError, UnicodeError) as error:
-            self._fault(Code.ENTRY_MALFORMED, "the statement cannot be read", index, made, found=type(error).__name__)
+        except (ValueError, binascii.Error, msgspec.MsgspecError, UnicodeError):
+            self._fault(Code.ENTRY_MALFORMED, "the statement cannot be read", index, made)
             return
-        result.statements_sum += said.statement_sum(self._key, claims.iss, claims.jti, index)
-        result.statements += 1
+        self._recorded(index, made, claims)
         if (claims.aud, claims.stream, claims.type, claims.v) != (made.log, made.stream, made.type, made.v):
             self._fault(Code.STATEMENT_DIFFERS, "the entry says otherwise than its statement", index, made)
-        if row.party is not None and row.party != claims.iss:
+        party = None if block.parties is None or row[4] is None else block.parties.get(row[4], "")
+        if block.parties is not None and party != claims.iss:
             self._fault(
                 Code.PROJECTION_DIFFERS,
                 "the stored actor is another party than the statement's",
                 index,
                 made,
                 expected=claims.iss,
-                found=row.party,
+                found=party,
                 table="actor",
             )
         if closing is not None and (closing.closed, closing.n) != (made.stream, made.seq - 1):
@@ -309,33 +348,66 @@ class _Judge:
                 expected=f"{made.stream} after {made.seq - 1}",
                 found=f"{closing.closed} after {closing.n}",
             )
-        if self._resolve is not None:
+        if self._signatures is not None:
             self._signature(index, made)
 
-    def _hint(self, header: str) -> str:
-        """The `x5t#S256` of a header; a log has few different ones."""
-        known = self._hints.get(header)
-        if known is None:
-            known = said.hint(header)
-            if len(self._hints) < MAX_HINTS:
-                self._hints[header] = known
-        return known
+    def _recorded(self, index: int, made: Entry, claims: said.SaidClaims) -> None:
+        """The row that says where the statement is."""
+        found = self._source.recorded([(claims.iss, claims.jti, index)])
+        if found is None:
+            return
+        if found:
+            self._result.recorded += 1
+            return
+        elsewhere = self._source.place_of(claims.iss, claims.jti)
+        if elsewhere is not None and elsewhere < index and self._says(elsewhere, claims):
+            self._fault(
+                Code.STATEMENT_REPLAYED,
+                "the statement is in the log already",
+                index,
+                made,
+                previous_index=elsewhere,
+            )
+            return
+        self._fault(
+            Code.PROJECTION_DIFFERS,
+            f"the entry's statement, of {claims.iss}, has no row or a wrong one",
+            index,
+            made,
+            expected=index,
+            found=elsewhere,
+            table="idempotency",
+        )
 
-    def _signature(self, index: int, made: Entry) -> None:
-        assert self._resolve is not None  # noqa: S101 -- the caller looked
-        try:
-            hinted = statements.parse_statement(made.stmt)
-        except LedgerError as error:
-            self._fault(Code.ENTRY_MALFORMED, error.detail, index, made, found=error.code)
+    def _says(self, index: int, claims: said.SaidClaims) -> bool:
+        """Whether the entry there holds a statement of the same party and id."""
+        block, at = divmod(index, TILE_WIDTH)
+        data = self._source.block(block, at + 1).rows[at][1]
+        there = claims_in(data)
+        return there is not None and (there.iss, there.jti) == (claims.iss, claims.jti)
+
+    def _signature(self, index: int, made: Entry | LeanEntry) -> None:
+        if self._signatures is None:
             return
-        try:
-            actor = self._resolve(hinted.header.x5t, made)
-        except LedgerError as error:
-            self._fault(Code.SIGNER_UNKNOWN, error.detail, index, made, found=error.code)
-            return
-        try:
-            require_agreement(index, made, statements.open_statement(made.stmt, actor))
-        except LedgerError as error:
-            self._fault(Code.SIGNATURE_INVALID, error.detail, index, made, expected=error.expected, found=error.code)
-            return
-        self._result.signatures += 1
+        whole = made if isinstance(made, Entry) else entry_of(made)
+        wrong = self._signatures.fault(whole)
+        if wrong is None:
+            self._result.signatures += 1
+        else:
+            code, error = wrong
+            self._fault(code, error.detail, index, whole, expected=error.expected, found=error.code)
+
+
+def claims_in(data: object) -> said.SaidClaims | None:
+    """What the statement in an entry's bytes says, or None if there are none or they cannot be read."""
+    return said.claims_of(data) if isinstance(data, bytes) else None
+
+
+def _normal(row: Row) -> Row:
+    """The row with None for what is no octets: who owns the medium can put anything into a column."""
+    index, data, leaf, previous, actor = row
+    return index, _octets(data), _octets(leaf), previous, actor
+
+
+def _octets(value: object) -> bytes | None:
+    return value if isinstance(value, bytes) else None

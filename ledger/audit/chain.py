@@ -1,72 +1,77 @@
 """One link of a stream's chain, as an audit looks at it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Any
 
 from ledger.audit.report import Code, Finding
+from ledger.audit.segments import Segment
+from ledger.records.entry import NO_PREVIOUS
 
 
-@dataclass(slots=True)
-class Segment:
-    """The part of a stream that lies in one range: its first entry's claims on what came before, and its last entry."""
-
-    first_index: int
-    first_seq: int
-    first_prev: str
-    first_previous_index: int | None
-    has_link: bool
-    last_index: int
-    last_seq: int
-    last_leaf: bytes
-    is_closed: bool
-
-
-def follows(
-    before: Segment, index: int, stream: str, seq: int, prev: str, previous_index: int | None, has_link: bool
-) -> list[Finding]:
-    """What is wrong with an entry as the follower of `before`; empty if nothing is."""
-    found: list[Finding] = []
+def follows(before: Segment, after: Segment, stream: str, *, has_links: bool) -> Iterator[Finding]:
+    """What is wrong with the first entry of `after` as the follower of the last one of `before`."""
+    place: dict[str, Any] = {"index": after.first_index, "stream": stream, "seq": after.first_seq}
     expected = before.last_leaf.hex()
-    place = {"index": index, "stream": stream, "seq": seq}
-    if seq != before.last_seq + 1:
-        found.append(
-            Finding(
-                code=Code.SEQ_GAP,
-                detail="entries of the stream are missing, repeated or out of order",
-                previous_index=before.last_index,
-                expected=str(before.last_seq + 1),
-                found=str(seq),
-                **place,  # type: ignore[arg-type]
-            )
+    if after.first_seq != before.last_seq + 1:
+        yield Finding(
+            code=Code.SEQ_GAP,
+            detail="entries of the stream are missing, repeated or out of order",
+            previous_index=before.last_index,
+            expected=str(before.last_seq + 1),
+            found=str(after.first_seq),
+            **place,
         )
-    elif prev != expected:
-        found.append(
-            Finding(
-                code=Code.CHAIN_BROKEN,
-                detail="the entry was written after other bytes than those that stand before it",
-                previous_index=before.last_index,
-                expected=expected,
-                found=prev,
-                **place,  # type: ignore[arg-type]
-            )
+    elif after.first_prev != expected:
+        yield Finding(
+            code=Code.CHAIN_BROKEN,
+            detail="the entry was written after other bytes than those that stand before it",
+            previous_index=before.last_index,
+            expected=expected,
+            found=after.first_prev,
+            **place,
         )
     if before.is_closed:
-        found.append(
-            Finding(
-                code=Code.STREAM_MISCLOSED,
-                detail="an entry follows the closing one",
-                previous_index=before.last_index,
-                **place,  # type: ignore[arg-type]
-            )
+        yield Finding(
+            code=Code.STREAM_MISCLOSED,
+            detail="an entry follows the closing one",
+            previous_index=before.last_index,
+            **place,
         )
-    if has_link and previous_index != before.last_index:
-        found.append(
-            Finding(
-                code=Code.PROJECTION_DIFFERS,
-                detail="the link to the stream's previous entry is wrong",
-                expected=str(before.last_index),
-                found=str(previous_index),
-                table="entry.previous_idx",
-                **place,  # type: ignore[arg-type]
-            )
+    if has_links and after.first_previous_index != before.last_index:
+        yield Finding(
+            code=Code.PROJECTION_DIFFERS,
+            detail="the link to the stream's previous entry is wrong",
+            expected=str(before.last_index),
+            found=str(after.first_previous_index),
+            table="entry.previous_idx",
+            **place,
         )
-    return found
+
+
+def begins(first: Segment, stream: str, *, has_links: bool) -> Iterator[Finding]:
+    """What is wrong with the first entry of a stream."""
+    place: dict[str, Any] = {"index": first.first_index, "stream": stream, "seq": first.first_seq}
+    if first.first_seq != 1:
+        yield Finding(
+            code=Code.SEQ_GAP,
+            detail="the stream's beginning is missing",
+            expected="1",
+            found=str(first.first_seq),
+            **place,
+        )
+    elif first.first_prev != NO_PREVIOUS:
+        yield Finding(
+            code=Code.CHAIN_BROKEN,
+            detail="the first entry of a stream has no previous one",
+            expected=NO_PREVIOUS,
+            found=first.first_prev,
+            **place,
+        )
+    if has_links and first.first_seq == 1 and first.first_previous_index is not None:
+        yield Finding(
+            code=Code.PROJECTION_DIFFERS,
+            detail="the first entry of a stream has no previous one",
+            found=str(first.first_previous_index),
+            table="entry.previous_idx",
+            **place,
+        )

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -14,44 +14,69 @@ MAX_FINDINGS: Final = 1_000
 
 
 class Code(StrEnum):
-    """What kind of fault; stable, for machines."""
+    """What kind of fault: a stable code in the style of the error codes, and in `meaning` what it says."""
 
-    BODY_EDITED = "BODY_EDITED"
-    """The entry's bytes are not those that were hashed."""
-    LEAF_MISMATCH = "LEAF_MISMATCH"
-    """The stored leaf hash is not that of the entry's bytes, which are the signed ones."""
-    TILE_MISMATCH = "TILE_MISMATCH"
-    """A tile does not hold the hashes of what lies under it."""
-    CHAIN_BROKEN = "CHAIN_BROKEN"
-    """An entry does not follow from the bytes of the one before it in its stream, `previous_index`."""
-    SEQ_GAP = "SEQ_GAP"
-    """Entries of a stream are missing, repeated or out of order."""
-    TRUNCATED = "TRUNCATED"
-    """The log is shorter than what was signed or committed."""
-    ROOT_MISMATCH = "ROOT_MISMATCH"
-    """The tree over the entries is not the signed one: window_start <= index of the first change < window_end."""
-    CHECKPOINT_UNVERIFIED = "CHECKPOINT_UNVERIFIED"
-    """A checkpoint is not signed by the log's key, or is not what it is filed as."""
-    CHECKPOINT_MISSING = "CHECKPOINT_MISSING"
-    """Not one verified checkpoint: there is nothing signed to compare the entries with."""
-    REC_DECREASED = "REC_DECREASED"
-    """An entry was recorded before the one in front of it."""
-    ENTRY_MALFORMED = "ENTRY_MALFORMED"
-    """The bytes are not an entry of this log in canonical form, or its statement cannot be read."""
-    ENTRY_MISSING = "ENTRY_MISSING"
-    """There is no entry at this index."""
-    STATEMENT_DIFFERS = "STATEMENT_DIFFERS"
-    """The entry says something else about its statement than the statement itself."""
-    STREAM_MISCLOSED = "STREAM_MISCLOSED"
-    """A closing record miscounts its stream, or something follows it."""
-    SIGNATURE_INVALID = "SIGNATURE_INVALID"
-    """The actor did not sign the statement."""
-    SIGNER_UNKNOWN = "SIGNER_UNKNOWN"
-    """Nobody vouches for the certificate that the statement names."""
-    PROJECTION_DIFFERS = "PROJECTION_DIFFERS"
-    """A table that is derived from the log says something else than the log."""
-    FILE_DIFFERS = "FILE_DIFFERS"
-    """A file of a static log is missing, unreadable or not what was expected."""
+    meaning: str
+
+    def __new__(cls, code: str, meaning: str) -> Self:
+        """A member whose value is its code."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.meaning = meaning
+        return member
+
+    BODY_EDITED = "ledger/body-edited", "The entry's bytes are not those that were hashed."
+    LEAF_MISMATCH = (
+        "ledger/leaf-mismatch",
+        "The stored leaf hash is not that of the entry's bytes, which are the signed ones.",
+    )
+    TILE_MISMATCH = "ledger/tile-mismatch", "A tile does not hold the hashes of what lies under it."
+    CHAIN_BROKEN = (
+        "ledger/chain-broken",
+        "An entry does not follow from the bytes of the one before it in its stream, which stands at `previous_index`.",
+    )
+    SEQ_GAP = "ledger/seq-gap", "Entries of a stream are missing, repeated or out of order."
+    TRUNCATED = "ledger/truncated", "The log is shorter than what was signed or committed: the tail is cut at `index`."
+    ROOT_MISMATCH = (
+        "ledger/root-mismatch",
+        "The tree over the entries is not the signed one: `window_start` <= index of the first change < `window_end`.",
+    )
+    CHECKPOINT_UNVERIFIED = (
+        "ledger/checkpoint-unverified",
+        "A checkpoint is not signed by the log's key, or is not what it is filed as.",
+    )
+    CHECKPOINT_MISSING = (
+        "ledger/checkpoint-missing",
+        "Not one verified checkpoint: there is nothing signed to compare the entries with.",
+    )
+    REC_DECREASED = "ledger/rec-decreased", "An entry was recorded before the one in front of it."
+    ENTRY_MALFORMED = (
+        "ledger/entry-malformed",
+        "The bytes are not an entry of this log in canonical form, or its statement cannot be read.",
+    )
+    ENTRY_MISSING = "ledger/entry-missing", "There is no entry at this index."
+    STATEMENT_DIFFERS = (
+        "ledger/statement-differs",
+        "The entry says something else about its statement than the statement itself.",
+    )
+    STATEMENT_REPLAYED = (
+        "ledger/statement-replayed",
+        "The statement stands in the log twice, the first time at `previous_index`.",
+    )
+    STREAM_MISCLOSED = (
+        "ledger/stream-misclosed",
+        "A closing record miscounts its stream, or something follows it.",
+    )
+    SIGNATURE_INVALID = "ledger/signature-invalid", "The actor did not sign the statement."
+    SIGNER_UNKNOWN = "ledger/signer-unknown", "Nobody vouches for the certificate that the statement names."
+    PROJECTION_DIFFERS = (
+        "ledger/projection-differs",
+        "A row of `table`, which is derived from the log, says something else than the log, or is missing.",
+    )
+    FILE_DIFFERS = (
+        "ledger/file-differs",
+        "A file of the log, or pages of its database, are missing, unreadable or not what was expected.",
+    )
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,21 +1,30 @@
-"""The audit of a whole log: ranges on every core, then the joints, the tree, the checkpoints and the projections."""
+"""The audit of a whole log: spans on every core, then the joints, the tree, the checkpoints and the projections."""
 
-import multiprocessing
-import secrets
-from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
-from ledger.audit import stitch
-from ledger.audit.blocks import RangeResult, Task, audit_range
+from ledger.audit import processes, stitch
+from ledger.audit.blocks import Task, audit_span
 from ledger.audit.report import Report
+from ledger.audit.segments import MAX_SEGMENTS
 from ledger.audit.source import LogSource, SignedNote
 from ledger.tlog import note
 from ledger.tlog.tiles import TILE_WIDTH
 from ledger.verify import Resolve
 
-BLOCKS_A_RANGE: Final = 64
-"""16,384 entries: enough to forget the cost of handing it out, little enough to show progress."""
+MIN_BLOCKS: Final = 64
+"""A shorter span, of 16,384 entries, is not worth a process."""
+
+MIN_SIGNED_BLOCKS: Final = 8
+"""The same where signatures are checked, which takes most of the time."""
+
+SPANS_A_JOB: Final = 4
+"""More would level out cores of different speed, and cut more streams in two."""
 
 Progress = Callable[[int, int], None]
 """Told (entries done, entries in all)."""
@@ -29,85 +38,80 @@ def audit(
     resolve: Resolve | None = None,
     progress: Progress | None = None,
     jobs: int = 1,
-    held: Sequence[bytes] = (),
+    held: Sequence[SignedNote] = (),
 ) -> Report:
     """Everything about the log of `origin`, derived again from its stored bytes; all faults, not the first.
 
     `vkeys` are the log's keys, as the auditor knows them. With `resolve`, every statement's signature is checked
     under the actor that it gives. `held` are checkpoints that the auditor got elsewhere, from a witness or an older
     visit: a log that was made anew does not contain them. `jobs` processes share the work; with more than one,
-    `resolve` must be usable in a forked or spawned process.
-    Raises what opening a source raises, and KeyMalformed; a fault of the log is never raised but reported.
+    `source` and `resolve` must be picklable and the caller's main module importable anew.
+
+    A process keeps one block, the ends of at most `MAX_SEGMENTS` parts of streams (the rest is sorted in a temporary
+    file), and this one 32 octets for each 256 entries, so what it takes hardly grows with the log.
+    Raises what opening a source raises, KeyMalformed, and WorkerLost; a fault of the log is never raised but reported.
     """
     verifiers = [note.parse_vkey(vkey) for vkey in vkeys]
     size = source.size()
-    whole = stitch.Whole(source, origin, size, verifiers, secrets.token_bytes(16))
+    whole = stitch.Whole(source, origin, size, verifiers)
     whole.source_faults(tuple(vkeys))
-    whole.open_checkpoints([*source.notes(), *(SignedNote(signed, None, "held") for signed in held)])
-    tasks = _tasks(size, origin, whole.cuts(), whole.key)
-    if jobs > 1 and len(tasks) > 1:
-        results = _in_processes(source, tasks, resolve, progress, jobs, size)
+    whole.open_checkpoints([*source.notes(), *held])
+    with TemporaryDirectory(prefix="flexledger-audit-") as folder, _without_collector():
+        spans = _spans(size, jobs, MIN_BLOCKS if resolve is None else MIN_SIGNED_BLOCKS)
+        tasks = _tasks(size, origin, whole.cuts(), spans, Path(folder))
+        told = None if progress is None else _Teller(progress, size).add
+        if jobs > 1 and len(tasks) > 1:
+            results = processes.share(source, tasks, resolve, told, jobs)
+        else:
+            results = (audit_span(source, task, resolve, told) for task in tasks)
         for result in results:
             whole.join(result)
-    else:
-        done = 0
-        for task in tasks:
-            before = done
-            told = None if progress is None else _teller(progress, before, size)
-            whole.join(audit_range(source, task, resolve, told))
-            done = min(size, task.stop_block * TILE_WIDTH)
-    return whole.report()
+        return whole.report()
 
 
-def _teller(progress: Progress, before: int, size: int) -> Callable[[int], None]:
-    return lambda done: progress(before + done, size)
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Nothing here makes cycles, and looking for them is a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
-def _tasks(size: int, origin: str, cuts: Sequence[int], key: bytes) -> list[Task]:
+class _Teller:
+    """Adds up what is done."""
+
+    def __init__(self, progress: Progress, size: int) -> None:
+        self._progress = progress
+        self._size = size
+        self._done = 0
+
+    def add(self, entries: int) -> None:
+        self._done += entries
+        self._progress(self._done, self._size)
+
+
+def _spans(size: int, jobs: int, min_blocks: int) -> int:
+    """How many: one where there is one process, some for each where there are more and the log is long enough."""
+    return 1 if jobs == 1 else max(1, min(jobs * SPANS_A_JOB, size // TILE_WIDTH // min_blocks))
+
+
+def _tasks(size: int, origin: str, cuts: Sequence[int], spans: int, folder: Path) -> list[Task]:
+    """Spans of whole blocks, about as long as each other."""
     blocks = -(-size // TILE_WIDTH)
-    tasks = []
-    for first in range(0, blocks, BLOCKS_A_RANGE):
-        stop = min(blocks, first + BLOCKS_A_RANGE)
-        inside = tuple(cut for cut in cuts if first * TILE_WIDTH < cut <= stop * TILE_WIDTH)
-        tasks.append(Task(first, stop, size, origin, inside, key))
-    return tasks
-
-
-_worker: tuple[LogSource, Resolve | None] | None = None
-
-
-def _begin_worker(source: LogSource, resolve: Resolve | None) -> None:
-    global _worker  # noqa: PLW0603 -- a process of the pool serves one audit
-    _worker = (source.reopened(), resolve)
-
-
-def _one_task(task: Task) -> RangeResult:
-    if _worker is None:
-        raise RuntimeError("the worker was not begun")
-    source, resolve = _worker
-    return audit_range(source, task, resolve)
-
-
-def _in_processes(
-    source: LogSource,
-    tasks: list[Task],
-    resolve: Resolve | None,
-    progress: Progress | None,
-    jobs: int,
-    size: int,
-) -> list[RangeResult]:
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("fork" if "fork" in methods else "spawn")
-    results: dict[int, RangeResult] = {}
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_worker, initargs=(source, resolve)) as pool:
-        waiting: dict[Future[RangeResult], int] = {pool.submit(_one_task, task): at for at, task in enumerate(tasks)}
-        done_entries = 0
-        while waiting:
-            done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                at = waiting.pop(future)
-                results[at] = future.result()
-                done_entries += (tasks[at].stop_block - tasks[at].first_block) * TILE_WIDTH
-                if progress is not None:
-                    progress(min(done_entries, size), size)
-    return [results[at] for at in range(len(tasks))]
+    starts = [blocks * at // spans for at in range(spans + 1)] if blocks else []
+    return [
+        Task(
+            first,
+            stop,
+            size,
+            origin,
+            tuple(cut for cut in cuts if first * TILE_WIDTH < cut <= stop * TILE_WIDTH),
+            folder / f"streams-{first}",
+            MAX_SEGMENTS // spans,
+        )
+        for first, stop in pairwise(starts)
+    ]

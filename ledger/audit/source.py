@@ -1,35 +1,29 @@
 """Where an audit reads from. A source hands out stored bytes and judges nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
-
-import msgspec
+from typing import Protocol
 
 from ledger.audit.report import Finding
 
+Row = tuple[int, bytes | None, bytes | None, int | None, int | None]
+"""(index, data, leaf, previous index, actor's number), as stored: whoever owns the medium can put anything into it.
 
-class Row(msgspec.Struct, frozen=True):
-    """What is stored of one entry; the members after `data` are None where the source has no such thing."""
-
-    index: int
-    data: bytes | None
-    """None: there is no entry at this index."""
-    leaf: bytes | None = None
-    previous_index: int | None = None
-    has_link: bool = False
-    """True where `previous_index` is stored, and so has to be right."""
-    party: str | None = None
-    """The party of the stored actor."""
+No data: there is no entry at this index. The last three are None where the source has no such thing.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The entries of one level 0 tile, at most 256, and the hashes that the stored tile gives them."""
+    """The entries of a level 0 tile, at most 256 in order of index, and the hashes that the stored tile gives them."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     slots: bytes | None
     """None where no tile is stored, as for the open tile of a database."""
+    root: bytes | None = None
+    """The stored root over a full tile."""
+    parties: Mapping[int, str] | None = None
+    """The party of each actor's number; None where a source keeps neither actors nor links to previous entries."""
     faults: tuple[Finding, ...] = ()
     file: str | None = None
     tile_file: str | None = None
@@ -72,7 +66,11 @@ class Projections(Protocol):
         ...
 
     def streams(self) -> Iterator[tuple[str, StreamState]]:
-        """Every stored stream head."""
+        """Every stored stream head, in order of name."""
+        ...
+
+    def statement_count(self) -> int:
+        """How many statements are stored."""
         ...
 
     def statements(self) -> Iterator[tuple[str, str, int]]:
@@ -85,11 +83,7 @@ class Projections(Protocol):
 
 
 class LogSource(Protocol):
-    """A log to be audited."""
-
-    def reopened(self) -> Self:
-        """The same log for another process."""
-        ...
+    """A log to be audited. One that is pickled for another process is opened anew there."""
 
     def size(self) -> int:
         """How many entries there are: one more than the largest index."""
@@ -109,6 +103,14 @@ class LogSource(Protocol):
 
     def tile(self, level: int, index: int, width: int) -> TileBytes | None:
         """A tile of level 1 or higher, or None where the source stores none of this width."""
+        ...
+
+    def recorded(self, statements: Sequence[tuple[str, str, int]]) -> int | None:
+        """How many of these (party, jti, index) are stored so; None where none are stored at all."""
+        ...
+
+    def place_of(self, party: str, jti: str) -> int | None:
+        """The index under which this statement is stored, or None."""
         ...
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:

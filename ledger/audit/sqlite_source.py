@@ -1,7 +1,7 @@
 """A log's SQLite file as the source of an audit: read-only, one snapshot, values always from the entry table."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -10,7 +10,7 @@ from ledger.audit.source import Block, Row, SignedNote, StreamState, TileBytes
 from ledger.errors import LedgerError
 from ledger.store.errors import StoreDamaged
 from ledger.store.schema import TILE_LEVEL_SHIFT
-from ledger.store.sqlite import SqliteReader, coded
+from ledger.store.sqlite import KEYS_A_QUERY, SqliteReader, coded
 from ledger.tlog.tiles import TILE_WIDTH
 
 _ROWS: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
@@ -32,8 +32,9 @@ class SqliteSource:
         except LedgerError as error:
             self._actors_fault = error.detail
 
-    def reopened(self) -> Self:
-        return type(self)(self._path)
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        """Another process opens the file for itself."""
+        return type(self), (self._path,)
 
     def size(self) -> int:
         with coded():
@@ -56,20 +57,16 @@ class SqliteSource:
         faults: tuple[Finding, ...] = ()
         try:
             with coded():
-                found = self._db.execute(_ROWS, (start, start + width)).fetchall()
+                rows: list[Row] = self._db.execute(_ROWS, (start, start + width)).fetchall()
         except StoreDamaged as error:
-            found = []
+            rows = []
             faults = (Finding(code=Code.FILE_DIFFERS, detail=error.message(), index=start, table="entry"),)
-        parties = self._parties
-        rows = [
-            Row(at, _octets(data), _octets(leaf), previous, True, parties.get(actor, ""))
-            for at, data, leaf, previous, actor in found
-        ]
         if len(rows) != width:
-            there = {row.index: row for row in rows}
-            rows = [there.get(at) or Row(at, None) for at in range(start, start + width)]
+            there = {row[0]: row for row in rows}
+            rows = [there.get(at) or (at, None, None, None, None) for at in range(start, start + width)]
         tile = self.tile(0, index, width)
-        return Block(rows, None if tile is None else tile.hashes, faults)
+        slots, root = (None, None) if tile is None else (tile.hashes, tile.root)
+        return Block(rows, slots, root, self._parties, faults)
 
     def tile(self, level: int, index: int, width: int) -> TileBytes | None:
         try:
@@ -79,10 +76,34 @@ class SqliteSource:
                 ).fetchone()
         except StoreDamaged:
             row = None
+        if width != TILE_WIDTH:
+            # Only full tiles are stored; one that became full since this audit began is not its business.
+            return None
         if row is None:
-            # Only full tiles are stored. A full one that cannot be had is one without hashes.
-            return TileBytes(b"") if width == TILE_WIDTH else None
+            return TileBytes(b"")
         return TileBytes(_octets(row[0]) or b"", _octets(row[1]))
+
+    def recorded(self, statements: Sequence[tuple[str, str, int]]) -> int:
+        try:
+            with coded():
+                return sum(
+                    self._recorded(statements[at : at + KEYS_A_QUERY]) for at in range(0, len(statements), KEYS_A_QUERY)
+                )
+        except StoreDamaged:
+            return 0
+
+    def _recorded(self, some: Sequence[tuple[str, str, int]]) -> int:
+        values = ",".join(["(?,?,?)"] * len(some))
+        # CROSS JOIN fixes the order: each statement is looked up, the table is never scanned.
+        sql = f"SELECT count(*) FROM (VALUES {values}) AS w CROSS JOIN idempotency AS i"  # noqa: S608 -- only "(?,?,?)"
+        sql += " WHERE i.party = w.column1 AND i.jti = w.column2 AND i.idx = w.column3"
+        return int(self._db.execute(sql, [value for one in some for value in one]).fetchone()[0])
+
+    def place_of(self, party: str, jti: str) -> int | None:
+        try:
+            return self._store.find_statement(party, jti)
+        except StoreDamaged:
+            return None
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
         if self._actors_fault is not None:
@@ -98,6 +119,10 @@ class SqliteSource:
     def streams(self) -> Iterator[tuple[str, StreamState]]:
         for name, at in self._store.stream_heads():
             yield name, StreamState(at.seq, at.leaf, at.index, at.is_closed)
+
+    def statement_count(self) -> int:
+        with coded():
+            return int(self._db.execute("SELECT count(*) FROM idempotency").fetchone()[0])
 
     def statements(self) -> Iterator[tuple[str, str, int]]:
         with coded():

@@ -1,9 +1,9 @@
 """A static tlog-tiles directory as the source of an audit."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
 from ledger.audit.report import Code, Finding
 from ledger.audit.source import Block, Projections, Row, SignedNote, TileBytes
@@ -23,9 +23,6 @@ class StaticSource:
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         """Reads nothing yet."""
         self._root = Path(directory)
-
-    def reopened(self) -> Self:
-        return type(self)(self._root)
 
     def size(self) -> int:
         return self.committed_size()
@@ -54,7 +51,7 @@ class StaticSource:
             data = b""
         rows, rest = _entries(data, start, width)
         if rest and not faults:
-            at = next((row.index for row in rows if row.data is None), start + width - 1)
+            at = next((row[0] for row in rows if row[1] is None), start + width - 1)
             faults.append(
                 Finding(
                     code=Code.ENTRY_MALFORMED,
@@ -67,11 +64,19 @@ class StaticSource:
         slots = self._read(tile_path, TILE_WIDTH * 32)
         if slots is None:
             faults.append(_missing(tile_path, start))
-        return Block(rows, slots, tuple(faults), path, tile_path)
+        return Block(rows, slots, None, None, tuple(faults), path, tile_path)
 
     def tile(self, level: int, index: int, width: int) -> TileBytes | None:
         path = tiles.tile_path(level, index, width)
         return TileBytes(self._read(path, TILE_WIDTH * 32) or b"", None, path)
+
+    def recorded(self, statements: Sequence[tuple[str, str, int]]) -> None:
+        """A static log has no such table."""
+        del statements
+
+    def place_of(self, party: str, jti: str) -> None:
+        """A static log has no such table."""
+        del party, jti
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
         vkey = self._read(VKEY_FILE, note.MAX_NOTE_OCTETS)
@@ -109,8 +114,8 @@ def _entries(data: bytes, start: int, width: int) -> tuple[list[Row], bool]:
         begin = at + _LENGTH_OCTETS
         end = begin + int.from_bytes(data[at:begin], "big")
         if begin > len(data) or end > len(data):
-            rows.extend(Row(missing, None) for missing in range(index, start + width))
+            rows.extend((missing, None, None, None, None) for missing in range(index, start + width))
             return rows, True
-        rows.append(Row(index, data[begin:end]))
+        rows.append((index, data[begin:end], None, None, None))
         at = end
     return rows, at != len(data)

@@ -1,16 +1,16 @@
-"""Joins what the ranges say: streams across their ends, the tree above the blocks, checkpoints, derived tables."""
+"""Joins what the spans say: streams across their ends, the tree above the blocks, checkpoints, derived tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from ledger.audit import projections
-from ledger.audit.blocks import Difference, RangeResult, split, subtree_root
-from ledger.audit.chain import Segment, follows
+from ledger.audit import projections, upper
+from ledger.audit.blocks import Difference, SpanResult
+from ledger.audit.chain import begins, follows
 from ledger.audit.report import Code, Finding, Findings, Report
-from ledger.audit.said import SUM_MODULUS
+from ledger.audit.segments import Named, merged
 from ledger.audit.source import LogSource, Projections, SignedNote
 from ledger.errors import LedgerError
-from ledger.records.entry import NO_PREVIOUS
 from ledger.tlog import checkpoint, hashing, note
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.merkle import Frontier
@@ -18,28 +18,25 @@ from ledger.tlog.tiles import TILE_WIDTH
 
 
 class Whole:
-    """The log as far as it was looked at; ranges are joined in order, then `report` is asked for once."""
+    """The log as far as it was looked at; spans are joined in order, then `report` is asked for once."""
 
-    def __init__(
-        self, source: LogSource, origin: str, size: int, verifiers: Sequence[note.Verifier], key: bytes
-    ) -> None:
+    def __init__(self, source: LogSource, origin: str, size: int, verifiers: Sequence[note.Verifier]) -> None:
         """Nothing is looked at yet."""
         self._source = source
         self._origin = origin
         self._size = size
         self._verifiers = verifiers
-        self.key = key
         self._findings = Findings()
         self._checkpoints: dict[int, Checkpoint] = {}
         self._differences: list[Difference] = []
-        self._derived: list[bytes] = []
-        self._stored: list[bytes] = []
+        self._derived = bytearray()
+        self._stored: dict[int, bytes] = {}
         self._edges: dict[int, tuple[bytes, ...]] = {}
-        self._streams: dict[str, Segment] = {}
+        self._streams: list[list[Named] | Path] = []
+        self._has_links = False
         self._counters: dict[tuple[str, str], int] = {}
         self._last_rec = 0
-        self._sum = 0
-        self._statements = 0
+        self._recorded = 0
         self._signatures = 0
 
     def source_faults(self, vkeys: tuple[str, ...]) -> None:
@@ -81,15 +78,15 @@ class Whole:
         """The sizes at which a root is wanted."""
         return sorted({*(size for size in self._checkpoints if size <= self._size), self._size})
 
-    def join(self, result: RangeResult) -> None:
-        """Takes the next range."""
+    def join(self, result: SpanResult) -> None:
+        """Takes the next span."""
         self._findings.take(result.findings)
         self._differences += result.differences
         self._derived += result.derived_roots
-        self._stored += result.stored_roots
+        self._stored.update(result.stored_roots)
         self._edges.update(result.edges)
-        self._sum = (self._sum + result.statements_sum) % SUM_MODULUS
-        self._statements += result.statements
+        self._streams.append(result.streams)
+        self._recorded += result.recorded
         self._signatures += result.signatures
         for key, seq in result.counters.items():
             self._counters[key] = max(self._counters.get(key, 0), seq)
@@ -103,21 +100,23 @@ class Whole:
                     found=str(result.first_rec),
                 )
             self._last_rec = max(self._last_rec, result.last_rec)
-        for stream, segment in result.streams.items():
-            self._join_stream(stream, segment)
 
     def report(self) -> Report:
         """Judges the tree and the derived tables, and says everything."""
         roots = self._roots_at(self.cuts())
         signed_size = self._checkpoint_roots(roots)
         self._settle_differences(signed_size)
-        self._upper_tiles()
+        for finding in upper.faults(self._source, self._derived, self._stored):
+            self._findings.add(finding)
         stored = self._source.projections()
-        if stored is not None:
-            try:
-                self._compare(stored, roots[self._size])
-            except LedgerError as error:
-                self._add(Code.PROJECTION_DIFFERS, error.detail, found=error.code)
+        streams = self._joined(has_links=stored is not None)
+        try:
+            if stored is not None:
+                self._compare(stored, streams, roots[self._size])
+        except LedgerError as error:
+            self._add(Code.PROJECTION_DIFFERS, error.detail, found=error.code)
+        for _ in streams:
+            pass  # whatever was not compared with a table is joined still
         return Report(
             origin=self._origin,
             size=self._size,
@@ -132,20 +131,35 @@ class Whole:
     def _add(self, code: Code, detail: str, **where: Any) -> None:
         self._findings.add(Finding(code=code, detail=detail, **where))
 
-    def _compare(self, stored: Projections, root: bytes) -> None:
+    def _compare(self, stored: Projections, streams: Iterator[Named], root: bytes) -> None:
         # A root that differs because of the entries is a finding already, and not the head's fault.
         is_root_right = not self._differences and not self._findings.counts[Code.ROOT_MISMATCH.value]
         derived = projections.Derived(
             size=self._size,
             root=root if is_root_right else None,
             rec_ms=self._last_rec,
-            streams=self._streams,
+            streams=streams,
             counters=self._counters,
-            statements_sum=self._sum,
-            statements=self._statements,
+            recorded=self._recorded,
         )
-        for finding in projections.compare(self._source, stored, derived, self.key):
+        for finding in projections.compare(self._source, stored, derived):
             self._findings.add(finding)
+
+    def _joined(self, *, has_links: bool) -> Iterator[Named]:
+        """The last part of each stream, in order of name, after looking at the joints between its parts."""
+        before: Named | None = None
+        for stream, segment in merged(self._streams):
+            if before is not None and before[0] == stream:
+                faults = follows(before[1], segment, stream, has_links=has_links)
+            else:
+                if before is not None:
+                    yield before
+                faults = begins(segment, stream, has_links=has_links)
+            for finding in faults:
+                self._findings.add(finding)
+            before = (stream, segment)
+        if before is not None:
+            yield before
 
     def _opened(self, signed: SignedNote) -> Checkpoint | None:
         try:
@@ -168,56 +182,23 @@ class Whole:
             )
         return opened
 
-    def _join_stream(self, stream: str, segment: Segment) -> None:
-        before = self._streams.get(stream)
-        self._streams[stream] = segment
-        if before is not None:
-            for finding in follows(
-                before,
-                segment.first_index,
-                stream,
-                segment.first_seq,
-                segment.first_prev,
-                segment.first_previous_index,
-                segment.has_link,
-            ):
-                self._findings.add(finding)
-            return
-        place = {"index": segment.first_index, "stream": stream, "seq": segment.first_seq}
-        if segment.first_seq != 1:
-            self._add(
-                Code.SEQ_GAP, "the stream's beginning is missing", expected="1", found=str(segment.first_seq), **place
-            )
-        elif segment.first_prev != NO_PREVIOUS:
-            self._add(
-                Code.CHAIN_BROKEN,
-                "the first entry of a stream has no previous one",
-                expected=NO_PREVIOUS,
-                found=segment.first_prev,
-                **place,
-            )
-        if segment.has_link and segment.first_seq == 1 and segment.first_previous_index is not None:
-            self._add(
-                Code.PROJECTION_DIFFERS,
-                "the first entry of a stream has no previous one",
-                found=str(segment.first_previous_index),
-                table="entry.previous_idx",
-                **place,
-            )
-
     def _roots_at(self, sizes: list[int]) -> dict[int, bytes]:
         """The root over the derived leaf hashes at each of these sizes."""
         roots: dict[int, bytes] = {}
         blocks = Frontier()
         for size in sizes:
             while blocks.size < size // TILE_WIDTH:
-                blocks.append(self._derived[blocks.size])
+                blocks.append(self._root_of(blocks.size))
             edge = [*blocks.edge, *(self._edges[size] if size % TILE_WIDTH else ())]
             root = edge.pop() if edge else hashing.EMPTY_ROOT
             while edge:
                 root = hashing.node(edge.pop(), root)
             roots[size] = root
         return roots
+
+    def _root_of(self, block: int) -> bytes:
+        """The root over the leaf hashes of a full block."""
+        return bytes(self._derived[block * hashing.HASH_SIZE : (block + 1) * hashing.HASH_SIZE])
 
     def _checkpoint_roots(self, roots: dict[int, bytes]) -> int:
         """Compares with every checkpoint; returns the largest size up to which the entries are the signed ones."""
@@ -292,79 +273,3 @@ class Whole:
                     file=one.tile_file,
                     **where,
                 )
-
-    def _upper_tiles(self) -> None:
-        """Every hash in a tile above the leaves must be the root of the tile beneath, derived or stored."""
-        self._tile_roots(0, self._derived, self._stored)
-        below = [{derived, stored} for derived, stored in zip(self._derived, self._stored, strict=True)]
-        level = 1
-        while below:
-            above: list[set[bytes]] = []
-            for tile in range(-(-len(below) // TILE_WIDTH)):
-                children = below[tile * TILE_WIDTH : (tile + 1) * TILE_WIDTH]
-                known = self._upper_tile(level, tile, children)
-                if len(children) == TILE_WIDTH:
-                    above.append(known)
-            below = above
-            level += 1
-
-    def _tile_roots(self, level: int, derived: list[bytes], stored: list[bytes]) -> None:
-        for at, (ours, theirs) in enumerate(zip(derived, stored, strict=True)):
-            tile = self._source.tile(level, at, TILE_WIDTH)
-            if tile is not None and tile.root is not None and tile.root not in (ours, theirs):
-                self._add(
-                    Code.TILE_MISMATCH,
-                    "the stored root of the tile is not the root over its hashes",
-                    index=at * TILE_WIDTH,
-                    level=level,
-                    tile=at,
-                    expected=theirs.hex(),
-                    found=tile.root.hex(),
-                )
-
-    def _upper_tile(self, level: int, tile: int, children: list[set[bytes]]) -> set[bytes]:
-        """Compares one tile with the tiles beneath; returns the roots that may stand for it one level up."""
-        derived = [next(iter(child)) for child in children]
-        roots = {subtree_root(derived)} if len(children) == TILE_WIDTH else set()
-        found = self._source.tile(level, tile, len(children))
-        if found is None:
-            return roots
-        width = TILE_WIDTH**level
-        first_index = tile * TILE_WIDTH * width
-        if len(found.hashes) != len(children) * hashing.HASH_SIZE:
-            self._add(
-                Code.TILE_MISMATCH,
-                "the tile is missing or has another length",
-                index=first_index,
-                level=level,
-                tile=tile,
-                expected=f"{len(children) * hashing.HASH_SIZE} octets",
-                found=f"{len(found.hashes)} octets",
-                file=found.file,
-            )
-            return roots
-        hashes = split(found.hashes)
-        for at, (slot, child) in enumerate(zip(hashes, children, strict=True)):
-            if slot not in child:
-                self._add(
-                    Code.TILE_MISMATCH,
-                    f"hash {at} of the tile is not the root of the tile beneath, which begins with this entry",
-                    index=first_index + at * width,
-                    level=level,
-                    tile=tile,
-                    expected=min(child).hex(),
-                    found=slot.hex(),
-                    file=found.file,
-                )
-        if len(children) == TILE_WIDTH:
-            roots.add(subtree_root(hashes))
-            if found.root is not None and found.root not in roots:
-                self._add(
-                    Code.TILE_MISMATCH,
-                    "the stored root of the tile is not the root over its hashes",
-                    index=first_index,
-                    level=level,
-                    tile=tile,
-                    found=found.root.hex(),
-                )
-        return roots

@@ -24,6 +24,13 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 _es256 = ec.ECDSA(hashes.SHA256())
+_ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
+"""From base64url to base64; what belongs to base64 alone becomes what belongs to neither."""
+
+MAX_HEADERS = 1024
+"""Headers that are remembered as read: a signer's are all the same."""
+
+_headers: dict[str, dict[str, Any]] = {}
 
 
 class Parsed:
@@ -49,10 +56,14 @@ def encode_base64url(data: bytes) -> str:
 def decode_base64url(text: str) -> bytes:
     """The bytes of canonical, unpadded base64url; anything else is refused."""
     try:
-        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        data = binascii.a2b_base64(
+            text.encode("ascii").translate(_ALPHABET) + b"=" * (-len(text) % 4), strict_mode=True
+        )
     except (binascii.Error, UnicodeEncodeError) as error:
         raise StatementMalformed("not base64url", expected="unpadded base64url") from error
-    if encode_base64url(data) != text:
+    rest = len(text) % 4
+    # Only the last group, where it is not a whole one, has bits that say nothing.
+    if rest and encode_base64url(data[len(data) // 3 * 3 :]) != text[-rest:]:
         raise StatementMalformed("base64url is not canonical", expected="unpadded, zero trailing bits")
     return data
 
@@ -85,11 +96,19 @@ def parse(raw: str) -> Parsed:
     parts = raw.split(".")
     if len(parts) != 3:
         raise StatementMalformed("not a compact JWS", expected="three parts", found=len(parts))
-    header = canonical.decode(decode_base64url(parts[0]))
-    if not isinstance(header, dict):
-        raise StatementMalformed("the header is not an object")
+    header = _headers.get(parts[0]) or _read_header(parts[0])
     payload = decode_base64url(parts[1])
     return Parsed(raw, header, payload, f"{parts[0]}.{parts[1]}".encode(), decode_base64url(parts[2]))
+
+
+def _read_header(text: str) -> dict[str, Any]:
+    header = canonical.decode(decode_base64url(text))
+    if not isinstance(header, dict):
+        raise StatementMalformed("the header is not an object")
+    if len(_headers) >= MAX_HEADERS:
+        _headers.clear()
+    _headers[text] = header
+    return header
 
 
 def open_jws(parsed: Parsed, key: PublicKey) -> bytes:

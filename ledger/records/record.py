@@ -157,6 +157,8 @@ def personal_marks(kind: type[Part]) -> dict[str, marks.Personal]:
 def read(event: Any, kind: type[Record]) -> Record:
     """The record that the log holds; raises `PersonalInClear` if a personal field stands there in clear."""
     record = canonical.convert(event, kind, kind.TYPE)
+    if not _may_be_personal(kind):
+        return record
     for place, part in parts(record):
         for field in personal_fields(type(part)):
             if getattr(part, field.name) is not UNSET:
@@ -165,6 +167,12 @@ def read(event: Any, kind: type[Record]) -> Record:
                     place=f"{place}.{field.encode_name}",
                 )
     return record
+
+
+@cache
+def _may_be_personal(kind: type[Record]) -> bool:
+    """Whether a field of the kind, or of a part in it, is marked personal."""
+    return bool(personal_marks(kind))
 
 
 def parts(part: Part, place: str = "$") -> Iterator[tuple[str, Part]]:

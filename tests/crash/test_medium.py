@@ -8,6 +8,7 @@ import pytest
 
 from ledger.audit.report import Code, listed
 from ledger.audit.run import audit
+from ledger.audit.source import SignedNote
 from ledger.audit.sqlite_source import SqliteSource
 from ledger.store.errors import RolledBack, StoreFull
 from ledger.store.sqlite import SqliteStore
@@ -17,7 +18,12 @@ from tests.support import logs
 def report_of(path: Path, held: list[bytes] | None = None):
     source = SqliteSource(path)
     try:
-        return audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN, held=held or [])
+        return audit(
+            source,
+            vkeys=[logs.signer().vkey],
+            origin=logs.ORIGIN,
+            held=[SignedNote(one, None, "held") for one in held or []],
+        )
     finally:
         source.close()
 

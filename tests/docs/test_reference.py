@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from api.web import problems
+from ledger.audit.report import Code
 from ledger.rules.rules_version import RULES_KNOWN
 from tests.support import reference
 from tests.support.pages import Page, pages
@@ -59,7 +60,7 @@ def test_the_check_without_write_says_which_page_differs(
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_every_code_and_path_that_a_page_names_is_there(page: Page) -> None:
-    codes = {kind.code for kind in problems.error_classes()} | RULES_KNOWN
+    codes = {kind.code for kind in problems.error_classes()} | RULES_KNOWN | set(Code)
     named = re.findall(r"`((?:pki|ledger|api|rules|tests|docs|devcerts)/[\w./-]+)`", page.prose)
     assert [name for name in named if name not in codes and not there(name)] == []
 

@@ -18,6 +18,7 @@ from api.settings import Limits
 from api.verification.report import EXIT_CODES
 from api.web import problems, schema
 from tests.support.credentials_reference import credentials
+from tests.support.findings_reference import findings
 from tests.support.vectors import REPOSITORY
 
 FOLDER: Final = REPOSITORY / "docs" / "reference"
@@ -140,7 +141,13 @@ def openapi() -> dict[str, Any]:
     return schema.document(create_app(cast(Service, closed)).framework)
 
 
-PAGES: Final = {"errors": errors, "cli": command_reference, "api": api, "credentials": credentials}
+PAGES: Final = {
+    "errors": errors,
+    "cli": command_reference,
+    "api": api,
+    "credentials": credentials,
+    "findings": findings,
+}
 
 
 def _first_paragraph(kind: type) -> str:

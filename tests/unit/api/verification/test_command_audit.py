@@ -84,7 +84,7 @@ def test_an_edited_entry_is_named_by_its_index(service: Path) -> None:
     code, text = run(service, "--json")
     assert code == 1
     lines = [line for line in msgspec.json.decode(text)["lines"] if line["status"] == "REFUTED"]
-    assert ("BODY_EDITED", 5) in {(line["code"], line["where"].get("index")) for line in lines}
+    assert ("ledger/body-edited", 5) in {(line["code"], line["where"].get("index")) for line in lines}
 
 
 def test_the_policy_brings_key_and_roots(story: Story, service: Path, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_policy_brings_key_and_roots(story: Story, service: Path, tmp_path: 
     path.write_bytes(encode_policy(msgspec.structs.replace(policy, vkey=logs.signer().vkey)))
     code, text = run(service, "--policy", path)
     assert code == 1
-    assert "CHECKPOINT_UNVERIFIED" in text
+    assert "ledger/checkpoint-unverified" in text
 
 
 def test_a_folder_without_a_log_is_unusable(tmp_path: Path) -> None:

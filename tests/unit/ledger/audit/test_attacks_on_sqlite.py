@@ -1,15 +1,23 @@
 """The six depths of an attack on the database, at the head, in the middle and at the tail of the log."""
 
+import multiprocessing
+import os
 import random
+import signal
 import sqlite3
 from pathlib import Path
 
 import pytest
 
+from ledger.audit.processes import WorkerLost
 from ledger.audit.report import AuditFailed, Code, Finding, Report, listed
 from ledger.audit.run import audit
+from ledger.audit.source import SignedNote
 from ledger.audit.sqlite_source import SqliteSource
 from ledger.errors import LedgerError
+from ledger.records.actor import Actor
+from ledger.records.entry import Entry
+from ledger.store.errors import StoreAbsent
 from tests.support import attacks, logs
 
 HEAD, MIDDLE, TAIL = 3, 310, 590
@@ -54,7 +62,7 @@ def test_an_edited_body_is_named(path: Path, index: int) -> None:
     assert (broken.index, broken.previous_index) == (follower(index), index)
     window = only(report, Code.ROOT_MISMATCH)
     assert (window.window_start, window.window_end) == window_of(index)
-    assert set(report.counts) == {"BODY_EDITED", "CHAIN_BROKEN", "ROOT_MISMATCH"}
+    assert set(report.counts) == {"ledger/body-edited", "ledger/chain-broken", "ledger/root-mismatch"}
     with pytest.raises(AuditFailed):
         report.raise_for_findings()
 
@@ -80,7 +88,7 @@ def test_an_edited_body_with_a_new_tree_is_named_by_the_chain(path: Path, index:
     assert only(report, Code.CHAIN_BROKEN).previous_index == index
     window = only(report, Code.ROOT_MISMATCH)
     assert (window.window_start, window.window_end) == window_of(index)
-    assert set(report.counts) == {"CHAIN_BROKEN", "ROOT_MISMATCH"}
+    assert set(report.counts) == {"ledger/chain-broken", "ledger/root-mismatch"}
 
 
 @PLACES
@@ -91,7 +99,7 @@ def test_an_edited_body_with_a_new_tree_and_chain_is_found_between_two_checkpoin
     window = only(report, Code.ROOT_MISMATCH)
     assert (window.window_start, window.window_end) == window_of(index)
     assert report.signed_size == window_of(index)[0]
-    assert set(report.counts) == {"ROOT_MISMATCH"}
+    assert set(report.counts) == {"ledger/root-mismatch"}
 
 
 @PLACES
@@ -134,7 +142,7 @@ def test_a_changed_leaf_hash_beside_a_signed_entry_is_named(path: Path, index: i
         db.execute("UPDATE entry SET leaf = ? WHERE idx = ?", (bytes(32), index))
     report = audited(path)
     assert only(report, Code.LEAF_MISMATCH).index == index
-    assert set(report.counts) == {"LEAF_MISMATCH"}
+    assert set(report.counts) == {"ledger/leaf-mismatch"}
 
 
 def test_every_fault_is_reported_not_the_first(path: Path) -> None:
@@ -182,7 +190,7 @@ def test_a_changed_projection_is_named(path: Path, change: str, table: str) -> N
     with logs.unfenced(path) as db:
         db.execute(change)
     report = audited(path)
-    assert set(report.counts) == {"PROJECTION_DIFFERS"}
+    assert set(report.counts) == {"ledger/projection-differs"}
     assert {finding.table for finding in report.findings} == {table}
 
 
@@ -212,7 +220,7 @@ def test_a_log_without_any_checkpoint_is_not_passed(path: Path) -> None:
     with logs.unfenced(path) as db:
         db.execute("DELETE FROM checkpoint")
     report = audited(path)
-    assert set(report.counts) == {"CHECKPOINT_MISSING"}
+    assert set(report.counts) == {"ledger/checkpoint-missing"}
     assert report.signed_size == 0
 
 
@@ -224,8 +232,8 @@ def test_a_cut_log_with_cut_checkpoints_is_caught_by_a_checkpoint_that_was_held(
         attacks.cut_tail(db, 100)
         db.execute("DELETE FROM checkpoint WHERE size > 500")
         db.execute("DELETE FROM actor_counter")
-    assert "TRUNCATED" not in audited(path).counts
-    assert "TRUNCATED" in audited(path, held=[held]).counts
+    assert "ledger/truncated" not in audited(path).counts
+    assert "ledger/truncated" in audited(path, held=[SignedNote(held, None, "held")]).counts
 
 
 def test_a_statement_that_the_actor_did_not_sign_is_named(path: Path) -> None:
@@ -233,12 +241,13 @@ def test_a_statement_that_the_actor_did_not_sign_is_named(path: Path) -> None:
         return logs.actor_of("NL-FO") if x5t == logs.actor_of("NL-CSO").x5t else logs.resolve(x5t, entry)
 
     report = audited(path, resolve=other)
-    assert report.counts["SIGNATURE_INVALID"] == 300
+    assert report.counts["ledger/signature-invalid"] == 300
     assert report.signatures == 300
 
 
 def test_two_processes_say_what_one_says(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ledger.audit.run.BLOCKS_A_RANGE", 1)
+    monkeypatch.setattr("ledger.audit.run.MIN_BLOCKS", 1)
+    monkeypatch.setattr("ledger.audit.run.MIN_SIGNED_BLOCKS", 1)
     with logs.unfenced(path) as db:
         attacks.body(db, 255)
         db.execute("DELETE FROM entry WHERE idx = 511")
@@ -247,6 +256,61 @@ def test_two_processes_say_what_one_says(path: Path, monkeypatch: pytest.MonkeyP
     both = audited(path, resolve=logs.resolve, jobs=2, progress=lambda done, size: seen.append((done, size)))
     assert alone == both
     assert seen[-1] == (600, 600)
+
+
+def test_a_process_that_dies_is_an_error_and_leaves_none_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.audit.run.MIN_SIGNED_BLOCKS", 1)
+    with pytest.raises(WorkerLost) as lost:
+        audited(path, resolve=Deadly(os.getpid()), jobs=2)
+    assert lost.value.found == str(-signal.SIGKILL)
+    assert not multiprocessing.active_children()
+
+
+def test_an_interrupt_leaves_no_process_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(done: int, size: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ledger.audit.run.MIN_BLOCKS", 1)
+    with pytest.raises(KeyboardInterrupt):
+        audited(path, jobs=2, progress=interrupted)
+    assert not multiprocessing.active_children()
+
+
+def test_an_error_of_a_process_is_told_with_its_code(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.audit.run.MIN_BLOCKS", 1)
+    source = Elsewhere(path)
+    try:
+        with pytest.raises(WorkerLost, match="ledger/store-absent"):
+            audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN, jobs=2)
+    finally:
+        source.close()
+
+
+class Elsewhere(SqliteSource):
+    """A log that is gone when another process looks for it."""
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Gone, (Path("gone.db"),)
+
+
+class Gone:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def block(self, index: int, width: int) -> None:
+        raise StoreAbsent("no log in this place", found=self.path.name)
+
+
+class Deadly:
+    """Knows everybody, and ends any process but one."""
+
+    def __init__(self, spared: int) -> None:
+        self.spared = spared
+
+    def __call__(self, x5t: str, entry: Entry) -> Actor:
+        if os.getpid() != self.spared:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return logs.resolve(x5t, entry)
 
 
 def test_progress_ends_at_the_size(path: Path) -> None:
@@ -261,7 +325,7 @@ def test_a_list_of_findings_is_bounded_and_counted_on(path: Path, monkeypatch: p
     for limit in (599, 600):
         monkeypatch.setattr("ledger.audit.report.MAX_FINDINGS", limit)
         report = audited(path)
-        assert (len(report.findings), report.counts["LEAF_MISMATCH"]) == (limit, 600)
+        assert (len(report.findings), report.counts["ledger/leaf-mismatch"]) == (limit, 600)
 
 
 def test_differences_that_are_remembered_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +333,7 @@ def test_differences_that_are_remembered_are_bounded(path: Path, monkeypatch: py
         db.execute("UPDATE entry SET leaf = zeroblob(32)")
     for limit in (599, 600):
         monkeypatch.setattr("ledger.audit.blocks.MAX_DIFFERENCES", limit)
-        assert audited(path).counts["LEAF_MISMATCH"] == limit
+        assert audited(path).counts["ledger/leaf-mismatch"] == limit
 
 
 def test_pages_that_the_database_cannot_read_are_reported(path: Path) -> None:
@@ -286,7 +350,7 @@ def test_pages_that_the_database_cannot_read_are_reported(path: Path) -> None:
     # Which entries hang below the damage depends on the length of their signatures, so the database itself is asked.
     lost = sum(min(256, entries - start) for start in range(0, entries, 256) if not is_readable(path, start))
     assert {finding.table for finding in listed(report.findings, Code.FILE_DIFFERS)} == {"entry"}
-    assert report.counts["ENTRY_MISSING"] == lost > 0
+    assert report.counts["ledger/entry-missing"] == lost > 0
 
 
 def is_readable(path: Path, start: int) -> bool:

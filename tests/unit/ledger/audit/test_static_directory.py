@@ -59,7 +59,7 @@ def test_an_edited_body_is_named_with_its_file(static: Path, index: int) -> None
     report = audited(static)
     (finding,) = listed(report.findings, Code.BODY_EDITED)
     assert (finding.index, finding.file) == (index, str(bundle_of(index)))
-    assert set(report.counts) == {"BODY_EDITED", "CHAIN_BROKEN", "ROOT_MISMATCH"}
+    assert set(report.counts) == {"ledger/body-edited", "ledger/chain-broken", "ledger/root-mismatch"}
 
 
 @PLACES
@@ -68,7 +68,7 @@ def test_an_edited_body_with_its_leaf_hash_is_named_by_the_chain(static: Path, i
     report = audited(static)
     (broken,) = listed(report.findings, Code.CHAIN_BROKEN)
     assert (broken.index, broken.previous_index) == (index + 7, index)
-    assert {"CHAIN_BROKEN", "ROOT_MISMATCH"} <= set(report.counts)
+    assert {"ledger/chain-broken", "ledger/root-mismatch"} <= set(report.counts)
 
 
 @PLACES
@@ -82,7 +82,7 @@ def test_an_edited_body_with_a_new_tree_does_not_have_the_signed_root(
     report = audited(tmp_path / "forged")
     (window,) = listed(report.findings, Code.ROOT_MISMATCH)
     assert (window.window_start, window.window_end) == (0, 600)
-    assert ("CHAIN_BROKEN" in report.counts) == (depth is attacks.body_and_tree)
+    assert ("ledger/chain-broken" in report.counts) == (depth is attacks.body_and_tree)
 
 
 @PLACES

@@ -1,0 +1,207 @@
+"""A block in which nothing is wrong, found so at the least cost; any doubt is left to the careful judge of `blocks`.
+
+All entries of a block are decoded and encoded again in one call each. That is as strict as one by one: an entry begins
+with `{"log":"`, so the comma that joins two rows can stand only between two whole entries. Were it inside a string,
+the quotation mark after the brace would end that string and `log` could not follow; were it inside an object, a brace
+could not follow it; and there is no array in an entry. As many entries as rows, the same bytes again: each row is one
+entry in canonical form.
+"""
+
+import binascii
+import re
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Annotated, Final
+
+import msgspec
+
+from ledger.audit import said
+from ledger.audit.segments import Segment
+from ledger.audit.source import Block, LogSource
+from ledger.records import canonical
+from ledger.records import entry as entries
+from ledger.records.entry import Entry, Submitter
+from ledger.records.log import StreamClosed
+
+MAX_SEEN: Final = 10_000
+"""Different submitters that one span remembers as well-formed."""
+
+_BEGIN: Final = b'{"log":"'
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_STREAM: Final = re.compile(r"[a-z]{1,16}/[A-Za-z0-9._-]{1,80}")
+_Whole = Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INT)]
+
+
+class LeanSubmitter(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`Submitter` without its patterns, which are looked at once for each that is different."""
+
+    cert: str
+    party: str
+    role: str
+
+
+class LeanEntry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """`Entry` without its patterns, members in canonical order."""
+
+    log: str
+    pol: _Whole
+    prev: str
+    rec: _Whole
+    seq: _Whole
+    stmt: str
+    stream: str
+    sub: LeanSubmitter
+    type: str
+    v: _Whole
+
+
+_decode = msgspec.json.Decoder(list[LeanEntry]).decode
+_encode = msgspec.json.Encoder().encode
+
+Last = tuple[int, int, bytes, bool]
+"""(index, seq, leaf, is closed) of a stream's last entry."""
+
+
+@dataclass(slots=True)
+class Cleared:
+    """What a block without faults says; taken over only once all of it was found so."""
+
+    leaves: list[bytes]
+    made: list[LeanEntry]
+    last_rec: int
+    begun: list[tuple[str, Segment]]
+    """The streams whose first entry of this span is in this block."""
+    ends: dict[str, Last]
+    counters: dict[tuple[str, str], int]
+
+
+@dataclass(slots=True)
+class Clearing:
+    """Looks at blocks for one span; `seen` are submitters that are well-formed."""
+
+    source: LogSource
+    origin: str
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+    hints: dict[str, str] = field(default_factory=dict)
+
+    def hint(self, header: str) -> str:
+        """The `x5t#S256` of a header; a log has few different ones. Raises what `said.hint` raises."""
+        known = self.hints.get(header)
+        if known is None:
+            known = said.hint(header)
+            if len(self.hints) < MAX_SEEN:
+                self.hints[header] = known
+        return known
+
+    def block(self, block: Block, streams: dict[str, Segment], last_rec: int) -> Cleared | None:
+        """What the block says, or None if anything in it may be wrong; `streams` are those of the span so far."""
+        try:
+            cleared = self._bytes(block)
+            if cleared is None:
+                return None
+            cleared.last_rec = last_rec
+            if self._links(block, cleared, streams) and self._statements(block, cleared):
+                return cleared
+        except (TypeError, ValueError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
+            pass
+        return None
+
+    def _bytes(self, block: Block) -> Cleared | None:
+        """Canonical form, leaf hashes and tile."""
+        rows = block.rows
+        data = [row[1] for row in rows]
+        if block.faults or None in data:
+            return None
+        joined = b"[" + b",".join(data) + b"]"  # type: ignore[arg-type]  # None was looked for
+        made = _decode(joined)
+        leaves = [sha256(b"\x00" + one).digest() for one in data]  # type: ignore[operator]
+        if (
+            len(made) != len(rows)
+            or _encode(made) != joined
+            or any(one[:8] != _BEGIN for one in data)  # type: ignore[index]
+            or len(max(data, key=len)) > entries.MAX_ENTRY_BYTES  # type: ignore[arg-type]
+            or (block.parties is not None and [row[2] for row in rows] != leaves)
+            or (block.slots is not None and block.slots != b"".join(leaves))
+        ):
+            return None
+        return Cleared(leaves, made, 0, [], {}, {})
+
+    def _links(self, block: Block, cleared: Cleared, streams: dict[str, Segment]) -> bool:
+        """Origin, times and chains."""
+        ends, last_rec, has_links = cleared.ends, cleared.last_rec, block.parties is not None
+        for (index, _, _, previous, _), one, leaf in zip(block.rows, cleared.made, cleared.leaves, strict=True):
+            if one.log != self.origin or one.rec < last_rec:
+                return False
+            last_rec = one.rec
+            stream = one.stream
+            before = ends.get(stream)
+            if before is None and (known := streams.get(stream)) is not None:
+                before = (known.last_index, known.last_seq, known.last_leaf, known.is_closed)
+            closes = one.type == StreamClosed.TYPE
+            if before is None:
+                if one.seq < 1 or _HASH.fullmatch(one.prev) is None or _STREAM.fullmatch(stream) is None:
+                    return False
+                cleared.begun.append(
+                    (stream, Segment(index, one.seq, one.prev, previous, index, one.seq, leaf, closes))
+                )
+            elif (
+                one.seq != before[1] + 1
+                or one.prev != before[2].hex()
+                or before[3]
+                or (has_links and previous != before[0])
+            ):
+                return False
+            ends[stream] = (index, one.seq, leaf, closes)
+            sub = one.sub
+            if (sub.cert, sub.party, sub.role) not in self.seen:
+                self._see(sub)
+        cleared.last_rec = last_rec
+        return True
+
+    def _see(self, sub: LeanSubmitter) -> None:
+        """Raises msgspec.ValidationError unless the submitter is well-formed."""
+        msgspec.convert(msgspec.structs.asdict(sub), Submitter)
+        if len(self.seen) < MAX_SEEN:
+            self.seen.add((sub.cert, sub.party, sub.role))
+
+    def _statements(self, block: Block, cleared: Cleared) -> bool:
+        """What the entries say of their statements, and the rows that say which statement is where."""
+        parties = block.parties
+        recorded: list[tuple[str, str, int]] = []
+        for (index, _, _, _, actor), one in zip(block.rows, cleared.made, strict=True):
+            stmt = one.stmt
+            first, last = stmt.find("."), stmt.rfind(".")
+            if stmt.count(".") != 2:
+                return False
+            payload = said.decode_payload(stmt[first + 1 : last])
+            claims = said.claims(payload)
+            if (claims.aud, claims.stream, claims.type, claims.v) != (one.log, one.stream, one.type, one.v):
+                return False
+            if parties is not None and parties.get(actor) != claims.iss:  # type: ignore[arg-type]
+                return False
+            recorded.append((claims.iss, claims.jti, index))
+            if claims.actor_seq is not None:
+                key = (claims.iss, self.hint(stmt[:first]))
+                cleared.counters[key] = max(cleared.counters.get(key, 0), claims.actor_seq)
+            if one.type == StreamClosed.TYPE:
+                closing = said.closing(payload)
+                if (closing.closed, closing.n) != (one.stream, one.seq - 1):
+                    return False
+        return self.source.recorded(recorded) in (None, len(recorded))
+
+
+def entry_of(lean: LeanEntry) -> Entry:
+    """The entry that was found well-formed."""
+    sub = Submitter(cert=lean.sub.cert, party=lean.sub.party, role=lean.sub.role)
+    return Entry(
+        log=lean.log,
+        pol=lean.pol,
+        prev=lean.prev,
+        rec=lean.rec,
+        seq=lean.seq,
+        stmt=lean.stmt,
+        stream=lean.stream,
+        sub=sub,
+        type=lean.type,
+        v=lean.v,
+    )
