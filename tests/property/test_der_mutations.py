@@ -6,13 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pki import attribute, ceremony, conformity, csr
+from pki import attribute, ceremony, conformity, csr, ocsp
 from pki.asn1 import attributecert, claims, flexrole
+from pki.asn1 import ocsp as octets
 from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind
 from pki.asn1.flexrole import FlexRole
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec
 from pki.errors import Refused
-from pki.roles import Purpose, Role, Service
+from pki.responder import Responder
+from pki.roles import Group, Purpose, Role, Service
 from pki.status import BadCrl, StatusIndeterminate, StatusSet
 from pki.tbs import Window
 from pki.validation import validate
@@ -152,3 +154,40 @@ def test_a_role_survives_its_encoding(
     except Refused:
         return
     assert flexrole.decode(data) == value
+
+
+@pytest.fixture(scope="module")
+def response(made: Ceremony) -> tuple[ocsp.Question, bytes]:
+    answering = Responder(made.hierarchy.authorities())
+    answering.rotate(AT_MS)
+    serial = made.parties["FI-AUR"].credentials[Purpose.SIGNING].certificate.serial_number
+    asked = ocsp.ask(made.hierarchy.issuing[Group.FO].certificate, (serial,))
+    return asked, answering.answer(asked.der, AT_MS).der
+
+
+@given(changes=mutations)
+@SETTINGS
+def test_a_mutated_ocsp_response_is_refused(
+    made: Ceremony, response: tuple[ocsp.Question, bytes], changes: list[tuple[str, int, int]]
+) -> None:
+    asked, original = response
+    data = _mutated(original, changes)
+    if data == original:
+        return
+    start = time.perf_counter()
+    with pytest.raises(Refused):
+        ocsp.answered(asked, data, AT_MS)
+    assert time.perf_counter() - start < SLOWEST_S
+
+
+@given(changes=mutations)
+@SETTINGS
+def test_a_mutated_ocsp_request_is_answered_or_refused(
+    made: Ceremony, response: tuple[ocsp.Question, bytes], changes: list[tuple[str, int, int]]
+) -> None:
+    answering = Responder(made.hierarchy.authorities())
+    start = time.perf_counter()
+    answer = answering.answer(_mutated(response[0].der, changes), AT_MS)
+    assert answer.status is not octets.ResponseStatus.SUCCESSFUL
+    assert octets.status_of(answer.der) is answer.status
+    assert time.perf_counter() - start < SLOWEST_S
