@@ -51,6 +51,7 @@ def probes(service: Service) -> dict[str, health.Probe]:
 
     async def log_is_signed() -> None:
         service.publisher.latest()
+        service.witnessing.require_signing()
 
     async def clock_is_readable() -> None:
         if service.desk.clock.now_ms() <= 0:

@@ -107,6 +107,21 @@ class Issuing(_Section, frozen=True, kw_only=True):
     ] = 128
 
 
+class Witnesses(_Section, frozen=True, kw_only=True):
+    """Who cosigns our checkpoints, and how many of them a checkpoint needs before it is shown as witnessed."""
+
+    policy: Annotated[
+        Path,
+        Meta(description="File: a c2sp.org/tlog-policy; each witness with a URL, its submission prefix, is asked."),
+    ]
+    ca: Annotated[
+        Path | None, Meta(description="PEM bundle: the authorities of the witnesses' servers; else the system's.")
+    ] = None
+    timeout_ms: Annotated[
+        int, Meta(ge=100, le=60_000, description="How long one witness may take over one checkpoint.")
+    ] = 5_000
+
+
 class Vault(_Section, frozen=True, kw_only=True):
     """Where personal data lives."""
 
@@ -155,6 +170,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     issuing: Issuing | None = None
     vault: Vault
     limits: Limits = Limits()
+    witnesses: Witnesses | None = None
 
 
 def load(path: Path | str, environ: Mapping[str, str]) -> Settings:

@@ -32,7 +32,7 @@ FIELDS: Final = frozenset(
         # the service
         "host", "port", "ops_port", "file", "version", "origin", "signal", "probe", "attempt", "count", "size_bytes",
         # the log, all of it public
-        "index", "tree_size", "stream", "seq", "type", "fsr_id", "fsc_id", "epoch", "worker",
+        "index", "tree_size", "stream", "seq", "type", "fsr_id", "fsc_id", "epoch", "worker", "witness",
     }
 )  # fmt: skip
 """The fields that a line may hold. None can hold a value that a record marks personal."""
@@ -99,6 +99,21 @@ TLS_RELOADED: Final = Counter(
     "Certificate or trust files read again after a change.",
     ("result",),
     registry=REGISTRY,
+)
+
+COSIGNATURES: Final = Counter(
+    "flexledger_cosignatures_total",
+    "Cosignatures asked of a witness, by its name in the policy and by what came of it.",
+    ("witness", "result"),
+    registry=REGISTRY,
+)
+SIGNING_STOPPED: Final = Gauge(
+    "flexledger_signing_stopped",
+    "1 while no checkpoint is signed, because log, signer and witnesses do not agree about the past.",
+    registry=REGISTRY,
+)
+WITNESSED_SIZE: Final = Gauge(
+    "flexledger_witnessed_tree_size", "Size of the last checkpoint that the quorum cosigned.", registry=REGISTRY
 )
 
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("flexledger")

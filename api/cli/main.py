@@ -15,6 +15,11 @@ app = typer.Typer(
 config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 
+witness_app = typer.Typer(
+    help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True
+)
+app.add_typer(witness_app, name="witness")
+
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
 Folder = Annotated[Path, typer.Argument(help="A data directory.")]
@@ -106,6 +111,46 @@ def demo(
     from api.cli.demo import day as command
 
     raise typer.Exit(command.run(out, keep=keep))
+
+
+@witness_app.command("init")
+def witness_init(
+    directory: Annotated[Path, typer.Argument(help="Where to make the witness; must not exist or be empty.")],
+    name: Annotated[str, typer.Option(help="Its name in cosignatures, such as witness.example/aurora.")],
+    log: Annotated[
+        list[str], typer.Option(help="Verifier key of a log to witness, or a file that holds it; once for each log.")
+    ],
+    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to bind; 0 lets the system choose.")] = 8444,
+) -> None:
+    """Make a witness: key, empty memory and settings."""
+    from api.cli import witness as command
+
+    raise typer.Exit(command.make(directory, name=name, logs=log, host=host, port=port))
+
+
+@witness_app.command("run")
+def witness_run(
+    config: Annotated[Path, typer.Argument(help="The witness's settings (TOML).")],
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the bound address here as JSON once the witness accepts.")
+    ] = None,
+) -> None:
+    """Run the witness until SIGTERM or SIGINT."""
+    from api.cli import witness as command
+
+    raise typer.Exit(command.run(config, ready_file=ready_file))
+
+
+@witness_app.command("forks")
+def witness_forks(
+    config: Annotated[Path, typer.Argument(help="The witness's settings (TOML).")],
+    out: Annotated[Path | None, typer.Option(help="Write the notes of each fork into this folder.")] = None,
+) -> None:
+    """Say which logs showed this witness two histories: exit 0 none, 1 some."""
+    from api.cli import witness as command
+
+    raise typer.Exit(command.forks(config, out=out))
 
 
 @config_app.command("schema")

@@ -2,12 +2,15 @@
 
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import typer
 
 from api import engines, telemetry
 from api.app import create_app, probes
+from api.client.http import Posting
 from api.engines import Engines
 from api.errors import ApiError
 from api.execution.errors import StationRefused
@@ -18,8 +21,10 @@ from api.settings import Settings, load
 from api.verification.actors import Directory
 from api.web import server
 from api.web.routes.health import ops_app
-from ledger.clock import SystemClock
+from ledger.clock import MS_PER_S, SystemClock
 from ledger.errors import LedgerError
+from ledger.witness import gather
+from ledger.witness.gather import HttpAnswer, Post, WitnessUnreachable
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
 
@@ -44,7 +49,10 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     opened = engines.open_engines(settings, create=not begun)
     directory = directory_of(opened)
     listener = station_listener(settings, opened, directory)
-    async with open_service(settings, opened, listener, directory=directory) as service:
+    async with (
+        asking(settings) as ask,
+        open_service(settings, opened, listener, directory=directory, ask=ask) as service,
+    ):
 
         def started(bound: server.Bound) -> None:
             where = {
@@ -62,6 +70,31 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
             print(json.dumps(where), file=sys.stderr, flush=True)
 
         await server.serve(create_app(service).app, settings, on_started=started, ops_app=ops_app(probes(service)))
+
+
+@asynccontextmanager
+async def asking(settings: Settings) -> AsyncIterator[Post | None]:
+    """How witnesses are asked over HTTP, where the settings name any."""
+    if settings.witnesses is None:
+        yield None
+        return
+    posting = Posting(
+        ca=settings.witnesses.ca,
+        max_answer_bytes=gather.MAX_ANSWER_OCTETS,
+        timeout_s=settings.witnesses.timeout_ms / MS_PER_S,
+    )
+
+    async def post(url: str, request: bytes) -> HttpAnswer:
+        try:
+            answer = await posting.post(url, request, "text/plain; charset=utf-8")
+        except ApiError as error:
+            raise WitnessUnreachable(error.detail, found=error.found) from error
+        return HttpAnswer(answer.status, answer.headers.get("content-type", ""), answer.body)
+
+    try:
+        yield post
+    finally:
+        await posting.close()
 
 
 def station_listener(settings: Settings, opened: Engines, directory: Directory) -> StationListener | None:

@@ -201,6 +201,45 @@ class AsyncTransport:
         await self.close()
 
 
+class Posting:
+    """Posts to anybody's URL and gives back what came, whatever the status; for services that are not ours."""
+
+    def __init__(self, *, ca: Path | str | None, max_answer_bytes: int, timeout_s: float = TIMEOUT_S) -> None:
+        """With `ca`, only its authorities are believed; without, those of the system. Redirects are not followed."""
+        context = ssl.create_default_context() if ca is None else client_context(ca)
+        self._max_answer_bytes = max_answer_bytes
+        self._client = httpx2.AsyncClient(
+            verify=context,
+            timeout=timeout_s,
+            trust_env=False,
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=MAX_CONNECTIONS, keepalive_expiry=KEEP_ALIVE_S),
+        )
+
+    async def post(self, url: str, body: bytes, media_type: str) -> Answer:
+        """The answer with any status; raises `Unreachable`, `HandshakeRefused` or `AnswerMalformed`."""
+        got = bytearray()
+        try:
+            async with self._client.stream(
+                "POST", url, content=body, headers={"content-type": media_type, "accept-encoding": "identity"}
+            ) as response:
+                async for chunk in response.aiter_bytes():
+                    got += chunk
+                    if len(got) > self._max_answer_bytes:
+                        raise AnswerMalformed("the answer is too large", expected=f"<= {self._max_answer_bytes} bytes")
+        except (httpx2.TransportError, httpx2.InvalidURL, httpx2.DecodingError, ssl.SSLError) as error:
+            reason = _tls_reason(error)
+            if reason is not None:
+                raise HandshakeRefused("TLS was refused", found=reason) from error
+            raise Unreachable("the service did not answer", found=type(error).__name__) from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, headers, bytes(got))
+
+    async def close(self) -> None:
+        """Closes every kept connection."""
+        await self._client.aclose()
+
+
 @dataclass(frozen=True, slots=True)
 class _Failed:
     error: ApiError

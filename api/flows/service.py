@@ -19,6 +19,7 @@ from api.flows.execute import Executions
 from api.flows.memory import Memory
 from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
+from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
 from ledger.appender import Appender
@@ -29,9 +30,12 @@ from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
 from ledger.store.publisher import Publisher
 from ledger.store.signer_state import SignerState
+from ledger.tlog import policy as policies
+from ledger.witness.gather import Post
 from pki.errors import PkiError
 
 PUBLISH_EVERY_S: Final = 1.0
+WITNESS_TIMEOUT_MS: Final = 5_000
 POLICY_STREAM: Final = "log/policy"
 
 log = structlog.get_logger()
@@ -53,6 +57,7 @@ class Service:
         memory: Memory,
         reader: Reader,
         publisher: Publisher,
+        witnessing: Witnessing,
         executions: Executions | None,
         privacy: PrivacyOffice,
         listener: StationListener | None,
@@ -65,6 +70,7 @@ class Service:
         self.memory = memory
         self.reader = reader
         self.publisher = publisher
+        self.witnessing = witnessing
         self.executions = executions
         self.privacy = privacy
         self.listener = listener
@@ -78,13 +84,15 @@ async def open_service(
     listener: StationListener | None,
     *,
     directory: Directory | None = None,
+    ask: Post | None = None,
 ) -> AsyncIterator[Service]:
     """The service with its log loaded, its vault in step with the log, and its checkpoint published.
 
     Order matters: tombstones are applied to a restored vault, and interrupted erasures finished, before anything is
     served; the signer refuses to go on over a log that is behind what it signed (`ledger/rolled-back`); log and store
     of the certificate office are in step before anybody is let in. `directory` is what the listener judges by, so that
-    evidence moves for stations and parties at once.
+    evidence moves for stations and parties at once. `ask` is how the witnesses of the settings are
+    reached; without it nobody is asked.
     """
     directory = directory or directory_of(engines)
     for der in engines.certificates:
@@ -107,6 +115,7 @@ async def open_service(
     memory = Memory(desk)
     reader = Reader(engines.store)
     office = open_office(settings, engines, desk)
+    witnessing = _witnessing(settings, engines, publisher, reader, ask)
     privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
@@ -127,7 +136,7 @@ async def open_service(
             executions = Executions(desk, memory, adapter, sleep_until_ms)
             executions.resume()
             await listener.start()
-        tasks.append(asyncio.create_task(_publish(publisher), name="publisher"))
+        tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
         yield Service(
             settings=settings,
@@ -137,6 +146,7 @@ async def open_service(
             memory=memory,
             reader=reader,
             publisher=publisher,
+            witnessing=witnessing,
             executions=executions,
             privacy=privacy,
             listener=listener,
@@ -198,12 +208,31 @@ async def _watch_status(folder: Path, directory: Directory) -> None:
             directory.evidence_moved()
 
 
-async def _publish(publisher: Publisher) -> None:
-    """Signs what grew, once a second; a log that broke its promise stops the signing, not the reading."""
+def _witnessing(
+    settings: Settings, engines: Engines, publisher: Publisher, reader: Reader, ask: Post | None
+) -> Witnessing:
+    """The publisher with the witnesses of the settings; raises PolicyMalformed."""
+    wanted = settings.witnesses
+    return Witnessing(
+        publisher,
+        reader,
+        origin=settings.origin,
+        vkeys=[engines.log_signer.vkey],
+        policy=None if wanted is None else policies.parse(wanted.policy.read_bytes()),
+        post=ask,
+        timeout_ms=WITNESS_TIMEOUT_MS if wanted is None else wanted.timeout_ms,
+    )
+
+
+async def _publish(witnessing: Witnessing) -> None:
+    """Signs what grew, once a second, and asks the witnesses; a log that broke its promise stops the signing, not the
+    reading.
+    """
     while True:
         await asyncio.sleep(PUBLISH_EVERY_S)
         try:
-            await publisher.publish()
+            await witnessing.publish()
+            await witnessing.round()
         except Broken as error:
             log.error("checkpoint not signed", code=error.code)
             return

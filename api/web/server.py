@@ -5,13 +5,14 @@ import contextlib
 import signal
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import uvicorn
 
 from api import telemetry
 from api.settings import Settings
-from api.web import transport
+from api.web import tls, transport
 from api.web.asgi import Application
 from api.web.errors import ListenerFailed
 from api.web.tls import server_context
@@ -21,6 +22,8 @@ KEEP_ALIVE_S: Final = 75
 GRACE_S: Final = 10
 """How long requests may go on after the signal; streams of events end then."""
 BACKLOG: Final = 1_024
+PLAIN_CONNECTIONS: Final = 256
+"""At once on a listener that knows nobody."""
 MAX_FRAME_OCTETS: Final = 1 << 20
 """Of one WebSocket message."""
 
@@ -74,6 +77,39 @@ async def serve(
         if isinstance(result, BaseException):
             raise result
     telemetry.log.info("stopped")
+
+
+async def serve_plain(
+    app: Application,
+    *,
+    host: str,
+    port: int,
+    on_started: Callable[[str, int], None],
+    certificate: Path | None = None,
+    key: Path | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Serves one application without client certificates until a signal or `stop`; under TLS with a certificate.
+
+    `on_started` is told the address once it accepts. Raises as `serve` does.
+    """
+    stop = stop or asyncio.Event()
+    more: dict[str, Any] = {}
+    if certificate is not None and key is not None:
+        context = tls.public_context(certificate, key)
+        more["ssl_context_factory"] = lambda *_: context
+    listener = _Server(_config(app, host, port, lifespan="off", limit_concurrency=PLAIN_CONNECTIONS, **more))
+    with _stop_on_signals(stop):
+        task = asyncio.create_task(listener.serve())
+        try:
+            await _until_started(listener, task)
+            on_started(*listener.address())
+            await _until_any(asyncio.ensure_future(stop.wait()), task)
+        finally:
+            listener.should_exit = True
+            (result,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(result, BaseException):
+        raise result
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:

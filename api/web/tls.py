@@ -61,6 +61,15 @@ def server_context(cert: Path | str, key: Path | str, client_ca: Path | str, req
     return front
 
 
+def public_context(cert: Path | str, key: Path | str) -> ssl.SSLContext:
+    """A TLS 1.3 context that asks nobody for a certificate; raises OSError or ssl.SSLError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.load_cert_chain(cert, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 class _Current:
     """The context made from the files as they are now."""
 

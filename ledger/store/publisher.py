@@ -3,6 +3,7 @@
 from typing import Final
 
 from ledger.clock import Clock
+from ledger.errors import Broken
 from ledger.store.errors import CheckpointAbsent, HistoryDiffers, RolledBack, SignerStateAbsent
 from ledger.store.nodes import Nodes
 from ledger.store.protocol import Store, StoredCheckpoint
@@ -26,6 +27,23 @@ class Publisher:
         self._state = state
         self._clock = clock
         self._nodes = Nodes(store)
+        self._stopped: Broken | None = None
+        self._halted: Broken | None = None
+
+    @property
+    def stopped(self) -> Broken | None:
+        """Why the last attempt to sign was not allowed to; None while all is well."""
+        return self._stopped
+
+    def stop(self, reason: Broken) -> None:
+        """Nothing more is signed: somebody outside, such as a witness, knows of a history that this log lost."""
+        self._halted = reason
+        self._stopped = reason
+
+    def signed_size(self) -> int:
+        """The size of the last tree that the log's key signed, as the signer remembers it; 0 before the first."""
+        last = self._state.last(self._origin, self._verifier)
+        return 0 if last is None else last.size
 
     def latest(self) -> bytes:
         """The last published note, with the witnesses' lines if there are any; raises CheckpointAbsent."""
@@ -39,8 +57,20 @@ class Publisher:
 
         Raises RolledBack or HistoryDiffers, signing nothing, if the last signed checkpoint is not a prefix of this
         log; SignerStateAbsent if the signer's memory is gone although it signed before; SignerRaced; StandbyMissing or
-        StoreUnreachable if the synchronous standby did not confirm what would be signed.
+        StoreUnreachable if the synchronous standby did not confirm what would be signed; and the reason for which
+        `stop` was called.
         """
+        try:
+            if self._halted is not None:
+                raise self._halted
+            signed = await self._publish()
+        except Broken as error:
+            self._stopped = error
+            raise
+        self._stopped = None
+        return signed
+
+    async def _publish(self) -> bytes:
         # The signer's memory first: another replica may sign what came after a head that was read before.
         before = self._state.read()
         last = self._state.last(self._origin, self._verifier)

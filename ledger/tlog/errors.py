@@ -73,6 +73,20 @@ class Forked(Refused):
     title = "Log shows two histories"
 
 
+class PolicyMalformed(Refused):
+    """The bytes are not a c2sp.org/tlog-policy; `line` says where."""
+
+    code = "ledger/tlog-policy-malformed"
+    title = "Malformed witness policy"
+
+
+class QuorumMissing(Refused):
+    """The log signed the checkpoint, but too few of the witnesses that the policy asks for did."""
+
+    code = "ledger/quorum-missing"
+    title = "Too few witnesses"
+
+
 class TileMalformed(Refused):
     """The path, the length or the framing of a tile or an entry bundle is wrong."""
 

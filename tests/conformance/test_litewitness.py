@@ -7,7 +7,7 @@ from typing import Any
 from ledger.clock import SetClock
 from ledger.tlog import note
 from ledger.tlog.notekeys import KeyKind, Verifier
-from ledger.witness import NOT_FOUND, OK, Head, Witness
+from ledger.witness.cosign import NOT_FOUND, OK, Head, Witness
 from tests.support import vectors
 
 FORBIDDEN_IN_2025 = 403

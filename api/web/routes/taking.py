@@ -18,7 +18,8 @@ from api.web import schema
 from api.web.identity import principal_of, require
 from api.web.routes import body
 from ledger.records.record import Record
-from ledger.tlog import proof
+from ledger.tlog import checkpoint, proof
+from ledger.tlog import note as tlog_note
 from pki.roles import Role
 
 Flow = Callable[[Service, Opened, Principal], Awaitable[wire.Accepted]]
@@ -51,6 +52,7 @@ def taking(
     )
     async def take(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[wire.Accepted]:
         principal = principal_of(request.scope)
+        service.witnessing.require_signing()
         submitted = await body.read(request, wire.Submission)
         opened = service.desk.open(submitted, principal, *kinds)
         _require_path(opened.whole, dict(request.path_params))
@@ -69,8 +71,8 @@ async def with_receipt(service: Service, accepted: wire.Accepted) -> wire.Accept
 
 async def receipt(service: Service, index: int) -> bytes:
     """c2sp.org/tlog-proof of one entry, up to a checkpoint that covers it."""
-    note = await service.publisher.publish()
-    size = service.reader.stored_checkpoint().size
+    note = await service.witnessing.covering(index)
+    size = checkpoint.parse(tlog_note.parse_text(note)).size
     return proof.encode(index, service.reader.inclusion(index, size), note)
 
 

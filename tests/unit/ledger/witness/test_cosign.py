@@ -4,11 +4,11 @@ import base64
 
 import pytest
 
-from ledger import witness
 from ledger.clock import SetClock
 from ledger.tlog import checkpoint, hashing, merkle, note
 from ledger.tlog.checkpoint import Checkpoint
-from ledger.witness import Fork, Head, Witness
+from ledger.witness import cosign as witness
+from ledger.witness.cosign import Fork, Head, Witness
 
 ORIGIN = "example.com/log"
 LEAVES = [hashing.leaf(bytes([at])) for at in range(20)]

@@ -1,0 +1,1 @@
+"""Witnesses: cosigning other logs' checkpoints, remembering them, and asking others to cosign ours."""
