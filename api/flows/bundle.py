@@ -213,7 +213,7 @@ def _attachments(
 def _document_names(told: Iterable[tuple[Entry, Statement]], texts: Iterable[str]) -> Iterator[str]:
     for text in texts:
         opened = disclosure.parse(text)
-        if opened.name in ("body_sha256", "claim_sha256") and isinstance(opened.value, str):
+        if opened.name in ("body_sha256", "claim_sha256", "link_sha256") and isinstance(opened.value, str):
             yield opened.value
         elif opened.name == "evu_statement" and isinstance(opened.value, str):
             yield jws.decode_base64url(statement.parse_statement(opened.value).header.x5t).hex()

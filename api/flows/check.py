@@ -56,7 +56,8 @@ async def _run(
             contracts=_contracts(desk, memory, request, now_ms),
             candidates=candidates,
             station=lambda evse: desk.directory.station(evse.key_spki_sha256, now_ms),
-            claims=memory.claims(site_id),
+            operator=desk.state.site(site_id).cso,
+            documents=lambda keys: memory.documents(site_id, keys, now_ms),
         )
     )
     answer = await desk.say(result, f"fsr/{fsr_id}", subject_of=_subject)

@@ -71,3 +71,10 @@ class RefusalLimit(Refused):
 
     code = "api/refusal-limit"
     title = "Too many refused statements"
+
+
+class DocumentOther(Refused):
+    """The attribute certificate is not what is registered, or not by who registers it."""
+
+    code = "api/document-other"
+    title = "Document of another kind"

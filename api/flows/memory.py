@@ -5,10 +5,13 @@ second time, and erasing a person takes them out of it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from functools import partial
 
 from api.flows.desk import Desk, Opened
-from api.flows.errors import AttachmentForeign
+from api.flows.errors import AttachmentForeign, DocumentOther
+from api.verification.documents import Document, Registered, difference, relevant
 from ledger.errors import LedgerError
 from ledger.privacy.opened import State
 from ledger.records import disclosure, record, statement
@@ -19,12 +22,21 @@ from ledger.records.entry import Entry
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued
-from ledger.records.sites import ClaimRegistered, SessionMirrored
-from pki.conformity import VerifiedClaim, open_claim
-from pki.errors import PkiError
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SessionMirrored
+from pki.conformity import VerifiedClaim, VerifiedLink
+from pki.roles import Purpose
 
 TYPES = frozenset(
-    kind.TYPE for kind in (SessionMirrored, ClaimRegistered, CheckRecorded, ContractOffered, SamplesCommitted)
+    kind.TYPE
+    for kind in (
+        SessionMirrored,
+        ClaimRegistered,
+        InstallationLinked,
+        ClaimWithdrawn,
+        CheckRecorded,
+        ContractOffered,
+        SamplesCommitted,
+    )
 )
 
 
@@ -34,7 +46,8 @@ class Memory:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._sessions: dict[tuple[str, str], SessionMirrored] = {}
-        self._claims: dict[str, dict[str, tuple[bytes, VerifiedClaim]]] = {}
+        self._claims: dict[str, tuple[Registered, bytes]] = {}
+        """Claims and links with their documents, in the order of registration; not what was withdrawn."""
         self._evses: dict[tuple[str, str], str] = {}
         self._persons: dict[str, str] = {}
         self._offers: dict[str, ContractOffered] = {}
@@ -53,7 +66,10 @@ class Memory:
                 self._signers[entry.stream.partition("/")[2]] = opened.header.x5t
                 self._know_again(opened.header.x5t)
             elif entry.type in TYPES:
-                self._remember(self.whole(entry), entry.stream, entry.rec)
+                if entry.type == InstallationLinked.TYPE:
+                    # An operator's link is signed with the certificate under which it was registered.
+                    self._know_again(statement.parse_statement(entry.stmt).header.x5t)
+                self._remember(self.whole(entry))
 
     def _know_again(self, x5t: str) -> None:
         """Checks are repeated at the start of a request, whose signer's certificate came before the restart."""
@@ -61,12 +77,12 @@ class Memory:
         if der is not None:
             self._desk.directory.add(der)
 
-    def heard(self, opened: Opened, stream: str, rec_ms: int) -> None:
+    def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
         """A new entry was committed."""
         if isinstance(opened.whole, RequestIssued):
             self._signers[opened.whole.fsr_id] = opened.statement.header.x5t
         elif opened.statement.claims.type in TYPES:
-            self._remember(opened.whole, stream, rec_ms)
+            self._remember(opened.whole)
 
     def whole(self, entry: Entry) -> Record:
         """The record of an entry with every personal member that the vault can still open."""
@@ -75,7 +91,7 @@ class Memory:
         texts = [one.text for one in found.values() if one.state is State.TEXT and one.text is not None]
         return self._desk.reveal(opened, [disclosure.parse(text) for text in texts])
 
-    def _remember(self, whole: Record, stream: str, at_ms: int) -> None:
+    def _remember(self, whole: Record) -> None:
         if isinstance(whole, SessionMirrored) and isinstance(whole.evse_id, str):
             self._sessions[whole.site_id, whole.evse_id] = whole
         elif isinstance(whole, ContractOffered):
@@ -88,16 +104,17 @@ class Memory:
                     self._evses[whole.fsr_id, subject.participation] = subject.evse_id
                 if isinstance(subject.evu, str):
                     self._persons[subject.participation] = subject.evu
-        elif isinstance(whole, ClaimRegistered) and isinstance(whole.claim_sha256, str):
-            self._remember_claim(whole, whole.claim_sha256, stream.partition("/")[2], at_ms)
+        elif isinstance(whole, ClaimRegistered | InstallationLinked):
+            self._remember_claim(whole)
+        elif isinstance(whole, ClaimWithdrawn):
+            self._claims.pop(whole.claim_id, None)
 
-    def _remember_claim(self, whole: ClaimRegistered, sha256: str, site_id: str, at_ms: int) -> None:
-        try:
-            der = self._document(sha256)
-            self._claims.setdefault(site_id, {})[whole.claim_id] = (der, self._open(der, at_ms))
-        except (LedgerError, PkiError):
-            # Erased, or its body is no longer trusted: the check will not find it, and will say so.
-            self._claims.get(site_id, {}).pop(whole.claim_id, None)
+    def _remember_claim(self, whole: Registered) -> None:
+        sha256 = paper_of(whole)
+        if sha256 is not None:
+            # What was erased is no longer there: the check will not find it, and will say so.
+            with suppress(LedgerError):
+                self._claims[whole.claim_id] = (whole, self._document(sha256))
 
     def _document(self, sha256: str) -> bytes:
         stored = self._desk.engines.store.evidence(sha256)
@@ -142,6 +159,14 @@ class Memory:
         self._evses = {key: evse for key, evse in self._evses.items() if key[1] not in mine}
         self._persons = {pid: person for pid, person in self._persons.items() if person != evu}
         self._offers = {fsc_id: offer for fsc_id, offer in self._offers.items() if offer.evu != evu}
+        self._claims = {name: held for name, held in self._claims.items() if self._is_kept(held[0])}
+
+    def _is_kept(self, registered: Registered) -> bool:
+        """Whether the vault still has the document."""
+        try:
+            return self._document(paper_of(registered) or "") is not None
+        except LedgerError:
+            return False
 
     def body_of(self, batch_id: str) -> str | None:
         """The digest of a batch's sample body, where the vault still tells."""
@@ -153,18 +178,41 @@ class Memory:
         """The newest offer of a contract, whole."""
         return self._offers.get(fsc_id)
 
-    def claims(self, site_id: str) -> list[VerifiedClaim]:
-        """Every claim that was found good, of any thing at the site."""
-        return [claim for _, claim in self._claims.get(site_id, {}).values()]
+    def documents(self, site_id: str, keys: Collection[str], at_ms: int) -> list[Document]:
+        """The claims and links of a site that can matter for the things with these keys, to be opened as at `at_ms`."""
+        known = [
+            Document(registered, partial(self._desk.directory.document, der, at_ms))
+            for registered, der in self._claims.values()
+            if registered.site_id == site_id
+        ]
+        return relevant(known, keys)
 
-    def require_claim(self, opened: Opened) -> VerifiedClaim:
-        """The attribute certificate that a registration brings, verified; raises what is wrong with it."""
-        sha256 = getattr(opened.whole, "claim_sha256", None)
-        if not isinstance(sha256, str) or sha256 not in opened.attachments:
+    def claim(self, claim_id: str) -> tuple[Registered, bytes] | None:
+        """A claim or link that was not withdrawn, whole, with its document; None where the vault no longer has it."""
+        return self._claims.get(claim_id)
+
+    def require_claim(self, opened: Opened) -> VerifiedClaim | VerifiedLink:
+        """The attribute certificate that a registration brings, good now; raises what is wrong with it.
+
+        An operator's own link is signed with the key that signs its registration, so whoever has the entry has the
+        certificate.
+        """
+        registered = opened.whole
+        if not isinstance(registered, ClaimRegistered | InstallationLinked):
+            raise DocumentOther("neither a claim nor a link", found=registered.TYPE)
+        sha256 = paper_of(registered)
+        if sha256 is None or sha256 not in opened.attachments:
             raise AttachmentForeign("the claim's document must come along", expected="an attachment with its digest")
-        return self._open(opened.attachments[sha256].data, self._desk.clock.now_ms())
+        found = self._desk.directory.document(opened.attachments[sha256].data, self._desk.clock.now_ms())
+        other = difference(registered, found)
+        if other is not None:
+            raise DocumentOther("the document says something else than its registration", found=other)
+        if found.body.purpose is Purpose.SIGNING and found.body.x5t_s256 != opened.statement.header.x5t:
+            raise DocumentOther("an operator's link has the signer of its registration")
+        return found
 
-    def _open(self, der: bytes, at_ms: int) -> VerifiedClaim:
-        directory = self._desk.directory
-        chain = directory.chain_of_claim(der)
-        return open_claim(der, aa_chain=chain, anchors=directory.anchors, status=directory.status, at_ms=at_ms)
+
+def paper_of(registered: Registered) -> str | None:
+    """The digest of the document behind a registration; None where it is not disclosed."""
+    named = registered.claim_sha256 if isinstance(registered, ClaimRegistered) else registered.link_sha256
+    return named if isinstance(named, str) else None

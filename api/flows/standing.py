@@ -6,10 +6,10 @@ from api.flows.desk import Desk
 from api.flows.errors import NotConcerned
 from api.flows.memory import Memory
 from api.principals import Principal
-from ledger.records.contracts import ContractKind
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.request_state import RequestState
+from ledger.rules.standing import providers
 from pki.roles import Role
 
 SEES_PERSONS: Final = frozenset({Role.CSO, Role.AUD})
@@ -23,7 +23,7 @@ def concerns(desk: Desk, request: RequestState, principal: Principal) -> bool:
     if principal.role is Role.CSO:
         return principal.party in (desk.state.site(request.issued.site_id).cso, desk.me.party)
     if principal.role is Role.CSP:
-        return any(principal.party in _providers(contract) for contract in _contracts(desk, request))
+        return any(principal.party in providers(contract) for contract in _contracts(desk, request))
     return principal.role in (Role.AUD, Role.DPO)
 
 
@@ -60,7 +60,7 @@ def require_site(desk: Desk, site_id: str, principal: Principal) -> None:
 def require_holder(request: RequestState, participation: str, principal: Principal) -> None:
     """A CSP decides for its own contract holders only; raises `NotConcerned`."""
     known = participation in request.participations
-    if known and not any(principal.party in _providers(one) for one in request.contracts_for(participation)):
+    if known and not any(principal.party in providers(one) for one in request.contracts_for(participation)):
         raise NotConcerned("no participation of a contract of yours")
 
 
@@ -76,7 +76,7 @@ def _own_evses(desk: Desk, memory: Memory, site_id: str, principal: Principal) -
     own: set[str] = set()
     for contract in desk.state.contracts():
         offer = memory.offer(contract.fsc_id)
-        if offer is None or offer.site_id != site_id or principal.party not in _providers(contract):
+        if offer is None or offer.site_id != site_id or principal.party not in providers(contract):
             continue
         if contract.status(now_ms) is ContractStatus.ACTIVE:
             whole = there if contract.latest.is_whole_site else set()
@@ -92,10 +92,3 @@ def _contracts(desk: Desk, request: RequestState) -> list[ContractState]:
         except ContractAbsent:
             continue
     return found
-
-
-def _providers(contract: ContractState) -> set[str]:
-    """The CSP that is a party to the contract, or that relayed its holder's acceptance."""
-    if contract.kind is ContractKind.FO_CSO:
-        return set()
-    return {party for party in (contract.counterparty, contract.relay) if party is not None}

@@ -13,6 +13,7 @@ from ledger.records.actor import Actor
 from ledger.records.actor import Role as LedgerRole
 from pki import keys, validation
 from pki.asn1 import attributecert
+from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
 from pki.roles import Purpose, Role
 from pki.status import Revoked, StatusSet
@@ -63,6 +64,8 @@ class Directory:
         self._actors: dict[str, tuple[Credential, Actor]] = {}
         self._proven: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
         """From, until (exclusive) and what was proven."""
+        self._documents: dict[bytes, tuple[int, int, VerifiedClaim | VerifiedLink]] = {}
+        """The same of claims and links, by their DER."""
 
     def add(self, der: bytes) -> str:
         """From now on the certificate can be named by its thumbprint, which is returned; it proves nothing yet."""
@@ -98,6 +101,7 @@ class Directory:
         """New revocation evidence is at hand: nothing proven before counts any longer."""
         self.epoch += 1
         self._proven.clear()
+        self._documents.clear()
         for listener in self._listeners:
             listener()
 
@@ -138,17 +142,38 @@ class Directory:
             purpose=purpose,
             roles=roles,
         )
-        revoked_at_ms = self._revoked.get((found.issuer_key_sha256, found.serial))
+        self._require_not_revoked(found.issuer_key_sha256, found.serial, at_ms)
+        return found
+
+    def _require_not_revoked(self, issuer_key_sha256: str, serial: int, at_ms: int) -> None:
+        revoked_at_ms = self._revoked.get((issuer_key_sha256, serial))
         if revoked_at_ms is not None and revoked_at_ms <= at_ms:
             raise Revoked("the credential was revoked", revoked_at_ms=revoked_at_ms)
-        return found
 
     def issuers(self) -> list[bytes]:
         """DER of every issuing authority that is known."""
         return [issuer for same_name in self._issuers.values() for issuer in same_name]
 
+    def document(self, der: bytes, at_ms: int) -> VerifiedClaim | VerifiedLink:
+        """The claim or link, good at `at_ms`; raises `SignerUnknown` or what `conformity.open_document` raises."""
+        found = self._documents.get(der)
+        if found is not None and found[0] <= at_ms < found[1]:
+            return found[2]
+        chain = self.chain_of_claim(der)
+        opened = open_document(der, chain=chain, anchors=self.anchors, status=self.status, at_ms=at_ms)
+        for name, serial in (
+            (opened.body.issuer_key_sha256, opened.body.serial),
+            (opened.body.spki_sha256, opened.serial),
+        ):
+            self._require_not_revoked(name, serial, at_ms)
+        if len(self._documents) >= MAX_CACHED:
+            self._documents.clear()
+        until_ms = min(self.status.next_moment(at_ms), opened.status_valid_until_ms)
+        self._documents[der] = (at_ms, until_ms, opened)
+        return opened
+
     def chain_of_claim(self, claim: bytes) -> list[bytes]:
-        """The certificate of the body that an attribute certificate names by its key id, and that one's issuers.
+        """The certificate of the signer that an attribute certificate names by its key id, and that one's issuers.
 
         Raises `SignerUnknown` if no known certificate has that key id; proves nothing.
         """
@@ -161,7 +186,7 @@ class Directory:
                 continue
             if own == key_id:
                 return [der, *self._issuers_of(der)]
-        raise SignerUnknown("no certificate of the conformity body is known")
+        raise SignerUnknown("no certificate of who signed the document is known")
 
     def station(self, spki_sha256: str, at_ms: int) -> Credential:
         """The credential of the thing with this key at `at_ms`; raises `SignerUnknown` or what validation raises."""

@@ -13,10 +13,9 @@ from api.verification.bundle_statements import Told
 from api.verification.mandates import open_directive
 from ledger.records.credentials import CheckedSubject, CheckRecorded
 from ledger.records.record import Part, Record, personal_fields
-from ledger.records.sites import Evse, SessionMirrored
+from ledger.records.sites import Evse
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.request_state import RequestState
-from pki.conformity import VerifiedClaim
 from pki.credential import Credential
 
 MAX_SHOWN = 5
@@ -89,7 +88,6 @@ def _result(
         )
         for subject in subjects
     ]
-    evses = {evse.evse_id: evse for evse in site.evses}
 
     def fo() -> Credential:
         return directory.credential(context.signers[request.fsr_id], at_ms)
@@ -110,7 +108,8 @@ def _result(
             contracts=_contracts(context, request, at_ms),
             candidates=candidates,
             station=station,
-            claims=_claims(context, request, [(evses.get(one.evse_id), one.session) for one in candidates]),
+            operator=context.state.site(request.issued.site_id).cso,
+            documents=lambda keys: context.documents(site.site_id, keys, directory, at_ms),
         )
     )
 
@@ -123,24 +122,6 @@ def _contracts(context: Context, request: RequestState, at_ms: int) -> dict[str,
             in_force = context.state.contract(fsc_id).status(at_ms) is ContractStatus.ACTIVE
             found[fsc_id] = check.ContractInForce(offer=offer, in_force=in_force)
     return found
-
-
-def _claims(
-    context: Context, request: RequestState, things: list[tuple[Evse | None, SessionMirrored | None]]
-) -> list[VerifiedClaim]:
-    """The claims that can matter: about one of these EVSEs, one of these cars, or the two as a pair."""
-    if not check.discharges(request.issued.params):
-        return []
-    wanted: set[tuple[str, ...]] = set()
-    for evse, session in things:
-        car = session.ev_key_spki_sha256 if session is not None else None
-        if evse is not None:
-            wanted.add((evse.key_spki_sha256,))
-        if isinstance(car, str):
-            wanted.add((car,))
-            if evse is not None:
-                wanted.add((evse.key_spki_sha256, car))
-    return context.claims_about(wanted)
 
 
 def _require_known(context: Context, recorded: CheckRecorded, subjects: list[CheckedSubject]) -> None:

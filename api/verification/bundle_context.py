@@ -1,25 +1,24 @@
 """What a verifier knows of a request at one moment of its replay; the same as the service knew when it spoke."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_errors import EvidenceAbsent, RecomputedOther
 from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
+from api.verification.documents import Document, Registered, difference, relevant
 from api.verification.report import Lines
-from ledger.errors import LedgerError
 from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued
-from ledger.records.sites import ClaimRegistered, Evse, SessionMirrored
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, Evse, InstallationLinked, SessionMirrored
 from ledger.rules.request_state import RequestState
 from ledger.rules.state import LogState
-from pki.asn1.claims import thing_digest
-from pki.conformity import VerifiedClaim
-from pki.errors import PkiError
+from pki.conformity import VerifiedClaim, VerifiedLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,9 @@ class Context:
     """Whether a session is on record whose EVSE is not disclosed."""
     _sessions: dict[tuple[str, str], Revealed] = field(default_factory=dict)
     _claims: dict[str, Revealed] = field(default_factory=dict)
-    _opened_claims: dict[str, VerifiedClaim | None] = field(default_factory=dict)
+    """Claims and links that were not withdrawn."""
+    _papers: dict[str, bytes] = field(default_factory=dict)
+    """By claim or link, what was compared with its registration."""
 
     def learn(self, told: Told, whole: Record) -> None:
         """What later entries are judged by."""
@@ -69,8 +70,10 @@ class Context:
                 self._sessions[whole.site_id, whole.evse_id] = Revealed(told, whole)
             else:
                 self.hides_sessions = True
-        elif isinstance(whole, ClaimRegistered):
+        elif isinstance(whole, ClaimRegistered | InstallationLinked):
             self._claims[whole.claim_id] = Revealed(told, whole)
+        elif isinstance(whole, ClaimWithdrawn):
+            self._claims.pop(whole.claim_id, None)
 
     def request_of(self, record: Record) -> RequestState:
         """The request that a record is about; raises `RequestAbsent`."""
@@ -87,32 +90,38 @@ class Context:
             raise EvidenceAbsent("the times of the session are not disclosed", **found.told.where)
         return session if session.from_ms <= at_ms < session.until_ms else None
 
-    def claims_about(self, pairs: set[tuple[str, ...]]) -> list[VerifiedClaim]:
-        """The claims about exactly these things, in the order of registration, each good when it was registered."""
-        found = []
-        for revealed in self._claims.values():
-            registered = revealed.whole
-            if isinstance(registered, ClaimRegistered) and registered.things in pairs:
-                claim = self._claim(revealed.told, registered)
-                if claim is not None:
-                    found.append(claim)
-        return found
+    def documents(self, site_id: str, keys: Collection[str], directory: BundleDirectory, at_ms: int) -> list[Document]:
+        """The claims and links that can matter for these things, in the order of registration."""
+        known = [
+            Document(one.whole, partial(self._open, one.told, one.whole, directory, at_ms))
+            for one in self._claims.values()
+            if isinstance(one.whole, ClaimRegistered | InstallationLinked) and one.whole.site_id == site_id
+        ]
+        return relevant(known, keys)
 
-    def _claim(self, told: Told, registered: ClaimRegistered) -> VerifiedClaim | None:
-        """The claim behind a registration, opened once; None where it was not good then."""
-        if registered.claim_id not in self._opened_claims:
+    def _open(
+        self, told: Told, registered: Registered, directory: BundleDirectory, at_ms: int
+    ) -> VerifiedClaim | VerifiedLink:
+        """The document behind a registration, good at `at_ms`; the first time it is compared with what was registered.
+
+        Raises `EvidenceErased`, `EvidenceAbsent`, and what opening a claim or link raises.
+        """
+        if registered.claim_id not in self._papers:
             self.room.use(told.statement)
-            self._opened_claims[registered.claim_id] = None
-            self.room.require(registered, "claim_sha256", "things")
-            der = self.room.attachment(str(registered.claim_sha256), "the claim's document")
-            try:
-                claim = self.directory.claim(der, told.entry.rec)
-            except (LedgerError, PkiError) as error:
-                self.lines.failed("claim", error, **told.where)
-            else:
-                self.lines.attempt("claim", lambda: _same_claim(registered, claim), **told.where)
-                self._opened_claims[registered.claim_id] = claim
-        return self._opened_claims[registered.claim_id]
+            name = "claim_sha256" if isinstance(registered, ClaimRegistered) else "link_sha256"
+            self.room.require(registered, name, "things" if isinstance(registered, ClaimRegistered) else "thing")
+            der = self.room.attachment(str(getattr(registered, name)), "the document")
+            self._papers[registered.claim_id] = der
+            check = "claim" if isinstance(registered, ClaimRegistered) else "link"
+            self.lines.attempt(check, lambda: self._same(registered, der, told.entry.rec), **told.where)
+        return directory.document(self._papers[registered.claim_id], at_ms)
+
+    def _same(self, registered: Registered, der: bytes, at_ms: int) -> str:
+        """The document was good when it was registered, and says what was registered of it."""
+        other = difference(registered, self.directory.document(der, at_ms))
+        if other is not None:
+            raise RecomputedOther(f"the document has another {other}", claim_id=registered.claim_id)
+        return "the document says what was registered"
 
     def evse_of(self, participation: str, request: RequestState) -> Evse:
         """The EVSE behind a participation, as the site was configured; raises `EvidenceAbsent`."""
@@ -128,18 +137,3 @@ class Context:
 
 Look = Callable[[Context, Told, Record], str]
 """Looks at one entry with the knowledge of that moment; answers with what was verified, or raises."""
-
-
-def _same_claim(registered: ClaimRegistered, claim: VerifiedClaim) -> str:
-    """The registration says of the document what the document says."""
-    content = claim.content
-    for name, said, found in (
-        ("things", registered.things, tuple(thing_digest(thing).hex() for thing in content.things)),
-        ("issuer", registered.issuer, claim.body.party_id),
-        # A document's times are whole seconds.
-        ("not_before_ms", registered.not_before_ms // 1000, claim.not_before_ms // 1000),
-        ("not_after_ms", registered.not_after_ms // 1000, claim.not_after_ms // 1000),
-    ):
-        if said != found:
-            raise RecomputedOther(f"the document has another {name}", claim_id=registered.claim_id)
-    return "the conformity body's document says what was registered"

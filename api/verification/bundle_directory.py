@@ -10,7 +10,7 @@ from cryptography import x509
 from api.verification.actors import Directory
 from api.verification.bundle_format import sha256
 from pki import path
-from pki.conformity import VerifiedClaim, open_claim
+from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
@@ -108,11 +108,11 @@ class BundleDirectory(Directory):
         self.used.update(sha256(one) for one in credential.chain)
         return credential
 
-    def claim(self, der: bytes, at_ms: int) -> VerifiedClaim:
-        """The conformity claim, good at `at_ms`; raises `SignerUnknown` or what `open_claim` raises."""
+    def document(self, der: bytes, at_ms: int) -> VerifiedClaim | VerifiedLink:
+        """The claim or link, good at `at_ms`; raises `SignerUnknown` or what `open_document` raises."""
         chain = self.chain_of_claim(der)
         self.used.update(sha256(one) for one in chain)
-        return open_claim(der, aa_chain=chain, anchors=self.anchors, status=self.status, at_ms=at_ms)
+        return open_document(der, chain=chain, anchors=self.anchors, status=self.status, at_ms=at_ms)
 
     def unused(self) -> tuple[list[int], list[int]]:
         """Positions of the certificates, and of the CRLs, that nothing needed."""

@@ -1,14 +1,17 @@
 """The credential check: six questions, one for each purpose that the standard's abstract names, answered from evidence.
 
 A pure function of its inputs, so that running it again years later from a bundle gives the same answer, bit for bit.
-INDETERMINATE (say, a stale revocation list) is never PASS.
+INDETERMINATE (say, a stale revocation list) is never PASS. What was used is named by its digest: organisations' papers
+in the check's own `evidence`, what tells one EVSE or car from another in that of its subject, which is personal.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
+from api.verification.documents import DocumentsOf
 from api.verification.errors import SignerUnknown
 from ledger.records.contracts import ContractKind, ContractOffered, ServiceTerms
 from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
@@ -25,8 +28,8 @@ from ledger.records.services import (
     service_of,
 )
 from ledger.records.sites import CurrentKind, Evse, SessionMirrored, SiteConfigured
-from pki.conformity import VerifiedClaim
-from pki.coverage import Ask, NotCovered, covers
+from pki.conformity import VerifiedClaim, VerifiedLink
+from pki.coverage import Ask, Coverage, NotCovered, covers
 from pki.credential import Credential
 from pki.errors import PkiError
 from pki.roles import Role
@@ -74,18 +77,42 @@ class CheckInputs:
     contracts: Mapping[str, ContractInForce]
     candidates: Sequence[Candidate]
     station: Callable[[Evse], Credential]
-    claims: Sequence[VerifiedClaim]
+    operator: str
+    """The party that operates the site; its links about its EVSEs count."""
+    documents: DocumentsOf
+
+
+@dataclass(slots=True)
+class _Used:
+    """What one answer rests on: until when it holds, and digests of what was used."""
+
+    limits: list[int] = field(default_factory=list)
+    public: list[str] = field(default_factory=list)
+    private: list[str] = field(default_factory=list)
+
+    def credential(self, used: Credential) -> None:
+        """A credential counted: until its status or its life ends, and with the lists that say so."""
+        self.limits.extend((used.status_valid_until_ms, used.not_after_ms))
+        self.public.extend(used.status_digests)
+
+    def coverage(self, used: Coverage) -> None:
+        """Claims and links counted, with those who signed them."""
+        for one in used.documents:
+            self.limits.append(one.status_valid_until_ms)
+            self.public.extend(one.status_digests)
+            self.private.append(one.digest)
+            self.private.extend(_chain(one.body))
+
+
+def _chain(credential: Credential) -> list[str]:
+    return [hashlib.sha256(der).hexdigest() for der in credential.chain]
 
 
 def run(inputs: CheckInputs) -> CheckRecorded:
     """The answer to the six questions for the requester and for each candidate, with how long it holds."""
-    fo, limits, digests = _requester(inputs)
-    subjects = []
-    for candidate in inputs.candidates:
-        subject, until_ms, used = _subject(inputs, candidate)
-        subjects.append(subject)
-        limits.extend(until_ms)
-        digests.extend(used)
+    used = _Used()
+    fo = _requester(inputs, used)
+    subjects = [_subject(inputs, candidate, used) for candidate in inputs.candidates]
     passed = all(result.status is Status.PASS for result in fo) and any(s.overall is Status.PASS for s in subjects)
     return CheckRecorded(
         check_id=inputs.check_id,
@@ -93,12 +120,12 @@ def run(inputs: CheckInputs) -> CheckRecorded:
         purpose=inputs.purpose,
         service=service_of(inputs.request.params).value,
         as_of_ms=inputs.as_of_ms,
-        valid_until_ms=min([inputs.as_of_ms + MAX_VALIDITY_MS, *limits]),
+        valid_until_ms=min([inputs.as_of_ms + MAX_VALIDITY_MS, *used.limits]),
         requester=inputs.fo_party,
         overall=Status.PASS if passed else _worst([*(r.status for r in fo), *(s.overall for s in subjects)]),
         requester_dimensions=tuple(fo),
         subjects=tuple(subjects),
-        evidence=tuple(sorted(set(digests))),
+        evidence=tuple(sorted(set(used.public))),
     )
 
 
@@ -149,7 +176,7 @@ def asked_powers_w(params: Params, amount_w: int) -> tuple[int, int]:
     return max(0, *powers), max(0, *(-power for power in powers))
 
 
-def _requester(inputs: CheckInputs) -> tuple[list[DimensionResult], list[int], list[str]]:
+def _requester(inputs: CheckInputs, used: _Used) -> list[DimensionResult]:
     service = service_of(inputs.request.params)
     try:
         credential = inputs.fo()
@@ -157,8 +184,10 @@ def _requester(inputs: CheckInputs) -> tuple[list[DimensionResult], list[int], l
         status = _status_of(error)
         unknown = [_result(d, Status.INDETERMINATE, "check/no-credential") for d in list(Dimension)[2:4]]
         first = [_result(d, status, error.code) for d in (Dimension.IDENTITY, Dimension.AUTHENTICATION)]
-        return [*first, *unknown], [], []
-    results = [
+        return [*first, *unknown]
+    used.credential(credential)
+    used.public.extend(_chain(credential))
+    return [
         _either(Dimension.IDENTITY, credential.party_id == inputs.fo_party, "check/other-party"),
         _result(Dimension.AUTHENTICATION, Status.PASS, OK),
         _either(
@@ -168,7 +197,6 @@ def _requester(inputs: CheckInputs) -> tuple[list[DimensionResult], list[int], l
         ),
         _requester_contract(inputs),
     ]
-    return results, [credential.status_valid_until_ms, credential.not_after_ms], list(credential.status_digests)
 
 
 def _requester_contract(inputs: CheckInputs) -> DimensionResult:
@@ -178,21 +206,20 @@ def _requester_contract(inputs: CheckInputs) -> DimensionResult:
     return _either(Dimension.CONTRACT, held, "check/contract-not-in-force")
 
 
-def _subject(inputs: CheckInputs, candidate: Candidate) -> tuple[CheckedSubject, list[int], list[str]]:
+def _subject(inputs: CheckInputs, candidate: Candidate, used: _Used) -> CheckedSubject:
     evse = next((e for e in inputs.site.evses if e.evse_id == candidate.evse_id), None)
     chosen = [c.evse_id for c in inputs.candidates]
     whole_w = sum(e.max_charge_w for e in inputs.site.evses if e.evse_id in chosen)
     asked_w = amount_w(inputs.request.params, evse.max_charge_w if evse else 0, whole_w)
     contract, terms = _contract_for(inputs, candidate)
-    limits: list[int] = []
-    digests: list[str] = []
+    used.private = []
     results = [_either(Dimension.IDENTITY, evse is not None and candidate.session is not None, "check/no-session")]
-    results.append(_authentication(inputs, evse, limits, digests))
+    results.append(_authentication(inputs, evse, used))
     results.append(_authorization(inputs, candidate))
     results.append(_contract(inputs, contract, terms, asked_w))
     results.append(_capability(inputs, evse, asked_w))
-    results.append(_conformity(inputs, evse, candidate.session, asked_w, limits))
-    subject = CheckedSubject(
+    results.append(_conformity(inputs, evse, candidate.session, asked_w, used))
+    return CheckedSubject(
         participation=candidate.participation,
         overall=_worst([result.status for result in results]),
         dimensions=tuple(results),
@@ -200,11 +227,11 @@ def _subject(inputs: CheckInputs, candidate: Candidate) -> tuple[CheckedSubject,
         fsc_id=contract.offer.fsc_id if contract else UNSET,
         evse_id=candidate.evse_id,
         evu=candidate.session.evu if candidate.session else UNSET,
+        evidence=tuple(sorted(set(used.private))) or UNSET,
     )
-    return subject, limits, digests
 
 
-def _authentication(inputs: CheckInputs, evse: Evse | None, limits: list[int], digests: list[str]) -> DimensionResult:
+def _authentication(inputs: CheckInputs, evse: Evse | None, used: _Used) -> DimensionResult:
     """The station is who the site's configuration says, by a certificate that is good now."""
     if evse is None:
         return _result(Dimension.AUTHENTICATION, Status.FAIL, "check/evse-unknown")
@@ -214,8 +241,8 @@ def _authentication(inputs: CheckInputs, evse: Evse | None, limits: list[int], d
         return _result(Dimension.AUTHENTICATION, Status.FAIL, error.code)
     except PkiError as error:
         return _result(Dimension.AUTHENTICATION, _status_of(error), error.code)
-    limits.extend((station.status_valid_until_ms, station.not_after_ms))
-    digests.extend(station.status_digests)
+    used.credential(station)
+    used.private.extend(_chain(station))
     same = station.spki_sha256 == evse.key_spki_sha256 and station.station_id == evse.station_id
     return _either(Dimension.AUTHENTICATION, same, "check/other-station")
 
@@ -294,9 +321,13 @@ def _allowed_ms(params: Params) -> int | None:
 
 
 def _conformity(
-    inputs: CheckInputs, evse: Evse | None, session: SessionMirrored | None, asked_w: int, limits: list[int]
+    inputs: CheckInputs, evse: Evse | None, session: SessionMirrored | None, asked_w: int, used: _Used
 ) -> DimensionResult:
-    """Equipment certificates cover the function, in this region, for this EVSE and, in AC, for this EV."""
+    """Equipment certificates cover the function, in this region, for this EVSE and, in AC, for this EV.
+
+    A claim or link that is good now counts. One of which that cannot be known makes a miss INDETERMINATE; one that is
+    revoked or over makes it a FAIL with its code, if there is nothing else.
+    """
     if evse is None:
         return _result(Dimension.CONFORMITY, Status.FAIL, "check/evse-unknown")
     params = inputs.request.params
@@ -317,14 +348,48 @@ def _conformity(
         discharge_w=discharge_w,
         response_ms=_allowed_ms(params),
         firmware_sha256=firmware,
+        operator=inputs.operator,
     )
+    held = _open(inputs, (evse.key_spki_sha256,) if car is None else (evse.key_spki_sha256, car), ask)
     try:
-        coverage = covers(inputs.claims, ask)
+        coverage = covers(held.claims, ask, held.links)
     except NotCovered as error:
-        return _result(Dimension.CONFORMITY, Status.FAIL, f"check/not-covered-{error.reason}")
-    if coverage.valid_until_ms is not None:
-        limits.append(coverage.valid_until_ms)
+        return _not_covered(error, held)
+    used.coverage(coverage)
     return _result(Dimension.CONFORMITY, Status.PASS, OK)
+
+
+@dataclass(slots=True)
+class _Held:
+    """What was found of claims and links: the good ones, and what is wrong with the others."""
+
+    claims: list[VerifiedClaim] = field(default_factory=list)
+    links: list[VerifiedLink] = field(default_factory=list)
+    refused: list[PkiError | SignerUnknown] = field(default_factory=list)
+
+
+def _open(inputs: CheckInputs, keys: Sequence[str], ask: Ask) -> _Held:
+    held = _Held()
+    for document in inputs.documents(keys) if ask.generator else ():
+        try:
+            opened = document.open()
+        except (PkiError, SignerUnknown) as error:
+            held.refused.append(error)
+            continue
+        if isinstance(opened, VerifiedLink):
+            held.links.append(opened)
+        else:
+            held.claims.append(opened)
+    return held
+
+
+def _not_covered(error: NotCovered, held: _Held) -> DimensionResult:
+    for refused in held.refused:
+        if isinstance(refused, StatusIndeterminate):
+            return _result(Dimension.CONFORMITY, Status.INDETERMINATE, refused.code)
+    if held.refused and error.reason in ("no-claim", "no-link"):
+        return _result(Dimension.CONFORMITY, Status.FAIL, held.refused[0].code)
+    return _result(Dimension.CONFORMITY, Status.FAIL, f"check/not-covered-{error.reason}")
 
 
 def _status_of(error: PkiError) -> Status:

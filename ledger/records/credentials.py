@@ -22,7 +22,7 @@ from ledger.records.fields import (
     PublicParty,
     PublicReference,
 )
-from ledger.records.marks import public
+from ledger.records.marks import Category, personal, public
 from ledger.records.record import Part, Record
 from ledger.records.statement_fields import Hash
 
@@ -75,6 +75,11 @@ class CheckedSubject(Part, frozen=True, kw_only=True):
     fsc_id: PublicFsc | msgspec.UnsetType = msgspec.UNSET
     evse_id: PersonalEvse | msgspec.UnsetType = msgspec.UNSET
     evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET
+    evidence: (
+        Annotated[tuple[Hash, ...], msgspec.Meta(max_length=32), personal(Category.VEHICLE, "direct")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """SHA-256 of what was used for this subject alone: its station's chain, claims, links, the chains behind them."""
 
 
 class CheckRecorded(Record, frozen=True, kw_only=True):

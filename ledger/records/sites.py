@@ -81,11 +81,12 @@ class SiteConfigured(Record, frozen=True, kw_only=True):
 
 
 class ClaimKind(StrEnum):
-    """What a conformity claim is made of."""
+    """What a conformity claim is made of; a type counts for the things that installation links make instances of it."""
 
     EVSE = "EVSE"
     EV = "EV"
     PAIR = "PAIR"
+    TYPE = "TYPE"
 
 
 class ClaimRegistered(Record, frozen=True, kw_only=True):
@@ -108,7 +109,45 @@ class ClaimRegistered(Record, frozen=True, kw_only=True):
         Annotated[tuple[Hash, ...], msgspec.Meta(min_length=1, max_length=2), personal(Category.VEHICLE, "direct")]
         | msgspec.UnsetType
     ) = msgspec.UNSET
-    """SHA-256 of the public key of the thing, or of the two things of a pair."""
+    """SHA-256 of the public key of the thing, or of the two things of a pair; of its reference where it is a type."""
+
+
+class InstallationLinked(Record, frozen=True, kw_only=True):
+    """A signed link that makes one thing an instance of a type was presented and found good; the vault has it."""
+
+    TYPE = "site.installation-linked"
+    STREAM = "site"
+
+    claim_id: PublicReference
+    site_id: PublicSite
+    subject: Annotated[ClaimKind, public("kind of thing, not which thing")]
+    """EVSE or EV."""
+    issuer: Annotated[PartyId, public("the site's operator or a conformity body")]
+    not_before_ms: Annotated[Ms, public("validity of a document between organisations")]
+    not_after_ms: Annotated[Ms, public("validity of a document between organisations")]
+    link_sha256: Annotated[Hash, personal(Category.VEHICLE, "direct")] | msgspec.UnsetType = msgspec.UNSET
+    thing: Annotated[Hash, personal(Category.VEHICLE, "direct")] | msgspec.UnsetType = msgspec.UNSET
+    """SHA-256 of the public key of the thing."""
+
+
+class Withdrawal(StrEnum):
+    """Why a claim or a link no longer counts."""
+
+    SUPERSEDED = "SUPERSEDED"
+    THING_CHANGED = "THING_CHANGED"
+    THING_GONE = "THING_GONE"
+    ERROR = "ERROR"
+
+
+class ClaimWithdrawn(Record, frozen=True, kw_only=True):
+    """The operator no longer relies on a registered claim or link: from this entry on no check looks at it."""
+
+    TYPE = "site.claim-withdrawn"
+    STREAM = "site"
+
+    claim_id: PublicReference
+    site_id: PublicSite
+    reason: Annotated[Withdrawal, public("a closed list")]
 
 
 class SessionMirrored(Record, frozen=True, kw_only=True):
@@ -134,4 +173,10 @@ class SessionMirrored(Record, frozen=True, kw_only=True):
     until_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
 
 
-KINDS: tuple[type[Record], ...] = (SiteConfigured, ClaimRegistered, SessionMirrored)
+KINDS: tuple[type[Record], ...] = (
+    SiteConfigured,
+    ClaimRegistered,
+    InstallationLinked,
+    ClaimWithdrawn,
+    SessionMirrored,
+)

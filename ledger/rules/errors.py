@@ -411,6 +411,24 @@ class NotAParticipant(RuleViolated):
 # Answers
 
 
+class ClaimUnknown(RuleViolated):
+    """What is withdrawn is a claim or a link that was registered at the site."""
+
+    code = "rules/claim-unknown"
+    title = "No such claim or link"
+    number = "R-45"
+    source = "record site.claim-withdrawn"
+
+
+class LinkSubject(RuleViolated):
+    """An installation link is of one thing: an EVSE or an EV."""
+
+    code = "rules/link-subject"
+    title = "A link of something else"
+    number = "R-46"
+    source = "docs/spec/conformity-claim.md"
+
+
 class ResponseLate(RuleViolated):
     """A voluntary request is answered before `respond_by_ms`."""
 

@@ -1,7 +1,6 @@
 """Rules of opting: whose right, until when, how often, and the two grounds on which it is refused."""
 
 from ledger.records.actor import Role
-from ledger.records.contracts import ContractKind
 from ledger.records.opt import Choice, OptActor, OptDecided
 from ledger.rules import persons
 from ledger.rules.errors import OptLate, OptLimit, OptMandatory, OptNoStanding
@@ -9,7 +8,7 @@ from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState
-from ledger.rules.standing import csps, require_open, require_participation, require_request
+from ledger.rules.standing import providers, require_open, require_participation, require_request
 
 
 def opt_decided(seen: Projection, fact: Fact, record: OptDecided) -> None:
@@ -47,14 +46,12 @@ def _require_standing(seen: Projection, fact: Fact, request: RequestState, recor
 
 
 def _require_provider(seen: Projection, fact: Fact, request: RequestState, record: OptDecided) -> None:
-    """The CSP has the contract under which the participation stands, or one of the request's where none is named."""
+    """The CSP has, or relayed, the contract under which the participation stands; of an operator's nobody has."""
     if not seen.sees_log:
         return
-    allowed = {
-        contract.counterparty
-        for contract in request.contracts_for(record.participation)
-        if contract.kind is ContractKind.FO_CSP and contract.counterparty is not None
-    } or csps(seen, request)
+    allowed: set[str] = set()
+    for contract in request.contracts_for(record.participation):
+        allowed |= providers(contract)
     if not any(fact.speaks_for(party) for party in allowed):
         raise OptNoStanding(
             "not a contract holder of this CSP",

@@ -22,7 +22,7 @@ from ledger.records.log import PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided
 from ledger.records.record import Record
 from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued
-from ledger.records.sites import ClaimRegistered, SiteConfigured
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders
 from ledger.rules.capacity import Booking, Capacity
@@ -69,7 +69,10 @@ class Projection:
     """Request by sample batch, of the whole log."""
     roots: set[str] = field(default_factory=set)
     """Blind tags of the sample roots that were committed."""
-    claims: set[str] = field(default_factory=set)
+    claims: dict[str, str] = field(default_factory=dict)
+    """Site by claim or link."""
+    withdrawn: set[str] = field(default_factory=set)
+    """Claims and links that no longer count."""
     queries: dict[str, Query] = field(default_factory=dict)
     credentials: CredentialBook = field(default_factory=CredentialBook)
     capacity: Capacity = field(default_factory=Capacity)
@@ -148,11 +151,18 @@ def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     seen.capacity.configure(record, fact.tags)
 
 
-def _fold_claim(seen: Projection, _: Fact, record: ClaimRegistered) -> None:
-    seen.claims.add(record.claim_id)
+def _fold_claim(seen: Projection, _: Fact, record: ClaimRegistered | InstallationLinked) -> None:
+    seen.claims.setdefault(record.claim_id, record.site_id)
     site = seen.sites.get(record.site_id)
     if site is not None:
         site.claims.append(record)
+
+
+def _fold_withdrawal(seen: Projection, _: Fact, record: ClaimWithdrawn) -> None:
+    seen.withdrawn.add(record.claim_id)
+    site = seen.sites.get(record.site_id)
+    if site is not None:
+        site.withdrawn[record.claim_id] = record
 
 
 def _fold_offer(seen: Projection, fact: Fact, record: ContractOffered) -> None:
@@ -237,6 +247,8 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     StreamClosed: _fold_closed,
     SiteConfigured: _fold_site,
     ClaimRegistered: _fold_claim,
+    InstallationLinked: _fold_claim,
+    ClaimWithdrawn: _fold_withdrawal,
     ContractOffered: _fold_offer,
     ContractAccepted: _fold_acceptance,
     ContractTerminated: _fold_contract_end,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ledger.records.sites import ClaimRegistered, SiteConfigured
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
 
 
 @dataclass(slots=True)
@@ -13,7 +13,10 @@ class SiteState:
     cso: str
     versions: list[tuple[int, SiteConfigured]] = field(default_factory=list)
     """(recorded at, configuration), oldest first."""
-    claims: list[ClaimRegistered] = field(default_factory=list)
+    claims: list[ClaimRegistered | InstallationLinked] = field(default_factory=list)
+    """Claims and links, in the order in which they were registered."""
+    withdrawn: dict[str, ClaimWithdrawn] = field(default_factory=dict)
+    """By claim or link."""
 
     @property
     def configured(self) -> SiteConfigured:

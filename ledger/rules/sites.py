@@ -1,8 +1,23 @@
 """Rules of sites, claims and sessions."""
 
 from ledger.records.actor import Role
-from ledger.records.sites import ClaimRegistered, SessionMirrored, SiteConfigured
-from ledger.rules.errors import AlreadyRecorded, EvseNotAtSite, SiteUnknown, TimesContradict, VersionGap
+from ledger.records.sites import (
+    ClaimKind,
+    ClaimRegistered,
+    ClaimWithdrawn,
+    InstallationLinked,
+    SessionMirrored,
+    SiteConfigured,
+)
+from ledger.rules.errors import (
+    AlreadyRecorded,
+    ClaimUnknown,
+    EvseNotAtSite,
+    LinkSubject,
+    SiteUnknown,
+    TimesContradict,
+    VersionGap,
+)
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.standing import require_party
@@ -25,8 +40,30 @@ def site_configured(seen: Projection, fact: Fact, record: SiteConfigured) -> Non
             raise EvseNotAtSite("an EVSE stands at another site", expected=record.site_id, found=other)
 
 
-def claim_registered(seen: Projection, _fact: Fact, record: ClaimRegistered) -> None:
-    """A claim is registered once and is valid for some time."""
+def claim_registered(seen: Projection, fact: Fact, record: ClaimRegistered) -> None:
+    """The operator of a configured site registers a claim, once; the claim is valid for some time."""
+    _require_registrable(seen, fact, record)
+
+
+def installation_linked(seen: Projection, fact: Fact, record: InstallationLinked) -> None:
+    """The operator of a configured site registers a link of one thing, once; the link is valid for some time."""
+    _require_registrable(seen, fact, record)
+    if record.subject not in (ClaimKind.EVSE, ClaimKind.EV):
+        raise LinkSubject("a link is of one thing", expected="EVSE or EV", found=record.subject)
+
+
+def claim_withdrawn(seen: Projection, fact: Fact, record: ClaimWithdrawn) -> None:
+    """The operator of the site withdraws what is registered there and was not withdrawn before."""
+    require_party(fact, require_site(seen, record.site_id))
+    if seen.claims.get(record.claim_id) != record.site_id:
+        raise ClaimUnknown("no such claim or link is registered at the site", claim_id=record.claim_id)
+    if record.claim_id in seen.withdrawn:
+        raise AlreadyRecorded("the claim is withdrawn", claim_id=record.claim_id)
+
+
+def _require_registrable(seen: Projection, fact: Fact, record: ClaimRegistered | InstallationLinked) -> None:
+    # The site's configuration stands in the same stream, so one stream alone decides this.
+    require_party(fact, require_site(seen, record.site_id))
     if record.claim_id in seen.claims:
         raise AlreadyRecorded("the claim is registered", claim_id=record.claim_id)
     if record.not_before_ms >= record.not_after_ms:

@@ -2,6 +2,7 @@
 
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractKind
+from ledger.rules.contract_state import ContractState
 from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
@@ -49,9 +50,16 @@ def csps(seen: Projection, request: RequestState) -> set[str]:
     found: set[str] = set()
     for name in request.issued.fsc_ids:
         contract = seen.contracts.get(name)
-        if contract is not None and contract.kind is not ContractKind.FO_CSO:
-            found |= {party for party in (contract.counterparty, contract.relay) if party is not None}
+        if contract is not None:
+            found |= providers(contract)
     return found
+
+
+def providers(contract: ContractState) -> set[str]:
+    """The charging service provider that is a party to the contract, or relayed its holder's acceptance."""
+    if contract.kind is ContractKind.FO_CSO:
+        return set()
+    return {party for party in (contract.counterparty, contract.relay) if party is not None}
 
 
 def require_participation(request: RequestState, participation: str) -> ParticipationState:

@@ -43,6 +43,8 @@ RULES: dict[type[Record], Rule] = {
     log.StreamClosed: keeping.stream_closed,
     site_records.SiteConfigured: sites.site_configured,
     site_records.ClaimRegistered: sites.claim_registered,
+    site_records.InstallationLinked: sites.installation_linked,
+    site_records.ClaimWithdrawn: sites.claim_withdrawn,
     site_records.SessionMirrored: sites.session_mirrored,
     contract_records.ContractOffered: contracts.contract_offered,
     contract_records.ContractAccepted: contracts.contract_accepted,

@@ -22,6 +22,8 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     log.StreamClosed: _KEEPER,
     sites.SiteConfigured: _CSO,
     sites.ClaimRegistered: _PORT,
+    sites.InstallationLinked: _PORT,
+    sites.ClaimWithdrawn: _PORT,
     sites.SessionMirrored: _PORT,
     contracts.ContractOffered: _PARTIES,
     contracts.ContractAccepted: _PARTIES,

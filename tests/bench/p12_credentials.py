@@ -133,7 +133,8 @@ async def _inputs(world: stage.World) -> check.CheckInputs:
             )
         ],
         station=lambda evse: desk.directory.station(evse.key_spki_sha256, now_ms),
-        claims=memory.claims(stage.SITE),
+        operator=stage.CSO,
+        documents=lambda keys: memory.documents(stage.SITE, keys, now_ms),
     )
 
 

@@ -5,6 +5,7 @@ import sys
 
 from ledger.rules import errors, undecided
 from ledger.rules.errors import RuleViolated
+from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.writers import WRITERS
 
 HEAD = """\
@@ -15,7 +16,7 @@ Generated from `ledger/rules/errors.py`; a test compares this page with it.
 A rule is a pure function over what the log says so far. The service asks before it writes; an auditor asks again,
 offline, with the same module. An authentic statement that a rule refuses is answered 409 with the rule's code and
 leaves one `log.refused` entry; it changes nothing else. The version of the rules in force stands in the log's policy
-(`log.policy-adopted`, member `rules`); this page is `rules/1`.
+(`log.policy-adopted`, member `rules`); this page is `{version}`.
 
 A rule's source is one of the invariants or states below, a record (`records.md`), or a decision of the design.
 
@@ -148,7 +149,7 @@ def rules() -> list[type[RuleViolated]]:
 
 def page() -> str:
     """The whole page."""
-    parts = [HEAD]
+    parts = [HEAD.replace("{version}", RULES_VERSION)]
     for low, high, title in SECTIONS:
         parts += [f"## {title}\n", "| id | code | what it says | source |", "|---|---|---|---|"]
         parts += [_row(rule) for rule in rules() if low <= rule.number.removeprefix("R-")[0] <= high]

@@ -7,13 +7,13 @@ from api.flows.service import Service
 from api.flows.standing import require_evses, require_site
 from api.principals import Principal
 from api.web.routes.taking import taking
-from ledger.records.sites import ClaimRegistered, SessionMirrored, SiteConfigured
+from ledger.records.sites import ClaimRegistered, InstallationLinked, SessionMirrored, SiteConfigured
 from pki.roles import Role
 
 
 async def _claim(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
-    """A claim is taken from the site's operator only, and only if its attribute certificate is good now."""
-    if isinstance(opened.whole, ClaimRegistered):
+    """A claim or link is taken from the site's operator only, and only if its attribute certificate is good now."""
+    if isinstance(opened.whole, ClaimRegistered | InstallationLinked):
         require_site(service.desk, opened.whole.site_id, principal)
     service.memory.require_claim(opened)
     return await service.desk.admit(opened, principal)
@@ -49,8 +49,9 @@ HANDLERS = (
     taking(
         "/v1/sites/{site_id:str}/claims",
         ClaimRegistered,
+        InstallationLinked,
         name="register_claim",
-        summary="Register a conformity claim with its attribute certificate",
+        summary="Register a conformity claim or an installation link with its attribute certificate",
         roles=(Role.CSO,),
         flow=_claim,
     ),

@@ -122,6 +122,21 @@ def test_a_csp_opts_its_own_contract_holders_only() -> None:
         judge.try_it(decided("p-2", who=OptActor.CSP), AMPERE)
 
 
+def test_a_csp_of_another_contract_of_the_request_opts_nothing() -> None:
+    """The participation stands under the operator's contract: no provider has a word in it."""
+    judge = Judge()
+    judge.site()
+    judge.contract("fsc-1")
+    judge.contract("fsc-2", by=VOLTWISE)
+    judge.request(fsc_ids=("fsc-1", "fsc-2"))
+    judge.check()
+    offers = (offer("p-1", fsc_id="fsc-1"), offer("p-2", fsc_id="fsc-2"))
+    judge.admit(answer(offers=offers), NORTHGATE)
+    for name, by in (("p-1", VOLTWISE), ("p-1", AMPERE)):
+        with refused("opt-no-standing"):
+            judge.try_it(decided(name, who=OptActor.CSP), by)
+
+
 def test_no_opt_for_what_no_check_introduced(judge: Judge) -> None:
     with refused("not-a-participant"):
         judge.try_it(decided("p-9"), NORTHGATE)

@@ -1,6 +1,17 @@
 """Sites, claims, sessions."""
 
-from ledger.records.sites import ClaimKind, ClaimRegistered, SessionMirrored
+import msgspec
+import pytest
+
+from ledger.records.record import Record
+from ledger.records.sites import (
+    ClaimKind,
+    ClaimRegistered,
+    ClaimWithdrawn,
+    InstallationLinked,
+    SessionMirrored,
+    Withdrawal,
+)
 from tests.support.rulebook import EVSES, NORTHGATE, SITE, SOUTHGATE, VOLTWISE, Judge, at, refused, site, tag
 
 CLAIM = ClaimRegistered(
@@ -58,6 +69,62 @@ def test_a_claim_is_registered_once_and_is_valid_for_some_time() -> None:
     never = ClaimRegistered(**{**_fields(CLAIM), "claim_id": "claim-2", "not_after_ms": CLAIM.not_before_ms})
     with refused("times-contradict"):
         judge.try_it(never, NORTHGATE)
+
+
+LINK = InstallationLinked(
+    claim_id="link-1",
+    site_id=SITE,
+    subject=ClaimKind.EVSE,
+    issuer="northgate",
+    not_before_ms=at("00:00"),
+    not_after_ms=at("23:00"),
+)
+WITHDRAWN = ClaimWithdrawn(claim_id="claim-1", site_id=SITE, reason=Withdrawal.SUPERSEDED)
+
+
+@pytest.mark.parametrize("record", [CLAIM, LINK])
+def test_claims_and_links_are_registered_by_the_operator_of_a_configured_site(record: Record) -> None:
+    judge = Judge()
+    with refused("site-unknown"):
+        judge.try_it(record, NORTHGATE)
+    judge.site()
+    for other in (SOUTHGATE, VOLTWISE):
+        with refused("wrong-party"):
+            judge.try_it(record, other)
+    judge.admit(record, NORTHGATE)
+    with refused("already-recorded"):
+        judge.try_it(record, NORTHGATE)
+
+
+def test_one_stream_alone_decides_who_registers_a_claim() -> None:
+    judge = Judge(scope="stream")
+    judge.site()
+    with refused("wrong-party"):
+        judge.try_it(CLAIM, SOUTHGATE)
+
+
+@pytest.mark.parametrize("subject", [ClaimKind.PAIR, ClaimKind.TYPE])
+def test_a_link_is_of_one_thing(subject: ClaimKind) -> None:
+    judge = Judge()
+    judge.site()
+    with refused("link-subject"):
+        judge.try_it(msgspec.structs.replace(LINK, subject=subject), NORTHGATE)
+
+
+def test_what_is_registered_is_withdrawn_once_and_by_the_operator() -> None:
+    judge = Judge()
+    judge.site()
+    with refused("claim-unknown"):
+        judge.try_it(WITHDRAWN, NORTHGATE)
+    judge.admit(CLAIM, NORTHGATE)
+    judge.admit(LINK, NORTHGATE)
+    with refused("wrong-party"):
+        judge.try_it(WITHDRAWN, SOUTHGATE)
+    judge.admit(WITHDRAWN, NORTHGATE)
+    assert list(judge.state.site(SITE).withdrawn) == ["claim-1"]
+    with refused("already-recorded"):
+        judge.try_it(WITHDRAWN, NORTHGATE)
+    judge.admit(msgspec.structs.replace(WITHDRAWN, claim_id="link-1"), NORTHGATE)
 
 
 def _fields(claim: ClaimRegistered) -> dict[str, object]:

@@ -12,6 +12,7 @@ from ledger.records.privacy import RestrictionSet
 from ledger.records.requests import RequestCancelled
 from ledger.records.work import CounterResult, WorkCountered
 from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import RULES, LogState
 from ledger.rules.streams import ID_FIELD, stream_of
 from ledger.rules.writers import WRITERS
@@ -175,10 +176,10 @@ def test_a_log_begins_with_a_policy_and_entries_name_the_one_in_force() -> None:
     judge = Judge(policy=False)
     with refused("policy-missing"):
         judge.try_it(site(), NORTHGATE)
-    judge.admit(PolicyAdopted(anchors=("0" * 64,), rules="rules/1"), NORTHGATE, "log/policy")
+    judge.admit(PolicyAdopted(anchors=("0" * 64,), rules=RULES_VERSION), NORTHGATE, "log/policy")
     with refused("policy-other"):
         judge.try_it(site(), NORTHGATE, pol=7)
-    judge.admit(PolicyAdopted(anchors=("1" * 64,), rules="rules/1"), NORTHGATE, "log/policy")
+    judge.admit(PolicyAdopted(anchors=("1" * 64,), rules=RULES_VERSION), NORTHGATE, "log/policy")
     with refused("policy-other"):
         judge.try_it(site(), NORTHGATE, pol=0)
     judge.admit(site(), NORTHGATE, pol=1)
