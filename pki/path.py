@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy
@@ -33,7 +32,7 @@ _UNREADABLE = (
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
-    CryptographyDeprecationWarning,  # a bad serial number, where warnings are errors
+    UserWarning,  # a bad serial number or an overlong attribute of a name, where warnings are errors
 )
 
 

@@ -193,3 +193,8 @@ def request_for(key: keys.Signer) -> csr.OpenedCsr:
     """A good request by this key."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     return csr.open_csr(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER))
+
+
+def encoded_request(builder: x509.CertificateSigningRequestBuilder, key: keys.Signer) -> bytes:
+    """The DER of a request, signed by this key."""
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
