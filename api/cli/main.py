@@ -161,8 +161,3 @@ def schema() -> None:
     from api import settings
 
     typer.echo(json.dumps(settings.schema(), indent=2))
-
-
-def main() -> None:
-    """The entry point."""
-    app()

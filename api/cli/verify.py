@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import typer
 
 from api.errors import ApiError
 from api.verification.bundle import open_bundle, verify
@@ -20,12 +19,12 @@ from ledger.errors import LedgerError
 __all__ = ["policy_of", "read_file", "read_policy", "run", "show"]
 
 UNUSABLE: Final = EXIT_CODES[Exit.UNUSABLE]
-COLOURS: Final = {
-    Status.VERIFIED: typer.colors.GREEN,
-    Status.REFUTED: typer.colors.RED,
-    Status.INDETERMINATE: typer.colors.YELLOW,
-    Status.ERASED: typer.colors.BLUE,
-    Status.UNDECIDED: typer.colors.CYAN,
+COLOURS: Final = {  # ECMA-48, select graphic rendition
+    Status.VERIFIED: 32,
+    Status.REFUTED: 31,
+    Status.INDETERMINATE: 33,
+    Status.ERASED: 34,
+    Status.UNDECIDED: 36,
 }
 SHOWN_OF_A_KIND: Final = 40
 """Lines of one group that a person is shown; all of them with --json."""
@@ -40,7 +39,7 @@ def run(bundle: Path, *, policy: Path | None, json: bool) -> int:
         unusable(error, json=json)
         return UNUSABLE
     if json:
-        typer.echo(msgspec.json.encode(shown(report)).decode())
+        print(msgspec.json.encode(shown(report)).decode())
     else:
         show(report)
     return report.exit_code
@@ -66,9 +65,9 @@ def unusable(error: ApiError | LedgerError, *, json: bool) -> None:
     """Says why nothing was verified."""
     if json:
         found = {"outcome": Exit.UNUSABLE, "code": error.code, "detail": error.detail, "where": error.where}
-        typer.echo(msgspec.json.encode(found).decode())
+        print(msgspec.json.encode(found).decode())
     else:
-        typer.echo(f"unusable: {error.code}: {error}", err=True)
+        print(f"unusable: {error.code}: {error}", file=sys.stderr)
 
 
 def shown(report: Report) -> dict[str, object]:
@@ -79,7 +78,7 @@ def shown(report: Report) -> dict[str, object]:
 def show(report: Report) -> None:
     """The report as a table, a group for each kind of check, then one sentence."""
     for text in table(report, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ):
-        typer.echo(text)
+        print(text)
 
 
 def table(report: Report, *, colour: bool) -> Iterator[str]:
@@ -90,7 +89,7 @@ def table(report: Report, *, colour: bool) -> Iterator[str]:
         for line in lines[:SHOWN_OF_A_KIND]:
             status = line.status.ljust(width)
             if colour:
-                status = typer.style(status, fg=COLOURS[line.status], bold=line.status is Status.REFUTED)
+                status = f"\x1b[{'1;' * (line.status is Status.REFUTED)}{COLOURS[line.status]}m{status}\x1b[0m"
             place = f"  [{line.place}]" if line.where else ""
             code = "" if line.status is Status.VERIFIED else f"{line.code}: "
             yield f"  {status}  {code}{line.detail}{place}"

@@ -1,4 +1,7 @@
-"""The one table of record types. A class that leaves a field unmarked stops the import."""
+"""The one table of record types. A class that leaves a field unmarked is never handed out.
+
+That is looked at when a type is first asked for, not at the import: whoever verifies one bundle needs few of them.
+"""
 
 from ledger.records import contracts, credentials, evidence, execution, log, opt, privacy, record, requests, sites, work
 from ledger.records.errors import RecordTypeUnknown
@@ -11,20 +14,24 @@ def _table() -> dict[tuple[str, int], type[Record]]:
     table: dict[tuple[str, int], type[Record]] = {}
     for family in FAMILIES:
         for found in family.KINDS:
-            record.require_marked(found)
             table[found.TYPE, found.VERSION] = found
     return table
 
 
 _kinds = _table()
+_marked: set[type[Record]] = set()
 
 
 def kind(type_name: str, version: int) -> type[Record]:
-    """The class of a type and version; raises `RecordTypeUnknown`."""
+    """The class of a type and version, every field marked; raises `RecordTypeUnknown`."""
     try:
-        return _kinds[type_name, version]
+        found = _kinds[type_name, version]
     except KeyError:
         raise RecordTypeUnknown("no such record type", expected="a registered type", version=version) from None
+    if found not in _marked:
+        record.require_marked(found)
+        _marked.add(found)
+    return found
 
 
 def kinds() -> tuple[type[Record], ...]:

@@ -92,7 +92,9 @@ class Nodes:
         if level < 0 or index < 0:
             raise SizeOutOfRange("no such subtree", level=level, index=index)
         tile_level, inside = divmod(level, TILE_HEIGHT)
-        tile, at = divmod(index, 1 << TILE_HEIGHT - inside)
+        above = TILE_HEIGHT - inside
+        tile = index >> above
+        at = index - (tile << above)
         rows = self._full.get((tile_level, tile)) or self._load(tile_level, tile, (at + 1) << inside)
         return rows[inside][at]
 

@@ -80,17 +80,15 @@ def inclusion_proof(index: int, size: int, read: Reader) -> list[bytes]:
     _refuse_size(size)
     if not 0 <= index < size:
         raise SizeOutOfRange("no such leaf in the tree", expected=f"0 <= index < {size}", found=index)
-    siblings: list[tuple[int, int]] = []
-    start, end = 0, size
-    while end - start > 1:
-        middle = start + _split(end - start)
-        if index < middle:
-            siblings.append((middle, end))
-            end = middle
-        else:
-            siblings.append((start, middle))
-            start = middle
-    return [_subtree(first, last, read) for first, last in reversed(siblings)]
+    # Where the leaf's way up meets that of the last leaf. Below, every sibling is a complete subtree but the last one,
+    # which ends where the tree ends; above, what stands to the left is complete.
+    inner = (index ^ (size - 1)).bit_length()
+    proof = [read(level, index >> level ^ 1) for level in range(inner - 1)]
+    if inner:
+        start = (index >> inner - 1 ^ 1) << inner - 1
+        proof.append(_subtree(start, min(size, start + (1 << inner - 1)), read))
+    proof += [read(level, (index >> level) - 1) for level in range(inner, index.bit_length()) if index >> level & 1]
+    return proof
 
 
 def consistency_proof(old: int, new: int, read: Reader) -> list[bytes]:

@@ -1,0 +1,56 @@
+"""The entry point: a short way to `flexledger verify`, and the whole command line for everything else.
+
+The command line's library takes longer to import than what it takes to verify a bundle. Only plain calls come the short
+way: help, completion and mistakes are left to the library.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Call(NamedTuple):
+    """What was asked for."""
+
+    bundle: Path
+    policy: Path | None
+    json: bool
+
+
+def plain_call(arguments: Sequence[str]) -> Call | None:
+    """`verify BUNDLE`, with `--policy FILE` and `--json` anywhere behind; None for everything else."""
+    if arguments[:1] != ["verify"]:
+        return None
+    bundles: list[Path] = []
+    policies: list[Path] = []
+    json = False
+    rest = iter(arguments[1:])
+    for one in rest:
+        if one == "--json":
+            json = True
+        elif one == "--policy":
+            value = next(rest, "-")
+            if value.startswith("-"):
+                return None
+            policies.append(Path(value))
+        elif one.startswith("-") or not one:
+            return None
+        else:
+            bundles.append(Path(one))
+    if len(bundles) != 1 or len(policies) > 1:
+        return None
+    return Call(bundles[0], policies[0] if policies else None, json)
+
+
+def main() -> None:
+    """Runs the command of this process's arguments and exits."""
+    call = plain_call(sys.argv[1:])
+    if call is None:
+        from api.cli.main import app
+
+        app()
+    else:
+        from api.cli import verify
+
+        sys.exit(verify.run(call.bundle, policy=call.policy, json=call.json))
