@@ -1,28 +1,27 @@
-"""Issuing: profile, throw-away signature, lint, intent, the one real signature, own check, store, record.
+"""Issuing: request, profile, throw-away signature, lint, intent, the one real signature, own check, store, record.
 
 An authority never signs what its linter has not seen or its journal has not recorded; whatever happens between intent
 and issuance stays visible as a gap.
 """
 
-import hashlib
 import secrets
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from pki import binding, keys, names, path, profiles, revocation, tbs
+from pki import binding, issuance, keys, names, path, profiles, revocation, tbs
 from pki.asn1 import flexrole
+from pki.bounded import BoundedKey
+from pki.certify import Asked, Issuer, certify
 from pki.csr import OpenedCsr
-from pki.errors import Broken, Refused
-from pki.journal import Intent, Journal
-from pki.lint.examine import examine
-from pki.lint.subject import Examined
-from pki.profiles import AuthorityProfile, Profile
+from pki.errors import Refused
+from pki.journal import Journal
+from pki.profiles import Profile
 from pki.roles import Group, Service
 from pki.status import Scope
-from pki.store.records import CertificateStore, Issued, Reason, Revocation
-from pki.tbs import InfrastructureOrder, LeafOrder, Window
+from pki.store.records import CertificateStore, Intent, KeyUse, Reason, Revocation
+from pki.tbs import LeafOrder, Window
 from pki.trust import encoded, require_root
 
 _ROOT_PROFILE = "ROOT/v1"
@@ -35,6 +34,13 @@ class KeyReused(Refused):
 
     code = "pki/key-reused"
     title = "Key already in use"
+
+
+class KeyBlocked(Refused):
+    """The key of a request is on the list of keys that are never certified."""
+
+    code = "pki/key-blocked"
+    title = "Key is blocked"
 
 
 class LifetimeRefused(Refused):
@@ -51,13 +57,6 @@ class WrongAuthority(Refused):
     title = "Wrong authority"
 
 
-class NotAsLinted(Broken):
-    """The signed bytes are not those that were linted and recorded."""
-
-    code = "pki/not-as-linted"
-    title = "Signed certificate differs from the linted one"
-
-
 @dataclass(frozen=True, slots=True)
 class Subscriber:
     """The party or station that a certificate is for, as the register knows it, not as a request says it."""
@@ -72,7 +71,10 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """One certification authority with its key: the root (`group` None) or an issuing one, whose root is `root`."""
+    """One certification authority with its key: the root (`group` None) or an issuing one, whose root is `root`.
+
+    `blocked` holds the SHA-256 (hex) of public keys that are never certified: known to be weak, or stolen.
+    """
 
     certificate: x509.Certificate
     signer: keys.Signer
@@ -82,19 +84,32 @@ class Authority:
     development: bool
     store: CertificateStore
     journal: Journal
+    blocked: Container[str] = frozenset()
     key_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """The key belongs to the certificate, or WrongAuthority."""
+        """The key belongs to the certificate, or WrongAuthority; a key elsewhere is waited for only so long."""
         name = keys.spki_sha256(keys.require_authority_key(self.certificate.public_key()))
         if keys.spki_sha256(self.signer.public_key()) != name:
             raise WrongAuthority("the key is not the one in the certificate")
         object.__setattr__(self, "key_sha256", name)
+        if isinstance(self.signer, keys.OutsideKey) and not isinstance(self.signer, keys.OfflineKey | BoundedKey):
+            object.__setattr__(self, "signer", BoundedKey(self.signer))
 
     @property
     def online(self) -> bool:
         """Whether its private key can be asked; if not, it neither issues nor signs revocation lists here."""
         return not isinstance(self.signer, keys.OfflineKey)
+
+    @property
+    def generation(self) -> int:
+        """1 for the first of its kind, 2 for the one that took over from it, and so on."""
+        return names.generation(self.certificate.subject)
+
+    @property
+    def name(self) -> str:
+        """What its files and lists are called: "root", "fo", "fo-g2"."""
+        return names.published("root" if self.group is None else self.group.lower(), self.certificate.subject)
 
     def issue(
         self,
@@ -104,15 +119,29 @@ class Authority:
         subscriber: Subscriber,
         now_ms: int,
         not_after_ms: int | None = None,
+        order_id: str | None = None,
     ) -> x509.Certificate:
         """A certificate for the key in `csr`, which passed our own validation, stored and recorded.
 
-        Raises WrongAuthority, KeyReused, LifetimeRefused, `names.BadName`, `LintFailed`.
+        The same `order_id` with the same key, party and profile gets the same certificate, however often it is given.
+        Raises WrongAuthority, KeyBlocked, KeyReused, LifetimeRefused, `names.BadName`, `LintFailed`, `path.Expired`
+        once the authority has ended, and what `issuance.carry_out` and `issuance.repeated` raise.
         """
         if profile.group is not self.group:
             raise WrongAuthority("this authority does not issue that", expected=self.group, found=profile.name)
+        if csr.spki_sha256 in self.blocked:
+            raise KeyBlocked("the key is never certified")
         identity = names.Identity(profile.role, subscriber.party_id, subscriber.station_id)
-        self._require_fresh_key(csr.spki_sha256, profile, identity)
+        if order_id is not None:
+            asked = (csr.spki_sha256, profile.name, identity.party_id, identity.station_id)
+            held = issuance.repeated(
+                self.store,
+                self.journal,
+                order_id,
+                lambda held: (held.spki_sha256, held.profile, held.party_id, held.station_id) == asked,
+            )
+            if held is not None:
+                return x509.load_der_x509_certificate(held.der)
         order = LeafOrder(
             profile=profile,
             public_key=csr.public_key,
@@ -126,62 +155,48 @@ class Authority:
         builder = tbs.leaf(
             order, issuer=self.certificate, serial=new_serial(), window=self._window(profile, now_ms, not_after_ms)
         )
-        certificate = self.sign_once(builder, asked=order, profile_name=profile.name, now_ms=now_ms)
-        self._require_own_check(certificate, profile, now_ms)
-        self.keep(certificate, profile_name=profile.name, now_ms=now_ms, profile=profile, identity=identity)
-        return certificate
+        return self.certify(
+            builder,
+            asked=order,
+            profile_name=profile.name,
+            now_ms=now_ms,
+            check=lambda certificate: self._require_own_check(certificate, profile, now_ms),
+            order_id=order_id,
+        )
 
-    def sign_once(
+    def certify(
         self,
         builder: x509.CertificateBuilder,
         *,
-        asked: LeafOrder | InfrastructureOrder | AuthorityProfile,
+        asked: Asked,
         profile_name: str,
         now_ms: int,
+        check: Callable[[x509.Certificate], None],
+        order_id: str | None = None,
     ) -> x509.Certificate:
-        """Lint a copy that a throw-away key signed, record the intent, then sign the very same bytes for real."""
-        keys.require_online(self.signer)
-        throw_away = ec.generate_private_key(self.signer.curve)
-        digest = tbs.digest_for(self.signer)
-        linted = builder.sign(throw_away, digest)
-        examine(Examined(linted, self.certificate, asked, self.development))
-        tbs_sha256 = hashlib.sha256(linted.tbs_certificate_bytes).hexdigest()
-        self.journal.intent(Intent(tbs_sha256, profile_name, self.key_sha256, linted.serial_number, now_ms))
-        certificate = builder.sign(self.signer, digest)
-        if certificate.tbs_certificate_bytes != linted.tbs_certificate_bytes:
-            raise NotAsLinted("the signed bytes are not those that were linted")
-        return certificate
+        """What `builder` describes, signed by this authority: linted before anything is recorded, signed once.
 
-    def keep(
-        self,
-        certificate: x509.Certificate,
-        *,
-        profile_name: str,
-        now_ms: int,
-        profile: Profile | None = None,
-        identity: names.Identity | None = None,
-    ) -> None:
-        """Store and record a certificate of ours. A crash before this leaves an intent without issuance."""
-        issued = Issued(
-            issuer_key_sha256=self.key_sha256,
-            serial=certificate.serial_number,
-            der=encoded(certificate),
-            profile=profile_name,
-            role=None if profile is None else profile.role,
-            purpose=None if profile is None else profile.purpose,
-            party_id=None if identity is None else identity.party_id,
-            station_id=None if identity is None else identity.station_id,
-            spki_sha256=keys.spki_sha256(keys.require_leaf_key(certificate.public_key())),
-            tbs_sha256=hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest(),
-            not_before_ms=path.not_before_ms(certificate),
-            not_after_ms=path.not_after_ms(certificate),
-            issued_at_ms=now_ms,
+        `check` looks at it before it is stored. Raises what `certify.certify` raises, KeyReused, and `path.Expired` or
+        `path.NotYetValid` if the authority itself is not valid.
+        """
+        path.require_window(self.certificate, now_ms)
+        issuer = Issuer(self.signer, self.certificate, self.development, self.store, self.journal)
+        return certify(
+            builder,
+            issuer,
+            asked=asked,
+            profile_name=profile_name,
+            now_ms=now_ms,
+            check=check,
+            order_id=order_id,
+            admit=_require_fresh_key if isinstance(asked, LeafOrder) else None,
         )
-        self.store.put(issued)
-        self.journal.issued(issued)
 
     def revoke(self, serial: int, reason: Reason, at_ms: int) -> Revocation:
-        """The certificate is revoked from `at_ms` on; its CRLs say so from the next one on."""
+        """The certificate is revoked from `at_ms` on; its CRLs say so from the next one on.
+
+        A serial number that was only intended can be revoked too, as a precaution.
+        """
         return revocation.revoke(self.store, self.journal, Revocation(self.key_sha256, serial, at_ms, reason))
 
     def crl(self, now_ms: int) -> bytes:
@@ -207,19 +222,6 @@ class Authority:
             raise LifetimeRefused("the end is not allowed", expected=f"up to {latest_ms}", found=not_after_ms)
         return tbs.window_from(now_ms, not_after_ms - now_ms, self.certificate)
 
-    def _require_fresh_key(self, spki_sha256: str, profile: Profile, identity: names.Identity) -> None:
-        """A key serves one party and one purpose, and no more once it was revoked (but superseded may come back)."""
-        for held in self.store.find(spki_sha256=spki_sha256):
-            same = (held.role, held.party_id, held.station_id, held.purpose) == (
-                identity.role,
-                identity.party_id,
-                identity.station_id,
-                profile.purpose,
-            )
-            standing = self.store.revocation_of(held.issuer_key_sha256, held.serial)
-            if not same or (standing is not None and standing.reason is not Reason.SUPERSEDED):
-                raise KeyReused("the key is in use for something else, or was revoked")
-
     def _require_own_check(self, certificate: x509.Certificate, profile: Profile, now_ms: int) -> None:
         """Both stages of our own check accept it; status is left out, for it is younger than any CRL."""
         chain = path.build(encoded(certificate), [encoded(self.certificate)], [self.root], at_ms=now_ms)
@@ -229,6 +231,15 @@ class Authority:
             roles=frozenset({profile.role}),
             allow_development=self.development,
         )
+
+
+def _require_fresh_key(uses: Sequence[KeyUse], intent: Intent) -> None:
+    """A key serves one party and one purpose, and no more once it was revoked (but superseded may come back)."""
+    wanted = (intent.role, intent.party_id, intent.station_id, intent.purpose)
+    for use in uses:
+        same = (use.role, use.party_id, use.station_id, use.purpose) == wanted
+        if not same or use.revoked not in {None, Reason.SUPERSEDED}:
+            raise KeyReused("the key is in use for something else, or was revoked")
 
 
 def new_serial() -> int:
@@ -245,48 +256,78 @@ def create_root(
     journal: Journal,
     development: bool = False,
     signer: keys.Signer | None = None,
+    generation: int = 1,
+    from_ms: int | None = None,
+    lifetime_ms: int = profiles.ROOT_LIFETIME_MS,
+    blocked: Container[str] = frozenset(),
 ) -> Authority:
-    """A new root for 20 years; `signer` is a P-384 key, made here if none is given."""
+    """A new root, for 20 years if nothing else is said; `signer` is a P-384 key, made here if none is given.
+
+    With `from_ms` it is announced: its certificate is valid from then on. LifetimeRefused beyond 20 years.
+    """
+    _require_lifetime(lifetime_ms, profiles.ROOT_LIFETIME_MS)
     key = keys.generate_root() if signer is None else signer
-    subject = names.authority(organisation, f"{organisation} {_label(development)}Root G1"[: names.MAX_ORGANISATION])
-    window = tbs.window_from(now_ms, profiles.ROOT_LIFETIME_MS)
     builder = tbs.root(
-        public_key=key.public_key(), subject=subject, serial=new_serial(), window=window, development=development
+        public_key=key.public_key(),
+        subject=names.authority_of(organisation, f"{_label(development)}Root", generation),
+        serial=new_serial(),
+        window=tbs.window_from(now_ms if from_ms is None else from_ms, lifetime_ms),
+        development=development,
     )
-    digest = tbs.digest_for(key)
-    linted = builder.sign(ec.generate_private_key(key.curve), digest)
-    examine(Examined(linted, None, None, development))
-    name = keys.spki_sha256(key.public_key())
-    tbs_sha256 = hashlib.sha256(linted.tbs_certificate_bytes).hexdigest()
-    journal.intent(Intent(tbs_sha256, _ROOT_PROFILE, name, linted.serial_number, now_ms))
-    certificate = builder.sign(key, digest)
-    require_root(certificate)
-    root = Authority(certificate, key, certificate, None, zone, development, store, journal)
-    root.keep(certificate, profile_name=_ROOT_PROFILE, now_ms=now_ms)
-    return root
+    certificate = certify(
+        builder,
+        Issuer(key, None, development, store, journal),
+        asked=None,
+        profile_name=_ROOT_PROFILE,
+        now_ms=now_ms,
+        check=require_root,
+    )
+    return Authority(certificate, key, certificate, None, zone, development, store, journal, blocked)
 
 
 def create_issuing(
-    root: Authority, group: Group, *, organisation: str, now_ms: int, signer: keys.Signer | None = None
+    root: Authority,
+    group: Group,
+    *,
+    organisation: str,
+    now_ms: int,
+    signer: keys.Signer | None = None,
+    generation: int = 1,
+    from_ms: int | None = None,
+    lifetime_ms: int = profiles.ISSUING_LIFETIME_MS,
 ) -> Authority:
-    """A new issuing authority of `group` for 5 years; `signer` is a P-256 key, made here if none is given."""
+    """A new issuing authority of `group`, for 5 years if nothing else is said, never longer than `root`.
+
+    `signer` is a P-256 key, made here if none is given. With `from_ms` it is announced, as in `create_root`.
+    """
+    _require_lifetime(lifetime_ms, profiles.ISSUING_LIFETIME_MS)
     key = keys.generate() if signer is None else signer
     authority = profiles.AUTHORITIES[group]
-    common = f"{organisation} {_label(root.development)}{group} CA G1"[: names.MAX_ORGANISATION]
     builder = tbs.issuing(
         authority,
         public_key=key.public_key(),
-        subject=names.authority(organisation, common),
+        subject=names.authority_of(organisation, f"{_label(root.development)}{group} CA", generation),
         root=root.certificate,
         zone=root.zone,
         serial=new_serial(),
-        window=tbs.window_from(now_ms, profiles.ISSUING_LIFETIME_MS, root.certificate),
+        window=tbs.window_from(now_ms if from_ms is None else from_ms, lifetime_ms, root.certificate),
         development=root.development,
     )
-    profile_name = f"{group}/AUTHORITY/v1"
-    certificate = root.sign_once(builder, asked=authority, profile_name=profile_name, now_ms=now_ms)
-    root.keep(certificate, profile_name=profile_name, now_ms=now_ms)
-    return Authority(certificate, key, root.certificate, group, root.zone, root.development, root.store, root.journal)
+    certificate = root.certify(
+        builder,
+        asked=authority,
+        profile_name=f"{group}/AUTHORITY/v1",
+        now_ms=now_ms,
+        check=lambda made: made.verify_directly_issued_by(root.certificate),
+    )
+    return Authority(
+        certificate, key, root.certificate, group, root.zone, root.development, root.store, root.journal, root.blocked
+    )
+
+
+def _require_lifetime(lifetime_ms: int, most_ms: int) -> None:
+    if not 0 < lifetime_ms <= most_ms:
+        raise LifetimeRefused("the lifetime is not allowed", expected=f"up to {most_ms}", found=lifetime_ms)
 
 
 def _label(development: bool) -> str:

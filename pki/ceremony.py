@@ -4,7 +4,7 @@ Signing credentials and TLS credentials may live at different times: the demonst
 statements are signed in that day, while its connections are made today.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -178,41 +178,63 @@ def perform(
         Purpose.SIGNING: signing_now_ms,
         Purpose.ATTRIBUTE: signing_now_ms,
     }
-    parties = {party.id: _party(hierarchy, party, times) for party in spec.parties}
-    organisations = {party.id: party.organisation for party in spec.parties}
-    stations = {
-        station.id: _station(hierarchy, station, organisations[station.operator], times) for station in spec.stations
-    }
+    operators = {party.id: party for party in spec.parties}
+    holders = [_party(party) for party in spec.parties]
+    holders += [_station(station, operators[station.operator].organisation) for station in spec.stations]
+    minted = _mint(hierarchy, holders, times)
+    parties = {party.id: minted[party.id] for party in spec.parties}
+    stations = {station.id: minted[station.id] for station in spec.stations}
     made = Ceremony(hierarchy, parties, stations, (), hierarchy.anchors(), kept)
     crls = tuple(data for at_ms in sorted({tls_now_ms, signing_now_ms}) for data in made.crls_at(at_ms))
     return Ceremony(hierarchy, parties, stations, crls, made.anchors, kept)
 
 
-def _party(hierarchy: Hierarchy, spec: PartySpec, times: Mapping[Purpose, int]) -> Minted:
+@dataclass(frozen=True, slots=True)
+class _Holder:
+    """Who gets credentials, and what stands in each of them."""
+
+    id: str
+    role: Role
+    subscribers: Mapping[Purpose, Subscriber]
+
+
+def _party(spec: PartySpec) -> _Holder:
     party_id = names.new_pseudonym() if spec.role is Role.EVU else spec.id
-    credentials = {}
+    subscribers = {}
     for purpose in Purpose:
         served = purpose is Purpose.TLS_SERVER
         if (spec.role, purpose) not in profiles.PROFILES or (served and not spec.dns_names):
             continue
-        subscriber = Subscriber(
+        subscribers[purpose] = Subscriber(
             party_id=party_id,
             organisation=spec.organisation,
             services=frozenset(spec.services),
             delegated_by=spec.delegated_by,
             dns_names=spec.dns_names if served else (),
         )
-        credentials[purpose] = _credential(hierarchy, spec.role, purpose, subscriber, times[purpose])
-    return Minted(spec.id, spec.role, party_id, None, spec.organisation, credentials)
+    return _Holder(spec.id, spec.role, subscribers)
 
 
-def _station(hierarchy: Hierarchy, spec: StationSpec, organisation: str, times: Mapping[Purpose, int]) -> Minted:
+def _station(spec: StationSpec, organisation: str) -> _Holder:
     subscriber = Subscriber(party_id=spec.operator, organisation=organisation, station_id=spec.id)
-    credentials = {
-        purpose: _credential(hierarchy, Role.STATION, purpose, subscriber, times[purpose])
-        for purpose in (Purpose.TLS_CLIENT, Purpose.SIGNING)
-    }
-    return Minted(spec.id, Role.STATION, spec.operator, spec.id, organisation, credentials)
+    return _Holder(spec.id, Role.STATION, dict.fromkeys((Purpose.TLS_CLIENT, Purpose.SIGNING), subscriber))
+
+
+def _mint(hierarchy: Hierarchy, holders: Sequence[_Holder], times: Mapping[Purpose, int]) -> dict[str, Minted]:
+    """The credentials of all, the earlier ones first: an authority's clock does not go back."""
+    made: dict[str, dict[Purpose, IssuedKey]] = {holder.id: {} for holder in holders}
+    for purpose in sorted(Purpose, key=lambda purpose: times[purpose]):
+        for holder in holders:
+            if purpose in holder.subscribers:
+                subscriber = holder.subscribers[purpose]
+                made[holder.id][purpose] = _credential(hierarchy, holder.role, purpose, subscriber, times[purpose])
+    minted = {}
+    for holder in holders:
+        one = next(iter(holder.subscribers.values()))
+        minted[holder.id] = Minted(
+            holder.id, holder.role, one.party_id, one.station_id, one.organisation, made[holder.id]
+        )
+    return minted
 
 
 def _credential(hierarchy: Hierarchy, role: Role, purpose: Purpose, subscriber: Subscriber, now_ms: int) -> IssuedKey:

@@ -69,6 +69,7 @@ class Hierarchy:
         subscriber: Subscriber,
         now_ms: int,
         not_after_ms: int | None = None,
+        order_id: str | None = None,
     ) -> x509.Certificate:
         """A certificate from the authority of `role`; raises what `profiles.get` and `Authority.issue` raise."""
         return self.authority_of(role).issue(
@@ -77,6 +78,7 @@ class Hierarchy:
             subscriber=subscriber,
             now_ms=now_ms,
             not_after_ms=not_after_ms,
+            order_id=order_id,
         )
 
     def revoke(self, issuer_key_sha256: str, serial: int, reason: Reason, at_ms: int) -> Revocation:

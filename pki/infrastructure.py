@@ -50,10 +50,12 @@ def issue(
         serial=new_serial(),
         window=tbs.window_from(now_ms, profile.lifetime_ms, authority.certificate),
     )
-    certificate = authority.sign_once(builder, asked=order, profile_name=profile.name, now_ms=now_ms)
-    certificate.verify_directly_issued_by(authority.certificate)
-    binding.require_infrastructure(certificate, authority.certificate, profile)
-    authority.keep(certificate, profile_name=profile.name, now_ms=now_ms)
+
+    def check(certificate: x509.Certificate) -> None:
+        certificate.verify_directly_issued_by(authority.certificate)
+        binding.require_infrastructure(certificate, authority.certificate, profile)
+
+    certificate = authority.certify(builder, asked=order, profile_name=profile.name, now_ms=now_ms, check=check)
     return Held(certificate, key)
 
 

@@ -23,6 +23,7 @@ _PSEUDONYM = re.compile(r"[0-9a-f]{32}")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _URI = re.compile(r"https://id\.([a-z0-9.-]{1,253})/([a-z]{2,7})/([^/]+)(?:/([^/]+))?")
+_GENERATION = re.compile(r" G([1-9][0-9]{0,2})\Z")
 _PSEUDONYM_BYTES = 16
 
 
@@ -113,6 +114,28 @@ def organisation_in(name: x509.Name, identity: Identity) -> str:
     if subject(identity, organisation).public_bytes() != name.public_bytes():
         raise BadName("the subject is not the one of this identity", role=identity.role)
     return organisation
+
+
+def generation(name: x509.Name) -> int:
+    """Which generation of its kind the authority of this name is: the number after the last " G" of its common name."""
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    match = _GENERATION.search(str(found[0].value)) if found else None
+    return 1 if match is None else int(match.group(1))
+
+
+def published(base: str, name: x509.Name) -> str:
+    """What files and lists of an authority are called: `base` ("root", "fo", ...), "-g2" behind it in generation 2."""
+    number = generation(name)
+    return base if number == 1 else f"{base}-g{number}"
+
+
+def authority_of(organisation: str, kind: str, number: int = 1) -> x509.Name:
+    """The name of the certification authority of the kind ("Root", "FO CA") in its generation.
+
+    A long organisation is cut in the common name, never what tells the authorities of one organisation apart.
+    """
+    behind = f" {kind} G{number}"
+    return authority(organisation, organisation[: MAX_ORGANISATION - len(behind)] + behind)
 
 
 def authority(organisation: str, common: str) -> x509.Name:

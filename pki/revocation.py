@@ -37,12 +37,12 @@ class CrlUnusable(Broken):
 def revoke(store: CertificateStore, journal: Journal, revocation: Revocation) -> Revocation:
     """The certificate is revoked for ever from `revoked_at_ms` on; asked again, the first revocation stands.
 
-    Raises `CertificateAbsent` if it was never issued. CRLs made from now on list it.
+    Raises `CertificateAbsent` if it was neither issued nor intended. CRLs made from now on list it.
     """
     standing = store.revocation_of(revocation.issuer_key_sha256, revocation.serial)
     if standing is not None:
         return standing
-    store.get(revocation.issuer_key_sha256, revocation.serial)
+    store.require_named(revocation.issuer_key_sha256, revocation.serial)
     journal.revoked(revocation)
     # From here on it is revoked: a crash now is repaired by telling the store again from the journal.
     return store.revoke(revocation)

@@ -94,7 +94,7 @@ def leaf(order: LeafOrder, *, issuer: x509.Certificate, serial: int, window: Win
     )
     if profile.no_rev_avail:
         return builder.add_extension(x509.UnrecognizedExtension(oids.NO_REV_AVAIL, _ASN1_NULL), critical=False)
-    return builder.add_extension(_crl_pointer(order.zone, profile.group.lower()), critical=False)
+    return builder.add_extension(_crl_pointer(order.zone, profile.group.lower(), issuer), critical=False)
 
 
 def infrastructure(
@@ -113,7 +113,7 @@ def infrastructure(
         builder = builder.add_extension(_policies(profile.policy, development=order.development), critical=False)
     if profile.no_check:
         return builder.add_extension(x509.OCSPNoCheck(), critical=False)
-    return builder.add_extension(_crl_pointer(order.zone, _published_name(profile.group)), critical=False)
+    return builder.add_extension(_crl_pointer(order.zone, _published_name(profile.group), issuer), critical=False)
 
 
 def issuing(
@@ -141,7 +141,7 @@ def issuing(
         .add_extension(constraints, critical=True)
         .add_extension(_key_id_of(root), critical=False)
         .add_extension(_policies(profile.policy, development=development), critical=False)
-        .add_extension(_crl_pointer(zone, "root"), critical=False)
+        .add_extension(_crl_pointer(zone, "root", root), critical=False)
     )
 
 
@@ -195,12 +195,12 @@ def _published_name(group: Group | None) -> str:
 
 
 def crl_url(zone: str, name: str) -> str:
-    """Where the CRL of the authority `name` ("root" or a group in lower case) is published."""
+    """Where the CRL of the authority `name` (see `names.published`) is published."""
     return f"http://pki.{names.dns_name(zone)}/crl/{name}.crl"
 
 
-def _crl_pointer(zone: str, name: str) -> x509.CRLDistributionPoints:
-    place = x509.UniformResourceIdentifier(crl_url(zone, name))
+def _crl_pointer(zone: str, base: str, issuer: x509.Certificate) -> x509.CRLDistributionPoints:
+    place = x509.UniformResourceIdentifier(crl_url(zone, names.published(base, issuer.subject)))
     return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
 
 

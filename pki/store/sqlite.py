@@ -2,133 +2,103 @@
 
 import sqlite3
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeVar
 
-from pki.roles import Purpose, Role
+from pki.roles import Role
+from pki.store import intents, rows, schema
+from pki.store.commit import GroupWriter
 from pki.store.records import (
     MAX_FOUND,
+    CeremonyRecord,
+    CeremonyReplayed,
     CertificateAbsent,
     CrlTimeWentBack,
+    Gap,
+    Intent,
     Issued,
+    KeyUse,
+    OrderUnderWay,
+    Page,
+    Query,
     Reason,
     Revocation,
-    SerialReused,
+    StoreUnreadable,
 )
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS issued (
-    issuer_key_sha256 TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    der BLOB NOT NULL,
-    profile TEXT NOT NULL,
-    role TEXT,
-    purpose TEXT,
-    party_id TEXT,
-    station_id TEXT,
-    spki_sha256 TEXT NOT NULL,
-    tbs_sha256 TEXT NOT NULL,
-    not_before_ms INTEGER NOT NULL,
-    not_after_ms INTEGER NOT NULL,
-    issued_at_ms INTEGER NOT NULL,
-    PRIMARY KEY (issuer_key_sha256, serial)
-) STRICT;
-CREATE INDEX IF NOT EXISTS issued_by_party ON issued (party_id, role);
-CREATE INDEX IF NOT EXISTS issued_by_key ON issued (spki_sha256);
-CREATE TABLE IF NOT EXISTS revoked (
-    issuer_key_sha256 TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    revoked_at_ms INTEGER NOT NULL,
-    reason TEXT NOT NULL,
-    PRIMARY KEY (issuer_key_sha256, serial)
-) STRICT;
-CREATE TABLE IF NOT EXISTS crl (
-    issuer_key_sha256 TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    this_update_ms INTEGER NOT NULL,
-    PRIMARY KEY (issuer_key_sha256, number)
-) STRICT;
-"""
-_COLUMNS = (
-    "issuer_key_sha256, serial, der, profile, role, purpose, party_id, station_id, spki_sha256, tbs_sha256,"
-    " not_before_ms, not_after_ms, issued_at_ms"
-)
-_Row = tuple[str, str, bytes, str, str | None, str | None, str | None, str | None, str, str, int, int, int]
+T = TypeVar("T")
 
 
 class SqliteStore:
-    """`CertificateStore` on SQLite; serial numbers are kept as hex, for they exceed 64 bits."""
+    """`CertificateStore` on SQLite: one connection writes, in groups, and in a file another one reads.
+
+    What is written is durable when the call returns (WAL, `synchronous=FULL`), but for `recorded`, which may be lost
+    in a crash: the journal is then told again, and knows.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Open or create the file; without a path, in memory."""
-        self._lock = threading.Lock()
-        self._database = sqlite3.connect(
-            ":memory:" if path is None else path, check_same_thread=False, isolation_level=None
-        )
+        """Open, create or migrate the file; without a path, in memory. StoreUnreadable."""
+        database = _connect(path)
+        try:
+            if path is not None:
+                database.execute("PRAGMA journal_mode=WAL")
+                database.execute("PRAGMA synchronous=FULL")
+            database.execute("PRAGMA secure_delete=ON")
+            schema.prepare(database)
+        except sqlite3.DatabaseError as error:
+            database.close()
+            raise StoreUnreadable("not a certificate store") from error
+        except StoreUnreadable:
+            database.close()
+            raise
+        self._writer = GroupWriter(database)
+        self._reading = threading.Lock()
+        self._reader: sqlite3.Connection | None = None
         if path is not None:
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
-        self._database.execute("PRAGMA secure_delete=ON")
-        self._database.executescript(_SCHEMA)
+            self._reader = _connect(path)
+            self._reader.execute("PRAGMA query_only=ON")
 
     def copy_to(self, path: Path) -> None:
         """Write all that is held into a new file; what is at `path` already is replaced."""
-        with self._lock, closing(sqlite3.connect(path)) as target:
-            self._database.backup(target)
+
+        def copy(database: sqlite3.Connection) -> None:
+            with closing(sqlite3.connect(path)) as target:
+                database.backup(target)
+
+        self._writer.flush()
+        self._writer.alone(copy)
 
     def forget(self, role: Role, *, party_id: str | None = None, ended_before_ms: int | None = None) -> int:
         """Delete the certificates of `role` that match what is given, and every trace of them in the file; how many.
 
         Who issued them, their serial numbers and their digests stay in the journal, which names nobody.
         """
-        given = {"party_id = ?": party_id, "not_after_ms < ?": ended_before_ms}
-        asked = {test: value for test, value in given.items() if value is not None}
-        where = " AND ".join(["role = ?", *asked])
-        with self._lock:
-            gone = self._database.execute(
-                f"DELETE FROM issued WHERE {where}",  # noqa: S608  # constants only
-                (role, *asked.values()),
-            ).rowcount
-            if gone:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        gone = self._writer.run(
+            lambda database: rows.forget(database, role, party_id=party_id, ended_before_ms=ended_before_ms)
+        )
+        if gone:
+            with self._reading:  # the log of writes is emptied only while nobody reads from it
+                self._writer.alone(lambda database: database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
         return gone
 
     def close(self) -> None:
         """Nothing may be asked afterwards."""
-        with self._lock:
-            self._database.close()
+        if self._reader is not None:
+            with self._reading:
+                self._reader.close()
+        self._writer.close()
 
     def put(self, issued: Issued) -> None:
         """Keep `issued`; SerialReused if the name is taken by another certificate, nothing if by the same."""
-        row: _Row = (
-            issued.issuer_key_sha256,
-            _name(issued.serial),
-            issued.der,
-            issued.profile,
-            issued.role,
-            issued.purpose,
-            issued.party_id,
-            issued.station_id,
-            issued.spki_sha256,
-            issued.tbs_sha256,
-            issued.not_before_ms,
-            issued.not_after_ms,
-            issued.issued_at_ms,
-        )
-        with self._lock:
-            try:
-                self._database.execute(f"INSERT INTO issued ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)", row)  # noqa: S608  # constants only
-            except sqlite3.IntegrityError as error:
-                held = self._one(issued.issuer_key_sha256, issued.serial)
-                if held is None or held.der != issued.der:
-                    raise SerialReused("two certificates of one authority have one serial number") from error
+        self._writer.run(lambda database: rows.insert(database, issued))
 
     def get(self, issuer_key_sha256: str, serial: int) -> Issued:
         """The certificate of this name, or CertificateAbsent."""
-        with self._lock:
-            found = self._one(issuer_key_sha256, serial)
+        found = self._read(lambda database: rows.one(database, issuer_key_sha256, serial))
         if found is None:
-            raise CertificateAbsent("no such certificate was issued", serial=_name(serial))
+            raise CertificateAbsent("no such certificate was issued", serial=rows.name_of(serial))
         return found
 
     def find(
@@ -141,96 +111,155 @@ class SqliteStore:
         limit: int = MAX_FOUND,
     ) -> list[Issued]:
         """Those that match all that is given, oldest first, at most `limit`."""
-        given: dict[str, str | int | None] = {
-            "role = ?": role,
-            "party_id = ?": party_id,
-            "spki_sha256 = ?": spki_sha256,
-            "not_before_ms <= ?": valid_at_ms,
-            "not_after_ms >= ?": valid_at_ms,
-        }
-        asked = {test: value for test, value in given.items() if value is not None}
-        where = " AND ".join(["1", *asked])
-        query = f"SELECT {_COLUMNS} FROM issued WHERE {where} ORDER BY issued_at_ms, rowid LIMIT ?"  # noqa: S608  # constants only
-        with self._lock:
-            rows = self._database.execute(query, (*asked.values(), min(limit, MAX_FOUND))).fetchall()
-        return [_issued(row) for row in rows]
+        query = Query(role=role, party_id=party_id, spki_sha256=spki_sha256, valid_at_ms=valid_at_ms)
+        return [listed.issued for listed in self.page(query, limit=limit).found]
+
+    def page(self, query: Query, *, cursor: str | None = None, limit: int = MAX_FOUND) -> Page:
+        """Those that match, at most `limit`, oldest first, after `cursor`; BadCursor."""
+        capped = max(1, min(limit, MAX_FOUND))
+        return self._read(lambda database: rows.page(database, query, cursor=cursor, limit=capped))
+
+    def expiring(self, before_ms: int, *, now_ms: int, limit: int = MAX_FOUND) -> list[Issued]:
+        """Valid at `now_ms`, ending before `before_ms`, not revoked, and without a successor that ends later."""
+        capped = min(limit, MAX_FOUND)
+        return self._read(lambda database: rows.expiring(database, before_ms, now_ms, capped))
+
+    def plan(
+        self,
+        intent: Intent,
+        *,
+        order_id: str | None = None,
+        clock_tolerance_ms: int | None = None,
+        admit: Callable[[Sequence[KeyUse]], None] | None = None,
+    ) -> None:
+        """Keep `intent` before anything is signed; see the contract."""
+        self._writer.run(
+            lambda database: intents.plan(
+                database, intent, order_id=order_id, clock_tolerance_ms=clock_tolerance_ms, admit=admit
+            )
+        )
+
+    def release(self, intent: Intent) -> None:
+        """The order of `intent` may be given again, if no certificate is stored for it; the intent stays a gap."""
+        self._writer.run(lambda database: intents.release(database, intent))
+
+    def finish(self, issued: Issued) -> None:
+        """Keep the certificate of an intent; IntentWithdrawn if a repair was faster, and then it is not kept."""
+        self._writer.run(lambda database: intents.finish(database, issued))
+
+    def recorded(self, issuer_key_sha256: str, serial: int) -> None:
+        """The journal has the certificate. Written with the next write, not waited for."""
+        self._writer.later(lambda database: intents.recorded(database, issuer_key_sha256, serial))
+
+    def order(self, order_id: str) -> Issued | None:
+        """The certificate that was issued for this order; OrderUnderWay if there is none yet."""
+
+        def look(database: sqlite3.Connection) -> Issued | None:
+            query = "SELECT issuer_key_sha256, serial FROM ordered WHERE order_id = ?"
+            row = database.execute(query, (order_id,)).fetchone()
+            if row is None:
+                return None
+            found = rows.one(database, row[0], int(row[1], 16))
+            if found is None:
+                raise OrderUnderWay("the order was given before and is being carried out")
+            return found
+
+        return self._read(look)
+
+    def require_named(self, issuer_key_sha256: str, serial: int) -> None:
+        """A certificate of this name was issued or intended; or CertificateAbsent."""
+        if not self._read(lambda database: intents.is_named(database, issuer_key_sha256, serial)):
+            raise CertificateAbsent("no such certificate was issued", serial=rows.name_of(serial))
+
+    def gaps(self, before_ms: int | None = None) -> list[Gap]:
+        """Issuances that are not complete, oldest first; with `before_ms`, only those begun earlier."""
+        self._writer.flush()
+        return self._read(lambda database: intents.gaps(database, before_ms))
+
+    def withdraw(self, intent: Intent) -> bool:
+        """From now on `finish` refuses it. False if it was finished, or its serial number revoked, meanwhile."""
+        return self._writer.run(lambda database: intents.withdraw(database, intent))
+
+    def ceremony(self, ceremony_id: str) -> CeremonyRecord | None:
+        """The ceremony of this id, if it was performed."""
+        query = "SELECT * FROM ceremony WHERE ceremony_id = ?"
+        row = self._read(lambda database: database.execute(query, (ceremony_id,)).fetchone())
+        return None if row is None else CeremonyRecord(*row)
+
+    def add_ceremony(self, record: CeremonyRecord) -> None:
+        """Keep it; CeremonyReplayed if its id or its file is there already."""
+
+        def add(database: sqlite3.Connection) -> None:
+            row = (record.ceremony_id, record.spec_sha256, record.at_ms, record.transcript)
+            try:
+                database.execute("INSERT INTO ceremony VALUES (?,?,?,?)", row)
+            except sqlite3.IntegrityError as error:
+                raise CeremonyReplayed("this ceremony was performed before", found=record.ceremony_id) from error
+
+        self._writer.run(add)
 
     def revoke(self, revocation: Revocation) -> Revocation:
-        """Revoke; a second time changes nothing. The revocation that stands, or CertificateAbsent."""
-        self.get(revocation.issuer_key_sha256, revocation.serial)
-        with self._lock:
-            self._database.execute(
+        """Revoke what was issued or intended; a second time changes nothing.
+
+        The revocation that stands, or CertificateAbsent.
+        """
+
+        def revoke(database: sqlite3.Connection) -> Revocation:
+            issuer, serial = revocation.issuer_key_sha256, revocation.serial
+            if not intents.revoked(database, issuer, serial) and rows.one(database, issuer, serial) is None:
+                raise CertificateAbsent("no such certificate was issued", serial=rows.name_of(serial))
+            database.execute(
                 "INSERT INTO revoked VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
-                (
-                    revocation.issuer_key_sha256,
-                    _name(revocation.serial),
-                    revocation.revoked_at_ms,
-                    revocation.reason,
-                ),
+                (issuer, rows.name_of(serial), revocation.revoked_at_ms, revocation.reason),
             )
-        standing = self.revocation_of(revocation.issuer_key_sha256, revocation.serial)
-        return revocation if standing is None else standing
+            return _standing(database, issuer, serial) or revocation
+
+        return self._writer.run(revoke)
 
     def revocation_of(self, issuer_key_sha256: str, serial: int) -> Revocation | None:
         """The revocation of this certificate, if it was revoked."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT revoked_at_ms, reason FROM revoked WHERE issuer_key_sha256 = ? AND serial = ?",
-                (issuer_key_sha256, _name(serial)),
-            ).fetchone()
-        return None if row is None else Revocation(issuer_key_sha256, serial, row[0], Reason(row[1]))
+        return self._read(lambda database: _standing(database, issuer_key_sha256, serial))
 
     def revocations(self, issuer_key_sha256: str, until_ms: int) -> list[Revocation]:
         """Those of one authority that count at `until_ms`, by serial number."""
-        with self._lock:
-            rows = self._database.execute(
-                "SELECT serial, revoked_at_ms, reason FROM revoked"
-                " WHERE issuer_key_sha256 = ? AND revoked_at_ms <= ? ORDER BY serial",
-                (issuer_key_sha256, until_ms),
-            ).fetchall()
-        return [Revocation(issuer_key_sha256, int(row[0], 16), row[1], Reason(row[2])) for row in rows]
+        query = (
+            "SELECT serial, revoked_at_ms, reason FROM revoked"
+            " WHERE issuer_key_sha256 = ? AND revoked_at_ms <= ? ORDER BY serial"
+        )
+        found = self._read(lambda database: database.execute(query, (issuer_key_sha256, until_ms)).fetchall())
+        return [Revocation(issuer_key_sha256, int(row[0], 16), row[1], Reason(row[2])) for row in found]
 
     def next_crl_number(self, issuer_key_sha256: str, this_update_ms: int, *, allow_earlier: bool) -> int:
         """A number never given before, higher than all of CRLs with an earlier or equal time; see the contract."""
-        with self._lock, self._database:
-            self._database.execute("BEGIN IMMEDIATE")
-            before, after = self._database.execute(
+
+        def next_number(database: sqlite3.Connection) -> int:
+            before, after = database.execute(
                 "SELECT max(number) FILTER (WHERE this_update_ms <= ?1), min(number) FILTER (WHERE this_update_ms > ?1)"
                 " FROM crl WHERE issuer_key_sha256 = ?2",
                 (this_update_ms, issuer_key_sha256),
             ).fetchone()
-            number = this_update_ms if before is None else max(this_update_ms, before + 1)
+            number = this_update_ms if before is None else max(this_update_ms, int(before) + 1)
             if after is not None and (number >= after or not allow_earlier):
                 raise CrlTimeWentBack("there is a later CRL already", found=this_update_ms)
-            self._database.execute("INSERT INTO crl VALUES (?,?,?)", (issuer_key_sha256, number, this_update_ms))
-        return int(number)
+            database.execute("INSERT INTO crl VALUES (?,?,?)", (issuer_key_sha256, number, this_update_ms))
+            return number
 
-    def _one(self, issuer_key_sha256: str, serial: int) -> Issued | None:
-        row = self._database.execute(
-            f"SELECT {_COLUMNS} FROM issued WHERE issuer_key_sha256 = ? AND serial = ?",  # noqa: S608  # constants only
-            (issuer_key_sha256, _name(serial)),
-        ).fetchone()
-        return None if row is None else _issued(row)
+        return self._writer.run(next_number)
 
-
-def _name(serial: int) -> str:
-    return f"{serial:040x}"
+    def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
+        if self._reader is None:  # in memory there is one connection, and no disk to wait for
+            return self._writer.run(look)
+        with self._reading:
+            return look(self._reader)
 
 
-def _issued(row: _Row) -> Issued:
-    issuer, serial, der, profile, role, purpose, party_id, station_id, spki, tbs, not_before, not_after, at = row
-    return Issued(
-        issuer_key_sha256=issuer,
-        serial=int(serial, 16),
-        der=der,
-        profile=profile,
-        role=None if role is None else Role(role),
-        purpose=None if purpose is None else Purpose(purpose),
-        party_id=party_id,
-        station_id=station_id,
-        spki_sha256=spki,
-        tbs_sha256=tbs,
-        not_before_ms=not_before,
-        not_after_ms=not_after,
-        issued_at_ms=at,
-    )
+def _connect(path: Path | None) -> sqlite3.Connection:
+    return sqlite3.connect(":memory:" if path is None else path, check_same_thread=False, isolation_level=None)
+
+
+def _standing(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Revocation | None:
+    row = database.execute(
+        "SELECT revoked_at_ms, reason FROM revoked WHERE issuer_key_sha256 = ? AND serial = ?",
+        (issuer_key_sha256, rows.name_of(serial)),
+    ).fetchone()
+    return None if row is None else Revocation(issuer_key_sha256, serial, row[0], Reason(row[1]))

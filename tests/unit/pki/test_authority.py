@@ -74,10 +74,10 @@ def test_without_a_recorded_intent_nothing_is_issued() -> None:
 
 def test_a_crash_between_intent_and_issuance_is_a_gap() -> None:
     class _Crashing(SqliteStore):
-        def put(self, issued: Any) -> None:
+        def finish(self, issued: Any) -> None:
             if issued.role is not None:
                 raise OSError("crash")
-            super().put(issued)
+            super().finish(issued)
 
     journal = MemoryJournal()
     made = Hierarchy.create(
