@@ -10,6 +10,8 @@ from api.flows.service import Service
 from api.web.assembly import Assembly, assemble
 from api.web.identity import Identity
 from api.web.routes import contracts, evidence, health, log, requests, sites
+from api.web.routes import tokens as tokens_route
+from api.web.tokens import Tokens
 from ledger.clock import SystemClock
 from ledger.errors import Broken
 from pki.credential import Credential
@@ -26,8 +28,13 @@ def create_app(service: Service) -> Assembly:
         """TLS credentials live in the machine's own time, whatever time the business has."""
         return service.directory.validate(leaf, transport_clock.now_ms(), purpose=Purpose.TLS_CLIENT)
 
+    tokens = Tokens(issuer=service.settings.origin, epoch=lambda: service.directory.epoch, clock=transport_clock)
+
     async def provide() -> Service:
         return service
+
+    async def provide_tokens() -> Tokens:
+        return tokens
 
     handlers = (
         *health.routes(probes=probes(service), about=lambda: about(service)),
@@ -36,13 +43,14 @@ def create_app(service: Service) -> Assembly:
         *requests.HANDLERS,
         *log.HANDLERS,
         *evidence.HANDLERS,
+        *tokens_route.HANDLERS,
     )
     return assemble(
         handlers,
-        identity=Identity(authenticate, epoch=lambda: service.directory.epoch, clock=transport_clock),
+        identity=Identity(authenticate, epoch=lambda: service.directory.epoch, clock=transport_clock, tokens=tokens),
         limits=service.settings.limits,
         version=version(DISTRIBUTION),
-        dependencies={"service": Provide(provide)},
+        dependencies={"service": Provide(provide), "tokens": Provide(provide_tokens)},
     )
 
 

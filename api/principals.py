@@ -13,6 +13,9 @@ ORGANISATIONS: Final = frozenset(Role) - {Role.EVU, Role.STATION}
 """The roles of organisations, whose names may stand in logs; an EV user is a person, and a station has an address."""
 
 
+EVERY_SCOPE: Final = frozenset({"read", "write"})
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """The party that mTLS authenticated, in the one role that its certificate gives it."""
@@ -20,6 +23,8 @@ class Principal:
     party: str
     role: Role
     credential: Credential
+    scopes: frozenset[str] = EVERY_SCOPE
+    """What an access token leaves of what the certificate allows; all of it without a token."""
 
     @classmethod
     def from_credential(cls, credential: Credential) -> Self:

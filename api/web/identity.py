@@ -25,6 +25,7 @@ from api import telemetry
 from api.principals import Principal
 from api.web import problems
 from api.web.errors import CredentialMissing, CredentialRefused, CredentialUndecided, RoleNotAllowed
+from api.web.tokens import TokenRefused, Tokens, require_within
 from pki.clock import Clock
 from pki.credential import Credential
 from pki.roles import Role
@@ -51,14 +52,18 @@ class _Cached:
 
 
 class Identity(ASGIMiddleware):
-    """Sets `scope["state"]["principal"]` to a `Principal` or None; reads nothing but the TLS extension.
+    """Sets `scope["state"]["principal"]` to a `Principal` or None, from the TLS extension; a token only narrows it.
 
     A certificate that is refused makes the caller nobody, and the reason is kept for `require`, so that public
     resources answer everyone alike. `clock` is the transport's, always the system's.
     """
 
-    def __init__(self, authenticate: Authenticate, *, epoch: Callable[[], int], clock: Clock) -> None:
+    def __init__(
+        self, authenticate: Authenticate, *, epoch: Callable[[], int], clock: Clock, tokens: Tokens | None = None
+    ) -> None:
+        """Without `tokens` nobody's access token is taken."""
         self._authenticate = authenticate
+        self._tokens = tokens
         self._epoch = epoch
         self._clock = clock
         self._cache: OrderedDict[bytes, _Cached] = OrderedDict()
@@ -70,10 +75,22 @@ class Identity(ASGIMiddleware):
         leaf = leaf_of(scope)
         if leaf is not None:
             try:
-                state[STATE_PRINCIPAL] = self.identify(leaf)
+                state[STATE_PRINCIPAL] = self._narrowed(self.identify(leaf), leaf, scope)
             except problems.ROOTS as error:
                 state[STATE_REFUSAL] = error
         await next_app(scope, receive, send)
+
+    def _narrowed(self, principal: Principal, leaf: bytes, scope: Scope) -> Principal:
+        """The principal with what its access token leaves, if it shows one; a token never makes somebody of nobody."""
+        shown = [value for name, value in scope.get("headers", ()) if name == b"authorization"]
+        if not shown:
+            return principal
+        scheme, _, text = shown[0].decode("latin-1").partition(" ")
+        if self._tokens is None or len(shown) > 1 or scheme.lower() != "bearer":
+            raise TokenRefused("the header is not one access token", expected="Bearer")
+        narrowed = self._tokens.narrow(principal, leaf, text)
+        require_within(narrowed, str(scope.get("method", "GET")))
+        return narrowed
 
     def identify(self, leaf: bytes) -> Principal:
         """The principal of a DER certificate, as of now.

@@ -63,6 +63,8 @@ _STATUS_OF_KIND: Final[tuple[tuple[type[Exception], int], ...]] = (
 STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/credential-missing": 401,
     "api/credential-refused": 401,
+    "api/token-refused": 401,
+    "api/scope-exceeded": 403,
     "api/role-not-allowed": 403,
     "api/method-not-allowed": 405,
     "api/body-too-large": 413,

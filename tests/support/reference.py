@@ -87,6 +87,7 @@ TITLES: Final = {
     "requests": "Requests: reading and proving",
     "evidence": "Evidence",
     "privacy": "Privacy",
+    "tokens": "Access tokens",
     "log": "The public log",
     "health": "Health",
 }
@@ -137,7 +138,7 @@ def api() -> str:
 
 def openapi() -> dict[str, Any]:
     """The document of the application; routes are known without an open service behind them."""
-    closed = SimpleNamespace(settings=SimpleNamespace(limits=Limits()))
+    closed = SimpleNamespace(settings=SimpleNamespace(origin="log.example", limits=Limits()))
     return schema.document(create_app(cast(Service, closed)).framework)
 
 
