@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.flows.service import Service
 from api.web.assembly import Assembly, assemble
 from api.web.identity import Identity
-from api.web.routes import contracts, evidence, health, log, requests, sites
+from api.web.routes import contracts, events, evidence, health, log, requests, sites, statements
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
 from ledger.clock import SystemClock
@@ -41,7 +41,9 @@ def create_app(service: Service) -> Assembly:
         *sites.HANDLERS,
         *contracts.HANDLERS,
         *requests.HANDLERS,
+        *statements.HANDLERS,
         *log.HANDLERS,
+        *events.HANDLERS,
         *evidence.HANDLERS,
         *tokens_route.HANDLERS,
     )

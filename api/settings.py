@@ -133,7 +133,7 @@ class Limits(_Section, frozen=True, kw_only=True):
     """Bounds on what one caller can cost."""
 
     max_body_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="A larger request body is answered 413.")] = (
-        1 << 20
+        4 << 20
     )
     requests_per_s: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Sustained requests per second and party; more is answered 429.")

@@ -59,6 +59,13 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     attachments: Annotated[tuple[SubmittedAttachment, ...], Meta(max_length=MAX_ATTACHMENTS)] = ()
 
 
+class SubmissionBatch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Many statements at once; `certificates` go along with each of them."""
+
+    statements: Annotated[tuple[Submission, ...], Meta(min_length=1, max_length=MAX_STATEMENTS)]
+    certificates: Annotated[tuple[bytes, ...], Meta(max_length=MAX_CERTIFICATES)] = ()
+
+
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The statement is durable. A reader ignores members that it does not know, so that later versions may add some."""
 

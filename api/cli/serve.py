@@ -69,7 +69,13 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 beside.rename(ready_file)
             print(json.dumps(where), file=sys.stderr, flush=True)
 
-        await server.serve(create_app(service).app, settings, on_started=started, ops_app=ops_app(probes(service)))
+        await server.serve(
+            create_app(service).app,
+            settings,
+            on_started=started,
+            ops_app=ops_app(probes(service)),
+            on_stopping=service.feed.close,
+        )
 
 
 @asynccontextmanager

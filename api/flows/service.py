@@ -15,6 +15,7 @@ from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
 from api.flows import office_start
 from api.flows.desk import Desk
+from api.flows.events import Feed
 from api.flows.execute import Executions
 from api.flows.memory import Memory
 from api.flows.office import Office
@@ -60,6 +61,7 @@ class Service:
         witnessing: Witnessing,
         executions: Executions | None,
         privacy: PrivacyOffice,
+        feed: Feed,
         listener: StationListener | None,
         office: Office | None,
     ) -> None:
@@ -73,6 +75,7 @@ class Service:
         self.witnessing = witnessing
         self.executions = executions
         self.privacy = privacy
+        self.feed = feed
         self.listener = listener
         self.office = office
 
@@ -149,6 +152,7 @@ async def open_service(
             witnessing=witnessing,
             executions=executions,
             privacy=privacy,
+            feed=Feed(desk, memory),
             listener=listener,
             office=office,
         )

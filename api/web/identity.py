@@ -9,6 +9,7 @@ import ssl
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from litestar.connection import ASGIConnection
@@ -38,6 +39,7 @@ MAX_CACHED: Final = 4_096
 
 STATE_PRINCIPAL: Final = "principal"
 STATE_REFUSAL: Final = "identity_refusal"
+STATE_STILL: Final = "identity_still"
 
 _CALLER_IS_WRONG: Final = tuple(
     kind for module in (pki.errors, ledger.errors, api.errors) for kind in (module.Refused, module.Absent)
@@ -74,6 +76,7 @@ class Identity(ASGIMiddleware):
         state[STATE_PRINCIPAL] = None
         leaf = leaf_of(scope)
         if leaf is not None:
+            state[STATE_STILL] = partial(self.identify, leaf)
             try:
                 state[STATE_PRINCIPAL] = self._narrowed(self.identify(leaf), leaf, scope)
             except problems.ROOTS as error:
@@ -170,6 +173,14 @@ def principal_of(scope: Scope, *roles: Role) -> Principal:
             found=principal.role.value,
         )
     return principal
+
+
+def still_good(scope: Scope) -> Callable[[], object]:
+    """Asks anew, for answers that take long: it raises what `Identity.identify` raises once the caller is refused."""
+    found: Callable[[], object] | None = scope.get("state", {}).get(STATE_STILL)
+    if found is None:
+        raise CredentialMissing("the resource needs a client certificate", expected="mutual TLS")
+    return found
 
 
 def leaf_of(scope: Scope) -> bytes | None:

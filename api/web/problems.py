@@ -73,6 +73,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/refusal-limit": 429,
     "api/party-mismatch": 403,
     "api/nothing-to-prove": 409,
+    "api/events-ahead": 409,
+    "api/events-busy": 429,
     "api/remote-problem": 502,
     "ledger/attachment-too-large": 413,
     "ledger/entry-too-large": 413,

@@ -20,7 +20,7 @@ from api.web.tls import server_context
 KEEP_ALIVE_S: Final = 75
 """A handshake costs as much as twelve requests, so clients are let keep their connections."""
 GRACE_S: Final = 10
-"""How long requests may go on after the signal; streams of events end then."""
+"""How long requests may go on after the signal."""
 BACKLOG: Final = 1_024
 PLAIN_CONNECTIONS: Final = 256
 """At once on a listener that knows nobody."""
@@ -47,11 +47,13 @@ async def serve(
     on_started: Callable[[Bound], None],
     ops_app: Application | None = None,
     stop: asyncio.Event | None = None,
+    on_stopping: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; then accepts nothing more, lets requests end, and returns.
 
-    `on_started` is called once both listeners accept. Raises OSError or ssl.SSLError when a certificate or a key cannot
-    be used, and `ListenerFailed` when an address is taken or the application does not start.
+    `on_started` is called once both listeners accept, `on_stopping` when they begin to stop, so that answers without an
+    end come to one. Raises OSError or ssl.SSLError when a certificate or a key cannot be used, and `ListenerFailed`
+    when an address is taken or the application does not start.
     """
     stop = stop or asyncio.Event()
     listen, ops = settings.listen, settings.ops_listen
@@ -70,6 +72,7 @@ async def serve(
             on_started(bound)
             await _until_any(asyncio.ensure_future(stop.wait()), *tasks)
         finally:
+            on_stopping()
             for server in servers:
                 server.should_exit = True
             results = await asyncio.gather(*tasks, return_exceptions=True)

@@ -77,16 +77,20 @@ def algorithm(key: PrivateKey | PublicKey) -> str:
     raise SignatureInvalid("no statement is signed with this key", expected="P-256 or Ed25519", found=key.curve.name)
 
 
+def signing_input(payload: bytes, alg: str, header: dict[str, Any]) -> str:
+    """What is signed (RFC 7515 section 5.1): the canonical header, which gains `alg`, a dot, and the payload."""
+    return f"{encode_base64url(canonical.encode({**header, 'alg': alg}))}.{encode_base64url(payload)}"
+
+
 def sign(payload: bytes, key: PrivateKey, header: dict[str, Any]) -> str:
     """A compact JWS over `payload`; the header is canonical and gains `alg`."""
-    protected = encode_base64url(canonical.encode({**header, "alg": algorithm(key)}))
-    signing_input = f"{protected}.{encode_base64url(payload)}"
+    found = signing_input(payload, algorithm(key), header)
     if isinstance(key, ed25519.Ed25519PrivateKey):
-        signature = key.sign(signing_input.encode())
+        signature = key.sign(found.encode())
     else:
-        r, s = utils.decode_dss_signature(key.sign(signing_input.encode(), _es256))
+        r, s = utils.decode_dss_signature(key.sign(found.encode(), _es256))
         signature = r.to_bytes(P256_SCALAR_BYTES, "big") + s.to_bytes(P256_SCALAR_BYTES, "big")
-    return f"{signing_input}.{encode_base64url(signature)}"
+    return f"{found}.{encode_base64url(signature)}"
 
 
 def parse(raw: str) -> Parsed:

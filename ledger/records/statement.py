@@ -66,6 +66,27 @@ class Signed(msgspec.Struct, frozen=True, kw_only=True):
     disclosures: tuple[Disclosure, ...]
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement before anybody signed it; `x5t` names the certificate of the key that will."""
+
+    record: Record
+    x5t: str
+    party: str
+    audience: str
+    stream: str
+    exp_prev: str | None = None
+    actor_seq: int | None = None
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A statement that lacks its signature over `signing_input` alone."""
+
+    signing_input: str
+    jti: str
+    stream: str
+    disclosures: tuple[Disclosure, ...]
+
+
 def new_jti(now_ms: int) -> str:
     """A fresh statement id, ordered by time: 48 bits of milliseconds and 80 random bits, in hex."""
     return f"{now_ms:012x}{secrets.token_hex(10)}"
@@ -91,22 +112,41 @@ def sign(
     salt: Callable[[], bytes] = new_salt,
 ) -> Signed:
     """`what`, stated by `party` and signed; personal fields leave only their salted digests in it."""
-    concealed = record.conceal(what, salt)
+    draft = Draft(
+        record=what, x5t=x5t, party=party, audience=audience, stream=stream, exp_prev=exp_prev, actor_seq=actor_seq
+    )
+    claims, disclosures = _claims(draft, jti or new_jti(now_ms), now_ms, salt)
+    raw = jws.sign(canonical.encode(claims), key, _header(draft))
+    return Signed(raw=raw, jti=claims.jti, stream=stream, disclosures=disclosures)
+
+
+def prepare(draft: Draft, *, algorithm: str, now_ms: int, salt: Callable[[], bytes] = new_salt) -> Prepared:
+    """What a key elsewhere has to sign so that it is the statement that `sign` would have made."""
+    claims, disclosures = _claims(draft, new_jti(now_ms), now_ms, salt)
+    found = jws.signing_input(canonical.encode(claims), algorithm, _header(draft))
+    return Prepared(signing_input=found, jti=claims.jti, stream=draft.stream, disclosures=disclosures)
+
+
+def _header(draft: Draft) -> dict[str, Any]:
+    return {"typ": TYP, "x5t#S256": draft.x5t}
+
+
+def _claims(draft: Draft, jti: str, now_ms: int, salt: Callable[[], bytes]) -> tuple[Claims, tuple[Disclosure, ...]]:
+    concealed = record.conceal(draft.record, salt)
     claims = Claims(
-        iss=party,
-        aud=audience,
-        jti=jti or new_jti(now_ms),
+        iss=draft.party,
+        aud=draft.audience,
+        jti=jti,
         iat=now_ms // MS_PER_S,
-        stream=stream,
-        type=what.TYPE,
-        v=what.VERSION,
+        stream=draft.stream,
+        type=draft.record.TYPE,
+        v=draft.record.VERSION,
         event=concealed.event,
-        exp_prev=exp_prev,
-        actor_seq=actor_seq,
+        exp_prev=draft.exp_prev,
+        actor_seq=draft.actor_seq,
         sd_alg="sha-256" if concealed.disclosures else "",
     )
-    raw = jws.sign(canonical.encode(claims), key, {"typ": TYP, "x5t#S256": x5t})
-    return Signed(raw=raw, jti=claims.jti, stream=stream, disclosures=concealed.disclosures)
+    return claims, concealed.disclosures
 
 
 def parse_statement(raw: str) -> Statement:

@@ -1,4 +1,4 @@
-"""Writes docs/reference/{errors,cli,api,credentials}.md from the code: `python -m tests.support.reference --write`.
+"""Writes docs/reference/{errors,cli,api,credentials,metrics}.md from the code: `python -m tests.support.reference --write`.
 
 Without `--write` nothing is written, and the exit code is 1 if a page differs from what the code says.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 import typer
 
+from api import telemetry
 from api.app import create_app
 from api.cli.main import app as command_line
 from api.flows.service import Service
@@ -45,6 +46,9 @@ There are four kinds, because a caller can react in four ways:
 Errors that only the command line or a library raises have a status too; it says what a service would answer.
 Findings of a bundle's verification use the same codes, or those of [the bundle's specification](../spec/bundle.md).
 """
+
+METRICS_PAGE: Final = FOLDER / "metrics.md"
+METRICS_TABLE: Final = "| metric | kind | labels | what it counts |\n|---|---|---|---|\n"
 
 FAMILIES: Final = {
     "api": "The service, its clients and its execution",
@@ -142,12 +146,24 @@ def openapi() -> dict[str, Any]:
     return schema.document(create_app(cast(Service, closed)).framework)
 
 
+def metrics() -> str:
+    """The page as it is, with its table written again: what stands around the table is for people."""
+    before, _, rest = METRICS_PAGE.read_text(encoding="utf-8").partition(METRICS_TABLE)
+    after = rest[rest.index("\n\n") :]
+    rows = [
+        f"| `{one.name}` | {one.kind} | {', '.join(f'`{label}`' for label in one.labels)} | {one.help} |"
+        for one in telemetry.describe()
+    ]
+    return before + METRICS_TABLE + "\n".join(rows) + after
+
+
 PAGES: Final = {
     "errors": errors,
     "cli": command_reference,
     "api": api,
     "credentials": credentials,
     "findings": findings,
+    "metrics": metrics,
 }
 
 

@@ -1,11 +1,12 @@
 """/v1/requests and what hangs below it: the life of a flexibility-service request."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 from litestar.response import Response
 
 from api import wire
@@ -16,6 +17,7 @@ from api.flows.standing import concerns, require_concerned, require_evses, requi
 from api.flows.view import Participation, RequestView, participations_of, view
 from api.principals import Principal
 from api.web.identity import principal_of, require
+from api.web.limits import DEFAULT_PAGE, PageSize
 from api.web.routes import body
 from api.web.routes.taking import taking, with_receipt
 from ledger.records.credentials import CheckPurpose
@@ -29,11 +31,17 @@ from ledger.records.requests import (
     SetpointBatch,
 )
 from ledger.records.work import DisputeResolved, Settled, WorkCountered
+from ledger.rules.request_state import RequestState, RequestStatus
 from pki.roles import Role
 
 PORT = (Role.CSO, Role.CSP)
 READERS = (Role.FO, Role.CSO, Role.CSP, Role.AUD, Role.DPO)
 MAX_CHECKED = 256
+
+
+After = Annotated[str | None, QueryParameter(max_length=64, description="The request that the page before ended with.")]
+OfStatus = Annotated[RequestStatus | None, QueryParameter(description="Only requests in this state.")]
+OfSite = Annotated[str | None, QueryParameter(max_length=64, description="Only requests for this site.")]
 
 
 class CheckAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,10 +76,12 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestList(msgspec.Struct, frozen=True, kw_only=True):
-    """The requests that concern the caller, and the tree size for which the list holds."""
+    """A page of the requests that concern the caller, and the tree size for which it holds."""
 
     tree_size: int
     requests: tuple[RequestView, ...]
+    next: str | None
+    """For `after`, to have the next page; None on the last one."""
 
 
 class ParticipationList(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,12 +143,37 @@ async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Se
 
 
 @get("/v1/requests", operation_id="list_requests", tags=["requests"], guards=[require(*READERS)])
-async def list_requests(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> RequestList:
-    """The requests that concern the caller."""
+async def list_requests(
+    request: Request[Any, Any, Any],
+    service: NamedDependency[Service],
+    limit: PageSize = DEFAULT_PAGE,
+    after: After = None,
+    status: OfStatus = None,
+    site_id: OfSite = None,
+) -> RequestList:
+    """The requests that concern the caller, in the order in which they were issued, a page at a time."""
     principal = principal_of(request.scope)
     now_ms = service.desk.clock.now_ms()
-    found = tuple(view(one, now_ms) for one in service.desk.state.requests() if concerns(service.desk, one, principal))
-    return RequestList(tree_size=service.desk.appender.head.size, requests=found)
+    found: list[RequestView] = []
+    for one in _issued_after(service, after, principal):
+        if site_id in (None, one.issued.site_id) and status in (None, one.status(now_ms)):
+            if len(found) == limit:
+                return RequestList(
+                    tree_size=service.desk.appender.head.size, requests=tuple(found), next=found[-1].fsr_id
+                )
+            found.append(view(one, now_ms))
+    return RequestList(tree_size=service.desk.appender.head.size, requests=tuple(found), next=None)
+
+
+def _issued_after(service: Service, after: str | None, principal: Principal) -> Iterator[RequestState]:
+    """Those that concern the caller and were issued after `after`; it must be the caller's own, or nothing is told."""
+    if after is not None:
+        require_concerned(service.desk, after, principal)
+    is_behind = after is None
+    for one in service.desk.state.requests():
+        if is_behind and concerns(service.desk, one, principal):
+            yield one
+        is_behind = is_behind or one.fsr_id == after
 
 
 @get("/v1/requests/{fsr_id:str}", operation_id="read_request", tags=["requests"], guards=[require(*READERS)])

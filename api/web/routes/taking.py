@@ -1,7 +1,8 @@
 """One handler for every resource that takes a signed statement: open it, match it with the path, hand it on."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 from litestar import Request, post
@@ -25,6 +26,18 @@ from pki.roles import Role
 Flow = Callable[[Service, Opened, Principal], Awaitable[wire.Accepted]]
 
 
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Who may hand in statements of a kind, and what is done with them."""
+
+    roles: tuple[Role, ...]
+    flow: Flow
+
+
+TAKEN: Final[dict[type[Record], Taking]] = {}
+"""Every kind that a resource takes, for the resource that takes many at once: one way in, whichever the path."""
+
+
 async def admit(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
     """The flow of statements that need nothing but the rules."""
     return await service.desk.admit(opened, principal)
@@ -39,6 +52,7 @@ def taking(
     flow: Flow = admit,
 ) -> HTTPRouteHandler:
     """A POST route for statements of these kinds; the body must repeat what the path names, such as `{fsr_id}`."""
+    TAKEN.update((kind, Taking(roles, flow)) for kind in kinds)
 
     @post(
         path,
