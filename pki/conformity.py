@@ -200,7 +200,7 @@ def _standing(
         return body.status_digests, until_ms
     crl = status.crl_for(path.load(chain[0]), at_ms, Scope.ATTRIBUTE)
     crl.require_not_revoked(parsed.info.serial, at_ms)
-    return (*body.status_digests, crl.digest), min(until_ms, crl.next_update_ms)
+    return (*body.status_digests, *crl.digests), min(until_ms, crl.until_ms(at_ms))
 
 
 def _common(

@@ -7,7 +7,7 @@ times and nowhere else. No network, no clock.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from cryptography import x509
@@ -118,6 +118,10 @@ class Authentic:
         if not found:
             raise OcspOtherCertificate("the response says nothing about this certificate")
         return max(found, key=lambda single: (single.this_update_ms, single.status is CertStatus.REVOKED))
+
+    def narrowed(self, serial: int) -> "Authentic":
+        """The same with what it says about this certificate alone."""
+        return replace(self, singles=tuple(one for one in self.singles if one.cert_id.serial == serial))
 
     def until_ms(self, single: Single) -> int | None:
         """Until when `single` holds: never longer than its responder; None if the response does not say."""

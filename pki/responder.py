@@ -21,7 +21,7 @@ from pki.errors import PkiError
 from pki.infrastructure import Held, issue
 from pki.path import not_after_ms, not_before_ms
 from pki.profiles import DAY_MS, HOUR_MS, OCSP_SIGNER
-from pki.store.records import CertificateAbsent, Reason
+from pki.store.records import REASON_NUMBER, CertificateAbsent
 from pki.trust import encoded
 
 ANSWER_LIFETIME_MS: Final = HOUR_MS
@@ -31,17 +31,6 @@ REUSE_MS: Final = 60_000
 ROTATE_BEFORE_MS: Final = DAY_MS
 """A signer with less than this left is replaced."""
 MAX_KEPT: Final = 16_384
-
-REASON_NUMBER: Final[dict[Reason, int | None]] = {
-    Reason.UNSPECIFIED: None,  # absent means unspecified
-    Reason.KEY_COMPROMISE: 1,
-    Reason.CA_COMPROMISE: 2,
-    Reason.AFFILIATION_CHANGED: 3,
-    Reason.SUPERSEDED: 4,
-    Reason.CESSATION: 5,
-    Reason.PRIVILEGE_WITHDRAWN: 9,
-    Reason.AA_COMPROMISE: 10,
-}
 
 
 @dataclass(frozen=True, slots=True)

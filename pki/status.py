@@ -1,35 +1,48 @@
-"""Revocation status from CRLs, at a stated time (RFC 5280 section 6.3, the subset that our authorities publish).
+"""Revocation status at a stated time, from stated evidence: CRLs, delta CRLs and OCSP responses.
 
-A `StatusSet` holds CRLs of any times. Asked about a moment, it takes the newest that existed then; evidence that is
-missing, stale or contradicts itself is INDETERMINATE, which is never "good". Indirect CRLs, CRLs partitioned by reason
-and delta CRLs are not evidence here.
+A `StatusSet` holds evidence of any times. Asked about a moment, it takes what existed then. The stricter wins: one
+authentic word of a revocation revokes, whatever else says good; evidence that is missing, stale or contradicts itself
+is INDETERMINATE, which is never good (RFC 5280 section 6.3 and RFC 6960, the subset that our authorities publish, and
+delta CRLs, which others do).
 """
 
-import datetime as dt
-import hashlib
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
+from hashlib import sha256
+from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import CRLEntryExtensionOID, ExtensionOID
 
-from pki import keys, oids
+from pki import crl, ocsp
+from pki.asn1 import ocsp as ocsp_octets
+from pki.asn1 import tlv
+from pki.asn1.der import MalformedDer, OversizeDer
+from pki.asn1.ocsp import CertStatus, Single
+from pki.crl import AUTHORITIES, BadCrl, CheckedCrl, Held, Revoked, Scope, Signing
 from pki.errors import Refused
+from pki.ocsp import Authentic, OcspMalformed
 
-MAX_CRL_BYTES = 4 * 1024 * 1024
+__all__ = [
+    "AUTHORITIES",
+    "BadCrl",
+    "CheckedCrl",
+    "Revoked",
+    "Scope",
+    "Signing",
+    "Standing",
+    "StatusIndeterminate",
+    "StatusSet",
+    "Voided",
+]
+
 MAX_CRLS = 1024
-_KNOWN = {
-    ExtensionOID.CRL_NUMBER,
-    ExtensionOID.AUTHORITY_KEY_IDENTIFIER,
-    ExtensionOID.ISSUING_DISTRIBUTION_POINT,
-}
+MAX_RESPONSES = 16_384
+MAX_HELD_BYTES = 1024 * 1024 * 1024
 FOREVER_MS = 2**53 - 1
-_KNOWN_ENTRY = {CRLEntryExtensionOID.CRL_REASON, CRLEntryExtensionOID.INVALIDITY_DATE}
+_CERTIFICATE_HOLD: Final = 6
+_REMOVE_FROM_CRL: Final = 8
+_PASSING: Final = frozenset({_CERTIFICATE_HOLD, _REMOVE_FROM_CRL})
 
 
 class StatusIndeterminate(Refused):
@@ -39,222 +52,326 @@ class StatusIndeterminate(Refused):
     title = "Revocation status not known"
 
 
-class Revoked(Refused):
-    """The credential, or the authority that issued it, was revoked at or before the time asked about."""
+class Voided(Refused):
+    """The credential passed then, but what is known now says that its key was not to be trusted any more then.
 
-    code = "pki/revoked"
-    title = "Credential revoked"
+    An invalidity date, or a revocation that was published after it had begun (RFC 5280 section 5.3.2).
+    """
 
-
-class BadCrl(Refused):
-    """Not a CRL that can be read, or too large, or too many."""
-
-    code = "pki/crl-malformed"
-    title = "CRL cannot be read"
-
-
-_UNUSABLE = (
-    BadCrl,
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.ExtensionNotFound,
-)
+    code = "pki/voided"
+    title = "Credential was invalid already, as is known now"
 
 
 @dataclass(frozen=True, slots=True)
-class Signing:
-    """The keys and the signature algorithms that CRLs are believed by; `require_key` raises `keys.WeakKey`."""
+class Standing:
+    """A certificate was not revoked, by the evidence with these digests (SHA-256, hex), which holds until then."""
 
-    require_key: Callable[[object], ec.EllipticCurvePublicKey | rsa.RSAPublicKey]
-    algorithms: frozenset[x509.ObjectIdentifier]
-
-
-# Ours. Test suites that strangers wrote have others.
-AUTHORITIES = Signing(keys.require_authority_key, frozenset({oids.ECDSA_WITH_SHA256, oids.ECDSA_WITH_SHA384}))
-
-
-class Scope(StrEnum):
-    """What a CRL speaks about."""
-
-    USER = "USER"
-    AUTHORITY = "AUTHORITY"
-    ATTRIBUTE = "ATTRIBUTE"
+    digests: tuple[str, ...]
+    valid_until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedCrl:
-    """A CRL signed by the issuer asked about; `revoked_at_ms` by serial number; `digest` is its SHA-256 (hex)."""
+class _Row:
+    """CRLs of one kind in the order of their times, and the highest number among each and all before it."""
 
-    digest: str
-    number: int
-    this_update_ms: int
-    next_update_ms: int
-    revoked_at_ms: dict[int, int]
+    crls: Sequence[CheckedCrl]
+    begun_ms: Sequence[int]
+    highest: Sequence[int]
 
-    def require_not_revoked(self, serial: int, at_ms: int) -> None:
-        """Passes if `serial` was not revoked at `at_ms`; a revocation counts from its own date on."""
-        revoked_at_ms = self.revoked_at_ms.get(serial)
-        if revoked_at_ms is not None and revoked_at_ms <= at_ms:
-            raise Revoked("the credential was revoked", revoked_at_ms=revoked_at_ms)
+    @classmethod
+    def of(cls, crls: Iterable[CheckedCrl]) -> "_Row":
+        ordered = sorted(crls, key=lambda one: (one.this_update_ms, one.number))
+        highest: list[int] = []
+        for one in ordered:
+            highest.append(max(one.number, highest[-1]) if highest else one.number)
+        return cls(ordered, [one.this_update_ms for one in ordered], highest)
+
+    def newest(self, at_ms: int) -> CheckedCrl | None:
+        """The newest that existed at `at_ms`; StatusIndeterminate if numbers went back while time went on."""
+        place = bisect_right(self.begun_ms, at_ms)
+        if place == 0:
+            return None
+        found = self.crls[place - 1]
+        if self.highest[place - 1] > found.number:
+            raise StatusIndeterminate("the CRL numbers of this issuer go back", found=found.number)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    crl: x509.CertificateRevocationList
-    digest: str
-    der: bytes
+class _Lane:
+    """All usable CRLs of one issuer and scope, as of one state of the evidence."""
+
+    generation: int
+    complete: _Row
+    deltas: _Row
+
+    def newest(self, at_ms: int) -> CheckedCrl | None:
+        """The newest complete CRL at `at_ms`, with the newest delta that applies to it; stale or not.
+
+        Raises StatusIndeterminate if there is a delta, and nothing it could be applied to: what it does not say is
+        not known, and what the older CRL does not say is known to be outdated.
+        """
+        base, delta = self.complete.newest(at_ms), self.deltas.newest(at_ms)
+        if delta is None or (base is not None and delta.number <= base.number):
+            return base
+        if base is None:
+            raise StatusIndeterminate("there is a delta CRL of this issuer, but no complete one", found=at_ms)
+        if delta.base_number is None or delta.base_number > base.number:
+            raise StatusIndeterminate(
+                "the complete CRL is too old for the delta", expected=delta.base_number, found=base.number
+            )
+        return base.completed_by(delta)
 
 
 class StatusSet:
-    """CRLs as they were given; each is checked when, and against whom, it is used."""
+    """Evidence as it was given; each piece is checked when, and against whom, it is used."""
 
-    def __init__(self, crls: Iterable[bytes] = (), *, signing: Signing = AUTHORITIES) -> None:
+    def __init__(self, evidence: Iterable[bytes] = (), *, signing: Signing = AUTHORITIES) -> None:
         self._signing = signing
-        self._held: dict[bytes, dict[str, _Held]] = {}
-        self._checked: dict[tuple[str, bytes, Scope], CheckedCrl | None] = {}
-        self._count = 0
+        self._crls: dict[bytes, dict[str, Held]] = {}
+        self._checked: dict[tuple[str, x509.Certificate, Scope], CheckedCrl | None] = {}
+        self._lanes: dict[tuple[x509.Certificate, Scope], _Lane] = {}
+        self._responses: dict[int, dict[str, bytes]] = {}
+        self._authentic: dict[tuple[str, x509.Certificate], Authentic | None] = {}
+        self._ders: dict[str, bytes] = {}
+        self._sizes = [0, 0]
+        self._held_bytes = 0
+        self._generation = 0
         self._moments: list[int] = []
-        for data in crls:
+        for data in evidence:
             self.add(data)
 
     def add(self, data: bytes) -> str:
-        """Hold the CRL in `data` (DER); its SHA-256 (hex). Adding it again changes nothing."""
-        if len(data) > MAX_CRL_BYTES:
-            raise BadCrl("the CRL is too large", expected=f"at most {MAX_CRL_BYTES} bytes", found=len(data))
-        digest = hashlib.sha256(data).hexdigest()
-        try:
-            crl = x509.load_der_x509_crl(data)
-            issuer = crl.issuer.public_bytes()
-            moments = {_ms(revoked.revocation_date_utc) for revoked in crl} | {_ms(crl.last_update_utc)}
-        except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
-            raise BadCrl("not a CRL that can be read") from error
-        same_issuer = self._held.setdefault(issuer, {})
-        if digest not in same_issuer:
-            if self._count >= MAX_CRLS:
-                raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
-            same_issuer[digest] = _Held(crl, digest, bytes(data))
-            self._count += 1
-            self._moments = sorted(moments.union(self._moments))
+        """Hold the CRL or OCSP response in `data` (DER); its SHA-256 (hex). Adding it again changes nothing.
+
+        Raises BadCrl, or `OcspMalformed` for a response, also for one that says nothing.
+        """
+        digest = sha256(data).hexdigest()
+        if digest in self._ders:
+            return digest
+        if _is_response(data):
+            self._add_response(data, digest)
+        else:
+            self._add_crl(data, digest)
+        self._ders[digest] = bytes(data)
+        self._held_bytes += len(data)
+        self._generation += 1
         return digest
 
+    def prepare(self, data: bytes, issuer: x509.Certificate, scope: Scope = Scope.USER) -> None:
+        """Check a CRL of `issuer` that is about to be added: a large one takes a while, and any thread may do this."""
+        held = crl.load(data)
+        self._checked[held.digest, issuer, scope] = crl.check(held, issuer, scope, self._signing)
+
+    def _add_crl(self, data: bytes, digest: str) -> None:
+        held = crl.load(data)
+        if self._sizes[0] >= MAX_CRLS or self._held_bytes + len(data) > MAX_HELD_BYTES:
+            raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
+        self._sizes[0] += 1
+        self._crls.setdefault(held.issuer, {})[digest] = held
+        self._note((held.this_update_ms,))
+
+    def _add_response(self, data: bytes, digest: str) -> None:
+        try:
+            response = ocsp_octets.parse_response(data)
+        except (MalformedDer, OversizeDer) as error:
+            raise OcspMalformed(error.detail, expected=error.expected, found=error.found) from error
+        if self._sizes[1] >= MAX_RESPONSES:
+            raise OcspMalformed("there are too many OCSP responses", expected=f"at most {MAX_RESPONSES}")
+        self._sizes[1] += 1
+        for single in response.data.singles:
+            self._responses.setdefault(single.cert_id.serial, {})[digest] = data
+        self._note((response.data.produced_at_ms,))
+        self._note(at_ms for single in response.data.singles if (at_ms := _revoked_from_ms(single)) is not None)
+
+    def _note(self, moments: Iterable[int]) -> None:
+        self._moments = sorted({*self._moments, *moments})
+
     def next_moment(self, at_ms: int) -> int:
-        """When a question asked at `at_ms` may next have another answer: a list appears, or a revocation begins."""
+        """When a question asked at `at_ms` may next have another answer: evidence appears, or a revocation begins.
+
+        Of revocations that a CRL announces, those count whose issuer was asked about.
+        """
         place = bisect_right(self._moments, at_ms)
         return self._moments[place] if place < len(self._moments) else FOREVER_MS
 
     def digests(self) -> tuple[str, ...]:
-        """The SHA-256 (hex) of every CRL held, sorted."""
-        return tuple(sorted(digest for same_issuer in self._held.values() for digest in same_issuer))
+        """The SHA-256 (hex) of all evidence held, sorted."""
+        return tuple(sorted(self._ders))
 
     def ders(self) -> tuple[bytes, ...]:
-        """Every CRL held (DER), as it was given, in the order of `digests`."""
-        held = (one for same_issuer in self._held.values() for one in same_issuer.values())
-        return tuple(one.der for one in sorted(held, key=lambda one: one.digest))
+        """All evidence held (DER), as it was given, in the order of `digests`."""
+        return tuple(self._ders[digest] for digest in sorted(self._ders))
+
+    def known(self, issuer: x509.Certificate, serial: int | None, at_ms: int) -> tuple[str, ...]:
+        """Digests of all evidence from before `at_ms` that names `issuer`: on these rests that nothing is known."""
+        held = self._crls.get(issuer.subject.public_bytes(), {}).values()
+        digests = [one.digest for one in held if one.this_update_ms <= at_ms]
+        answers = [] if serial is None else self._answers(issuer, serial)
+        return (*digests, *(answer.digest for answer in answers if answer.available_ms <= at_ms))
+
+    def standing(
+        self,
+        issuer: x509.Certificate,
+        serial: int,
+        at_ms: int,
+        scope: Scope = Scope.USER,
+        *,
+        known_ms: int | None = None,
+    ) -> Standing:
+        """That the certificate `serial` of `issuer` was not revoked at `at_ms`, by what existed then.
+
+        Raises Revoked if any of it says that it was, else StatusIndeterminate if none of it is in force, if the issuer
+        contradicts itself, or if its responder does not know the certificate. With `known_ms`, raises Voided if
+        evidence up to that later time says that it was revoked, or its key invalid, at `at_ms` already.
+        """
+        answers = self._answers(issuer, serial)
+        self._require_never_revoked(answers, at_ms, at_ms)
+        good = [*self._crl_word(issuer, serial, at_ms, scope), *self._ocsp_word(answers, at_ms)]
+        if not good:
+            raise StatusIndeterminate("no evidence about this certificate is in force", found=at_ms)
+        if known_ms is not None and known_ms > at_ms:
+            self._require_not_voided(issuer, serial, at_ms, known_ms, scope)
+        digests = tuple(digest for standing in good for digest in standing.digests)
+        self._rests_on(digests)
+        return Standing(digests, max(standing.valid_until_ms for standing in good))
 
     def crl_for(self, issuer: x509.Certificate, at_ms: int, scope: Scope = Scope.USER) -> CheckedCrl:
         """The newest CRL of `issuer` with this_update <= `at_ms`, in force then; StatusIndeterminate if there is none.
 
-        CRLs that `issuer` did not sign or that break the CRL profile are passed over: anyone can make those. If the
-        numbers of the signed ones go back while time goes on, somebody rolled something back, and nothing is known.
+        With the newest delta CRL that applies to it. CRLs that `issuer` did not sign or that break the CRL profile are
+        passed over: anyone can make those. If the numbers of the signed ones go back while time goes on, somebody
+        rolled something back, and nothing is known.
         """
-        usable = [
-            checked
-            for held in tuple(self._held.get(issuer.subject.public_bytes(), {}).values())
-            if (checked := self._check(held, issuer, scope)) is not None and checked.this_update_ms <= at_ms
-        ]
-        if not usable:
+        newest = self._lane(issuer, scope).newest(at_ms)
+        if newest is None:
             raise StatusIndeterminate("there is no CRL of this issuer from before this time", found=at_ms)
-        usable.sort(key=lambda crl: (crl.this_update_ms, crl.number))
-        newest = usable[-1]
-        if any(crl.number > newest.number for crl in usable):
-            raise StatusIndeterminate("the CRL numbers of this issuer go back", found=newest.number)
-        if at_ms > newest.next_update_ms:
+        until_ms = newest.until_ms(at_ms)
+        if at_ms > until_ms:
             raise StatusIndeterminate(
-                "the newest CRL of this issuer is stale",
-                expected=f"next update after {at_ms}",
-                found=newest.next_update_ms,
+                "the newest CRL of this issuer is stale", expected=f"next update after {at_ms}", found=until_ms
             )
         return newest
 
-    def _check(self, held: _Held, issuer: x509.Certificate, scope: Scope) -> CheckedCrl | None:
-        key = self._signing.require_key(issuer.public_key())
+    def _crl_word(self, issuer: x509.Certificate, serial: int, at_ms: int, scope: Scope) -> list[Standing]:
+        """What the CRLs say, if they say good; nothing if none is in force. Raises Revoked also from a stale one."""
+        lane = self._lane(issuer, scope)
+        try:
+            newest = lane.newest(at_ms)
+        except StatusIndeterminate:
+            delta = lane.deltas.newest(at_ms)
+            if delta is not None:  # a delta that cannot be applied still says what it says
+                self._require_not_listed(delta, serial, at_ms)
+            raise
+        if newest is None:
+            return []
+        self._require_not_listed(newest, serial, at_ms)
+        until_ms = newest.until_ms(at_ms)
+        return [Standing(newest.digests, until_ms)] if at_ms <= until_ms else []
+
+    def _ocsp_word(self, answers: Sequence[Authentic], at_ms: int) -> list[Standing]:
+        """What the newest OCSP response says, if it says good; nothing if none is in force."""
+        before = [
+            (single.this_update_ms, answer.available_ms, answer, single)
+            for answer in answers
+            for single in answer.singles
+            if answer.available_ms <= at_ms
+        ]
+        if not before:
+            return []
+        _, _, answer, single = max(before, key=lambda one: one[:2])
+        until_ms = answer.until_ms(single)
+        if until_ms is None or at_ms > until_ms:
+            return []
+        if single.status is CertStatus.GOOD:
+            return [Standing((answer.digest,), until_ms)]
+        from_ms = _revoked_from_ms(single)
+        if single.status is CertStatus.REVOKED and from_ms is not None and from_ms <= at_ms:
+            self._rests_on((answer.digest,))
+            raise Revoked("the credential was revoked", revoked_at_ms=from_ms)
+        raise StatusIndeterminate("the responder does not know the certificate, or expects its end", found=at_ms)
+
+    def _require_not_listed(self, found: CheckedCrl, serial: int, at_ms: int) -> None:
+        try:
+            found.require_not_revoked(serial, at_ms)
+        except Revoked:
+            self._rests_on(found.digests)
+            raise
+
+    def _rests_on(self, digests: Sequence[str]) -> None:
+        """Called with the evidence on which an answer rests, for those who keep account of it."""
+
+    def _require_never_revoked(self, answers: Sequence[Authentic], at_ms: int, known_ms: int) -> None:
+        """No OCSP response from up to `known_ms` says revoked as of `at_ms`; such a word stays true, but for a hold."""
+        for answer in answers:
+            for single in answer.singles:
+                from_ms = _revoked_from_ms(single)
+                if from_ms is None or single.reason in _PASSING or answer.available_ms > known_ms:
+                    continue
+                if from_ms <= at_ms:
+                    self._rests_on((answer.digest,))
+                    raise Revoked("the credential was revoked", revoked_at_ms=from_ms)
+
+    def _require_not_voided(
+        self, issuer: x509.Certificate, serial: int, at_ms: int, known_ms: int, scope: Scope
+    ) -> None:
+        try:
+            self._require_never_revoked(self._answers(issuer, serial), at_ms, known_ms)
+            newest = self._lane(issuer, scope).newest(known_ms)
+            if newest is not None:
+                self._require_not_listed(newest, serial, at_ms)
+        except Revoked as error:
+            raise Voided("the credential was invalid then, as is known now", **error.where) from error
+
+    def _answers(self, issuer: x509.Certificate, serial: int) -> list[Authentic]:
+        """The OCSP responses about this certificate that may be believed, each with what it says of it alone."""
+        found = []
+        for digest, data in tuple(self._responses.get(serial, {}).items()):
+            name = (digest, issuer)
+            if name not in self._authentic:
+                try:
+                    self._authentic[name] = ocsp.authenticate(data, issuer)
+                except Refused:
+                    self._authentic[name] = None
+            answer = self._authentic[name]
+            if answer is not None:
+                found.append(answer.narrowed(serial))
+        return found
+
+    def _lane(self, issuer: x509.Certificate, scope: Scope) -> _Lane:
+        name, generation = (issuer, scope), self._generation
+        lane = self._lanes.get(name)
+        if lane is None or lane.generation != generation:
+            held = tuple(self._crls.get(issuer.subject.public_bytes(), {}).values())
+            usable = [checked for one in held if (checked := self._check(one, issuer, scope)) is not None]
+            lane = _Lane(
+                generation,
+                _Row.of(one for one in usable if one.base_number is None),
+                _Row.of(one for one in usable if one.base_number is not None),
+            )
+            self._note(at_ms for one in usable for at_ms in one.announced_ms)
+            self._lanes[name] = lane
+        return lane
+
+    def _check(self, held: Held, issuer: x509.Certificate, scope: Scope) -> CheckedCrl | None:
         # The certificate, not its key: what the issuer may sign and how its key is called is read from there.
-        name = (held.digest, issuer.fingerprint(hashes.SHA256()), scope)
+        name = (held.digest, issuer, scope)
         if name not in self._checked:
-            try:
-                if held.crl.signature_algorithm_oid not in self._signing.algorithms:
-                    raise BadCrl("the CRL is signed with an algorithm that is not allowed")
-                if not held.crl.is_signature_valid(key):
-                    raise BadCrl("the CRL is not signed by this issuer")
-                self._checked[name] = _checked(held.crl, held.digest, issuer, scope)
-            except _UNUSABLE:
-                self._checked[name] = None
+            self._checked[name] = crl.check(held, issuer, scope, self._signing)
         return self._checked[name]
 
 
-def _checked(crl: x509.CertificateRevocationList, digest: str, issuer: x509.Certificate, scope: Scope) -> CheckedCrl:
-    """What `crl`, whose signature is good, says; BadCrl if it breaks the profile of CRLs."""
-    usage = issuer.extensions.get_extension_for_oid(ExtensionOID.KEY_USAGE).value
-    if not isinstance(usage, x509.KeyUsage) or not usage.crl_sign:
-        raise BadCrl("this issuer may not sign CRLs")
-    extensions = {extension.oid: extension for extension in crl.extensions}
-    if set(extensions) - _KNOWN or crl.next_update_utc is None:
-        raise BadCrl("the CRL has an unknown extension or no next update")
-    _require_scope(extensions.get(ExtensionOID.ISSUING_DISTRIBUTION_POINT), scope)
-    _require_key_id(extensions.get(ExtensionOID.AUTHORITY_KEY_IDENTIFIER), issuer)
-    number = extensions.get(ExtensionOID.CRL_NUMBER)
-    if number is None or number.critical or not isinstance(number.value, x509.CRLNumber):
-        raise BadCrl("the CRL has no proper number")  # RFC 5280 section 5.2.3
-    return CheckedCrl(
-        digest=digest,
-        number=number.value.crl_number,
-        this_update_ms=int(crl.last_update_utc.timestamp()) * 1000,
-        next_update_ms=int(crl.next_update_utc.timestamp()) * 1000,
-        revoked_at_ms=_entries(crl),
-    )
+def _is_response(data: bytes) -> bool:
+    """Whether `data` begins as an OCSPResponse: a sequence whose first member is its status."""
+    try:
+        _, start, _ = tlv.header(data, 0, "evidence")
+    except MalformedDer:
+        return False
+    return data[start : start + 1] == bytes((tlv.ENUMERATED,))
 
 
-def _entries(crl: x509.CertificateRevocationList) -> dict[int, int]:
-    """By serial number; the library's own search is linear, and slow at ten thousand entries."""
-    revoked: dict[int, int] = {}
-    for entry in crl:
-        if {extension.oid for extension in entry.extensions} - _KNOWN_ENTRY:
-            raise BadCrl("an entry of the CRL has an unknown extension")
-        at_ms = int(entry.revocation_date_utc.timestamp()) * 1000
-        revoked[entry.serial_number] = min(at_ms, revoked.get(entry.serial_number, at_ms))
-    return revoked
-
-
-def _require_scope(extension: x509.Extension[x509.ExtensionType] | None, scope: Scope) -> None:
-    """An issuing distribution point that covers `scope` wholly; none covers all public-key certificates."""
-    if extension is None:
-        if scope is Scope.ATTRIBUTE:
-            raise BadCrl("the CRL does not speak about attribute certificates")
-        return
-    point = extension.value
-    if not extension.critical or not isinstance(point, x509.IssuingDistributionPoint):
-        raise BadCrl("the issuing distribution point is not critical")
-    if point.indirect_crl or point.only_some_reasons or point.full_name or point.relative_name:
-        raise BadCrl("the CRL is indirect or partial")
-    only = {
-        Scope.USER: point.only_contains_user_certs,
-        Scope.AUTHORITY: point.only_contains_ca_certs,
-        Scope.ATTRIBUTE: point.only_contains_attribute_certs,
-    }
-    if not only[scope] or sum(only.values()) != 1:
-        raise BadCrl("the CRL speaks about something else", expected=scope)
-
-
-def _require_key_id(extension: x509.Extension[x509.ExtensionType] | None, issuer: x509.Certificate) -> None:
-    own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    if extension is None or not isinstance(extension.value, x509.AuthorityKeyIdentifier):
-        raise BadCrl("the CRL has no authority key identifier")
-    if extension.value.key_identifier != own:
-        raise BadCrl("the CRL names another key of its issuer")
-
-
-def _ms(moment: dt.datetime) -> int:
-    """Unix milliseconds; CRLs have whole seconds."""
-    return int(moment.timestamp()) * 1000
+def _revoked_from_ms(single: Single) -> int | None:
+    """The earlier of revocation and invalidity date; None if it is not revoked."""
+    if single.revoked_at_ms is None:
+        return None
+    return min(single.revoked_at_ms, single.revoked_at_ms if single.invalid_from_ms is None else single.invalid_from_ms)

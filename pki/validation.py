@@ -28,13 +28,18 @@ def validate(
     purpose: Purpose,
     roles: Collection[Role] | None = None,
     server_name: str | None = None,
+    known_ms: int | None = None,
 ) -> Credential:
     """The credential that `leaf` (DER) proves at `at_ms` for `purpose`; `roles` None allows every role.
 
     `server_name` is the host that was dialled; a caller that leaves it out compares host names itself, as a TLS library
-    does. Raises a coded `Refused`: `pki/oversize`, `pki/malformed`, `pki/expired`, `pki/not-yet-valid`,
-    `pki/untrusted`, `pki/weak-key`, `pki/development-credential`, `pki/role-mismatch`, `pki/role-not-allowed`,
-    `pki/purpose`, `pki/profile`, `pki/outlives-issuer`, `pki/bad-name`, `pki/malformed-der`, `pki/revoked`; or
+    does. What existed at `at_ms`, the time asked about, decides; with a later `known_ms`, what was known by then does
+    too: a credential that had been revoked at `at_ms`, or whose key had been invalid, is `pki/voided`, and what was
+    decided by it is to be looked at again.
+
+    Raises a coded `Refused`: `pki/oversize`, `pki/malformed`, `pki/expired`, `pki/not-yet-valid`, `pki/untrusted`,
+    `pki/weak-key`, `pki/development-credential`, `pki/role-mismatch`, `pki/role-not-allowed`, `pki/purpose`,
+    `pki/profile`, `pki/outlives-issuer`, `pki/bad-name`, `pki/malformed-der`, `pki/revoked`, `pki/voided`; or
     `pki/status-indeterminate` if nothing is wrong with it but whether it was revoked cannot be known.
     """
     host = None if server_name is None else x509.DNSName(names.dns_name(server_name))
@@ -46,7 +51,9 @@ def validate(
         allow_development=anchors.allow_development,
     )
     certificate, issuing, _root = chain
-    digests, valid_until_ms = _require_status(chain, status, at_ms, noted=not bound.profile.no_rev_avail)
+    digests, valid_until_ms = _require_status(
+        chain, status, at_ms, noted=not bound.profile.no_rev_avail, known_ms=known_ms
+    )
     public_key = keys.require_leaf_key(certificate.public_key())
     return Credential(
         role=bound.identity.role,
@@ -72,19 +79,15 @@ def validate(
 
 
 def _require_status(
-    chain: Sequence[x509.Certificate], status: StatusSet, at_ms: int, *, noted: bool
+    chain: Sequence[x509.Certificate], status: StatusSet, at_ms: int, *, noted: bool, known_ms: int | None
 ) -> tuple[tuple[str, ...], int]:
-    """Neither leaf nor authority is revoked: digests of the CRLs used, and until when they hold.
+    """Neither leaf nor authority is revoked: digests of the evidence used, and until when it holds.
 
     `noted` is whether revocations of the leaf are published at all; short-lived ones simply expire (RFC 9608).
     The authority comes first: if it is revoked, what it says about its leaves is worth nothing.
     """
     leaf, issuing, root = chain
-    of_root = status.crl_for(root, at_ms, Scope.AUTHORITY)
-    of_root.require_not_revoked(issuing.serial_number, at_ms)
-    used = [of_root]
+    used = [status.standing(root, issuing.serial_number, at_ms, Scope.AUTHORITY, known_ms=known_ms)]
     if noted:
-        of_issuing = status.crl_for(issuing, at_ms, Scope.USER)
-        of_issuing.require_not_revoked(leaf.serial_number, at_ms)
-        used.append(of_issuing)
-    return tuple(crl.digest for crl in used), min(crl.next_update_ms for crl in used)
+        used.append(status.standing(issuing, leaf.serial_number, at_ms, Scope.USER, known_ms=known_ms))
+    return tuple(digest for one in used for digest in one.digests), min(one.valid_until_ms for one in used)

@@ -14,35 +14,43 @@ from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
-from pki.status import CheckedCrl, Scope, StatusIndeterminate, StatusSet
+from pki.status import CheckedCrl, Scope, Standing, StatusIndeterminate, StatusSet
 from pki.trust import TrustAnchors
 
 
 class UsedStatus(StatusSet):
-    """CRLs that remember which of them gave an answer."""
+    """Evidence that remembers which of it gave an answer."""
 
-    def __init__(self, crls: Iterable[bytes] = ()) -> None:
+    def __init__(self, evidence: Iterable[bytes] = ()) -> None:
         self.used: set[str] = set()
-        self._by_issuer: dict[bytes, list[tuple[int, str]]] = {}
-        super().__init__(crls)
-
-    def add(self, data: bytes) -> str:
-        digest = super().add(data)
-        crl = x509.load_der_x509_crl(data)
-        at_ms = int(crl.last_update_utc.timestamp()) * 1000
-        self._by_issuer.setdefault(crl.issuer.public_bytes(), []).append((at_ms, digest))
-        return digest
+        super().__init__(evidence)
 
     def crl_for(self, issuer: x509.Certificate, at_ms: int, scope: Scope = Scope.USER) -> CheckedCrl:
         try:
             crl = super().crl_for(issuer, at_ms, scope)
         except StatusIndeterminate:
-            # That nothing is known rests on all that there was.
-            known = self._by_issuer.get(issuer.subject.public_bytes(), [])
-            self.used.update(digest for this_update_ms, digest in known if this_update_ms <= at_ms)
+            self._rests_on(self.known(issuer, None, at_ms))
             raise
-        self.used.add(crl.digest)
+        self._rests_on(crl.digests)
         return crl
+
+    def standing(
+        self,
+        issuer: x509.Certificate,
+        serial: int,
+        at_ms: int,
+        scope: Scope = Scope.USER,
+        *,
+        known_ms: int | None = None,
+    ) -> Standing:
+        try:
+            return super().standing(issuer, serial, at_ms, scope, known_ms=known_ms)
+        except StatusIndeterminate:
+            self._rests_on(self.known(issuer, serial, at_ms))
+            raise
+
+    def _rests_on(self, digests: Sequence[str]) -> None:
+        self.used.update(digests)
 
 
 class BundleDirectory(Directory):

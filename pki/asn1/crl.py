@@ -34,12 +34,16 @@ _INVALIDITY: Final = CRLEntryExtensionOID.INVALIDITY_DATE
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A CRL in its parts. `bare` is the CRL without its entries and with no signature to speak of."""
+    """A CRL in its parts. `bare` is the CRL without its entries and with no signature to speak of.
+
+    `consistent` is whether the algorithm inside is the one outside, as it must be.
+    """
 
     bare: bytes
     tbs: bytes
     entries: bytes
     signature: bytes
+    consistent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +66,23 @@ class Entry:
 
 
 def split(data: bytes) -> Split:
-    """The parts of the CRL in `data`; MalformedDer if it is none, or if its two signature algorithms differ."""
+    """The parts of the CRL in `data`; MalformedDer if it is none."""
     whole = Members(tlv.only(data, tlv.SEQUENCE, _WHAT), _WHAT)
     tbs = whole.whole(tlv.SEQUENCE)
     algorithm = whole.whole(tlv.SEQUENCE)
     signature = tlv.read_bits(whole.take(tlv.BIT_STRING), _WHAT)
     whole.end()
     members = Members(tlv.only(tbs, tlv.SEQUENCE, _WHAT), _WHAT)
-    version = members.whole(tlv.INTEGER)
+    version = members.optional(tlv.INTEGER)
     inner = members.whole(tlv.SEQUENCE)
-    if version != _V2 or inner != algorithm:
-        raise MalformedDer("the CRL is not of version 2, or its two signature algorithms differ")
-    head = [version, inner, members.whole(tlv.SEQUENCE)]
+    head = [b"" if version is None else tlv.element(tlv.INTEGER, version), inner, members.whole(tlv.SEQUENCE)]
     head.extend(_times(members))
     entries = members.optional(tlv.SEQUENCE)
-    if entries == b"":
-        raise MalformedDer("the CRL has an empty list of entries")  # section 5.1.2.6: then it is absent
-    extensions = members.take(tlv.context(0))  # a CRL without any has no number, and is none of ours
+    extensions = members.optional(tlv.context(0))
     members.end()
-    head.append(tlv.element(tlv.context(0), extensions))
+    head.append(b"" if extensions is None else tlv.element(tlv.context(0), extensions))
     bare = tlv.sequence(tlv.sequence(*head), algorithm, _EMPTY_SIGNATURE)
-    return Split(bare, tbs, entries or b"", signature)
+    return Split(bare, tbs, entries or b"", signature, inner == algorithm)
 
 
 def read_entries(content: bytes) -> Entries:

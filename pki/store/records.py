@@ -24,6 +24,19 @@ class Reason(StrEnum):
     AA_COMPROMISE = "aACompromise"
 
 
+REASON_NUMBER: dict[Reason, int | None] = {
+    Reason.UNSPECIFIED: None,  # absent means unspecified (RFC 5280 section 5.3.1)
+    Reason.KEY_COMPROMISE: 1,
+    Reason.CA_COMPROMISE: 2,
+    Reason.AFFILIATION_CHANGED: 3,
+    Reason.SUPERSEDED: 4,
+    Reason.CESSATION: 5,
+    Reason.PRIVILEGE_WITHDRAWN: 9,
+    Reason.AA_COMPROMISE: 10,
+}
+"""CRLReason, as CRLs and OCSP responses write it; None is not written."""
+
+
 class CertificateAbsent(Absent):
     """No certificate with this serial number was issued by this authority."""
 

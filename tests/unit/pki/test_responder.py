@@ -17,7 +17,7 @@ from pki.keys import KeyFileAbsent
 from pki.profiles import DAY_MS, OCSP_SIGNER
 from pki.responder import Responder
 from pki.roles import Group, Purpose
-from pki.store.records import Reason
+from pki.store.records import REASON_NUMBER, Reason
 
 CLIENT = Purpose.TLS_CLIENT
 HOUR_MS = 3_600_000
@@ -166,10 +166,7 @@ def test_every_reason_is_told(own_world: Any, answering: Responder, reason: Reas
     own_world.made.hierarchy.issuing[Group.FO].revoke(_serial(own_world), reason, own_world.tls_at_ms)
     asked = ocsp.ask(_issuer(own_world), (_serial(own_world),))
     answer = answering.answer(asked.der, own_world.tls_at_ms)
-    assert (
-        ocsp.answered(asked, answer.der, own_world.tls_at_ms)[_serial(own_world)].reason
-        == (responder.REASON_NUMBER[reason])
-    )
+    assert ocsp.answered(asked, answer.der, own_world.tls_at_ms)[_serial(own_world)].reason == (REASON_NUMBER[reason])
     read = library.load_der_ocsp_response(answer.der)
     assert reason is Reason.UNSPECIFIED or read.revocation_reason is not None
     assert read.revocation_reason is None or read.revocation_reason.value == reason

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import revocation, status, tbs
+from pki import crl, revocation, status, tbs
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.roles import Group, Purpose
@@ -164,7 +164,7 @@ def test_numbers_that_go_back_are_a_roll_back(world: Any) -> None:
 
 def test_size_and_number_of_crls_are_capped(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = _crl(world, world.tls_at_ms, 1), _crl(world, world.tls_at_ms, 2)
-    monkeypatch.setattr(status, "MAX_CRL_BYTES", len(first))
+    monkeypatch.setattr(crl, "MAX_CRL_BYTES", len(first))
     held = StatusSet([first])
     with pytest.raises(status.BadCrl):
         held.add(first + b"\x00")
