@@ -6,6 +6,8 @@ from typing import Final
 
 from api.errors import Refused
 from api.settings import Settings
+from pki import blocklist
+from pki.blocklist import Blocklist
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.store.listing import Listing
@@ -31,6 +33,7 @@ class Issuing:
     store: CertificateStore
     listing: Listing
     database: Path
+    blocked: Blocklist = blocklist.NOTHING
 
     def close(self) -> None:
         """Nothing is issued afterwards."""
@@ -48,11 +51,12 @@ def database_of(settings: Settings) -> Path:
 def open_issuing(settings: Settings) -> Issuing | None:
     """The office's keys and store; None where the settings ask for no office.
 
-    Raises `PasswordFileExposed`, or what `Hierarchy.load` raises.
+    Raises `PasswordFileExposed`, `blocklist.BadBlocklist`, or what `Hierarchy.load` raises.
     """
     if settings.issuing is None:
         return None
     password = read_password(settings.issuing.password_file)
+    blocked = read_blocked(settings.issuing.blocked_keys)
     database = database_of(settings)
     database.touch(mode=0o600)
     store = SqliteStore(database)
@@ -62,7 +66,7 @@ def open_issuing(settings: Settings) -> Issuing | None:
     except BaseException:
         store.close()
         raise
-    return Issuing(hierarchy=hierarchy, store=store, listing=Listing(database), database=database)
+    return Issuing(hierarchy=hierarchy, store=store, listing=Listing(database), database=database, blocked=blocked)
 
 
 def read_password(path: Path | None) -> bytes | None:
@@ -72,3 +76,11 @@ def read_password(path: Path | None) -> bytes | None:
     if path.stat().st_mode & 0o077:
         raise PasswordFileExposed("others can read the password", expected="mode 0600", file=path.name)
     return path.read_bytes()[:MAX_PASSWORD_BYTES].split(b"\n", 1)[0].strip()
+
+
+def read_blocked(path: Path | None) -> Blocklist:
+    """The blocked keys in the file, none without a file; a list that cannot be read stops the service."""
+    if path is None:
+        return blocklist.NOTHING
+    with path.open("rb") as file:
+        return blocklist.parse(file.read(blocklist.MAX_BYTES + 1))

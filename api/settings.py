@@ -99,6 +99,9 @@ class Issuing(_Section, frozen=True, kw_only=True):
     database: Annotated[
         Path | None, Meta(description="File: what was issued and revoked; pki.db in data_dir if not given.")
     ] = None
+    blocked_keys: Annotated[
+        Path | None, Meta(description="File: SHA-256 of every public key that nobody may use, one a line in hex.")
+    ] = None
     code_lifetime_hours: Annotated[
         int, Meta(ge=1, le=2_160, description="How long an enrolment code is good, where nobody says otherwise.")
     ] = 72

@@ -5,13 +5,14 @@ and issuance stays visible as a gap.
 """
 
 import secrets
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from pki import binding, issuance, keys, names, path, profiles, revocation, tbs
+from pki import binding, blocklist, issuance, keys, names, path, profiles, revocation, tbs
 from pki.asn1 import flexrole
+from pki.blocklist import Blocklist
 from pki.bounded import BoundedKey
 from pki.certify import Asked, Issuer, certify
 from pki.csr import OpenedCsr
@@ -34,13 +35,6 @@ class KeyReused(Refused):
 
     code = "pki/key-reused"
     title = "Key already in use"
-
-
-class KeyBlocked(Refused):
-    """The key of a request is on the list of keys that are never certified."""
-
-    code = "pki/key-blocked"
-    title = "Key is blocked"
 
 
 class LifetimeRefused(Refused):
@@ -73,7 +67,7 @@ class Subscriber:
 class Authority:
     """One certification authority with its key: the root (`group` None) or an issuing one, whose root is `root`.
 
-    `blocked` holds the SHA-256 (hex) of public keys that are never certified: known to be weak, or stolen.
+    `blocked` holds public keys that are never certified.
     """
 
     certificate: x509.Certificate
@@ -84,7 +78,7 @@ class Authority:
     development: bool
     store: CertificateStore
     journal: Journal
-    blocked: Container[str] = frozenset()
+    blocked: Blocklist = blocklist.NOTHING
     key_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,8 +123,7 @@ class Authority:
         """
         if profile.group is not self.group:
             raise WrongAuthority("this authority does not issue that", expected=self.group, found=profile.name)
-        if csr.spki_sha256 in self.blocked:
-            raise KeyBlocked("the key is never certified")
+        self.blocked.require_free(csr.spki_sha256)
         identity = names.Identity(profile.role, subscriber.party_id, subscriber.station_id)
         if order_id is not None:
             asked = (csr.spki_sha256, profile.name, identity.party_id, identity.station_id)
@@ -259,7 +252,7 @@ def create_root(
     generation: int = 1,
     from_ms: int | None = None,
     lifetime_ms: int = profiles.ROOT_LIFETIME_MS,
-    blocked: Container[str] = frozenset(),
+    blocked: Blocklist = blocklist.NOTHING,
 ) -> Authority:
     """A new root, for 20 years if nothing else is said; `signer` is a P-384 key, made here if none is given.
 

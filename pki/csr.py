@@ -44,7 +44,10 @@ class OpenedCsr:
 
 
 def open_csr(data: bytes) -> OpenedCsr:
-    """The key in `data` (DER or PEM, at most 8 kB), proven to be held by whoever made the request, and good enough."""
+    """The key in `data` (DER or PEM, at most 8 kB), proven to be held by whoever made the request, and good enough.
+
+    Raises OversizeRequest, BadRequest, `keys.WeakKey`, `keys.KeyEncoding` or NoPossession.
+    """
     if len(data) > MAX_CSR_BYTES:
         raise OversizeRequest("the request is too large", expected=f"at most {MAX_CSR_BYTES} bytes", found=len(data))
     try:

@@ -23,6 +23,7 @@ from api.issuing import Issuing
 from ledger.clock import Clock, SystemClock
 from pki import profiles
 from pki.authority import Authority, Subscriber
+from pki.blocklist import Blocklist
 from pki.csr import OpenedCsr
 from pki.errors import PkiError
 from pki.hierarchy import Hierarchy
@@ -46,7 +47,7 @@ class Office:
     def __init__(self, desk: Desk, issuing: Issuing, *, crl_dir: Path, queue: int) -> None:
         self.desk = desk
         self.journal = LedgerJournal(desk)
-        self.hierarchy = _journalled(issuing.hierarchy, self.journal)
+        self.hierarchy = _prepared(issuing.hierarchy, self.journal, issuing.blocked)
         self.store: CertificateStore = issuing.store
         self.listing = issuing.listing
         self.machine_clock: Clock = SystemClock()
@@ -187,10 +188,10 @@ class Office:
         await asyncio.to_thread(self._thread.shutdown)
 
 
-def _journalled(hierarchy: Hierarchy, journal: Journal) -> Hierarchy:
-    """The same authorities, each of which tells `journal`."""
+def _prepared(hierarchy: Hierarchy, journal: Journal, blocked: Blocklist) -> Hierarchy:
+    """The same authorities, each of which tells `journal` and certifies no blocked key."""
     return replace(
         hierarchy,
         root=replace(hierarchy.root, journal=journal),
-        issuing={group: replace(one, journal=journal) for group, one in hierarchy.issuing.items()},
+        issuing={group: replace(one, journal=journal, blocked=blocked) for group, one in hierarchy.issuing.items()},
     )

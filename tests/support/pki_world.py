@@ -198,3 +198,26 @@ def request_for(key: keys.Signer) -> csr.OpenedCsr:
 def encoded_request(builder: x509.CertificateSigningRequestBuilder, key: keys.Signer) -> bytes:
     """The DER of a request, signed by this key."""
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+_P = 2**256 - 2**224 + 2**192 + 2**96 - 1
+_B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+_G = bytes.fromhex(
+    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+)
+
+
+def _sequence(*members: Any) -> univ.Sequence:
+    made = univ.Sequence()
+    for index, member in enumerate(members):
+        made[index] = member
+    return made
+
+
+def explicit_p256() -> bytes:
+    """The parameters of P-256 written out (RFC 3279 section 2.3.5), which RFC 5480 section 2.1.1 forbids."""
+    field = _sequence(univ.ObjectIdentifier("1.2.840.10045.1.1"), univ.Integer(_P))
+    curve = _sequence(univ.OctetString((_P - 3).to_bytes(32, "big")), univ.OctetString(_B.to_bytes(32, "big")))
+    base, order = univ.OctetString(_G), univ.Integer(P256_ORDER)
+    return der(_sequence(univ.Integer(1), field, curve, base, order, univ.Integer(1)))

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from pki import authority, bounded, certify, csr, issuance, keys, path, profiles
 from pki.authority import Authority, Subscriber
+from pki.blocklist import Blocklist, KeyBlocked
 from pki.hierarchy import Hierarchy
 from pki.journal import Intent, MemoryJournal
 from pki.lint.examine import LintFailed
@@ -236,8 +237,8 @@ def test_ca_over_its_not_after_refuses() -> None:
 
 def test_a_blocked_key_is_never_certified() -> None:
     made, opened = _hierarchy(), _csr()
-    held = replace(made.issuing[Group.FO], blocked={opened.spki_sha256})
-    with pytest.raises(authority.KeyBlocked):
+    held = replace(made.issuing[Group.FO], blocked=Blocklist(frozenset({opened.spki_sha256})))
+    with pytest.raises(KeyBlocked):
         held.issue(opened, profile=profiles.get(Role.FO, Purpose.TLS_CLIENT), subscriber=FO, now_ms=NOW_MS)
     assert _issue(made, csr=opened)
 

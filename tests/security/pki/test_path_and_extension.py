@@ -330,32 +330,9 @@ def test_rsa_is_refused_in_every_size_so_weak_and_roca_and_debian_keys_are_too(w
             keys.require_leaf_key(key)
 
 
-P = 2**256 - 2**224 + 2**192 + 2**96 - 1
-B = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
-G = bytes.fromhex(
-    "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296"
-    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5"
-)
-
-
-def _sequence(*members: Any) -> univ.Sequence:
-    made = univ.Sequence()
-    for index, member in enumerate(members):
-        made[index] = member
-    return made
-
-
-def _explicit_p256() -> univ.Sequence:
-    """The parameters of P-256 written out (RFC 3279 section 2.3.5), which RFC 5480 section 2.1.1 forbids."""
-    field = _sequence(univ.ObjectIdentifier("1.2.840.10045.1.1"), univ.Integer(P))
-    curve = _sequence(univ.OctetString((P - 3).to_bytes(32, "big")), univ.OctetString(B.to_bytes(32, "big")))
-    base, order = univ.OctetString(G), univ.Integer(pki_world.P256_ORDER)
-    return _sequence(univ.Integer(1), field, curve, base, order, univ.Integer(1))
-
-
 def test_explicit_curve_parameters_rejected(world: Any) -> None:
     def explicit(body: Any) -> None:
-        body["subjectPublicKeyInfo"]["algorithm"]["parameters"] = univ.Any(pki_world.der(_explicit_p256()))
+        body["subjectPublicKeyInfo"]["algorithm"]["parameters"] = univ.Any(pki_world.explicit_p256())
 
     _refused(world, _resigned(world, explicit), keys.KeyEncoding)
 

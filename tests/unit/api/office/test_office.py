@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,6 +32,7 @@ from ledger.records.privacy import ErasureBasis
 from pki import csr as requests
 from pki import keys, names
 from pki.authority import Subscriber
+from pki.blocklist import BadBlocklist, KeyBlocked
 from pki.ceremony import Ceremony
 from pki.csr import OpenedCsr
 from pki.journal import Intent
@@ -261,6 +263,24 @@ async def test_one_key_is_never_given_to_two_parties_however_fast_they_are(door:
     )
     assert sum(isinstance(one, x509.Certificate) for one in outcomes) == 1
     assert {getattr(one, "code", "") for one in outcomes if isinstance(one, Exception)} == {"pki/key-reused"}
+
+
+async def test_a_key_on_the_operators_list_of_blocked_keys_gets_no_certificate(tmp_path: Path, made: Ceremony) -> None:
+    key = keys.generate()
+    listed = tmp_path / "blocked.txt"
+    listed.write_text(f"{keys.spki_sha256(key.public_key())}  # found in a firmware image\n")
+    async with House.open(tmp_path, made) as first:
+        assert first.settings.issuing is not None
+        issuing = msgspec.structs.replace(first.settings.issuing, blocked_keys=listed)
+        first.settings = msgspec.structs.replace(first.settings, issuing=issuing)
+    async with again(first) as office:
+        with pytest.raises(KeyBlocked):
+            await office.issue(request(key), Role.FO, Purpose.TLS_CLIENT, NEWCOMER)
+        assert await office.issue(request(), Role.FO, Purpose.TLS_CLIENT, NEWCOMER)
+        assert office.desk.state.credentials.gaps() == ()
+    listed.write_text("not a digest\n")
+    with pytest.raises(BadBlocklist):
+        houses.open_engines(first.settings, first.clock)
 
 
 async def test_lists_that_grow_old_are_made_anew_on_their_own(door: House) -> None:
