@@ -2,187 +2,213 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
-import typer
 
-from api.cli import audit_places
+from api.cli import audit_places, audit_rules
 from api.cli import verify as verify_command
 from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers, SignerUnproven
+from api.cli.files import read_file
+from api.cli.progress import Bar
+from api.cli.words import counted
 from api.errors import ApiError
 from api.verification.bundle import open_bundle
 from api.verification.bundle import verify as verify_bundle
-from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_format import MAX_BYTES
 from api.verification.bundle_policy import Policy
-from api.verification.bundle_statements import is_relayed
-from api.verification.mandates import open_directive
 from api.verification.report import Lines, Report, Status
+from ledger import verify
 from ledger.audit import run as audits
-from ledger.audit.report import Code
+from ledger.audit.report import Code, Finding
 from ledger.audit.report import Report as LogReport
+from ledger.audit.source import SignedNote
 from ledger.errors import LedgerError
-from ledger.records import entry as entries
-from ledger.records import statement as statements
-from ledger.records.entry import Entry
-from ledger.records.requests import RequestIssued
-from ledger.records.statement import Statement
-from ledger.rules.errors import MandateUnproven, RuleViolated
-from ledger.rules.fact import Evidence, Fact
-from ledger.rules.state import LogState
+from ledger.store.errors import StreamAbsent
+from ledger.tlog import note
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 from pki.errors import PkiError
 
-BLOCK: Final = 1024
-UNDECIDED_MANDATE: Final = "evidence: no certificates at hand"
 WITHOUT_CERTIFICATES: Final = "verify/no-certificates"
+BESIDE_ENTRIES: Final = 8_192
+"""A shorter log is through the rules before another process has begun."""
+
+Show = Callable[[int, int], None]
 
 
-def run(data_dir: Path, *, policy: Path | None, json: bool) -> int:
+def run(
+    data_dir: Path,
+    *,
+    policy: Path | None,
+    json: bool,
+    checkpoints: Sequence[Path] = (),
+    request: str | None = None,
+    jobs: int | None = None,
+) -> int:
     """Exit code 0 clean, 1 findings, 2 unusable, 3 indeterminate."""
     try:
-        report = audit(data_dir, verify_command.read_policy(policy))
+        held = [SignedNote(read_file(path, note.MAX_NOTE_OCTETS), None, path.name) for path in checkpoints]
+        report = audit(
+            data_dir,
+            verify_command.read_policy(policy),
+            held=held,
+            fsr_id=request,
+            jobs=jobs or os.cpu_count() or 1,
+            is_watched=sys.stderr.isatty() and not json,
+        )
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        if isinstance(error, ApiError | LedgerError):
-            verify_command.unusable(error, json=json)
-        else:
-            typer.echo(f"unusable: {error}", err=True)
+        verify_command.unusable(error, json=json)
         return verify_command.UNUSABLE
     if json:
-        typer.echo(msgspec.json.encode(verify_command.shown(report)).decode())
+        print(msgspec.json.encode(verify_command.shown(report)).decode())
     else:
         verify_command.show(report)
     return report.exit_code
 
 
-def audit(data_dir: Path, policy: Policy | None) -> Report:
+def audit(
+    data_dir: Path,
+    policy: Policy | None,
+    *,
+    held: Sequence[SignedNote] = (),
+    fsr_id: str | None = None,
+    jobs: int = 1,
+    is_watched: bool = False,
+) -> Report:
     """Everything that was found in a log; raises only where there is no log to look at."""
     place = audit_places.locate(data_dir, policy)
     lines = Lines()
     try:
-        found = audit_places.credentials(data_dir, place.reader)
-        stored = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
-        signers = Signers(found, policy, stored)
-        _log(place, signers, lines)
-        _rules(place, signers, lines)
+        signers = _signers(place, policy, lines)
+        size = place.source.size()
+        if jobs > 1 and size >= BESIDE_ENTRIES:
+            with audit_rules.beside(data_dir, policy, signers, size) as replay:
+                checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
+                rules = replay.report(_bar(is_watched, "entries through the rules"))
+        else:
+            checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
+            rules = audit_rules.replay(place, signers, size, _bar(is_watched, "entries through the rules"))
+        lines.take(rules)
+        if fsr_id is not None:
+            _request(place, fsr_id, checked, lines)
     finally:
-        place.source.close()
-        if place.reader is not None:
-            place.reader.close()
+        place.close()
     for path in place.bundles:
         _bundle(path, policy, lines)
     return lines.report(f"log {place.origin}")
 
 
-def _log(place: Place, signers: Signers, lines: Lines) -> None:
+def _bar(is_watched: bool, what: str) -> Show | None:
+    return Bar(sys.stderr, time.monotonic, what).show if is_watched else None
+
+
+def _signers(place: Place, policy: Policy | None, lines: Lines) -> Signers:
+    """Who signed; roots that cannot be trusted are a line, as they are in `verify`, and then nobody vouches."""
+    found = audit_places.credentials(place.folder, place.reader)
+    stored = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
+    try:
+        return Signers(found, policy, stored)
+    except PkiError as error:
+        lines.failed("anchors", error)
+        return Signers(None, None, stored)
+
+
+def _log(
+    place: Place, signers: Signers, lines: Lines, *, held: Sequence[SignedNote], jobs: int, show: Show | None
+) -> LogReport:
     """Bytes, tree, chains, checkpoints, derived tables and signatures."""
-    jobs = os.cpu_count() or 1
     report = audits.audit(
         place.source,
         vkeys=[place.vkey],
         origin=place.origin,
         resolve=signers.resolve if signers.can_resolve else None,
-        progress=_progress if sys.stderr.isatty() else None,
+        progress=show,
         jobs=jobs,
+        held=[*place.held, *held],
     )
     for finding in report.findings:
-        where = {
-            name: value
-            for name, value in msgspec.structs.asdict(finding).items()
-            if isinstance(value, int | str) and name not in ("code", "detail", "expected", "found")
-        }
-        detail = finding.detail
-        if finding.expected is not None:
-            detail += f"; expected {finding.expected}"
-        if finding.found is not None:
-            detail += f", found {finding.found}"
-        unknown = finding.code is Code.SIGNER_UNKNOWN and finding.found == SignerUnproven.code
-        status = Status.INDETERMINATE if unknown else Status.REFUTED
-        lines.add("log", status, finding.code.value, detail, **where)
+        _finding(finding, lines)
+    unlisted = sum(report.counts.values()) - len(report.findings)
+    if unlisted:
+        lines.add("log", Status.REFUTED, Code.MORE_FINDINGS.value, f"{unlisted} more findings are not listed")
     if report.ok:
         lines.verified(
             "log",
-            f"{report.size} entries, {report.checkpoints} signed checkpoints up to {report.signed_size}, "
+            f"{counted(report.size, 'entry', 'entries')}, "
+            f"{counted(report.checkpoints, 'signed checkpoint', 'signed checkpoints')} up to {report.signed_size}, "
             f"root {report.root[:16]}",
         )
     _signatures(report, signers, lines)
+    return report
+
+
+def _finding(finding: Finding, lines: Lines) -> None:
+    where = {
+        name: value
+        for name, value in msgspec.structs.asdict(finding).items()
+        if isinstance(value, int | str) and name not in ("code", "detail", "expected", "found")
+    }
+    detail = finding.detail
+    if finding.expected is not None:
+        detail += f"; expected {finding.expected}"
+    if finding.found is not None:
+        detail += f"{', found' if finding.expected is not None else '; found'} {finding.found}"
+    unknown = finding.code is Code.SIGNER_UNKNOWN and finding.found == SignerUnproven.code
+    lines.add("log", Status.INDETERMINATE if unknown else Status.REFUTED, finding.code.value, detail, **where)
 
 
 def _signatures(report: LogReport, signers: Signers, lines: Lines) -> None:
+    statements = counted(report.signatures, "statement", "statements")
     if signers.directory is not None:
-        wrong = report.counts.get(Code.SIGNER_UNKNOWN, 0) + report.counts.get(Code.SIGNATURE_INVALID, 0)
-        lines.verified("signatures", f"{report.signatures - wrong} statements under credentials that were good then")
+        lines.verified("signatures", f"{statements} under credentials that were good then")
     elif report.signatures:
         lines.add(
             "signatures",
             Status.INDETERMINATE,
             WITHOUT_CERTIFICATES,
-            f"{report.signatures} statements under the keys that the service wrote down; no roots to check those by",
+            f"{statements} under the keys that the service wrote down; no roots to check those by",
         )
     else:
         lines.add("signatures", Status.INDETERMINATE, WITHOUT_CERTIFICATES, "no certificates to check signers by")
 
 
-def _rules(place: Place, signers: Signers, lines: Lines) -> None:
-    """The whole log once more through the rules; an entry that a rule refuses is named, and the replay goes on."""
-    state = LogState(scope="log")
-    kept = total = mandates = 0
-    for index, data, tags in _entries(place):
-        try:
-            made = entries.decode(data)
-            opened = statements.parse_statement(made.stmt)
-        except LedgerError:
-            continue  # named by the audit of the bytes
-        total += 1
-        fact = Fact(
-            index, made, opened, signers.actor(opened, made), made.rec, tags, _evidence(opened, made, signers.directory)
+def _request(place: Place, fsr_id: str, report: LogReport, lines: Lines) -> None:
+    """Whether the log can hide anything of one request: its stream is closed, whole, and under a signed checkpoint."""
+    stream = f"fsr/{fsr_id}"
+    mark = f'"stream":"{stream}"'.encode()
+    found: list[tuple[int, bytes]] = []
+    for block in range(-(-report.size // TILE_WIDTH)):
+        rows = place.source.block(block, width_at(0, block, report.size)).rows
+        found += [(row[0], row[1]) for row in rows if isinstance(row[1], bytes) and mark in row[1]]
+    where = {"stream": stream}
+    if not found:
+        detail = f"{StreamAbsent.title}: no entry of the log belongs to this request"
+        lines.add("completeness", Status.INDETERMINATE, StreamAbsent.code, detail, **where)
+        return
+    try:
+        chain = verify.verify_chain(found)
+    except LedgerError as error:
+        lines.failed("completeness", error, **where)
+        return
+    ends = verify.completeness(chain)
+    last = found[-1][0]
+    if not ends.is_complete:
+        detail = f"{counted(len(chain), 'entry', 'entries')} so far; the stream is open, so later ones may exist"
+        lines.add("completeness", Status.INDETERMINATE, Code.STREAM_OPEN.value, detail, index=last, **where)
+    elif last >= report.signed_size:
+        detail = "the closing entry is not under a signed checkpoint yet"
+        lines.add("completeness", Status.INDETERMINATE, Code.STREAM_OPEN.value, detail, index=last, **where)
+    else:
+        lines.verified(
+            "completeness",
+            f"{counted(ends.closed_n or 0, 'entry', 'entries')} and the closing one: nothing of it is hidden",
+            index=last,
+            **where,
         )
-        where: dict[str, str | int] = {"index": index, "stream": made.stream, "seq": made.seq}
-        try:
-            state.check(fact)
-        except RuleViolated as violated:
-            if isinstance(violated, MandateUnproven) and signers.directory is None:
-                mandates += 1
-            else:
-                lines.failed("rules", violated, **where)
-        else:
-            kept += 1
-        state.apply(fact)
-    if kept:
-        lines.verified("rules", f"{kept} of {total} entries keep every rule that can be decided")
-    if mandates:
-        lines.add("rules", Status.UNDECIDED, MandateUnproven.code, f"{UNDECIDED_MANDATE} ({mandates} entries)")
-    for one in state.undecided:
-        lines.add(
-            "rules", Status.UNDECIDED, one.code, f"{one.why} ({one.count} entries)", first=one.first, last=one.last
-        )
-
-
-def _evidence(opened: Statement, made: Entry, directory: BundleDirectory | None) -> Evidence | None:
-    """The directive of a mandate, where it can be verified; a person's words are not here, so they stay undecided."""
-    if is_relayed(opened.record):
-        return None
-    issued = opened.record
-    if directory is None or not isinstance(issued, RequestIssued) or issued.mandate is None:
-        return Evidence()
-    return Evidence(directive=open_directive(directory, issued, made.rec))
-
-
-def _entries(place: Place) -> Iterator[tuple[int, bytes, Mapping[str, str]]]:
-    """Index, bytes and, from a service's database, the blind tags of every entry that is there."""
-    size = place.source.size()
-    tags: Mapping[int, Mapping[str, str]] = {}
-    for block in range(-(-size // TILE_WIDTH)):
-        start = block * TILE_WIDTH
-        if place.reader is not None:
-            tags = place.reader.tags(start, start + TILE_WIDTH)
-        for index, data, *_ in place.source.block(block, width_at(0, block, size)).rows:
-            if data is not None:
-                yield index, data, tags.get(index, {})
 
 
 def _bundle(path: Path, policy: Policy | None, lines: Lines) -> None:
@@ -197,7 +223,3 @@ def _bundle(path: Path, policy: Policy | None, lines: Lines) -> None:
     code = "verify/ok" if first is None else first.code
     detail = report.summary() if first is None else f"{report.summary()}; first: {first.check}: {first.detail}"
     lines.add("bundles", worst, code, detail, file=path.name)
-
-
-def _progress(done: int, total: int) -> None:
-    print(f"\r{done} of {total} entries", end="" if done < total else "\n", file=sys.stderr, flush=True)

@@ -10,19 +10,25 @@ from typing import Final
 
 from cryptography import x509
 
+from api.cli.files import read_file
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
 from api.verification.errors import BundleUnusable
-from ledger.audit.source import LogSource
+from ledger.audit.source import LogSource, SignedNote
 from ledger.audit.sqlite_source import SqliteSource
 from ledger.audit.static_source import CHECKPOINT_FILE, VKEY_FILE, StaticSource
 from ledger.errors import LedgerError
+from ledger.store.signer_state import MAX_STATE_BYTES
 from ledger.store.sqlite import SqliteReader
 from ledger.tlog import checkpoint, note
 from pki import trust
 from pki.trust import TrustAnchors
 
 LOG_FILE: Final = "ledger.db"
+DATA_FOLDER: Final = "data"
+KEY_FOLDER: Final = "keys"
+STATE_SUFFIX: Final = ".state"
+MAX_STATES: Final = 4
 TILE_FOLDER: Final = "tile"
 CREDENTIAL_FOLDERS: Final = ("ca", "pki", "../ca", "../pki")
 MAX_FILES: Final = 10_000
@@ -37,12 +43,21 @@ _SUFFIXES: Final = frozenset({".pem", ".crt", ".cer", ".der", ".crl"})
 class Place:
     """A log that can be audited, and what stands beside it."""
 
+    folder: Path
     source: LogSource
     reader: SqliteReader | None
     """The service's own database; None for a static log."""
     vkey: str
     origin: str
     bundles: tuple[Path, ...] = ()
+    held: tuple[SignedNote, ...] = ()
+    """What the signer remembers outside the database."""
+
+    def close(self) -> None:
+        """Lets go of it."""
+        self.source.close()
+        if self.reader is not None:
+            self.reader.close()
 
 
 @dataclass(slots=True)
@@ -81,20 +96,17 @@ class Credentials:
 
 
 def locate(folder: Path, policy: Policy | None) -> Place:
-    """The log in a data directory, a static directory, or a demo's output; raises `BundleUnusable`, or what opening
-    raises.
+    """The log in a service's folder or its data directory, a static directory, or a demo's output.
+
+    Raises `BundleUnusable`, or what opening raises.
     """
-    if (folder / LOG_FILE).is_file():
-        reader = SqliteReader.open(folder / LOG_FILE)
-        return Place(
-            source=SqliteSource(folder / LOG_FILE),
-            reader=reader,
-            vkey=_vkey(folder, policy),
-            origin=reader.head().origin,
-        )
+    for data in (folder, folder / DATA_FOLDER):
+        if (data / LOG_FILE).is_file():
+            return _database(data, policy)
     for inside in (folder, folder / "log"):
         if (inside / CHECKPOINT_FILE).is_file() and (inside / TILE_FOLDER).is_dir():
             return Place(
+                folder=folder,
                 source=StaticSource(inside),
                 reader=None,
                 vkey=_vkey(inside, policy),
@@ -102,8 +114,34 @@ def locate(folder: Path, policy: Policy | None) -> Place:
                 bundles=tuple(sorted((folder / "bundles").glob("*.json"))) if inside != folder else (),
             )
     raise BundleUnusable(
-        "no log in this directory", expected=f"{LOG_FILE}, or {CHECKPOINT_FILE} and {TILE_FOLDER}/", found=folder.name
+        "no log in this directory",
+        expected=f"{LOG_FILE}, {DATA_FOLDER}/{LOG_FILE}, or {CHECKPOINT_FILE} and {TILE_FOLDER}/",
+        found=folder.name,
     )
+
+
+def _database(folder: Path, policy: Policy | None) -> Place:
+    reader = SqliteReader.open(folder / LOG_FILE)
+    try:
+        vkey = _vkey(folder, policy)
+        return Place(
+            folder=folder,
+            source=SqliteSource(folder / LOG_FILE),
+            reader=reader,
+            vkey=vkey,
+            origin=reader.head().origin,
+            held=tuple(_signer_states(folder)),
+        )
+    except BaseException:
+        reader.close()
+        raise
+
+
+def _signer_states(folder: Path) -> Iterator[SignedNote]:
+    """What the keys beside the log signed last; an auditor who was given the data folder alone has none."""
+    for path in sorted((folder.parent / KEY_FOLDER).glob(f"*{STATE_SUFFIX}"))[:MAX_STATES]:
+        if path.is_file():
+            yield SignedNote(read_file(path, MAX_STATE_BYTES), None, path.name, is_latest=True)
 
 
 def credentials(folder: Path, reader: SqliteReader | None) -> Credentials:

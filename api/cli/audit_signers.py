@@ -27,14 +27,17 @@ class SignerUnproven(Refused):
 class Signers:
     """Who signed: by credentials where certificates are at hand, else as the service wrote down when it took them."""
 
-    def __init__(self, found: Credentials, policy: Policy | None, stored: Mapping[str, Actor]) -> None:
-        """`stored` are the actors that the service wrote down, by `x5t`. Raises what reading credentials raises."""
+    def __init__(self, found: Credentials | None, policy: Policy | None, stored: Mapping[str, Actor]) -> None:
+        """`stored` are the actors that the service wrote down, by `x5t`. Raises what reading credentials raises.
+
+        Without credentials nobody vouches for anybody.
+        """
         self._found = found
         self._policy = policy
         self._stored = stored
-        self.directory = found.directory(policy)
+        self.directory = None if found is None else found.directory(policy)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Credentials, Policy | None, Mapping[str, Actor]]]:
+    def __reduce__(self) -> tuple[type[Self], tuple[Credentials | None, Policy | None, Mapping[str, Actor]]]:
         """Another process reads the same certificates for itself."""
         return type(self), (self._found, self._policy, self._stored)
 

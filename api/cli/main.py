@@ -37,11 +37,24 @@ def verify(
 
 
 @app.command()
-def audit(data_dir: Folder, policy: Policy = None, json: Json = False) -> None:
-    """Check a whole log: a data directory, a static tile directory, or what the demo wrote."""
+def audit(
+    data_dir: Annotated[Path, typer.Argument(help="A service's folder or its data directory, or a static log.")],
+    policy: Policy = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(help="File with a signed checkpoint that you kept or a witness has; may be given several times."),
+    ] = None,
+    request: Annotated[str, typer.Option(help="The FSR whose stream is to be shown complete.")] = "",
+    jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 stands for one a core.")] = 0,
+    json: Json = False,
+) -> None:
+    """Check a whole log again from its bytes: exit 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
     from api.cli import audit as command
 
-    raise typer.Exit(command.run(data_dir, policy=policy, json=json))
+    code = command.run(
+        data_dir, policy=policy, json=json, checkpoints=checkpoint or (), request=request or None, jobs=jobs
+    )
+    raise typer.Exit(code)
 
 
 @app.command()

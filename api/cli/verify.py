@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from api.cli.files import read_file
 from api.errors import ApiError
 from api.verification.bundle import open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES
@@ -15,6 +16,7 @@ from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_polic
 from api.verification.errors import BundleUnusable
 from api.verification.report import EXIT_CODES, Exit, Report, Status
 from ledger.errors import LedgerError
+from pki.errors import PkiError
 
 __all__ = ["policy_of", "read_file", "read_policy", "run", "show"]
 
@@ -52,17 +54,10 @@ def read_policy(path: Path | None) -> Policy | None:
     return parse_policy(read_file(path, MAX_POLICY_BYTES), toml=path.suffix == ".toml")
 
 
-def read_file(path: Path, limit: int) -> bytes:
-    """The file's bytes; one more than `limit` at most, which whoever reads them refuses. Raises `BundleUnusable`."""
-    try:
-        with path.open("rb") as file:
-            return file.read(limit + 1)
-    except OSError as error:
-        raise BundleUnusable("the file cannot be read", found=type(error).__name__, file=path.name) from error
-
-
-def unusable(error: ApiError | LedgerError, *, json: bool) -> None:
+def unusable(error: ApiError | LedgerError | PkiError | OSError, *, json: bool) -> None:
     """Says why nothing was verified."""
+    if isinstance(error, OSError):
+        error = BundleUnusable("the log cannot be read", found=error.strerror)
     if json:
         found = {"outcome": Exit.UNUSABLE, "code": error.code, "detail": error.detail, "where": error.where}
         print(msgspec.json.encode(found).decode())

@@ -37,7 +37,7 @@ def parse_policy(data: bytes, *, toml: bool = False) -> Policy:
     try:
         return msgspec.toml.decode(data, type=Policy) if toml else msgspec.json.decode(data, type=Policy)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BundleUnusable("not a policy", expected="vkey and roots", found=type(error).__name__) from error
+        raise BundleUnusable("not a policy", expected="vkey and roots") from error
 
 
 def policy_of(bundle: Bundle) -> Policy:

@@ -124,6 +124,11 @@ class Lines:
             return False
         return True
 
+    def take(self, other: Report) -> None:
+        """All lines of another report, and what it counted."""
+        self._counts.update(other.counts)
+        self._listed += other.lines[: MAX_LINES - len(self._listed)]
+
     def failed(self, check: str, error: LedgerError | PkiError | ApiError, **where: str | int) -> None:
         """The line of an error."""
         self.add(check, status_of(error), error.code, _words(error), **{**error.where, **where})

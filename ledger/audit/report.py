@@ -49,6 +49,14 @@ class Code(StrEnum):
         "ledger/checkpoint-missing",
         "Not one verified checkpoint: there is nothing signed to compare the entries with.",
     )
+    CHECKPOINT_FORKED = (
+        "ledger/checkpoint-forked",
+        "The log's key signed two roots for one size: both notes together convict whoever holds it.",
+    )
+    SIGNER_STATE_BEHIND = (
+        "ledger/signer-state-behind",
+        "The signer remembers a smaller checkpoint than its key has signed: its memory was rolled back.",
+    )
     REC_DECREASED = "ledger/rec-decreased", "An entry was recorded before the one in front of it."
     ENTRY_MALFORMED = (
         "ledger/entry-malformed",
@@ -73,6 +81,11 @@ class Code(StrEnum):
         "ledger/projection-differs",
         "A row of `table`, which is derived from the log, says something else than the log, or is missing.",
     )
+    STREAM_OPEN = (
+        "ledger/stream-open",
+        "The stream that was asked for is not closed under a signed checkpoint, so it cannot be called complete.",
+    )
+    MORE_FINDINGS = "ledger/more-findings", "More was found than is listed."
     FILE_DIFFERS = (
         "ledger/file-differs",
         "A file of the log, or pages of its database, are missing, unreadable or not what was expected.",

@@ -46,6 +46,8 @@ class SignedNote:
     note: bytes
     size: int | None
     file: str | None = None
+    is_latest: bool = False
+    """True for the memory of the signer, who says that it signed none that is larger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """A static tlog-tiles directory as the source of an audit."""
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -96,8 +97,10 @@ class StaticSource:
     def _read(self, path: str, limit: int) -> bytes | None:
         """At most one octet more than `limit`, so that a longer file is seen to differ; None if there is none."""
         try:
-            with (self._root / path).open("rb") as file:
-                return file.read(limit + 1)
+            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            with os.fdopen(descriptor, "rb") as file:
+                # A pipe may never end: what is no file is not there.
+                return file.read(limit + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
         except OSError:
             return None
 

@@ -46,16 +46,20 @@ class Whole:
 
     def open_checkpoints(self, found: Iterable[SignedNote]) -> None:
         """Opens every checkpoint; those that our key did not sign are findings."""
-        largest = self._source.committed_size()
+        largest, shown_by = self._source.committed_size(), "head"
+        states: list[tuple[SignedNote, Checkpoint]] = []
         for signed in found:
             opened = self._opened(signed)
             if opened is None:
                 continue
-            largest = max(largest, opened.size)
+            if opened.size > largest:
+                largest, shown_by = opened.size, signed.file or "checkpoint"
+            if signed.is_latest:
+                states.append((signed, opened))
             before = self._checkpoints.setdefault(opened.size, opened)
             if before.root != opened.root:
                 self._add(
-                    Code.ROOT_MISMATCH,
+                    Code.CHECKPOINT_FORKED,
                     "the log signed two roots for one size",
                     window_start=0,
                     window_end=opened.size,
@@ -66,11 +70,25 @@ class Whole:
         if largest > self._size:
             self._add(
                 Code.TRUNCATED,
-                "the log is shorter than what was signed or committed",
+                f"the log is shorter than {shown_by} says",
                 index=self._size,
                 expected=str(largest),
                 found=str(self._size),
+                file=None if shown_by in ("head", "checkpoint") else shown_by,
+                table=shown_by if shown_by in ("head", "checkpoint") else None,
             )
+        for signed, opened in states:
+            last = max(self._checkpoints)
+            if opened.size < last:
+                self._add(
+                    Code.SIGNER_STATE_BEHIND,
+                    "the signer remembers less than it signed",
+                    window_start=opened.size,
+                    window_end=last,
+                    expected=str(last),
+                    found=str(opened.size),
+                    file=signed.file,
+                )
         if not self._checkpoints and largest:
             self._add(Code.CHECKPOINT_MISSING, "nothing verified that the entries could be compared with")
 

@@ -1,7 +1,9 @@
 """`flexledger audit`: a service's database, a static log, a demo's output; what is wrong is named by its index."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -75,7 +77,7 @@ def test_a_static_log_alone_is_whole_but_its_signers_are_unknown(output: Path) -
     shutil.rmtree(output / "ca")
     code, text = run(output / "log")
     assert code == 3
-    assert "signed checkpoints" in text
+    assert "1 signed checkpoint" in text
 
 
 def test_an_edited_entry_is_named_by_its_index(service: Path) -> None:
@@ -98,6 +100,120 @@ def test_the_policy_brings_key_and_roots(story: Story, service: Path, tmp_path: 
     code, text = run(service, "--policy", path)
     assert code == 1
     assert "ledger/checkpoint-unverified" in text
+
+
+def test_a_services_folder_is_as_good_as_its_data_folder(service: Path) -> None:
+    assert run(service.parent) == run(service)
+
+
+def test_a_roots_mark_is_refused_as_verify_refuses_it(story: Story, service: Path, tmp_path: Path) -> None:
+    policy = msgspec.structs.replace(policy_of(open_bundle(story.settled)), development=False)
+    path, bundle = tmp_path / "policy.json", tmp_path / "one.json"
+    path.write_bytes(encode_policy(policy))
+    bundle.write_bytes(story.settled)
+    code, text = run(service, "--policy", path, "--json")
+    lines = msgspec.json.decode(text)["lines"]
+    assert [(line["check"], line["code"]) for line in lines if line["status"] == "REFUTED"] == [
+        ("anchors", "pki/development-credential")
+    ]
+    verified = CliRunner().invoke(app, ["verify", str(bundle), "--policy", str(path), "--json"])
+    assert verified.exit_code == code == 1
+    assert ("anchors", "pki/development-credential") in {
+        (line["check"], line["code"]) for line in msgspec.json.decode(verified.output)["lines"]
+    }
+
+
+def test_a_cut_tail_with_cut_checkpoints_is_shown_by_one_that_was_kept(service: Path, tmp_path: Path) -> None:
+    with logs.unfenced(service / "ledger.db") as db:
+        ((note, size),) = db.execute("SELECT note, size FROM checkpoint ORDER BY size DESC LIMIT 1").fetchall()
+        (tmp_path / "kept").write_bytes(note)
+        attacks.cut_tail(db, 3)
+        db.execute("DELETE FROM checkpoint WHERE size > (SELECT size FROM head)")
+    named = {(line["code"], line["where"].get("file")) for line in refuted(run(service, "--json")[1])}
+    assert "ledger/truncated" not in {code for code, _ in named}
+    lines = refuted(run(service, "--checkpoint", tmp_path / "kept", "--json")[1])
+    (cut,) = [line for line in lines if line["code"] == "ledger/truncated"]
+    assert cut["where"] == {"index": size - 3, "file": "kept"}
+
+
+def test_the_signers_memory_shows_a_cut_tail_and_its_own_rollback(service: Path) -> None:
+    with logs.unfenced(service / "ledger.db") as db:
+        notes = [row[0] for row in db.execute("SELECT note FROM checkpoint ORDER BY size").fetchall()]
+    state = service.parent / "keys" / "log.state"
+    state.parent.mkdir(exist_ok=True)
+    state.write_bytes(notes[0])
+    (behind,) = refuted(run(service, "--json")[1])
+    assert (behind["code"], behind["where"]["file"]) == ("ledger/signer-state-behind", "log.state")
+    state.write_bytes(notes[-1])
+    assert run(service)[0] == 0
+    with logs.unfenced(service / "ledger.db") as db:
+        attacks.cut_tail(db, 3)
+        db.execute("DELETE FROM checkpoint WHERE size > (SELECT size FROM head)")
+    named = {(line["code"], line["where"].get("file")) for line in refuted(run(service, "--json")[1])}
+    assert ("ledger/truncated", "log.state") in named
+
+
+def test_a_request_is_complete_once_its_stream_is_closed(story: Story, service: Path) -> None:
+    lines = msgspec.json.decode(run(service, "--request", fsr_of(story), "--json")[1])["lines"]
+    (complete,) = [line for line in lines if line["check"] == "completeness"]
+    assert complete["status"] == "VERIFIED", complete
+    assert complete["where"]["stream"] == f"fsr/{fsr_of(story)}"
+
+
+def test_a_request_that_lost_an_entry_is_not_complete(story: Story, service: Path) -> None:
+    with logs.unfenced(service / "ledger.db") as db:
+        rows = db.execute("SELECT idx, data FROM entry ORDER BY idx").fetchall()
+        mine = [index for index, data in rows if f'"stream":"fsr/{fsr_of(story)}"'.encode() in data]
+        db.execute("DELETE FROM entry WHERE idx = ?", (mine[1],))
+    lines = msgspec.json.decode(run(service, "--request", fsr_of(story), "--json")[1])["lines"]
+    (hidden,) = [line for line in lines if line["check"] == "completeness"]
+    assert (hidden["status"], hidden["code"]) == ("REFUTED", "ledger/seq-gap")
+
+
+def test_a_request_that_the_log_does_not_know_is_indeterminate(service: Path) -> None:
+    code, text = run(service, "--request", "fsr-none")
+    assert code == 3
+    assert "ledger/stream-absent" in text
+
+
+def test_the_rules_are_replayed_beside_the_rest_with_the_same_answer(
+    service: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = run(service, "--jobs", "1", "--json")
+    monkeypatch.setattr("api.cli.audit.BESIDE_ENTRIES", 1)
+    monkeypatch.setattr("ledger.audit.run.MIN_SIGNED_BLOCKS", 0.1)
+    assert run(service, "--jobs", "2", "--json") == alone
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"])
+def test_a_pipe_in_the_place_of_a_file_hangs_nothing(output: Path, name: str) -> None:
+    log = output / "log"
+    path = next(log.glob(name.replace("/1", "/*")))
+    path.unlink()
+    os.mkfifo(path)
+    code, _ = run(log)
+    assert code in (1, 2)
+
+
+def test_a_pipe_for_a_policy_or_a_checkpoint_is_unusable(service: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for option in ("--policy", "--checkpoint"):
+        code, text = run(service, option, tmp_path / "pipe")
+        assert (code, "not a file" in text) == (2, True)
+
+
+def test_no_message_names_a_class_of_the_language(service: Path, tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_bytes(b"{")
+    for words in (("--policy", tmp_path / "policy.json"), ("--policy", tmp_path / "none")):
+        assert "Error" not in run(service, *words)[1]
+
+
+def refuted(text: str) -> list[dict[str, Any]]:
+    return [line for line in msgspec.json.decode(text)["lines"] if line["status"] == "REFUTED"]
+
+
+def fsr_of(story: Story) -> str:
+    return open_bundle(story.settled).fsr_id
 
 
 def test_a_folder_without_a_log_is_unusable(tmp_path: Path) -> None:

@@ -1,0 +1,160 @@
+"""The whole log through the rules once more: one entry after the other, in a process of its own beside the others."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final
+
+from api.cli import audit_places
+from api.cli.audit_places import Place
+from api.cli.audit_signers import Signers
+from api.cli.words import counted
+from api.verification.bundle_directory import BundleDirectory
+from api.verification.bundle_policy import Policy
+from api.verification.bundle_statements import is_relayed
+from api.verification.mandates import open_directive
+from api.verification.report import Lines, Report, Status
+from ledger.audit.processes import WorkerLost
+from ledger.errors import LedgerError
+from ledger.records import entry as entries
+from ledger.records import statement as statements
+from ledger.records.entry import Entry
+from ledger.records.requests import RequestIssued
+from ledger.records.statement import Statement
+from ledger.rules.errors import MandateUnproven, RuleViolated
+from ledger.rules.fact import Evidence, Fact
+from ledger.rules.state import LogState
+from ledger.tlog.tiles import TILE_WIDTH, width_at
+
+UNDECIDED_MANDATE: Final = "evidence: no certificates at hand"
+STOP_TIMEOUT_S: Final = 5.0
+TELL_EVERY: Final = 4_096
+"""Entries between two words about progress."""
+
+Show = Callable[[int, int], None]
+
+
+@contextmanager
+def beside(folder: Path, policy: Policy | None, signers: Signers, size: int) -> Iterator["Replay"]:
+    """A replay that goes on in another process while the body runs; none is left when the body has ended."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_serve, args=(theirs, folder, policy, signers, size), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield Replay(ours)
+    finally:
+        ours.close()
+        process.terminate()
+        process.join(STOP_TIMEOUT_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+class Replay:
+    """What another process finds out."""
+
+    def __init__(self, ours: Connection) -> None:
+        """Waits for nothing yet."""
+        self._ours = ours
+
+    def report(self, show: Show | None) -> Report:
+        """All of it, once it is done; raises WorkerLost."""
+        try:
+            while True:
+                said: tuple[int, int] | Report = self._ours.recv()
+                if isinstance(said, Report):
+                    return said
+                if show is not None:
+                    show(*said)
+        except (EOFError, OSError):
+            raise WorkerLost("the replay of the rules ended too early") from None
+
+
+def _serve(theirs: Connection, folder: Path, policy: Policy | None, signers: Signers, size: int) -> None:
+    # An interrupt from the keyboard goes to the whole group; who started us ends us.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    place = audit_places.locate(folder, policy)
+    try:
+        theirs.send(replay(place, signers, size, lambda done, total: theirs.send((done, total))))
+    finally:
+        place.close()
+        theirs.close()
+
+
+def replay(place: Place, signers: Signers, size: int, show: Show | None = None) -> Report:
+    """The first `size` entries once more through the rules, in order; what a rule refuses is named, and it goes on."""
+    lines = Lines()
+    state = LogState(scope="log")
+    kept = total = mandates = 0
+    for index, data, tags in _entries(place, size):
+        if show is not None and index % TELL_EVERY == 0:
+            show(index, size)
+        try:
+            made = entries.decode(data)
+            opened = statements.parse_statement(made.stmt)
+        except LedgerError:
+            continue  # named by the audit of the bytes
+        total += 1
+        fact = Fact(
+            index, made, opened, signers.actor(opened, made), made.rec, tags, _evidence(opened, made, signers.directory)
+        )
+        where: dict[str, str | int] = {"index": index, "stream": made.stream, "seq": made.seq}
+        try:
+            state.check(fact)
+        except RuleViolated as violated:
+            if isinstance(violated, MandateUnproven) and signers.directory is None:
+                mandates += 1
+            else:
+                lines.failed("rules", violated, **where)
+        else:
+            kept += 1
+        state.apply(fact)
+    if kept:
+        lines.verified("rules", f"{kept} of {counted(total, 'entry', 'entries')} keep every rule that can be decided")
+    if mandates:
+        lines.add(
+            "rules",
+            Status.UNDECIDED,
+            MandateUnproven.code,
+            f"{UNDECIDED_MANDATE} ({counted(mandates, 'entry', 'entries')})",
+        )
+    for one in state.undecided:
+        lines.add(
+            "rules",
+            Status.UNDECIDED,
+            one.code,
+            f"{one.why} ({counted(one.count, 'entry', 'entries')})",
+            first=one.first,
+            last=one.last,
+        )
+    if show is not None:
+        show(size, size)
+    return lines.report("the rules")
+
+
+def _evidence(opened: Statement, made: Entry, directory: BundleDirectory | None) -> Evidence | None:
+    """The directive of a mandate, where it can be verified; a person's words are not here, so they stay undecided."""
+    if is_relayed(opened.record):
+        return None
+    issued = opened.record
+    if directory is None or not isinstance(issued, RequestIssued) or issued.mandate is None:
+        return Evidence()
+    return Evidence(directive=open_directive(directory, issued, made.rec))
+
+
+def _entries(place: Place, size: int) -> Iterator[tuple[int, bytes, Mapping[str, str]]]:
+    """Index, bytes and, from a service's database, the blind tags of every entry that is there."""
+    tags: Mapping[int, Mapping[str, str]] = {}
+    for block in range(-(-size // TILE_WIDTH)):
+        start = block * TILE_WIDTH
+        if place.reader is not None:
+            tags = place.reader.tags(start, start + TILE_WIDTH)
+        for index, data, *_ in place.source.block(block, width_at(0, block, size)).rows:
+            if data is not None:
+                yield index, data, tags.get(index, {})
