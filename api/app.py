@@ -9,7 +9,7 @@ from litestar.di import Provide
 from api.flows.service import Service
 from api.web.assembly import Assembly, assemble
 from api.web.identity import Identity
-from api.web.routes import contracts, events, evidence, health, log, requests, sites, statements
+from api.web.routes import contracts, credentials, est, events, evidence, health, log, requests, sites, statements
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
 from ledger.clock import SystemClock
@@ -45,6 +45,8 @@ def create_app(service: Service) -> Assembly:
         *log.HANDLERS,
         *events.HANDLERS,
         *evidence.HANDLERS,
+        *credentials.HANDLERS,
+        *est.HANDLERS,
         *tokens_route.HANDLERS,
     )
     return assemble(

@@ -10,6 +10,7 @@ from pki import blocklist
 from pki.blocklist import Blocklist
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
+from pki.store.codes import CodeStore
 from pki.store.listing import Listing
 from pki.store.records import CertificateStore
 from pki.store.sqlite import SqliteStore
@@ -32,12 +33,14 @@ class Issuing:
     hierarchy: Hierarchy
     store: CertificateStore
     listing: Listing
+    codes: CodeStore
     database: Path
     blocked: Blocklist = blocklist.NOTHING
 
     def close(self) -> None:
         """Nothing is issued afterwards."""
         self.listing.close()
+        self.codes.close()
         if isinstance(self.store, SqliteStore):
             self.store.close()
 
@@ -66,7 +69,14 @@ def open_issuing(settings: Settings) -> Issuing | None:
     except BaseException:
         store.close()
         raise
-    return Issuing(hierarchy=hierarchy, store=store, listing=Listing(database), database=database, blocked=blocked)
+    return Issuing(
+        hierarchy=hierarchy,
+        store=store,
+        listing=Listing(database),
+        codes=CodeStore(database),
+        database=database,
+        blocked=blocked,
+    )
 
 
 def read_password(path: Path | None) -> bytes | None:

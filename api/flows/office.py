@@ -50,6 +50,7 @@ class Office:
         self.hierarchy = _prepared(issuing.hierarchy, self.journal, issuing.blocked)
         self.store: CertificateStore = issuing.store
         self.listing = issuing.listing
+        self._codes = issuing.codes
         self.machine_clock: Clock = SystemClock()
         self._crl_dir = crl_dir
         self._queue = queue
@@ -125,9 +126,11 @@ class Office:
     def forget_person(self, party_id: str) -> None:
         """No certificate of the person is kept here any longer; what the log says of them names nobody."""
         self.store.forget(Role.EVU, party_id=party_id)
+        self._codes.forget(self.machine_clock.now_ms(), party_id=party_id)
 
     def forget_ended(self) -> None:
-        """Persons' certificates are kept no longer than a week beyond their end."""
+        """Persons' certificates are kept no longer than a week beyond their end, codes not beyond it."""
+        self._codes.forget(self.machine_clock.now_ms())
         self.store.forget(Role.EVU, ended_before_ms=min(self.moments_ms()) - PERSONS_KEPT_MS)
 
     # Revocation lists

@@ -15,6 +15,7 @@ from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
 from api.flows import office_start
 from api.flows.desk import Desk
+from api.flows.enrolment import Enrolment
 from api.flows.events import Feed
 from api.flows.execute import Executions
 from api.flows.memory import Memory
@@ -34,6 +35,7 @@ from ledger.store.signer_state import SignerState
 from ledger.tlog import policy as policies
 from ledger.witness.gather import Post
 from pki.errors import PkiError
+from pki.profiles import HOUR_MS
 
 PUBLISH_EVERY_S: Final = 1.0
 WITNESS_TIMEOUT_MS: Final = 5_000
@@ -64,6 +66,7 @@ class Service:
         feed: Feed,
         listener: StationListener | None,
         office: Office | None,
+        enrolment: Enrolment | None,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -78,6 +81,7 @@ class Service:
         self.feed = feed
         self.listener = listener
         self.office = office
+        self.enrolment = enrolment
 
 
 @asynccontextmanager
@@ -119,6 +123,7 @@ async def open_service(
     reader = Reader(engines.store)
     office = open_office(settings, engines, desk)
     witnessing = _witnessing(settings, engines, publisher, reader, ask)
+    enrolment = open_enrolment(settings, engines, office)
     privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
@@ -155,6 +160,7 @@ async def open_service(
             feed=Feed(desk, memory),
             listener=listener,
             office=office,
+            enrolment=enrolment,
         )
     finally:
         for task in tasks:
@@ -185,6 +191,13 @@ def open_office(settings: Settings, engines: Engines, desk: Desk) -> Office | No
     if settings.issuing is None or engines.issuing is None:
         return None
     return Office(desk, engines.issuing, crl_dir=settings.pki.crl_dir, queue=settings.issuing.queue)
+
+
+def open_enrolment(settings: Settings, engines: Engines, office: Office | None) -> Enrolment | None:
+    """The door of the office, where there is one."""
+    if settings.issuing is None or engines.issuing is None or office is None:
+        return None
+    return Enrolment(office, engines.issuing.codes, lifetime_ms=settings.issuing.code_lifetime_hours * HOUR_MS)
 
 
 def _policy(settings: Settings, engines: Engines) -> PolicyAdopted:

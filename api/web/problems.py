@@ -65,6 +65,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/credential-refused": 401,
     "api/token-refused": 401,
     "api/scope-exceeded": 403,
+    "api/code-refused": 401,
+    "api/renewal-refused": 403,
     "api/role-not-allowed": 403,
     "api/method-not-allowed": 405,
     "api/body-too-large": 413,
@@ -94,6 +96,9 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "ledger/subject-held": 409,
     "ledger/subject-not-restricted": 409,
     "pki/csr-oversize": 413,
+    "pki/code-expired": 401,
+    "pki/code-spent": 401,
+    "pki/code-unknown": 401,
     "pki/key-reused": 409,
     "pki/role-not-allowed": 403,
     # Not known is not refused: the same again may be taken once newer evidence is there.
@@ -152,7 +157,7 @@ def headers_of(error: Exception, status: int) -> dict[str, str]:
     headers = {"cache-control": "no-store"}
     if status == 401:
         # RFC 9110 demands a challenge; no registered scheme says "with your certificate" better than this name.
-        headers["www-authenticate"] = 'Mutual realm="flexledger"'
+        headers["www-authenticate"] = getattr(error, "challenge", 'Mutual realm="flexledger"')
     elif status in {429, 503}:
         headers["retry-after"] = str(getattr(error, "retry_after_s", RETRY_AFTER_S))
     elif isinstance(error, MethodNotAllowed):

@@ -90,6 +90,8 @@ TITLES: Final = {
     "checks": "Credential checks",
     "requests": "Requests: reading and proving",
     "evidence": "Evidence",
+    "credentials": "Credentials",
+    "enrolment": "Enrolment",
     "privacy": "Privacy",
     "tokens": "Access tokens",
     "log": "The public log",

@@ -24,6 +24,7 @@ SO: Final = "FI-DSO"
 CB: Final = "FI-CBX"
 AUD: Final = "FI-AUD"
 DPO: Final = "FI-NGP"
+OPS: Final = "FI-NGO"
 OTHER_CSO: Final = "FI-OTH"
 
 HOUR_MS: Final = 3_600_000
@@ -96,6 +97,7 @@ def ceremony() -> CeremonySpec:
         (CB, Role.CB, "Conformity Body"),
         (AUD, Role.AUD, "Auditor"),
         (DPO, Role.DPO, "Privacy office of Northgate Charging"),
+        (OPS, Role.OPS, "Operations of Northgate Charging"),
     )
     parties = tuple(
         PartySpec(
