@@ -69,9 +69,12 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 beside.rename(ready_file)
             print(json.dumps(where), file=sys.stderr, flush=True)
 
+        assembled = create_app(service)
+        directory.on_evidence(assembled.connections.review)
         await server.serve(
-            create_app(service).app,
+            assembled.app,
             settings,
+            connections=assembled.connections,
             on_started=started,
             ops_app=ops_app(probes(service)),
             on_stopping=service.feed.close,

@@ -144,6 +144,7 @@ async def open_service(
             executions = Executions(desk, memory, adapter, sleep_until_ms)
             executions.resume()
             await listener.start()
+            directory.on_evidence(listener.evidence_moved)
         tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
         yield Service(

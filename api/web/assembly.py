@@ -12,6 +12,7 @@ from api.settings import Limits
 from api.web import problems, schema
 from api.web.access import RequestLog
 from api.web.asgi import Application
+from api.web.connections import Connections
 from api.web.identity import Identity
 from api.web.limits import BodyLimit, Gcra, RateLimit
 from api.web.methods import HeadAsGet, Options
@@ -24,6 +25,8 @@ class Assembly:
 
     framework: Litestar
     app: Application
+    connections: Connections
+    """For the server to enter connections in; `review` closes those whose credential no longer holds."""
 
 
 def assemble(
@@ -60,4 +63,4 @@ def assemble(
     app = Options(app, framework)
     app = RequestLog(app)
     app = HeadAsGet(app)
-    return Assembly(framework=framework, app=TLSExtension(app))
+    return Assembly(framework=framework, app=TLSExtension(app), connections=Connections(identity.identify))

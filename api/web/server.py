@@ -14,6 +14,7 @@ from api import telemetry
 from api.settings import Settings
 from api.web import tls, transport
 from api.web.asgi import Application
+from api.web.connections import Connections
 from api.web.errors import ListenerFailed
 from api.web.tls import server_context
 
@@ -48,19 +49,23 @@ async def serve(
     ops_app: Application | None = None,
     stop: asyncio.Event | None = None,
     on_stopping: Callable[[], None] = lambda: None,
+    connections: Connections | None = None,
 ) -> None:
     """Serves until SIGTERM, SIGINT or `stop`; then accepts nothing more, lets requests end, and returns.
 
     `on_started` is called once both listeners accept, `on_stopping` when they begin to stop, so that answers without an
     end come to one. Raises OSError or ssl.SSLError when a certificate or a key cannot be used, and `ListenerFailed`
-    when an address is taken or the application does not start.
+    when an address is taken or the application does not start. `connections` learns of every connection that shows a
+    certificate.
     """
     stop = stop or asyncio.Event()
     listen, ops = settings.listen, settings.ops_listen
     context = server_context(listen.certificate, listen.key, listen.client_ca, listen.require_client_cert)
-    servers = [_Server(_config(app, listen.host, listen.port, lifespan="on", ssl_context_factory=lambda *_: context))]
+    protocol = transport.http_protocol(connections)
+    main = _config(app, listen.host, listen.port, protocol, lifespan="on", ssl_context_factory=lambda *_: context)
+    servers = [_Server(main)]
     if ops_app is not None:
-        servers.append(_Server(_config(ops_app, ops.host, ops.port, lifespan="off")))
+        servers.append(_Server(_config(ops_app, ops.host, ops.port, transport.http_protocol(), lifespan="off")))
     with _stop_on_signals(stop):
         tasks: list[asyncio.Task[None]] = []
         try:
@@ -149,12 +154,12 @@ class _Server(uvicorn.Server):
         return host, port
 
 
-def _config(app: Application, host: str, port: int, **more: Any) -> uvicorn.Config:
+def _config(app: Application, host: str, port: int, protocol: type[asyncio.Protocol], **more: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         host=host,
         port=port,
-        http=transport.http_protocol(),
+        http=protocol,
         interface="asgi3",
         proxy_headers=False,
         server_header=False,

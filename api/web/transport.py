@@ -13,6 +13,7 @@ import msgspec
 
 from api.web import problems
 from api.web.asgi import Application, Receive, Scope, Send
+from api.web.connections import Connections
 from api.web.errors import RequestMalformed
 from api.wire import PROBLEM_MEDIA_TYPE
 
@@ -61,11 +62,23 @@ class _WithTLSInfo:
     """Mixed into a uvicorn HTTP protocol; an upgrade to WebSocket hands the same state on."""
 
     app_state: dict[str, Any]
+    judged: Connections | None = None
+    _own: asyncio.Transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Reads the certificate once a connection."""
-        self.app_state = {**self.app_state, _STATE_KEY: tls_info(transport)}
+        info = tls_info(transport)
+        self.app_state = {**self.app_state, _STATE_KEY: info}
+        self._own = transport
+        if self.judged is not None and info is not None and info["client_cert_chain"]:
+            self.judged.opened(transport, ssl.PEM_cert_to_DER_cert(info["client_cert_chain"][0]))
         super().connection_made(transport)  # type: ignore[misc]
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nobody needs to judge it any more."""
+        if self.judged is not None:
+            self.judged.closed(self._own)
+        super().connection_lost(error)  # type: ignore[misc]
 
 
 class _WithBoundedHead:
@@ -124,15 +137,19 @@ class _WithBoundedHead:
             self._watch = self.loop.call_later(HEAD_TIMEOUT_S, self._close_if_slow)
 
 
-def http_protocol() -> type[asyncio.Protocol]:
-    """uvicorn's protocol on httptools, or on h11 where httptools is not installed, that hands the certificate on."""
+def http_protocol(connections: Connections | None = None) -> type[asyncio.Protocol]:
+    """uvicorn's protocol on httptools, or on h11 where httptools is not installed, that hands the certificate on.
+
+    Connections with a certificate are entered in `connections` for as long as they are open.
+    """
+    members = {"judged": connections}
     try:
         from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
     except ImportError:
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
-        return type("MutualTLSProtocol", (_WithTLSInfo, H11Protocol), {})
-    return type("MutualTLSProtocol", (_WithTLSInfo, _WithBoundedHead, HttpToolsProtocol), {})
+        return type("MutualTLSProtocol", (_WithTLSInfo, H11Protocol), members)
+    return type("MutualTLSProtocol", (_WithTLSInfo, _WithBoundedHead, HttpToolsProtocol), members)
 
 
 def _unparsed(detail: str) -> bytes:

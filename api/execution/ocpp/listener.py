@@ -32,6 +32,7 @@ from api.execution.ocpp.access import Authenticate, CheckPassword, Doorkeeper
 from api.execution.ocpp.datatypes import Wire
 from api.execution.ocpp.mailbox import Letter, Mailbox, Reply
 from api.execution.waiting import Clock
+from pki.status import StatusIndeterminate
 
 SUBPROTOCOL = Subprotocol("ocpp2.1")
 MAX_STATIONS_KNOWN = 20_000
@@ -69,6 +70,7 @@ class Counters:
     admitted: int = 0
     refused: int = 0
     turned_away: int = 0
+    ended: int = 0
     frames_in: int = 0
     frames_refused: int = 0
     frames_ignored: int = 0
@@ -115,6 +117,8 @@ class StationListener:
         self._delivering: dict[str, asyncio.Task[None]] = {}
         self._mailboxes: dict[str, Mailbox] = {}
         self.counters = Counters()
+        self._reviewing: asyncio.Task[None] | None = None
+        self._is_due = False
 
     def attach(self, handler: StationHandler) -> None:
         """`handler` hears what stations say from now on."""
@@ -178,6 +182,29 @@ class StationListener:
         if connection is None:
             raise StationUnknown("this station is not connected", station_id=station_id)
         await connection.close(1008, "credential no longer accepted")
+
+    def evidence_moved(self) -> None:
+        """Stations are judged anew, soon; those whose certificate no longer holds are disconnected."""
+        self._is_due = True
+        if self._reviewing is None or self._reviewing.done():
+            self._reviewing = asyncio.get_running_loop().create_task(self._review(), name="stations")
+
+    async def _review(self) -> None:
+        while self._is_due:
+            self._is_due = False
+            ended = [one for one in tuple(self._connections.values()) if await self._is_refused(one)]
+            self.counters.ended += len(ended)
+            await asyncio.gather(*(one.close(1008, "credential no longer accepted") for one in ended))
+
+    async def _is_refused(self, connection: ServerConnection) -> bool:
+        if self._door.authenticate is None or connection.request is None:
+            return False
+        try:
+            await self._door.admit(connection, connection.request)
+        except StationRefused as refused:
+            # Where nobody can say, the station stays: its next connection is decided by better evidence.
+            return refused.found != StatusIndeterminate.code
+        return False
 
     # ------------------------------------------------------------------ calls to stations
     async def post(self, station_id: str, letter: Letter) -> Reply:

@@ -1,0 +1,188 @@
+"""The office over real sockets: connections end with the credential, and strangers' tools enrol."""
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+import websockets.exceptions
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
+
+from api.cli import init
+from api.cli.demo import cast, stage
+from api.client.client import AsyncClient
+from api.client.http import Request
+from api.client.tls import client_context
+from pki import keys
+from pki.ceremony import Ceremony
+from pki.roles import Purpose
+
+pytestmark = pytest.mark.slow
+
+WITHIN_S = 1.0
+"""How soon a revocation is felt by a connection that is open."""
+
+
+@dataclass
+class Street:
+    """A running server, seen from outside."""
+
+    folder: Path
+    made: Ceremony
+    server: stage.Server
+    clients: dict[str, AsyncClient]
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "service" / "pki" / "root.pem"
+
+    def context(self, who: str, kind: str = "parties") -> ssl.SSLContext:
+        certificate, key = stage.credentials(self.folder, kind, who, Purpose.TLS_CLIENT)
+        return client_context(self.root, certificate, key)
+
+    def name(self, who: str, kind: str = "parties") -> str:
+        holder = (self.made.parties if kind == "parties" else self.made.stations)[who]
+        issued = holder.credentials[Purpose.TLS_CLIENT]
+        issuer = x509.load_der_x509_certificate(issued.chain[1]).public_key()
+        return f"{keys.spki_sha256(keys.require_authority_key(issuer))}.{issued.certificate.serial_number:040x}"
+
+    async def post(self, who: str, path: str, body: object) -> Any:
+        answer = await self.clients[who].transport.request(Request("POST", path, msgspec.json.encode(body)))
+        return answer.json()
+
+    async def revoke(self, who: str, kind: str = "parties") -> float:
+        """When it was asked for; the answer has come."""
+        asked = time.monotonic()
+        await self.post(cast.OPS, f"/v1/credentials/{self.name(who, kind)}/revocation", {"reason": "keyCompromise"})
+        return asked
+
+
+@pytest_asyncio.fixture
+async def street(tmp_path: Path, made: Ceremony) -> AsyncIterator[Street]:
+    clock = stage.StageClock(tmp_path / "clock", cast.at(9))
+    config = init.lay_out(
+        tmp_path / "service",
+        made,
+        party=cast.CSO,
+        origin=cast.ORIGIN,
+        clock_file=clock.path,
+        port=0,
+        ocpp_port=0,
+        ops_port=0,
+    )
+    server = await stage.start(config, tmp_path)
+    clients = stage.connect_clients(tmp_path, made, server, clock)
+    try:
+        yield Street(tmp_path, made, server, clients)
+    finally:
+        for client in clients.values():
+            await client.close()
+        stage.stop(server.process)
+
+
+async def opened(street: Street, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection of the rival's on which one request was made and answered, or begun to be."""
+    reader, writer = await asyncio.open_connection("localhost", street.server.port, ssl=street.context(cast.RIVAL))
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+    await writer.drain()
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    return reader, writer
+
+
+async def ended(reader: asyncio.StreamReader) -> float:
+    """When the other side had closed."""
+    try:
+        while await reader.read(65_536):
+            pass
+    except (ConnectionError, ssl.SSLError):
+        pass
+    return time.monotonic()
+
+
+async def test_revoked_in_the_middle_of_a_tls_session(street: Street) -> None:
+    """Idle, in the middle of an answer without an end, and as a station: each is over within a second."""
+    idle, first = await opened(street, "/v1/requests")
+    endless, second = await opened(street, "/v1/events")
+    station = await connect(
+        f"wss://localhost:{street.server.ocpp_port}/ocpp/CS-E1",
+        ssl=street.context("CS-E1", "stations"),
+        subprotocols=[Subprotocol("ocpp2.1")],
+        proxy=None,
+    )
+    others = await street.clients[cast.FO].get_json("/v1/requests")
+    assert "requests" in others
+
+    async def dropped() -> float:
+        with pytest.raises(websockets.exceptions.ConnectionClosed) as closed:
+            await station.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1008
+        return time.monotonic()
+
+    waiting = [asyncio.create_task(ended(idle)), asyncio.create_task(ended(endless))]
+    asked = await street.revoke(cast.RIVAL)
+    async with asyncio.timeout(5):
+        for task in waiting:
+            assert await task - asked < WITHIN_S
+    waiting = [asyncio.create_task(dropped())]
+    asked = await street.revoke("CS-E1", "stations")
+    async with asyncio.timeout(5):
+        assert await waiting[0] - asked < WITHIN_S
+    # Everybody else goes on over the connections that they have.
+    assert (await street.clients[cast.FO].get_json("/v1/requests"))["requests"] == others["requests"]
+    for writer in (first, second):
+        writer.close()
+
+
+@pytest.mark.skipif(not all(map(shutil.which, ("curl", "openssl"))), reason="there is no curl or no openssl command")
+async def test_curl_and_openssl_enrol_and_renew(street: Street) -> None:
+    newcomer = {"role": "FO", "party_id": "FI-NEW", "organisation": "Newcomer Oy", "purposes": ["TLS_CLIENT"]}
+    code = (await street.post(cast.OPS, "/v1/credentials/invitations", newcomer))["code"]
+    url = f"https://localhost:{street.server.port}/.well-known/est"
+
+    def run(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [str(one) for one in arguments], cwd=street.folder, capture_output=True, text=True, check=False, timeout=30
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def unpack(answer: str) -> None:
+        run("openssl", "base64", "-d", "-in", answer, "-out", f"{answer}.p7")
+        run("openssl", "pkcs7", "-inform", "DER", "-in", f"{answer}.p7", "-print_certs", "-out", f"{answer}.pem")
+
+    curl = ("curl", "--silent", "--show-error", "--fail", "--cacert", street.root, "-o")
+    run(*curl, "cacerts", f"{url}/cacerts")
+    unpack("cacerts")
+    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "new.key")
+    run("openssl", "req", "-new", "-key", "new.key", "-subj", "/CN=whatever", "-outform", "DER", "-out", "new.der")
+    run("openssl", "base64", "-in", "new.der", "-out", "new.b64")
+    sent = ("-H", "content-type: application/pkcs10", "--data-binary", "@new.b64")
+    run(*curl, "enrolled", "-u", code, *sent, f"{url}/tls-client/simpleenroll")
+    unpack("enrolled")
+    run("openssl", "verify", "-CAfile", "cacerts.pem", "-purpose", "sslclient", "enrolled.pem")
+    mine = ("--cert", "enrolled.pem", "--key", "new.key")
+    listed = run(*curl, "-", *mine, f"https://localhost:{street.server.port}/v1/requests")
+    assert '"requests"' in listed
+    held = x509.load_pem_x509_certificate((street.folder / "enrolled.pem").read_bytes())
+    request = x509.CertificateSigningRequestBuilder().subject_name(held.subject)
+    again = request.sign(keys.generate(), hashes.SHA256()).public_bytes(Encoding.DER)
+    (street.folder / "new.der").write_bytes(again)
+    run("openssl", "base64", "-in", "new.der", "-out", "new.b64")
+    run(*curl, "renewed", *mine, *sent, f"{url}/simplereenroll")
+    unpack("renewed")
+    renewed = x509.load_pem_x509_certificate((street.folder / "renewed.pem").read_bytes())
+    assert renewed.subject == held.subject
+    assert renewed.serial_number != held.serial_number
