@@ -7,6 +7,7 @@ from pathlib import Path
 from pki import ceremony
 from pki.clock import SystemClock
 from pki.errors import PkiError
+from pki.lint import second_opinion
 
 SPEC = Path(__file__).with_name("hierarchy.toml")
 OUT = Path(__file__).with_name("out")
@@ -24,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
             ceremony.parse_spec(SPEC.read_bytes()),
             tls_now_ms=now_ms,
             signing_now_ms=chosen.signing_at_ms or now_ms,
+            second_opinion=second_opinion.installed(),
         )
         ceremony.save(made, chosen.out, None)
     except PkiError as error:

@@ -6,7 +6,7 @@ and issuance stays visible as a gap.
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 
@@ -18,6 +18,7 @@ from pki.certify import Asked, Issuer, certify
 from pki.csr import OpenedCsr
 from pki.errors import Refused
 from pki.journal import Journal
+from pki.lint.second_opinion import SecondOpinion
 from pki.profiles import Profile
 from pki.roles import Group, Service
 from pki.status import Scope
@@ -67,7 +68,7 @@ class Subscriber:
 class Authority:
     """One certification authority with its key: the root (`group` None) or an issuing one, whose root is `root`.
 
-    `blocked` holds public keys that are never certified.
+    `blocked` holds public keys that are never certified; `second_opinion` blocks what it does not like, after our lint.
     """
 
     certificate: x509.Certificate
@@ -79,6 +80,7 @@ class Authority:
     store: CertificateStore
     journal: Journal
     blocked: Blocklist = blocklist.NOTHING
+    second_opinion: SecondOpinion | None = None
     key_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,7 +175,7 @@ class Authority:
         `path.NotYetValid` if the authority itself is not valid.
         """
         path.require_window(self.certificate, now_ms)
-        issuer = Issuer(self.signer, self.certificate, self.development, self.store, self.journal)
+        issuer = Issuer(self.signer, self.certificate, self.development, self.store, self.journal, self.second_opinion)
         return certify(
             builder,
             issuer,
@@ -253,6 +255,7 @@ def create_root(
     from_ms: int | None = None,
     lifetime_ms: int = profiles.ROOT_LIFETIME_MS,
     blocked: Blocklist = blocklist.NOTHING,
+    second_opinion: SecondOpinion | None = None,
 ) -> Authority:
     """A new root, for 20 years if nothing else is said; `signer` is a P-384 key, made here if none is given.
 
@@ -269,13 +272,13 @@ def create_root(
     )
     certificate = certify(
         builder,
-        Issuer(key, None, development, store, journal),
+        Issuer(key, None, development, store, journal, second_opinion),
         asked=None,
         profile_name=_ROOT_PROFILE,
         now_ms=now_ms,
         check=require_root,
     )
-    return Authority(certificate, key, certificate, None, zone, development, store, journal, blocked)
+    return Authority(certificate, key, certificate, None, zone, development, store, journal, blocked, second_opinion)
 
 
 def create_issuing(
@@ -313,9 +316,7 @@ def create_issuing(
         now_ms=now_ms,
         check=lambda made: made.verify_directly_issued_by(root.certificate),
     )
-    return Authority(
-        certificate, key, root.certificate, group, root.zone, root.development, root.store, root.journal, root.blocked
-    )
+    return replace(root, certificate=certificate, signer=key, root=root.certificate, group=group)
 
 
 def _require_lifetime(lifetime_ms: int, most_ms: int) -> None:

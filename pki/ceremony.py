@@ -19,6 +19,7 @@ from pki.authority import Subscriber
 from pki.errors import Refused
 from pki.hierarchy import Hierarchy
 from pki.journal import Journal, MemoryJournal
+from pki.lint.second_opinion import SecondOpinion
 from pki.roles import Purpose, Role, Service
 from pki.store.records import CertificateStore
 from pki.store.sqlite import SqliteStore
@@ -156,6 +157,7 @@ def perform(
     signing_now_ms: int,
     store: CertificateStore | None = None,
     journal: Journal | None = None,
+    second_opinion: SecondOpinion | None = None,
 ) -> Ceremony:
     """The hierarchy of `spec` with fresh keys, a credential for every purpose of every party, and CRLs for both times.
 
@@ -171,6 +173,7 @@ def perform(
         store=kept,
         journal=MemoryJournal() if journal is None else journal,
         development=spec.development,
+        second_opinion=second_opinion,
     )
     times = {
         Purpose.TLS_CLIENT: tls_now_ms,

@@ -12,6 +12,7 @@ from pki import issuance, keys, path, tbs
 from pki.errors import Broken
 from pki.journal import Journal
 from pki.lint.examine import examine
+from pki.lint.second_opinion import SecondOpinion
 from pki.lint.subject import Examined
 from pki.profiles import AuthorityProfile
 from pki.store.records import CertificateStore, Intent, Issued, KeyUse
@@ -37,6 +38,7 @@ class Issuer:
     development: bool
     store: CertificateStore
     journal: Journal
+    second_opinion: SecondOpinion | None = None
 
 
 def certify(
@@ -60,6 +62,8 @@ def certify(
     # A key of the same kind, so that the copy differs from what will be signed in nothing but the signature.
     linted = builder.sign(ec.generate_private_key(issuer.signer.curve), digest)
     examine(Examined(linted, issuer.certificate, asked, issuer.development))
+    if issuer.second_opinion is not None:
+        issuer.second_opinion(linted)
     to_be_signed = linted.tbs_certificate_bytes
     intent = _intent(linted, to_be_signed, issuer.signer, asked, profile_name, now_ms)
 

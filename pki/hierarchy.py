@@ -13,6 +13,7 @@ from pki.authority import Authority, Subscriber, WrongAuthority, create_issuing,
 from pki.csr import OpenedCsr
 from pki.errors import Broken
 from pki.journal import Journal
+from pki.lint.second_opinion import SecondOpinion
 from pki.roles import GROUP_OF_ROLE, Group, Purpose, Role
 from pki.store.records import CertificateStore, Reason, Revocation
 from pki.trust import TrustAnchors, encoded, is_marked
@@ -42,6 +43,7 @@ class Hierarchy:
         store: CertificateStore,
         journal: Journal,
         development: bool = False,
+        second_opinion: SecondOpinion | None = None,
     ) -> "Hierarchy":
         """A new root with all issuing authorities, their keys in memory until `save`."""
         root = create_root(
@@ -51,6 +53,7 @@ class Hierarchy:
             store=store,
             journal=journal,
             development=development,
+            second_opinion=second_opinion,
         )
         return cls(
             root, {group: create_issuing(root, group, organisation=organisation, now_ms=now_ms) for group in Group}

@@ -28,6 +28,7 @@ from pki.csr import OpenedCsr
 from pki.errors import PkiError
 from pki.hierarchy import Hierarchy
 from pki.journal import Journal
+from pki.lint import second_opinion
 from pki.roles import Purpose, Role
 from pki.status import MAX_CRLS, StatusSet
 from pki.store.records import CertificateStore, Issued, Reason, Revocation
@@ -192,9 +193,13 @@ class Office:
 
 
 def _prepared(hierarchy: Hierarchy, journal: Journal, blocked: Blocklist) -> Hierarchy:
-    """The same authorities, each of which tells `journal` and certifies no blocked key."""
+    """The same authorities: each tells `journal`, certifies no blocked key, and asks pkilint where it is installed."""
+    other = second_opinion.installed()
     return replace(
         hierarchy,
         root=replace(hierarchy.root, journal=journal),
-        issuing={group: replace(one, journal=journal, blocked=blocked) for group, one in hierarchy.issuing.items()},
+        issuing={
+            group: replace(one, journal=journal, blocked=blocked, second_opinion=other)
+            for group, one in hierarchy.issuing.items()
+        },
     )

@@ -16,12 +16,14 @@ from pyasn1.codec.der import decoder, encoder
 from pyasn1.type import univ
 from pyasn1_alt_modules import rfc5280
 
-from pki import ceremony, csr, keys, tbs
+from pki import ceremony, csr, keys, names, profiles, tbs
+from pki.asn1.flexrole import FlexRole
 from pki.authority import Authority
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec, StationSpec
 from pki.credential import Credential
 from pki.roles import Purpose, Role, Service
 from pki.status import StatusSet
+from pki.tbs import LeafOrder
 from pki.trust import TrustAnchors, encoded
 from pki.validation import validate
 
@@ -91,6 +93,21 @@ class World:
             at_ms=self.at_ms(purpose) if at_ms is None else at_ms,
             purpose=purpose,
             roles=roles,
+        )
+
+    def order(self, party: str, purpose: Purpose) -> LeafOrder:
+        """What the authority was asked for when it made the party's certificate."""
+        spec = next(one for one in SPEC.parties if one.id == party)
+        minted = self.made.parties[party]
+        return LeafOrder(
+            profile=profiles.get(minted.role, purpose),
+            public_key=minted.credentials[purpose].key.public_key(),
+            identity=names.Identity(minted.role, minted.party_id),
+            organisation=minted.organisation,
+            role=FlexRole(minted.role, minted.party_id, frozenset(spec.services), spec.delegated_by),
+            hosts=(),
+            zone=SPEC.zone,
+            development=True,
         )
 
     def forge(

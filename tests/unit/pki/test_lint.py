@@ -12,36 +12,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from pki import names, oids, profiles
+from pki import oids, profiles
 from pki.asn1.flexrole import FlexRole, encode
 from pki.lint.rules import RULES
 from pki.lint.subject import Examined
 from pki.roles import Group, Purpose, Role, Service
-from pki.tbs import LeafOrder
 from pki.trust import encoded
 from tests.support import pki_world
 
 PURPOSE = Purpose.TLS_CLIENT
 
 
-def _order(world: Any, party: str) -> LeafOrder:
-    minted = world.made.parties[party]
-    issued = minted.credentials[PURPOSE]
-    services = frozenset({Service.DROOP, Service.FFR}) if minted.role is Role.FO else frozenset()
-    return LeafOrder(
-        profile=profiles.get(minted.role, PURPOSE),
-        public_key=issued.key.public_key(),
-        identity=names.Identity(minted.role, minted.party_id),
-        organisation=minted.organisation,
-        role=FlexRole(minted.role, minted.party_id, services),
-        hosts=(),
-        zone="flexledger.example",
-        development=True,
-    )
-
-
 def _found(world: Any, party: str, **changes: Any) -> set[str]:
-    order = _order(world, party)
+    order = world.order(party, PURPOSE)
     issuing = world.made.hierarchy.authority_of(order.profile.role)
     leaf = world.forge(world.chain(party, PURPOSE)[0], issuing, **changes)[0]
     examined = Examined(x509.load_der_x509_certificate(leaf), issuing.certificate, order, development=True)
@@ -192,7 +175,7 @@ def test_an_evu_whose_subject_says_more_is_found(world: Any) -> None:
 
 
 def test_a_certificate_of_another_issuer_is_found(world: Any) -> None:
-    order = _order(world, "FI-AUR")
+    order = world.order("FI-AUR", PURPOSE)
     leaf = x509.load_der_x509_certificate(world.chain("FI-AUR", PURPOSE)[0])
     other = world.made.hierarchy.issuing[Group.CSO].certificate
     examined = Examined(leaf, other, order, development=True)
@@ -223,7 +206,7 @@ def test_a_certificate_of_version_1_is_found(world: Any) -> None:
     issuing = world.made.hierarchy.issuing[Group.FO]
     leaf = pki_world.resigned(world.chain("FI-AUR", PURPOSE)[0], issuing.signer, without)
     examined = Examined(
-        x509.load_der_x509_certificate(leaf), issuing.certificate, _order(world, "FI-AUR"), development=True
+        x509.load_der_x509_certificate(leaf), issuing.certificate, world.order("FI-AUR", PURPOSE), development=True
     )
     assert "version" in {rule.name for rule in RULES for _ in rule.check(examined)}
 
