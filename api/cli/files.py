@@ -15,8 +15,19 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BundleUnusable("not a file", file=path.name)
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise BundleUnusable("not a file", expected="a file", found=_kind(found.st_mode), file=path.name)
+            if found.st_size > limit:
+                raise BundleUnusable(
+                    "the file is too large", expected=f"at most {limit} bytes", found=found.st_size, file=path.name
+                )
+            # One more, for a file that grows meanwhile.
             return file.read(limit + 1)
     except OSError as error:
         raise BundleUnusable("the file cannot be read", found=error.strerror, file=path.name) from error
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    return kinds.get(stat.S_IFMT(mode), "a device")

@@ -28,12 +28,17 @@ Config = Annotated[Path, typer.Argument(help="The settings file (TOML).")]
 
 @app.command()
 def verify(
-    bundle: Annotated[Path, typer.Argument(help="A bundle file.")], policy: Policy = None, json: Json = False
+    file: Annotated[Path, typer.Argument(help="A bundle, a receipt, or evidence against a log.")],
+    policy: Policy = None,
+    entry: Annotated[
+        Path | None, typer.Option(help="The entry that a receipt is for, where the receipt does not bring it along.")
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """Verify the bundle of one request offline: exit 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
+    """Verify a bundle, a receipt or evidence offline: exit 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
     from api.cli import verify as command
 
-    raise typer.Exit(command.run(bundle, policy=policy, json=json))
+    raise typer.Exit(command.run(file, policy=policy, entry=entry, json=json))
 
 
 @app.command()
@@ -158,7 +163,7 @@ def witness_run(
 @witness_app.command("forks")
 def witness_forks(
     config: Annotated[Path, typer.Argument(help="The witness's settings (TOML).")],
-    out: Annotated[Path | None, typer.Option(help="Write the notes of each fork into this folder.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write an evidence file for each fork into this folder.")] = None,
 ) -> None:
     """Say which logs showed this witness two histories: exit 0 none, 1 some."""
     from api.cli import witness as command

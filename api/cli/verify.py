@@ -10,12 +10,14 @@ import msgspec
 
 from api.cli.files import read_file
 from api.errors import ApiError
+from api.verification import evidence_file, receipt
 from api.verification.bundle import open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
 from api.verification.errors import BundleUnusable
 from api.verification.report import EXIT_CODES, Exit, Report, Status
 from ledger.errors import LedgerError
+from ledger.records.entry import MAX_ENTRY_BYTES
 from pki.errors import PkiError
 
 __all__ = ["policy_of", "read_file", "read_policy", "run", "show"]
@@ -32,12 +34,17 @@ SHOWN_OF_A_KIND: Final = 40
 """Lines of one group that a person is shown; all of them with --json."""
 
 
-def run(bundle: Path, *, policy: Path | None, json: bool) -> int:
+def run(file: Path, *, policy: Path | None, entry: Path | None = None, json: bool) -> int:
     """Exit code 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
     try:
         trusted = read_policy(policy)
-        report = verify(open_bundle(read_file(bundle, MAX_BYTES)), anchors=trusted)
-    except (ApiError, LedgerError) as error:
+        if trusted is not None:
+            # A policy whose own roots cannot be believed is no policy; it says nothing about the file.
+            trusted.anchors()
+        report = verified(
+            read_file(file, MAX_BYTES), trusted, None if entry is None else read_file(entry, MAX_ENTRY_BYTES)
+        )
+    except (ApiError, LedgerError, PkiError) as error:
         unusable(error, json=json)
         return UNUSABLE
     if json:
@@ -45,6 +52,30 @@ def run(bundle: Path, *, policy: Path | None, json: bool) -> int:
     else:
         show(report)
     return report.exit_code
+
+
+def verified(data: bytes, policy: Policy | None, entry: bytes | None) -> Report:
+    """What holds of a file, which says itself what it is; raises what reading it raises."""
+    if receipt.is_tlog_proof(data):
+        return receipt.verify_tlog_proof(data, policy=policy, entry=entry)
+    if entry is not None:
+        raise BundleUnusable("only a receipt is for an entry", expected="no --entry")
+    if _format(data) == evidence_file.FORMAT:
+        return evidence_file.verify(evidence_file.read(data), policy=policy)
+    return verify(open_bundle(data), anchors=policy)
+
+
+class _Named(msgspec.Struct):
+    """The one member by which a JSON file says what it is."""
+
+    format: str = ""
+
+
+def _format(data: bytes) -> str:
+    try:
+        return msgspec.json.decode(data, type=_Named).format
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def read_policy(path: Path | None) -> Policy | None:

@@ -103,6 +103,7 @@ def run(config: Path, *, ready_file: Path | None) -> int:
 
 def forks(config: Path, *, out: Path | None) -> int:
     """Exit code 0 if no log of this witness was caught with two histories, 1 if one was, 2 if nothing can be read."""
+    from api.verification import evidence_file
     from ledger.witness.memory import WitnessMemory
 
     try:
@@ -116,8 +117,9 @@ def forks(config: Path, *, out: Path | None) -> int:
             typer.echo(f"{fork.origin}: two roots for one size")
             if out is not None:
                 out.mkdir(parents=True, exist_ok=True)
-                (out / f"{number:04d}.cosigned").write_bytes(fork.cosigned)
-                (out / f"{number:04d}.refused").write_bytes(fork.refused)
+                vkeys = [key.vkey for log in settings.logs for key in log.verifiers() if key.name == fork.origin]
+                evidence = evidence_file.encode(fork.cosigned, fork.refused, origin=fork.origin, vkeys=vkeys)
+                (out / f"{number:04d}.evidence.json").write_bytes(evidence)
     except (ApiError, LedgerError, OSError) as error:
         typer.echo(f"unusable: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
         return 2

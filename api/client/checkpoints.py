@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from api.verification import evidence_file
 from ledger.tlog import checkpoint, merkle, note
 from ledger.tlog.checkpoint import Checkpoint, OpenedCheckpoint
-from ledger.tlog.errors import Forked, ProofInvalid
+from ledger.tlog.errors import Forked, NotContradictory, ProofInvalid
+from ledger.tlog.note import KeyKind
 
 MAX_KEPT: Final = 10_000
 
@@ -42,6 +44,10 @@ class CheckpointStore(Protocol):
         """From here on the note is kept as evidence against the log; it is never the latest."""
         ...
 
+    def keep_evidence(self, size: int, root: bytes, evidence: bytes) -> None:
+        """From here on the evidence file about the note of this size and root is kept."""
+        ...
+
 
 class MemoryCheckpoints:
     """Keeps the last `MAX_KEPT` of them, as long as the process lives."""
@@ -50,6 +56,7 @@ class MemoryCheckpoints:
         self._notes: dict[tuple[int, bytes], bytes] = {}
         self._latest: tuple[int, bytes] | None = None
         self.refused: list[bytes] = []
+        self.evidence: list[bytes] = []
 
     def latest(self) -> bytes | None:
         """The kept note of the largest tree, None if there is none."""
@@ -67,6 +74,11 @@ class MemoryCheckpoints:
         """Keeps the note in `refused`."""
         del size, root
         self.refused.append(signed)
+
+    def keep_evidence(self, size: int, root: bytes, evidence: bytes) -> None:
+        """Keeps the file in `evidence`."""
+        del size, root
+        self.evidence.append(evidence)
 
 
 class FileCheckpoints:
@@ -91,6 +103,10 @@ class FileCheckpoints:
     def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
         """Writes the file durably, under a name that `latest` never takes."""
         self._write(f"{_name(size, root)}.refused", signed)
+
+    def keep_evidence(self, size: int, root: bytes, evidence: bytes) -> None:
+        """Writes the file durably, for `flexledger verify` anywhere."""
+        self._write(f"{_name(size, root)}.evidence.json", evidence)
 
     def _write(self, name: str, signed: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
@@ -141,13 +157,36 @@ class Checkpoints:
         if latest is not None:
             try:
                 _refuse_other_history(latest.checkpoint, found, proof)
-            except (Forked, ProofInvalid):
+            except (Forked, ProofInvalid) as error:
                 self._store.keep_refused(found.size, found.root, signed)
+                if isinstance(error, Forked):
+                    self.convict(signed)
                 raise
         self._store.keep(found.size, found.root, signed)
         if latest is None or latest.checkpoint.size <= found.size:
             self._known = opened
         return opened
+
+    def larger(self, signed: bytes) -> Checkpoint:
+        """The larger of the note's tree and the largest one seen; raises for a note that is not the log's."""
+        latest, found = self.latest(), self._open(signed).checkpoint
+        return found if latest is None or latest.checkpoint.size <= found.size else latest.checkpoint
+
+    def convict(self, signed: bytes, prefix_root: bytes | None = None, proof: Sequence[bytes] = ()) -> bytes:
+        """The evidence file that the note and the largest one seen cannot both be true, now kept.
+
+        Where the sizes differ it needs the root and proof of the larger tree's prefix. Raises NotContradictory,
+        ProofInvalid if it is evidence of nothing.
+        """
+        known, found = self._store.latest(), self._open(signed).checkpoint
+        if known is None:
+            raise NotContradictory("nothing was seen before", size=found.size)
+        keys = [key.vkey for key in self.verifiers if key.name == self.origin and key.kind is KeyKind.ED25519]
+        evidence = evidence_file.encode(
+            known, signed, origin=self.origin, vkeys=keys, prefix_root=prefix_root, proof=proof
+        )
+        self._store.keep_evidence(found.size, found.root, evidence)
+        return evidence
 
     def _open(self, signed: bytes) -> OpenedCheckpoint:
         return checkpoint.open_checkpoint(signed, self.origin, self.verifiers)

@@ -7,6 +7,7 @@ What to ask, and what to believe, is written once, as generators that yield requ
 import asyncio
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -14,17 +15,20 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 
 from api import wire
-from api.client import receipts
+from api.client import contradiction, receipts
 from api.client.checkpoints import Checkpoints
 from api.client.http import Answer, AsyncTransport, Request, Transport
 from api.client.receipts import Receipt
 from api.client.signer import StatementSigner
+from api.errors import ApiError
 from api.wire import Accepted, ConsistencyProof, Submission, SubmittedAttachment, SubmittedDisclosure
 from ledger.clock import Clock, SystemClock
+from ledger.errors import LedgerError
 from ledger.records.disclosure import Disclosure
 from ledger.records.record import Record
 from ledger.records.statement import Signed
 from ledger.tlog.checkpoint import OpenedCheckpoint
+from ledger.tlog.errors import ProofInvalid
 
 Subjects = Mapping[str, str] | Callable[[Disclosure], str | None]
 """Whom a disclosure is about: natural ids by the name of the field, or a function of the disclosure."""
@@ -102,7 +106,15 @@ class Conversation:
             return checkpoints.accept(signed_note)
         answer = yield Request("GET", CONSISTENCY_PATH.format(old=wanted.old_size, new=wanted.new_size))
         found = answer.decode(ConsistencyProof)
-        return checkpoints.accept(signed_note, [bytes.fromhex(each) for each in found.hashes])
+        try:
+            return checkpoints.accept(signed_note, [bytes.fromhex(each) for each in found.hashes])
+        except ProofInvalid:
+            # A proof that fails convicts nobody; the larger tree's own tiles do, if the log still serves them.
+            with suppress(ApiError, LedgerError):
+                larger = checkpoints.larger(signed_note)
+                root, proof = yield from contradiction.prefix_of(larger, wanted.old_size)
+                checkpoints.convict(signed_note, root, proof)
+            raise
 
     def _proven(self, receipt: Receipt, signed: Signed) -> Steps[Receipt]:
         checkpoints = self._checkpoints()
@@ -192,7 +204,12 @@ class Client:
         try:
             wanted = next(steps)
             while True:
-                wanted = steps.send(self.transport.request(wanted))
+                try:
+                    answer = self.transport.request(wanted)
+                except ApiError as error:
+                    wanted = steps.throw(error)
+                else:
+                    wanted = steps.send(answer)
         except StopIteration as done:
             result: T = done.value
             return result
@@ -295,7 +312,12 @@ class AsyncClient:
         try:
             wanted = next(steps)
             while True:
-                wanted = steps.send(await self.transport.request(wanted))
+                try:
+                    answer = await self.transport.request(wanted)
+                except ApiError as error:
+                    wanted = steps.throw(error)
+                else:
+                    wanted = steps.send(answer)
         except StopIteration as done:
             result: T = done.value
             return result

@@ -27,6 +27,7 @@ from ledger.records.sites import SiteConfigured
 from ledger.records.statement import Statement
 from ledger.store.errors import StreamAbsent
 from ledger.tlog import checkpoint, note
+from ledger.tlog.note import Verifier
 from pki.trust import encoded
 
 MAX_ROUNDS: Final = 4
@@ -41,7 +42,14 @@ class BundleUnstable(Broken):
 
 
 def build(
-    desk: Desk, memory: Memory, reader: Reader, fsr_id: str, *, checkpoint_note: bytes, with_persons: bool = True
+    desk: Desk,
+    memory: Memory,
+    reader: Reader,
+    fsr_id: str,
+    *,
+    checkpoint_note: bytes,
+    witnesses: Sequence[Verifier] = (),
+    with_persons: bool = True,
 ) -> bytes:
     """The bundle of a request as of a checkpoint, canonical bytes.
 
@@ -51,7 +59,7 @@ def build(
     """
     del memory  # what is needed follows from the log alone
     desk.state.request(fsr_id)
-    whole = _everything(desk, reader, fsr_id, checkpoint_note, with_persons=with_persons)
+    whole = _everything(desk, reader, fsr_id, checkpoint_note, witnesses, with_persons=with_persons)
     for _ in range(MAX_ROUNDS):
         needed = _needed(whole)
         if needed == whole:
@@ -60,10 +68,18 @@ def build(
     raise BundleUnstable("the evidence does not settle", fsr_id=fsr_id)
 
 
-def _everything(desk: Desk, reader: Reader, fsr_id: str, checkpoint_note: bytes, *, with_persons: bool) -> Bundle:
+def _everything(
+    desk: Desk,
+    reader: Reader,
+    fsr_id: str,
+    checkpoint_note: bytes,
+    witnesses: Sequence[Verifier],
+    *,
+    with_persons: bool,
+) -> Bundle:
     """All evidence at hand that could have to do with the request."""
     vkey = desk.engines.log_signer.vkey
-    signed = _own_lines(checkpoint_note, vkey)
+    signed, vkeys = _known_lines(checkpoint_note, desk.engines.log_signer.vkey, witnesses)
     size = checkpoint.parse(note.parse(signed).text).size
     rows = dict(_streams(reader, fsr_id, size))
     told = {index: _read(data) for index, data in rows.items()}
@@ -78,7 +94,9 @@ def _everything(desk: Desk, reader: Reader, fsr_id: str, checkpoint_note: bytes,
             format=bundle_format.FORMAT,
             origin=desk.origin,
             fsr_id=fsr_id,
-            anchors=Anchors(vkey=vkey, roots=tuple(encoded(root) for root in desk.engines.anchors.certificates)),
+            anchors=Anchors(
+                vkey=vkey, vkeys=vkeys, roots=tuple(encoded(root) for root in desk.engines.anchors.certificates)
+            ),
             checkpoint=signed.decode(),
             entries=tuple(
                 BundleEntry(
@@ -122,10 +140,12 @@ def _without(items: Sequence[bundle_format.T], positions: Iterable[int]) -> tupl
     return tuple(item for position, item in enumerate(items) if position not in left_out)
 
 
-def _own_lines(signed: bytes, vkey: str) -> bytes:
-    """The checkpoint with the log's own signature alone: a line that the verifier has no key for proves nothing."""
-    opened = note.open(signed, [note.parse_vkey(vkey)])
-    return (opened.text + "\n" + "".join(line.line() for line in opened.verified)).encode()
+def _known_lines(signed: bytes, vkey: str, witnesses: Sequence[Verifier]) -> tuple[bytes, tuple[str, ...]]:
+    """The checkpoint with the log's own line and the witnesses', and the witnesses' keys: other lines prove nothing."""
+    opened = note.open(signed, [note.parse_vkey(vkey), *witnesses])
+    lines = {(line.name, line.key_id) for line in opened.verified}
+    vkeys = tuple(one.vkey for one in witnesses if (one.name, one.key_id) in lines)
+    return (opened.text + "\n" + "".join(line.line() for line in opened.verified)).encode(), vkeys
 
 
 # Entries

@@ -5,6 +5,7 @@ Every step is taken even after one has failed, as far as that makes sense, and n
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from api.errors import ApiError
 from api.verification import bundle_format, bundle_log, bundle_replay, bundle_statements
@@ -17,15 +18,21 @@ from api.verification.bundle_policy import Policy, policy_of
 from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
 from api.verification.errors import AnchorMismatch
-from api.verification.report import Lines, Report
+from api.verification.report import Lines, Report, counted
 from ledger.errors import LedgerError
 from ledger.records import statement as statements
 from ledger.records.log import PolicyAdopted
 from ledger.records.privacy import ErasureExecuted
 from ledger.tlog import note
 from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.note import Verifier
+from pki import trust
 from pki.errors import PkiError
 from pki.trust import TrustAnchors
+
+WITHOUT_POLICY: Final = (
+    "no policy was given, so this says only that the file agrees with itself, under keys that it names itself"
+)
 
 
 def open_bundle(data: bytes) -> Bundle:
@@ -55,11 +62,12 @@ class Verification:
         self.directory: BundleDirectory | None = None
         self.room: Room | None = None
         self.used_tombstones: frozenset[int] = frozenset()
+        self.are_anchors_other = False
 
     def run(self) -> Report:
         """The report of all steps."""
         lines, bundle = self.lines, self.bundle
-        lines.verified("format", f"{bundle.format}, canonical: {len(bundle.entries)} entries")
+        lines.verified("format", f"{bundle.format}, canonical: {counted(len(bundle.entries), 'entry')}")
         trusted = self._anchors()
         head = self._checkpoint()
         found = bundle_log.read_entries(bundle, head, lines)
@@ -76,7 +84,7 @@ class Verification:
                 lines.failed("credentials", error)
         if self.directory is not None and self.room is not None:
             self._statements(found, self.directory, self.room)
-        return lines.report(f"request {bundle.fsr_id} of {bundle.origin}")
+        return lines.report(f"request {bundle.fsr_id} of {bundle.origin}", caveat="" if self.policy else WITHOUT_POLICY)
 
     # Trust
 
@@ -86,7 +94,7 @@ class Verification:
         try:
             own = policy_of(bundle)
             named = own.anchors()
-            note.parse_vkey(bundle.anchors.vkey)
+            vkey = note.parse_vkey(bundle.anchors.vkey)
         except ValueError:
             lines.failed("anchors", AnchorMismatch("a root of the bundle is not a certificate"))
             return None
@@ -102,28 +110,42 @@ class Verification:
                 f"log key {bundle.anchors.vkey.rpartition('+')[0]}",
             )
             return named
+        return self._of_policy(self.policy, named, vkey)
+
+    def _of_policy(self, policy: Policy, named: TrustAnchors, vkey: Verifier) -> TrustAnchors | None:
+        """The policy's roots; the bundle has to name the same, and a log key of the policy's."""
+        lines = self.lines
         try:
-            trusted = self.policy.anchors()
-        except PkiError as error:
+            trusted = policy.anchors()
+            keys = policy.log_keys()
+        except (PkiError, LedgerError) as error:
             lines.failed("anchors", error)
             return None
-        if bundle.anchors.vkey != self.policy.vkey:
-            other = AnchorMismatch("the bundle names another log key than the policy", expected=self.policy.vkey)
-            lines.failed("anchors", other)
+        if vkey not in keys:
+            expected = " or ".join(key.vkey for key in keys)
+            other = "the bundle names another log key than the policy"
+            lines.failed("anchors", AnchorMismatch(other, expected=expected, found=vkey.vkey))
         elif sorted(named.roots) != sorted(trusted.roots):
-            lines.failed("anchors", AnchorMismatch("the bundle names other roots than the policy"))
+            other = "the bundle names other roots than the policy"
+            expected, found = _fingerprints(trusted), _fingerprints(named)
+            lines.failed("anchors", AnchorMismatch(other, expected=expected, found=found))
         else:
-            lines.verified("anchors", f"log key and {len(trusted.roots)} roots are those of the policy")
+            lines.verified("anchors", f"log key and {counted(len(trusted.roots), 'root')} are those of the policy")
+            return trusted
+        self.are_anchors_other = True
         return trusted
 
     def _checkpoint(self) -> Checkpoint | None:
-        vkey = self.bundle.anchors.vkey if self.policy is None else self.policy.vkey
         try:
-            head = bundle_log.open_checkpoint(self.bundle, vkey)
+            opened = bundle_log.open_checkpoint(self.bundle, self.policy)
         except (LedgerError, ApiError) as error:
             self.lines.failed("checkpoint", error)
             return None
-        self.lines.verified("checkpoint", f"signed by the log: {head.size} entries, root {head.root.hex()[:16]}")
+        head = opened.checkpoint
+        size = counted(head.size, "entry")
+        self.lines.verified("checkpoint", f"signed by the log: {size}, root {head.root.hex()[:16]}")
+        if self.bundle.anchors.vkeys or (self.policy is not None and self.policy.witnesses):
+            self.lines.attempt("witnesses", lambda: bundle_log.witnessed(opened, self.policy))
         return head
 
     def _policies(self, found: Sequence[Read], trusted: TrustAnchors) -> None:
@@ -170,6 +192,10 @@ class Verification:
             for one in told
             if isinstance(one.statement.record, ErasureExecuted) and one.index not in explained
         ]
+        if self.are_anchors_other and any(unused.values()):
+            # Under other anchors nothing that the bundle brings along is needed; its list would hide the cause.
+            self.lines.failed("surplus", EvidenceSurplus("not looked at, because the anchors of trust are others"))
+            return
         for name, places in unused.items():
             for position in places:
                 error = EvidenceSurplus("nothing needs it, so a change of it would not be noticed")
@@ -183,5 +209,14 @@ def _policy(one: Read, roots: Sequence[str]) -> str:
     if not isinstance(adopted, PolicyAdopted):
         raise EvidenceForeign("not a policy", expected=PolicyAdopted.TYPE)
     if sorted(adopted.anchors) != list(roots):
-        raise AnchorMismatch("the log's policy names other roots", expected=len(roots), found=len(adopted.anchors))
-    return f"the log's policy names the same {len(roots)} roots, and {adopted.rules}"
+        raise AnchorMismatch(
+            "the log's policy names other roots",
+            expected=", ".join(root[:16] for root in roots),
+            found=", ".join(root[:16] for root in sorted(adopted.anchors)),
+        )
+    return f"the log's policy names the same {counted(len(roots), 'root')}, and {adopted.rules}"
+
+
+def _fingerprints(anchors: TrustAnchors) -> str:
+    """The roots as a person compares them: the beginnings of the SHA-256 of their DER."""
+    return ", ".join(sorted(sha256(trust.encoded(root))[:16] for root in anchors.certificates))

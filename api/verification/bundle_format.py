@@ -19,6 +19,7 @@ from ledger.tlog.merkle import MAX_PROOF_HASHES
 FORMAT: Final = "flexledger-bundle/1"
 MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_ROOTS: Final = 16
+MAX_VKEYS: Final = 99
 MAX_ENTRIES: Final = 20_000
 MAX_DISCLOSURES: Final = 100_000
 MAX_ERASURES: Final = 100_000
@@ -30,16 +31,19 @@ MAX_INDEX: Final = canonical.MAX_INT
 # `$` alone would let a newline pass at the end, which reading hex would then ignore.
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 DigestText = Annotated[str, Meta(pattern=r"^([0-9a-f]{64}|[A-Za-z0-9_-]{43})$(?!\n)")]
+Vkey = Annotated[str, Meta(min_length=1, max_length=2048)]
 Place = Annotated[int, Meta(ge=0, le=MAX_INDEX)]
 T = TypeVar("T")
 
 _BYTE = re.compile(r"\(byte ([0-9]+)\)")
 
 
-class Anchors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Anchors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the bundle's maker trusts; whoever verifies it brings a policy of their own, or believes this."""
 
-    vkey: Annotated[str, Meta(min_length=1, max_length=2048)]
+    vkey: Vkey
+    vkeys: Annotated[tuple[Vkey, ...], Meta(max_length=MAX_VKEYS)] = ()
+    """The other keys whose lines stand in the checkpoint: witnesses', and the log's own while it changes its key."""
     roots: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=MAX_ROOTS)]
 
 
@@ -104,7 +108,11 @@ def in_order(bundle: Bundle) -> Bundle:
     """The same bundle with every list in the order that the format wants, repeats left out."""
     return msgspec.structs.replace(
         bundle,
-        anchors=Anchors(vkey=bundle.anchors.vkey, roots=_sorted(bundle.anchors.roots, sha256)),
+        anchors=Anchors(
+            vkey=bundle.anchors.vkey,
+            vkeys=_sorted(bundle.anchors.vkeys, str),
+            roots=_sorted(bundle.anchors.roots, sha256),
+        ),
         entries=_sorted(bundle.entries, _index),
         disclosures=_sorted(bundle.disclosures, str),
         erasures=_sorted(bundle.erasures, _digest),
@@ -151,6 +159,7 @@ def _require_json(data: bytes) -> None:
 
 def _require_order(bundle: Bundle) -> None:
     _require_rising("anchors.roots", bundle.anchors.roots, sha256)
+    _require_rising("anchors.vkeys", bundle.anchors.vkeys, str)
     _require_rising("entries", bundle.entries, _index)
     _require_rising("disclosures", bundle.disclosures, str)
     _require_rising("erasures", bundle.erasures, _digest)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from api.verification.bundle_errors import CheckpointForeign, EntryForeign, StreamMissing
 from api.verification.bundle_format import Bundle
-from api.verification.report import Lines, Status
+from api.verification.bundle_policy import Policy
+from api.verification.report import Lines, Status, counted
 from ledger import verify
 from ledger.errors import LedgerError
 from ledger.records import entry as entries
@@ -15,7 +16,9 @@ from ledger.records.log import PolicyAdopted
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.requests import RequestIssued
 from ledger.tlog import checkpoint, note
-from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog import policy as policies
+from ledger.tlog.checkpoint import Checkpoint, OpenedCheckpoint
+from ledger.tlog.notekeys import KeyKind
 from ledger.verify import ProvenEntry
 
 OPEN_CODE = "verify/stream-open"
@@ -30,16 +33,42 @@ class Read:
     entry: Entry
 
 
-def open_checkpoint(bundle: Bundle, vkey: str) -> Checkpoint:
-    """The log's signed tree head, with no line in the note that is not checked; raises what is wrong with it."""
+def open_checkpoint(bundle: Bundle, policy: Policy | None) -> OpenedCheckpoint:
+    """The log's signed tree head, with no line in the note that is not checked; raises what is wrong with it.
+
+    Every line is checked under the keys that the bundle names; with a policy, the log's and the witnesses' signatures
+    count only under the keys of the policy.
+    """
     signed = bundle.checkpoint.encode()
-    opened = checkpoint.open_checkpoint(signed, bundle.origin, [note.parse_vkey(vkey)])
+    named = [note.parse_vkey(vkey) for vkey in (bundle.anchors.vkey, *bundle.anchors.vkeys)]
+    opened = checkpoint.open_checkpoint(signed, bundle.origin, named)
     lines = "".join(line.line() for line in opened.note.verified)
     if opened.note.unverified or opened.note.text + "\n" + lines != bundle.checkpoint:
         raise CheckpointForeign(
-            "lines that nobody here can check, or a line twice", expected=1, found=len(note.parse(signed).signatures)
+            "lines that nobody here can check, or a line twice",
+            expected=f"{len(named)} at most",
+            found=len(note.parse(signed).signatures),
         )
-    return opened.checkpoint
+    if len(opened.note.verified) != len(named):
+        raise CheckpointForeign(
+            "a key is named that signed nothing", expected=len(opened.note.verified), found=len(named)
+        )
+    if policy is None:
+        return opened
+    cosigners = [key for key in named if key.kind is KeyKind.COSIGNATURE_V1]
+    return checkpoint.open_checkpoint(signed, bundle.origin, list(dict.fromkeys([*policy.verifiers(), *cosigners])))
+
+
+def witnessed(opened: OpenedCheckpoint, policy: Policy | None) -> str:
+    """Who cosigned, in words; raises QuorumMissing where the policy asks for more."""
+    asked = None if policy is None else policy.witnessing()
+    if asked is None:
+        names = ", ".join(sorted({line.name for line in opened.cosignatures}))
+        return f"cosigned by {names}, under keys that nobody here vouches for" if names else "nobody cosigned"
+    found = asked.require_quorum(opened)
+    quorum = "no cosignature is needed" if asked.quorum is None else f"the quorum {policies.shown(asked.quorum)} is met"
+    names = ", ".join(map(policies.shown, found))
+    return f"cosigned by {names}: {quorum}" if names else quorum
 
 
 def read_entries(bundle: Bundle, head: Checkpoint | None, lines: Lines) -> list[Read]:
@@ -67,7 +96,9 @@ def read_entries(bundle: Bundle, head: Checkpoint | None, lines: Lines) -> list[
         if made.log != bundle.origin:
             lines.failed("inclusion", EntryForeign("of another log", expected=bundle.origin, found=made.log), **where)
     if head is not None and included:
-        lines.verified("inclusion", f"{included} of {len(bundle.entries)} entries are in the tree of {head.size}")
+        lines.verified(
+            "inclusion", f"{included} of {counted(len(bundle.entries), 'entry')} are in the tree of {head.size}"
+        )
     return found
 
 
@@ -125,9 +156,9 @@ def _check_stream(name: str, stream: Sequence[Read], is_request: bool, lines: Li
         return
     lines.verified("streams", f"whole from 1 to {ends.last_seq}, linked", stream=name)
     if ends.closed_n is not None:
-        lines.verified("completeness", f"closed after {ends.closed_n} entries: none is hidden", stream=name)
+        lines.verified("completeness", f"closed after {counted(ends.closed_n, 'entry')}: none is hidden", stream=name)
     elif is_request:
-        detail = f"still open after {ends.last_seq} entries: later ones may exist"
+        detail = f"still open after {counted(ends.last_seq, 'entry')}: later ones may exist"
         lines.add("completeness", Status.UNDECIDED, OPEN_CODE, detail, stream=name)
 
 
@@ -142,4 +173,4 @@ def _check_policies(found: Sequence[Read], lines: Lines) -> None:
             error = StreamMissing("the entry names another policy", expected=in_force, found=one.entry.pol)
             lines.failed("policy", error, **verify.place(one.index, one.entry))
     if found and not wrong:
-        lines.verified("policy", f"{len(found)} entries stand under a policy that is here")
+        lines.verified("policy", f"{counted(len(found), 'entry')} under a policy that is here")

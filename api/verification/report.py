@@ -63,6 +63,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     lines: tuple[Line, ...]
     counts: dict[str, int]
     """How many of each status, also of lines beyond `MAX_LINES`."""
+    caveat: str = ""
+    """What the answer must not be taken for."""
 
     @property
     def outcome(self) -> Exit:
@@ -91,7 +93,15 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     def summary(self) -> str:
         """One sentence."""
         found = ", ".join(f"{self.counts[status]} {status.lower()}" for status in Status if self.counts.get(status))
-        return f"{self.subject}: {self.outcome.upper()} ({found or 'nothing was looked at'})"
+        answer = f"{self.subject}: {self.outcome.upper()} ({found or 'nothing was looked at'})"
+        return f"{answer}; {self.caveat}" if self.caveat else answer
+
+
+def counted(count: int, noun: str) -> str:
+    """The number with the noun in its own number: 1 entry, 2 entries."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun[:-1]}ies" if noun.endswith("y") else f"{count} {noun}s"
 
 
 class Lines:
@@ -133,9 +143,9 @@ class Lines:
         """The line of an error."""
         self.add(check, status_of(error), error.code, _words(error), **{**error.where, **where})
 
-    def report(self, subject: str) -> Report:
+    def report(self, subject: str, *, caveat: str = "") -> Report:
         """All of it."""
-        return Report(subject=subject, lines=tuple(self._listed), counts=dict(self._counts))
+        return Report(subject=subject, lines=tuple(self._listed), counts=dict(self._counts), caveat=caveat)
 
 
 def status_of(error: LedgerError | PkiError | ApiError) -> Status:

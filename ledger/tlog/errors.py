@@ -73,6 +73,13 @@ class Forked(Refused):
     title = "Log shows two histories"
 
 
+class NotContradictory(Refused):
+    """The two checkpoints can both be true, so they are evidence of nothing."""
+
+    code = "ledger/not-contradictory"
+    title = "No contradiction"
+
+
 class PolicyMalformed(Refused):
     """The bytes are not a c2sp.org/tlog-policy; `line` says where."""
 

@@ -47,9 +47,9 @@ async def entry(request: Request[Any, Any, Any], service: NamedDependency[Servic
 
 @get("/v1/entries/{index:int}/receipt", operation_id="entry_receipt", tags=["log"])
 async def entry_receipt(service: NamedDependency[Service], index: Index) -> Response[bytes]:
-    """Proof that the entry is in the log (c2sp.org/tlog-proof)."""
-    service.reader.entry(index)
-    return Response(await receipt(service, index), media_type=tlog_proof.MEDIA_TYPE)
+    """The entry and the proof that it is in the log (c2sp.org/tlog-proof)."""
+    data = service.reader.entry(index)
+    return Response(await receipt(service, index, extra=data), media_type=tlog_proof.MEDIA_TYPE)
 
 
 @get("/v1/proofs/consistency", operation_id="consistency", tags=["log"])

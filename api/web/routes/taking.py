@@ -83,11 +83,11 @@ async def with_receipt(service: Service, accepted: wire.Accepted) -> wire.Accept
     return msgspec.structs.replace(accepted, receipt=(await receipt(service, accepted.index)).decode())
 
 
-async def receipt(service: Service, index: int) -> bytes:
-    """c2sp.org/tlog-proof of one entry, up to a checkpoint that covers it."""
+async def receipt(service: Service, index: int, *, extra: bytes | None = None) -> bytes:
+    """c2sp.org/tlog-proof of one entry, up to a checkpoint that covers it; `extra` travels along unauthenticated."""
     note = await service.witnessing.covering(index)
     size = checkpoint.parse(tlog_note.parse_text(note)).size
-    return proof.encode(index, service.reader.inclusion(index, size), note)
+    return proof.encode(index, service.reader.inclusion(index, size), note, extra)
 
 
 def _require_path(whole: Record, named: dict[str, Any]) -> None:

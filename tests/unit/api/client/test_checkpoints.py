@@ -6,6 +6,7 @@ import pytest
 
 from api.client import checkpoints
 from api.client.checkpoints import Checkpoints, CheckpointStore, FileCheckpoints, MemoryCheckpoints, ProofWanted
+from api.verification import evidence_file
 from ledger.tlog import checkpoint, hashing, merkle
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.errors import Forked, NoteUnverified, ProofInvalid
@@ -115,7 +116,9 @@ def test_the_note_of_a_refused_history_is_kept_as_evidence(tmp_path: Path) -> No
     seen.accept(_note(5))
     with pytest.raises(Forked):
         seen.accept(_note(5, OTHERS))
-    assert {file.read_bytes() for file in tmp_path.iterdir()} == {_note(5), _note(5, OTHERS)}
+    evidence = {file for file in tmp_path.iterdir() if file.name.endswith(".evidence.json")}
+    assert {file.read_bytes() for file in set(tmp_path.iterdir()) - evidence} == {_note(5), _note(5, OTHERS)}
+    assert [evidence_file.verify(evidence_file.read(file.read_bytes())).exit_code for file in evidence] == [0]
 
 
 def test_a_note_that_the_log_did_not_sign_is_neither_taken_nor_kept(seen: Checkpoints) -> None:

@@ -22,7 +22,7 @@ from ledger.records import disclosure, entry, statement
 from ledger.records.entry import Entry, Submitter
 from ledger.records.opt import Choice, OptActor, OptDecided, OptReason
 from ledger.records.statement import Signed
-from ledger.tlog import checkpoint, hashing, merkle, proof
+from ledger.tlog import checkpoint, hashing, merkle, proof, tiles
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.errors import NoteUnverified, ProofInvalid
 from ledger.tlog.note import NoteSigner
@@ -91,6 +91,10 @@ class FakeLog:
             hashes = merkle.consistency_proof(old, new, merkle.reader(self.leaves()))
             found = wire.ConsistencyProof(old_size=old, new_size=new, hashes=tuple(each.hex() for each in hashes))
             return Answer(200, {}, msgspec.json.encode(found))
+        if path.startswith("/tile/"):
+            files: dict[str, bytes] = {}
+            tiles.write_tree(self.entries, files.__setitem__)
+            return Answer(200, {}, files[path.removeprefix("/")])
         index = int(path.split("/")[3])
         return Answer(200, {}, self.receipt(index) if path.endswith("/receipt") else self.entries[index])
 

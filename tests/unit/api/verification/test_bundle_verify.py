@@ -9,6 +9,7 @@ from api.verification.bundle_format import Bundle
 from api.verification.bundle_policy import Policy, encode_policy, parse_policy, policy_of
 from api.verification.errors import BundleUnusable
 from api.verification.report import Exit, Report, Status
+from ledger.tlog.note import NoteSigner
 from pki import ceremony
 from tests.support import world as stage
 from tests.support.bundles import Story, changed, codes, report_of
@@ -130,7 +131,7 @@ def test_the_policy_of_a_bundle_verifies_it(story: Story, settled: Bundle) -> No
 
 
 def test_another_log_key_in_the_policy_refutes(story: Story, settled: Bundle) -> None:
-    other = "log.example/world+33d3a1de+AZ1o0zJxKkNbKZ0ZJb8e7iE8Jx5L1T6C7rWfP1m1u0xk"
+    other = NoteSigner.generate("log.example/world").vkey
     policy = msgspec.structs.replace(policy_of(settled), vkey=other)
     report = report_of(story.settled, policy)
     assert "api/anchor-mismatch" in codes(report)

@@ -8,7 +8,7 @@ import pytest
 from tests.support.vectors import REPOSITORY
 
 
-@pytest.mark.parametrize("page", ["checkpoint", "tiles", "proofs"])
+@pytest.mark.parametrize("page", ["checkpoint", "tiles", "proofs", "evidence"])
 def test_the_worked_bytes_of_the_page_are_ours(page: str) -> None:
     text = (REPOSITORY / "docs" / "spec" / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```pycon\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
