@@ -146,12 +146,6 @@ def test_without_a_policy_the_last_line_says_so(story: Story, case: Case) -> Non
     assert "no policy was given" not in case.run(bundle)[1]
 
 
-def test_a_policy_with_roots_that_it_does_not_believe_is_unusable(case: Case) -> None:
-    case.write_policy(msgspec.structs.replace(case.policy, development=False))
-    code, text = case.run(case.receipt(extra=case.entry))
-    assert (code, "pki/development-credential" in text) == (2, True)
-
-
 @pytest.mark.parametrize("text", ["log x\nquorum none\n", "quorum nobody\n"])
 def test_a_policy_whose_witnesses_cannot_be_read_is_unusable(case: Case, text: str) -> None:
     case.write_policy(msgspec.structs.replace(case.policy, witnesses=text))
