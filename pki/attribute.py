@@ -18,12 +18,13 @@ from pki.asn1.attributecert import Attribute, AttributeInfo, HolderKind
 from pki.asn1.claims import ConformityClaims
 from pki.asn1.links import InstallationLink
 from pki.errors import Refused
+from pki.issuance import carry_out
 from pki.journal import Intent, Journal
 from pki.lint import documents
 from pki.revocation import CRL_LIFETIME_MS, published, revoke
 from pki.roles import Purpose, Role
 from pki.status import Scope
-from pki.store.records import CertificateAbsent, CertificateStore, Issued, Reason, Revocation, SerialReused
+from pki.store.records import CertificateStore, Issued, Reason, Revocation
 from pki.tbs import Window
 
 CLAIM_PROFILE = "CB/CLAIM/v1"
@@ -131,42 +132,35 @@ class AttributeAuthority:
         )
 
     def _issue(self, info: AttributeInfo, profile: str, now_ms: int) -> bytes:
-        """Linted, intended, signed once, checked by the reader that everyone uses, stored, recorded."""
+        """Linted, then by the one way to everything that is issued: intent, signature, own check, store, record."""
         documents.examine(documents.Draft(info, self.certificate))
-        self._require_fresh(info.serial)
         algorithm = oids.ECDSA_WITH_SHA256 if isinstance(self.signer.curve, ec.SECP256R1) else oids.ECDSA_WITH_SHA384
         to_be_signed = attributecert.encode_info(info, algorithm.dotted_string)
         tbs_sha256 = hashlib.sha256(to_be_signed).hexdigest()
-        self.journal.intent(Intent(tbs_sha256, profile, self.key_sha256, info.serial, now_ms))
-        signature = self.signer.sign(to_be_signed, ec.ECDSA(tbs.digest_for(self.signer)))
-        data = attributecert.assemble(info, algorithm.dotted_string, signature)
-        conformity.require_signed_by(attributecert.parse(data), self.certificate)
-        issued = Issued(
-            issuer_key_sha256=self.key_sha256,
-            serial=info.serial,
-            der=data,
-            profile=profile,
-            role=None,
-            purpose=None,
-            party_id=None,
-            station_id=None,
-            # No key was certified: a thing's key stays free for the thing's own certificates.
-            spki_sha256="",
-            tbs_sha256=tbs_sha256,
-            not_before_ms=info.not_before_ms,
-            not_after_ms=info.not_after_ms,
-            issued_at_ms=now_ms,
-        )
-        self.store.put(issued)
-        self.journal.issued(issued)
-        return data
 
-    def _require_fresh(self, serial: int) -> None:
-        try:
-            self.store.get(self.key_sha256, serial)
-        except CertificateAbsent:
-            return
-        raise SerialReused("the serial number is taken", expected="a number never given before")
+        def sign() -> Issued:
+            signature = self.signer.sign(to_be_signed, ec.ECDSA(tbs.digest_for(self.signer)))
+            data = attributecert.assemble(info, algorithm.dotted_string, signature)
+            conformity.require_signed_by(attributecert.parse(data), self.certificate)
+            return Issued(
+                issuer_key_sha256=self.key_sha256,
+                serial=info.serial,
+                der=data,
+                profile=profile,
+                role=None,
+                purpose=None,
+                party_id=None,
+                station_id=None,
+                # No key was certified: a thing's key stays free for the thing's own certificates.
+                spki_sha256="",
+                tbs_sha256=tbs_sha256,
+                not_before_ms=info.not_before_ms,
+                not_after_ms=info.not_after_ms,
+                issued_at_ms=now_ms,
+            )
+
+        intent = Intent(tbs_sha256, profile, self.key_sha256, info.serial, now_ms)
+        return carry_out(self.store, self.journal, intent, sign=sign).der
 
 
 def _purposes(certificate: x509.Certificate) -> tuple[x509.ObjectIdentifier, ...]:

@@ -76,6 +76,8 @@ def test_a_page_about_the_day_does_what_it_says(
             exec(compile(block, page.name, "exec"), names)  # noqa: S102 -- our own page
         elif kind == "toml" and "[[parties]]" in block:
             (tmp_path / "ceremony.toml").write_text(block, encoding="utf-8")
+        elif kind == "toml" and (named := re.match(r"# ([a-z]+\.toml)\n", block)):
+            (tmp_path / named[1]).write_text(block, encoding="utf-8")
         elif kind in SHELL:
             for line in filter(is_run, lines_of(block)):
                 run(line, tmp_path)
