@@ -38,6 +38,13 @@ class KeyReused(Refused):
     title = "Key already in use"
 
 
+class AuthorityRetired(Refused):
+    """A later generation of this authority issues in its place."""
+
+    code = "pki/authority-retired"
+    title = "Authority has a successor"
+
+
 class LifetimeRefused(Refused):
     """The asked-for end is not after the start, or later than the profile or the authority allows."""
 
@@ -69,6 +76,7 @@ class Authority:
     """One certification authority with its key: the root (`group` None) or an issuing one, whose root is `root`.
 
     `blocked` holds public keys that are never certified; `second_opinion` blocks what it does not like, after our lint.
+    One that is `retired` has a successor: it issues no more, and signs lists and status while its certificates live.
     """
 
     certificate: x509.Certificate
@@ -81,6 +89,7 @@ class Authority:
     journal: Journal
     blocked: Blocklist = blocklist.NOTHING
     second_opinion: SecondOpinion | None = None
+    retired: bool = False
     key_sha256: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -120,11 +129,13 @@ class Authority:
         """A certificate for the key in `csr`, which passed our own validation, stored and recorded.
 
         The same `order_id` with the same key, party and profile gets the same certificate, however often it is given.
-        Raises WrongAuthority, KeyBlocked, KeyReused, LifetimeRefused, `names.BadName`, `LintFailed`, `path.Expired`
-        once the authority has ended, and what `issuance.carry_out` and `issuance.repeated` raise.
+        Raises WrongAuthority, AuthorityRetired, KeyBlocked, KeyReused, LifetimeRefused, `names.BadName`, `LintFailed`,
+        `path.Expired` once the authority has ended, and what `issuance.carry_out` and `issuance.repeated` raise.
         """
         if profile.group is not self.group:
             raise WrongAuthority("this authority does not issue that", expected=self.group, found=profile.name)
+        if self.retired:
+            raise AuthorityRetired("a successor issues in its place", found=self.name)
         self.blocked.require_free(csr.spki_sha256)
         identity = names.Identity(profile.role, subscriber.party_id, subscriber.station_id)
         if order_id is not None:
@@ -252,14 +263,13 @@ def create_root(
     development: bool = False,
     signer: keys.Signer | None = None,
     generation: int = 1,
-    from_ms: int | None = None,
     lifetime_ms: int = profiles.ROOT_LIFETIME_MS,
     blocked: Blocklist = blocklist.NOTHING,
     second_opinion: SecondOpinion | None = None,
 ) -> Authority:
     """A new root, for 20 years if nothing else is said; `signer` is a P-384 key, made here if none is given.
 
-    With `from_ms` it is announced: its certificate is valid from then on. LifetimeRefused beyond 20 years.
+    LifetimeRefused beyond 20 years.
     """
     _require_lifetime(lifetime_ms, profiles.ROOT_LIFETIME_MS)
     key = keys.generate_root() if signer is None else signer
@@ -267,7 +277,7 @@ def create_root(
         public_key=key.public_key(),
         subject=names.authority_of(organisation, f"{_label(development)}Root", generation),
         serial=new_serial(),
-        window=tbs.window_from(now_ms if from_ms is None else from_ms, lifetime_ms),
+        window=tbs.window_from(now_ms, lifetime_ms),
         development=development,
     )
     certificate = certify(
@@ -289,12 +299,11 @@ def create_issuing(
     now_ms: int,
     signer: keys.Signer | None = None,
     generation: int = 1,
-    from_ms: int | None = None,
     lifetime_ms: int = profiles.ISSUING_LIFETIME_MS,
 ) -> Authority:
     """A new issuing authority of `group`, for 5 years if nothing else is said, never longer than `root`.
 
-    `signer` is a P-256 key, made here if none is given. With `from_ms` it is announced, as in `create_root`.
+    `signer` is a P-256 key, made here if none is given.
     """
     _require_lifetime(lifetime_ms, profiles.ISSUING_LIFETIME_MS)
     key = keys.generate() if signer is None else signer
@@ -306,7 +315,7 @@ def create_issuing(
         root=root.certificate,
         zone=root.zone,
         serial=new_serial(),
-        window=tbs.window_from(now_ms if from_ms is None else from_ms, lifetime_ms, root.certificate),
+        window=tbs.window_from(now_ms, lifetime_ms, root.certificate),
         development=root.development,
     )
     certificate = root.certify(

@@ -27,6 +27,7 @@ class BoundedKey(OutsideKey):
     def __init__(self, key: Signer, *, limit_ms: int = SIGN_LIMIT_MS) -> None:
         super().__init__(key.public_key())
         self._key = key
+        self.place = key.place if isinstance(key, OutsideKey) else None
         self._limit_s = limit_ms / _MS_PER_S
         self._slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 

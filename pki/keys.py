@@ -28,7 +28,7 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 _READABLE = (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, rsa.RSAPublicKey, dsa.DSAPublicKey)
 OWNER_ONLY = 0o600
 MAX_KEY_FILE_BYTES = 8192
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class KeyFileMode(Refused):
@@ -36,6 +36,13 @@ class KeyFileMode(Refused):
 
     code = "pki/key-file-mode"
     title = "Private key is readable by others"
+
+
+class KeyFileOwner(Refused):
+    """A private key that belongs to another user of the machine, who may read and change it."""
+
+    code = "pki/key-file-owner"
+    title = "Private key belongs to another user"
 
 
 class KeyFileExists(Refused):
@@ -83,8 +90,11 @@ class KeyNotExportable(Refused):
 class OutsideKey(ec.EllipticCurvePrivateKey):
     """A key whose private half is not in this process: only `sign` differs from place to place.
 
-    The builders of `cryptography` accept it, for their key type is an abstract class.
+    The builders of `cryptography` accept it, for their key type is an abstract class. `place` says where the private
+    half is, if that can be said.
     """
+
+    place: str | None = None
 
     def __init__(self, public_key: ec.EllipticCurvePublicKey) -> None:
         self._public_key = public_key
@@ -178,13 +188,16 @@ def save_private(path: Path, key: ec.EllipticCurvePrivateKey, password: bytes | 
 
 
 def load_private(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateKey:
-    """The elliptic-curve key in `path`; KeyFileMode if group or others have any right to the file."""
+    """The elliptic-curve key in `path`; KeyFileMode if group or others have any right to it, KeyFileOwner."""
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode  # of the file that is read, not of a name that may move
-            if mode & _OTHERS:
+            status = os.fstat(file.fileno())  # of the file that is read, not of a name that may move
+            mode = status.st_mode
+            if mode & OTHERS:
                 found = f"{stat.S_IMODE(mode):04o}"
                 raise KeyFileMode("others may read the private key", expected="0600", found=found, file=path.name)
+            if status.st_uid not in {os.geteuid(), 0}:
+                raise KeyFileOwner("the private key is another user's", file=path.name)
             data = file.read(MAX_KEY_FILE_BYTES + 1)
     except FileNotFoundError as error:
         raise KeyFileAbsent("there is no private key", file=path.name) from error

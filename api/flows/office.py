@@ -23,11 +23,8 @@ from api.issuing import Issuing
 from ledger.clock import Clock, SystemClock
 from pki import profiles
 from pki.authority import Authority, Subscriber
-from pki.blocklist import Blocklist
 from pki.csr import OpenedCsr
 from pki.errors import PkiError
-from pki.hierarchy import Hierarchy
-from pki.journal import Journal
 from pki.lint import second_opinion
 from pki.roles import Purpose, Role
 from pki.status import MAX_CRLS, StatusSet
@@ -48,7 +45,11 @@ class Office:
     def __init__(self, desk: Desk, issuing: Issuing, *, crl_dir: Path, queue: int) -> None:
         self.desk = desk
         self.journal = LedgerJournal(desk)
-        self.hierarchy = _prepared(issuing.hierarchy, self.journal, issuing.blocked)
+        opinion = second_opinion.installed()
+        # Each authority tells the log, certifies no blocked key, and asks pkilint where it is installed.
+        self.hierarchy = issuing.hierarchy.with_each(
+            lambda one: replace(one, journal=self.journal, blocked=issuing.blocked, second_opinion=opinion)
+        )
         self.store: CertificateStore = issuing.store
         self.listing = issuing.listing
         self._codes = issuing.codes
@@ -67,6 +68,10 @@ class Office:
     def moments_ms(self) -> tuple[int, ...]:
         """The times for which revocation lists are needed now: one, or two where the business has a time of its own."""
         return tuple(sorted({self.desk.clock.now_ms(), self.machine_clock.now_ms()}))
+
+    def issuers(self) -> list[Authority]:
+        """The issuing authorities, and those before them that still answer for what they issued."""
+        return [one for one in self.hierarchy.authorities() if one.group is not None]
 
     # Issuing
 
@@ -117,7 +122,7 @@ class Office:
         return standing
 
     def _issuer_of(self, held: Issued) -> Authority:
-        for authority in self.hierarchy.issuing.values():
+        for authority in self.issuers():
             if authority.key_sha256 == held.issuer_key_sha256:
                 return authority
         raise CredentialNotFound("it was issued by no authority of this office", serial=f"{held.serial:040x}")
@@ -152,7 +157,7 @@ class Office:
         for moment in self.moments_ms():
             due = [
                 one
-                for one in self.hierarchy.issuing.values()
+                for one in self.issuers()
                 if office_lists.is_due(self.desk.directory.status, one.certificate, moment)
             ]
             if due:
@@ -190,16 +195,3 @@ class Office:
     async def close(self) -> None:
         """What was begun is finished; nothing is begun any more."""
         await asyncio.to_thread(self._thread.shutdown)
-
-
-def _prepared(hierarchy: Hierarchy, journal: Journal, blocked: Blocklist) -> Hierarchy:
-    """The same authorities: each tells `journal`, certifies no blocked key, and asks pkilint where it is installed."""
-    other = second_opinion.installed()
-    return replace(
-        hierarchy,
-        root=replace(hierarchy.root, journal=journal),
-        issuing={
-            group: replace(one, journal=journal, blocked=blocked, second_opinion=other)
-            for group, one in hierarchy.issuing.items()
-        },
-    )
