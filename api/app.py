@@ -69,7 +69,10 @@ def probes(service: Service) -> dict[str, health.Probe]:
         if service.desk.clock.now_ms() <= 0:
             raise Broken("the clock says nothing")
 
-    return {"log": log_is_signed, "clock": clock_is_readable}
+    async def log_is_clean() -> None:
+        service.auditing.require_clean()
+
+    return {"log": log_is_signed, "clock": clock_is_readable, "audit": log_is_clean}
 
 
 def about(service: Service) -> Mapping[str, Any]:

@@ -125,6 +125,14 @@ class Witnesses(_Section, frozen=True, kw_only=True):
     ] = 5_000
 
 
+class SelfAudit(_Section, frozen=True, kw_only=True):
+    """How often the service audits its own log."""
+
+    every_hours: Annotated[
+        int, Meta(ge=0, le=8784, description="Hours between two audits, the first that long after the start; 0: never.")
+    ] = 24
+
+
 class Vault(_Section, frozen=True, kw_only=True):
     """Where personal data lives."""
 
@@ -173,6 +181,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     issuing: Issuing | None = None
     vault: Vault
     limits: Limits = Limits()
+    self_audit: SelfAudit = SelfAudit()
     witnesses: Witnesses | None = None
 
 

@@ -116,6 +116,13 @@ WITNESSED_SIZE: Final = Gauge(
     "flexledger_witnessed_tree_size", "Size of the last checkpoint that the quorum cosigned.", registry=REGISTRY
 )
 
+SELF_AUDITS: Final = Counter(
+    "flexledger_self_audits_total", "Audits of the own log, by their outcome.", ("result",), registry=REGISTRY
+)
+SELF_AUDIT_FINDINGS: Final = Gauge(
+    "flexledger_self_audit_findings", "Findings of the last audit of the own log.", registry=REGISTRY
+)
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("flexledger")
 
 

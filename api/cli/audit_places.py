@@ -124,24 +124,28 @@ def _database(folder: Path, policy: Policy | None) -> Place:
     reader = SqliteReader.open(folder / LOG_FILE)
     try:
         vkey = _vkey(folder, policy)
+        # The signer goes on: what it remembers before the log is opened, the log must hold; and what the log shows of
+        # its signatures then, the signer must remember afterwards.
+        before = tuple(_signer_states(folder, is_latest=False))
+        source = SqliteSource(folder / LOG_FILE)
         return Place(
             folder=folder,
-            source=SqliteSource(folder / LOG_FILE),
+            source=source,
             reader=reader,
             vkey=vkey,
             origin=reader.head().origin,
-            held=tuple(_signer_states(folder)),
+            held=(*before, *_signer_states(folder, is_latest=True)),
         )
     except BaseException:
         reader.close()
         raise
 
 
-def _signer_states(folder: Path) -> Iterator[SignedNote]:
+def _signer_states(folder: Path, *, is_latest: bool) -> Iterator[SignedNote]:
     """What the keys beside the log signed last; an auditor who was given the data folder alone has none."""
     for path in sorted((folder.parent / KEY_FOLDER).glob(f"*{STATE_SUFFIX}"))[:MAX_STATES]:
         if path.is_file():
-            yield SignedNote(read_file(path, MAX_STATE_BYTES), None, path.name, is_latest=True)
+            yield SignedNote(read_file(path, MAX_STATE_BYTES), None, path.name, is_latest=is_latest)
 
 
 def credentials(folder: Path, reader: SqliteReader | None) -> Credentials:

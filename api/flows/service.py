@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.engines import Engines, pem_blocks
 from api.execution.adapter import Adapter
@@ -21,9 +22,11 @@ from api.flows.execute import Executions
 from api.flows.memory import Memory
 from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
+from api.flows.self_audit import SelfAudit
 from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
+from api.verification.bundle_policy import Policy
 from ledger.appender import Appender
 from ledger.errors import Broken, LedgerError
 from ledger.reader import Reader
@@ -67,6 +70,7 @@ class Service:
         listener: StationListener | None,
         office: Office | None,
         enrolment: Enrolment | None,
+        auditing: SelfAudit,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -82,6 +86,7 @@ class Service:
         self.listener = listener
         self.office = office
         self.enrolment = enrolment
+        self.auditing = auditing
 
 
 @asynccontextmanager
@@ -125,6 +130,7 @@ async def open_service(
     witnessing = _witnessing(settings, engines, publisher, reader, ask)
     enrolment = open_enrolment(settings, engines, office)
     privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
+    auditing = _auditing(settings, engines)
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
@@ -146,6 +152,9 @@ async def open_service(
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
         tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
+        if settings.self_audit.every_hours:
+            every_s = settings.self_audit.every_hours * 3600.0
+            tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
         yield Service(
             settings=settings,
@@ -162,6 +171,7 @@ async def open_service(
             listener=listener,
             office=office,
             enrolment=enrolment,
+            auditing=auditing,
         )
     finally:
         for task in tasks:
@@ -180,6 +190,13 @@ async def open_service(
         engines.store.close()
         if engines.issuing is not None:
             engines.issuing.close()
+
+
+def _auditing(settings: Settings, engines: Engines) -> SelfAudit:
+    """Who audits the log, by the very roots that the service trusts."""
+    roots = tuple(root.public_bytes(Encoding.PEM).decode() for root in engines.anchors.certificates)
+    policy = Policy(vkey=engines.log_signer.vkey, roots=roots, development=settings.development)
+    return SelfAudit(settings.data_dir, policy=policy, state=settings.log_key.with_suffix(".state"))
 
 
 def directory_of(engines: Engines) -> Directory:

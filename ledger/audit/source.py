@@ -47,7 +47,9 @@ class SignedNote:
     size: int | None
     file: str | None = None
     is_latest: bool = False
-    """True for the memory of the signer, who says that it signed none that is larger."""
+    """True for the memory of the signer, read after the log was opened: it signed none that is larger. It is compared
+    with the stored checkpoints and with nothing else, for the log may have grown since.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,11 @@ class Whole:
             opened = self._opened(signed)
             if opened is None:
                 continue
-            if opened.size > largest:
-                largest, shown_by = opened.size, signed.file or "checkpoint"
             if signed.is_latest:
                 states.append((signed, opened))
+                continue
+            if opened.size > largest:
+                largest, shown_by = opened.size, signed.file or "checkpoint"
             before = self._checkpoints.setdefault(opened.size, opened)
             if before.root != opened.root:
                 self._add(
@@ -78,7 +79,7 @@ class Whole:
                 table=shown_by if shown_by in ("head", "checkpoint") else None,
             )
         for signed, opened in states:
-            last = max(self._checkpoints)
+            last = max(self._checkpoints, default=0)
             if opened.size < last:
                 self._add(
                     Code.SIGNER_STATE_BEHIND,

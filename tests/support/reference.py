@@ -183,7 +183,9 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _kind(parameter: Any) -> str:
-    return {"Path": "PATH", "int": "NUMBER", "str": "TEXT"}.get(_annotation(parameter), _annotation(parameter).upper())
+    return {"Path": "PATH", "int": "NUMBER", "str": "TEXT", "list": "PATH"}.get(
+        _annotation(parameter), _annotation(parameter).upper()
+    )
 
 
 def _annotation(parameter: Any) -> str:
