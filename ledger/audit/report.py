@@ -86,6 +86,10 @@ class Code(StrEnum):
         "The stream that was asked for is not closed under a signed checkpoint, so it cannot be called complete.",
     )
     MORE_FINDINGS = "ledger/more-findings", "More was found than is listed."
+    ATTACHMENT_DIFFERS = (
+        "ledger/attachment-differs",
+        "A stored piece of evidence is not the one that its digest names.",
+    )
     FILE_DIFFERS = (
         "ledger/file-differs",
         "A file of the log, or pages of its database, are missing, unreadable or not what was expected.",

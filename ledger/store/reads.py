@@ -48,6 +48,19 @@ class SqlReads(ABC):
             raise EntryAbsent("the log has no such entry", index=index)
         return StoredEntry(*row)
 
+    def last_index(self) -> int | None:
+        """The largest index of any row, whatever the head says; None if there are no rows."""
+        found = self._one("SELECT max(idx) FROM entry")[0]
+        return None if found is None else int(found)
+
+    def statement_count(self) -> int:
+        """How many statements are kept for idempotency."""
+        return int(self._one("SELECT count(*) FROM idempotency")[0])
+
+    def pieces(self) -> Iterator[tuple[str, bytes]]:
+        """(sha256, data) of every public piece of evidence."""
+        yield from self._each("SELECT sha256, data FROM evidence_blob ORDER BY sha256")
+
     def entries(self, start: int, stop: int) -> Iterator[StoredEntry]:
         while start < stop:
             rows = self._all(f"{_ENTRY} WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?", (start, stop, SCAN_ROWS))
