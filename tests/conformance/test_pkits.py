@@ -136,7 +136,7 @@ def test_every_listed_difference_is_a_case_that_is_valid() -> None:
     listed = [name for group in DIFFERENCES.values() for names in group["refused"].values() for name in names]
     assert len(listed) == len(set(listed))
     assert set(listed) <= {case["name"] for case in CASES if "error" not in case}
-    assert all(group["why"] for group in DIFFERENCES.values())
+    assert all(group["why"] and group["never"] for group in DIFFERENCES.values())
 
 
 def test_a_revoked_leaf_is_called_revoked_and_a_missing_list_is_not() -> None:
