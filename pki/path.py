@@ -176,6 +176,7 @@ def build(
     for certificate in chain:
         _require_sound_usages(certificate)
         _require_plain_policies(certificate)
+    _require_key_identifiers(chain)
     _require_sound_root(chain[-1])
     return chain
 
@@ -256,6 +257,20 @@ def _require_binding_constraints(authority: x509.Certificate) -> None:
     """Name constraints, where given, are critical (RFC 5280 section 4.2.1.10): else half of all verifiers skip them."""
     if any(found.oid == x509.NameConstraints.oid and not found.critical for found in authority.extensions):
         raise Untrusted("the name constraints of an authority are not critical")
+
+
+def _require_key_identifiers(chain: Sequence[x509.Certificate]) -> None:
+    """Each authority names its key, and whatever it signed names it back; none is critical (RFC 5280 4.2.1.1, 4.2.1.2).
+
+    The library asks for less of authorities than of leaves.
+    """
+    own, issuers = x509.SubjectKeyIdentifier.oid, x509.AuthorityKeyIdentifier.oid
+    for place, certificate in enumerate(chain):
+        found = {extension.oid for extension in certificate.extensions if not extension.critical}
+        critical = {extension.oid for extension in certificate.extensions if extension.critical}
+        wanted = ({own} if place > 0 else set()) | ({issuers} if place < len(chain) - 1 else set())
+        if wanted - found or critical & {own, issuers}:
+            raise Untrusted("a certificate on the path lacks a key identifier, or has a critical one")
 
 
 def _require_sound_root(root: x509.Certificate) -> None:
