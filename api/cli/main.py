@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from api.cli.pki_options import app as pki_app
+
 app = typer.Typer(
     name="flexledger",
     help="The credential and audit ledger of EV flexibility services.",
@@ -14,6 +16,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
+app.add_typer(pki_app, name="pki")
 
 witness_app = typer.Typer(
     help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True
@@ -131,6 +134,23 @@ def demo(
     from api.cli.demo import day as command
 
     raise typer.Exit(command.run(out, keep=keep))
+
+
+@app.command()
+def enroll(
+    code: Annotated[str, typer.Argument(help="The one-time code.")],
+    service: Annotated[str, typer.Option(help="The service, such as https://ledger.example:8443.")],
+    ca: Annotated[Path, typer.Option(help="The root that you trust (PEM); it came by another way than the code.")],
+    out: Annotated[Path, typer.Option(help="Where keys, certificates and party.toml are put.")],
+    purpose: Annotated[
+        list[str] | None, typer.Option(help="tls-client and signing if not given; may be given again.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fetch a party's first credentials with a code: exit 0 when they are there, 2 when one could not be had."""
+    from api.cli import enroll as command
+
+    raise typer.Exit(command.run(code, service=service, ca=ca, out=out, purposes=purpose or [], json=json))
 
 
 @witness_app.command("init")

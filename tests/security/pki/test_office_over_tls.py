@@ -4,7 +4,9 @@ import asyncio
 import shutil
 import ssl
 import subprocess
+import sys
 import time
+import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +25,7 @@ from websockets.typing import Subprotocol
 from api.cli import init
 from api.cli.demo import cast, stage
 from api.client.client import AsyncClient
-from api.client.http import Request
+from api.client.http import AsyncTransport, Request
 from api.client.tls import client_context
 from pki import keys
 from pki.ceremony import Ceremony
@@ -186,3 +188,51 @@ async def test_curl_and_openssl_enrol_and_renew(street: Street) -> None:
     renewed = x509.load_pem_x509_certificate((street.folder / "renewed.pem").read_bytes())
     assert renewed.subject == held.subject
     assert renewed.serial_number != held.serial_number
+
+
+async def test_enroll_fetches_what_the_code_is_for_and_says_where_it_is(street: Street) -> None:
+    newcomer = {
+        "role": "FO",
+        "party_id": "FI-NEW",
+        "organisation": "Newcomer Oy",
+        "purposes": ["TLS_CLIENT", "SIGNING"],
+    }
+    code = (await street.post(cast.OPS, "/v1/credentials/invitations", newcomer))["code"]
+    out = street.folder / "new"
+    service = f"https://localhost:{street.server.port}"
+
+    def enroll(shown: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "api",
+            "enroll",
+            shown,
+            "--service",
+            service,
+            "--ca",
+            street.root,
+            "--out",
+            out,
+        ]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=60)
+
+    wrong = enroll(f"{code[:-1]}x")
+    assert (wrong.returncode, "api/code-refused" in wrong.stderr) == (2, True), wrong.stderr
+    assert not (out / "party.toml").exists()
+    # Its keys are there already, and go with the right code.
+    done = enroll(code)
+    assert done.returncode == 0, done.stderr
+    party = tomllib.loads((out / "party.toml").read_text())
+    assert (party["party"], party["role"], party["origin"]) == ("FI-NEW", "FO", cast.ORIGIN)
+    for purpose in ("tls_client", "signing"):
+        assert (out / party[purpose]["key"]).stat().st_mode & 0o077 == 0
+    transport = AsyncTransport(
+        party["service"],
+        ca=out / party["ca"],
+        cert=out / party["tls_client"]["certificate"],
+        key=out / party["tls_client"]["key"],
+    )
+    async with transport:
+        assert (await transport.request(Request("GET", "/v1/requests"))).status == 200
+    assert enroll(code).returncode == 2

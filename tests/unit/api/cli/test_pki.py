@@ -1,0 +1,236 @@
+"""`flexledger pki`: the certificate office on its own machine, from the command line."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from typer.testing import CliRunner
+
+from api import engines
+from api.cli import init
+from api.cli.main import app
+from api.flows.service import open_service
+from api.settings import load
+from ledger.clock import SystemClock
+from pki import ceremony, keys
+from pki.ceremony import Ceremony, CeremonySpec, PartySpec
+from pki.journal import Intent
+from pki.roles import Purpose, Role
+from tests.support.enrolling import pkcs10
+
+ORIGIN = "ledger.example/office"
+SPEC = CeremonySpec(
+    organisation="Office test",
+    development=True,
+    parties=(
+        PartySpec(id="FI-NGC", role=Role.CSO, organisation="Northgate", dns_names=("localhost",)),
+        PartySpec(id="FI-AUR", role=Role.FO, organisation="Aurora"),
+        PartySpec(id="EVU-1", role=Role.EVU),
+    ),
+)
+CEREMONY = """
+organisation = "Office test"
+development = true
+[[parties]]
+id = "FI-AUR"
+role = "FO"
+organisation = "Aurora"
+"""
+
+
+@dataclass
+class Place:
+    """A service's folder, and what its commands say."""
+
+    folder: Path
+    made: Ceremony
+
+    @property
+    def config(self) -> Path:
+        return self.folder / init.CONFIG
+
+    def run(self, *arguments: str | Path, code: int = 0) -> Any:
+        result = CliRunner().invoke(app, ["pki", *map(str, arguments), "--json"])
+        assert result.exit_code == code, result.output
+        return json.loads(result.stdout) if code != 2 else result.output
+
+    def certificate(self, party: str, purpose: Purpose = Purpose.TLS_CLIENT) -> Path:
+        return self.folder / "credentials" / "parties" / party / f"{purpose.lower()}.crt.pem"
+
+    def request(self, name: str = "request.der", subject: x509.Name | None = None) -> Path:
+        path = self.folder / name
+        path.write_bytes(pkcs10(keys.generate(), subject=subject))
+        return path
+
+
+@pytest.fixture(scope="module")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    now_ms = SystemClock().now_ms()
+    made = ceremony.perform(SPEC, tls_now_ms=now_ms, signing_now_ms=now_ms)
+    folder = tmp_path_factory.mktemp("office") / "pristine"
+    init.lay_out(folder, made, party="FI-NGC", origin=ORIGIN)
+    return Place(folder, made)
+
+
+@pytest.fixture
+def place(pristine: Place, tmp_path: Path) -> Place:
+    shutil.copytree(pristine.folder, tmp_path / "svc")
+    return Place(tmp_path / "svc", pristine.made)
+
+
+def test_what_the_ceremony_made_is_listed_and_can_be_narrowed(place: Place) -> None:
+    everything = place.run("list", place.config)["credentials"]
+    mine = place.run("list", place.config, "--party", "FI-AUR", "--purpose", "tls-client")["credentials"]
+    assert len(everything) > 8
+    assert [one["profile"] for one in mine] == ["FO/TLS_CLIENT/v1"]
+    assert place.run("list", place.config, "--revoked")["credentials"] == []
+
+
+def test_a_certificate_holds_until_it_is_revoked_and_then_says_why_not(place: Place) -> None:
+    name = place.run("list", place.config, "--party", "FI-AUR", "--purpose", "signing")["credentials"][0]["name"]
+    assert place.run("status", place.config, name)["holds"] is True
+    assert place.run("revoke", place.config, name, "--reason", "keyCompromise")["reason"] == "keyCompromise"
+    found = place.run("status", place.config, name, code=1)
+    assert (found["code"], found["reason"]) == ("pki/revoked", "keyCompromise")
+    assert [one["name"] for one in place.run("list", place.config, "--revoked")["credentials"]] == [name]
+
+
+def test_a_persons_certificate_is_on_no_list_and_its_status_is_known_all_the_same(place: Place) -> None:
+    name = place.run("list", place.config, "--role", "evu", "--purpose", "tls-client")["credentials"][0]["name"]
+    place.run("revoke", place.config, name)
+    assert place.run("status", place.config, name, code=1)["code"] == "pki/revoked"
+
+
+def test_a_certificate_is_named_by_its_file_too(place: Place) -> None:
+    assert place.run("status", place.config, place.certificate("FI-AUR"))["party"] == "FI-AUR"
+    assert "api/no-certificate" in place.run("status", place.config, place.config, code=2)
+    assert "pki/certificate-absent" in place.run("status", place.config, f"{'ab' * 32}.{'1' * 40}", code=2)
+
+
+def checked(place: Place, file: Path, *more: str | Path, code: int = 0) -> Any:
+    pki = place.folder / "pki"
+    asked = ("--anchors", pki / "root.pem", "--issuers", pki / "issuers", "--crl", pki / "crl", "--development")
+    return place.run("check", file, *asked, *more, code=code)
+
+
+def test_a_chain_is_checked_against_files_alone_and_says_what_is_wrong(place: Place) -> None:
+    file = place.certificate("FI-AUR")
+    found = checked(place, file)
+    assert (found["role"], found["party"], found["purpose"]) == ("FO", "FI-AUR", "TLS_CLIENT")
+    assert checked(place, file, "--at-ms", "1000", code=1)["code"] == "pki/not-yet-valid"
+    later_ms = SystemClock().now_ms() + 400 * 86_400_000
+    assert checked(place, file, "--at-ms", str(later_ms), code=1)["code"] == "pki/expired"
+    place.run("revoke", place.config, file)
+    assert checked(place, file, code=1)["code"] == "pki/revoked"
+    strict = place.run("check", file, "--anchors", place.folder / "pki" / "root.pem", code=2)
+    assert "pki/development-credential" in strict
+
+
+def test_without_lists_nobody_can_say(place: Place) -> None:
+    pki = place.folder / "pki"
+    asked = ("--anchors", pki / "root.pem", "--issuers", pki / "issuers", "--development")
+    assert place.run("check", place.certificate("FI-AUR"), *asked, code=1)["code"] == "pki/status-indeterminate"
+
+
+def test_a_certificate_is_issued_for_a_request_and_followed_by_the_next(place: Place) -> None:
+    first, second = place.folder / "first.pem", place.folder / "second.pem"
+    who = ("--role", "fo", "--party", "FI-NEW", "--organisation", "Newcomer", "--purpose", "tls-client")
+    issued = place.run("issue", place.config, place.request(), *who, "--out", first)
+    assert issued["profile"] == "FO/TLS_CLIENT/v1"
+    assert checked(place, first)["party"] == "FI-NEW"
+    place.run("renew", place.config, first, place.request("next.der"), "--out", second)
+    held, renewed = (x509.load_pem_x509_certificate(path.read_bytes()) for path in (first, second))
+    assert (held.subject, held.public_key() == renewed.public_key()) == (renewed.subject, False)
+    place.run("revoke", place.config, second)
+    refused = place.run("renew", place.config, second, place.request("third.der"), "--out", first, code=2)
+    assert "pki/revoked" in refused
+
+
+def test_a_request_for_somebody_else_is_not_renewed(place: Place) -> None:
+    other = x509.load_pem_x509_certificate(place.certificate("FI-NGC").read_bytes()).subject
+    request = place.request(subject=other)
+    refused = place.run(
+        "renew", place.config, place.certificate("FI-AUR"), request, "--out", place.folder / "x", code=2
+    )
+    assert "api/renewal-refused" in refused
+
+
+def test_an_invitation_is_a_code_that_is_shown_once(place: Place) -> None:
+    who = ("--role", "fo", "--party", "FI-NEW", "--organisation", "Newcomer", "--purpose", "tls-client")
+    invited = place.run("invite", place.config, *who, "--purpose", "signing", "--hours", "2")
+    secret = invited["code"].partition(":")[2]
+    assert (invited["purposes"], len(secret)) == (["TLS_CLIENT", "SIGNING"], 32)
+    files = [path for path in (place.folder / "data").iterdir() if path.is_file()]
+    assert [path.name for path in files if secret.encode() in path.read_bytes()] == []
+    assert "api/invitation-unfit" in place.run("invite", place.config, "--role", "fo", "--purpose", "signing", code=2)
+
+
+def test_lists_are_made_anew_on_demand(place: Place) -> None:
+    before = len(list((place.folder / "pki" / "crl").glob("*.pem")))
+    made = place.run("crl", place.config)
+    assert len(made) == 7
+    assert len(list((place.folder / "pki" / "crl").glob("*.pem"))) == before + sum(made.values())
+
+
+async def test_what_was_intended_and_never_issued_is_a_gap(place: Place) -> None:
+    assert place.run("gaps", place.config) == {"gaps": []}
+    settings = load(place.config, {})
+    async with open_service(settings, engines.open_engines(settings, create=True), None) as service:
+        office = service.office
+        assert office is not None
+        authority = office.authority_of(Role.FO).key_sha256
+        intent = Intent("ab" * 32, "FO/TLS_CLIENT/v1", authority, 7, SystemClock().now_ms())
+        await office.work(lambda: office.journal.intent(intent))
+    (gap,) = place.run("gaps", place.config, code=1)["gaps"]
+    assert (gap["tbs_sha256"], gap["profile"]) == ("ab" * 32, "FO/TLS_CLIENT/v1")
+
+
+async def test_what_was_done_without_the_service_is_adopted_at_its_next_start(place: Place) -> None:
+    out = place.folder / "new.pem"
+    who = ("--role", "fo", "--party", "FI-NEW", "--organisation", "Newcomer", "--purpose", "tls-client")
+    name = place.run("issue", place.config, place.request(), *who, "--out", out)["name"]
+    place.run("revoke", place.config, name)
+    settings = load(place.config, {})
+    async with open_service(settings, engines.open_engines(settings, create=True), None) as service:
+        issuer, _, serial = name.partition(".")
+        state = service.desk.state.credentials.find(issuer, serial)
+        assert state is not None
+        assert state.revoked is not None
+
+
+def test_a_ceremony_makes_a_hierarchy_with_its_keys_under_a_password(tmp_path: Path) -> None:
+    file, password, out = tmp_path / "c.toml", tmp_path / "password", tmp_path / "made"
+    file.write_text(CEREMONY)
+    password.touch(mode=0o600)
+    password.write_text("correct horse\n")
+    place = Place(tmp_path, None)  # type: ignore[arg-type]
+    made = place.run("ceremony", file, out, "--password-file", password)
+    assert made["parties"] == ["FI-AUR"]
+    assert b"ENCRYPTED" in (out / "root" / "root.key.pem").read_bytes()
+    assert not (out / "authorities" / "root.key.pem").exists()
+    assert "not done" in place.run("ceremony", file, out, code=2)
+    password.chmod(0o644)
+    assert "api/password-file-exposed" in place.run(
+        "ceremony", file, tmp_path / "b", "--password-file", password, code=2
+    )
+
+
+def test_settings_without_an_office_say_so(place: Place) -> None:
+    text = place.config.read_text()
+    start, end = text.index("[issuing]"), text.index("[vault]")
+    place.config.write_text(text[:start] + text[end:])
+    assert "api/no-office" in place.run("list", place.config, code=2)
+
+
+def test_the_file_of_a_certificate_is_its_chain(place: Place) -> None:
+    out = place.folder / "new.pem"
+    who = ("--role", "cso", "--party", "FI-NGC", "--organisation", "Northgate", "--purpose", "tls-server")
+    place.run("issue", place.config, place.request(), *who, "--host", "localhost", "--out", out)
+    leaf, issuer = x509.load_pem_x509_certificates(out.read_bytes())
+    leaf.verify_directly_issued_by(issuer)
+    assert leaf.public_bytes(Encoding.DER) != issuer.public_bytes(Encoding.DER)
