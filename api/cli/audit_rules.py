@@ -87,6 +87,10 @@ def _serve(theirs: Connection, folder: Path, policy: Policy | None, signers: Sig
         theirs.close()
 
 
+GAP: Final = "rules/credential-gap"
+"""No breach: an intent of which nobody can say whether it was signed; it is shown until it is revoked."""
+
+
 def replay(place: Place, signers: Signers, size: int, show: Show | None = None) -> Report:
     """The first `size` entries once more through the rules, in order; what a rule refuses is named, and it goes on."""
     lines = Lines()
@@ -132,6 +136,14 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
             f"{one.why} ({counted(one.count, 'entry', 'entries')})",
             first=one.first,
             last=one.last,
+        )
+    for gap in state.credentials.gaps():
+        lines.add(
+            "credentials",
+            Status.UNDECIDED,
+            GAP,
+            f"{gap.profile} was about to be signed, and neither issued nor revoked afterwards",
+            index=gap.index,
         )
     if show is not None:
         show(size, size)

@@ -2,6 +2,7 @@
 
 import base64
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -42,6 +43,17 @@ def run(code: str, *, service: str, ca: Path, out: Path, purposes: list[str], js
 
 def _enroll(code: str, service: str, ca: Path, out: Path, purposes: list[str], json: bool) -> int:
     wanted = [Purpose(one.upper().replace("-", "_")) for one in purposes] or list(DEFAULT)
+    party, role = fetch(code, service=service, ca=ca, out=out, purposes=wanted)
+    document = {"party": party, "role": role, "folder": out.name, "purposes": [str(one) for one in wanted]}
+    say(document, f"enrolled {role} {party}: {', '.join(wanted).lower()} in {out / PARTY_FILE}", json=json)
+    return DONE
+
+
+def fetch(code: str, *, service: str, ca: Path, out: Path, purposes: Sequence[Purpose]) -> tuple[str, str]:
+    """Key and certificate of every purpose, and `party.toml`, are in `out`; the party and its role.
+
+    Raises `FolderTaken`, or what the service answered.
+    """
     if (out / PARTY_FILE).exists():
         raise FolderTaken("somebody is enrolled there already", file=PARTY_FILE)
     os.umask(0o077)
@@ -49,13 +61,11 @@ def _enroll(code: str, service: str, ca: Path, out: Path, purposes: list[str], j
     with Transport(service, ca=ca) as transport:
         about = transport.request(Request("GET", "/.well-known/flexledger")).json()
         authorities = _certificates(transport.request(Request("GET", f"{EST}/cacerts")).body)
-        issued = {purpose: _fetch(transport, code, purpose, out, authorities) for purpose in wanted}
+        issued = {purpose: _fetch(transport, code, purpose, out, authorities) for purpose in purposes}
     (out / "root.pem").write_bytes(ca.read_bytes())
     party, role = _identity(next(iter(issued.values())))
-    (out / PARTY_FILE).write_text(_party_file(service, str(about.get("origin", "")), party, role, wanted))
-    document = {"party": party, "role": role, "folder": out.name, "purposes": [str(one) for one in wanted]}
-    say(document, f"enrolled {role} {party}: {', '.join(wanted).lower()} in {out / PARTY_FILE}", json=json)
-    return DONE
+    (out / PARTY_FILE).write_text(_party_file(service, str(about.get("origin", "")), party, role, purposes))
+    return party, role
 
 
 def _fetch(
@@ -103,7 +113,7 @@ def _identity(certificate: x509.Certificate) -> tuple[str, str]:
     raise AnswerMalformed("the certificate names nobody", expected="an identity URI")
 
 
-def _party_file(service: str, origin: str, party: str, role: str, purposes: list[Purpose]) -> str:
+def _party_file(service: str, origin: str, party: str, role: str, purposes: Sequence[Purpose]) -> str:
     """TOML: what a client of this party has to know; a JSON string is a TOML string."""
 
     def quoted(value: Any) -> str:

@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Awaitable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from websockets.asyncio.client import connect
@@ -11,23 +10,21 @@ from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from api.cli import init
-from api.cli.demo import cast, props, story
+from api.cli.demo import cast, office, props, story
 from api.cli.demo.report import Report
 from api.cli.demo.stage import connect_clients, credentials
 from api.cli.demo.story import Play
-from api.client.errors import HandshakeRefused, RemoteProblem
+from api.client.errors import HandshakeRefused
 from api.client.http import Request
 from api.client.tls import client_context
 from api.errors import ApiError
 from api.execution.ocpp.listener import SUBPROTOCOL
-from api.flows import office_lists
 from ledger.clock import SystemClock
 from ledger.records.contracts import BaselineMethod, HoldersAsked
 from ledger.records.opt import Choice, OptActor, OptDecided
 from ledger.records.services import Service
 from pki import ceremony
-from pki.roles import Purpose, Role
-from pki.store.records import Reason
+from pki.roles import Purpose
 
 FSR_A = "fsr-a-congestion"
 FSR_C = "fsr-c-ffr"
@@ -45,7 +42,7 @@ async def run(play: Play, report: Report) -> None:
         ("another operator reads the request", "api/not-concerned", play.ask(cast.RIVAL, f"/v1/requests/{FSR_A}")),
         ("a proof of work handed in as a statement", "api/type-not-taken", foreign_proof(play)),
         ("the same statement id for other words", "ledger/jti-reused", other_words(play)),
-        ("a body of 2 MiB", "api/body-too-large", raw(play, b" " * (2 << 20))),
+        ("a body of 5 MiB", "api/body-too-large", raw(play, b" " * (5 << 20))),
         ("a body that is not JSON", "api/body-malformed", raw(play, b'{"statement": nonsense')),
     )
     for what, wanted, attempt in tried:
@@ -54,7 +51,7 @@ async def run(play: Play, report: Report) -> None:
     await replay(play, report)
     await rogue_authority(play, report)
     await other_station(play, report)
-    await revoked(play, report)
+    await office.revoked(play, report)
     alive = await play.ask(cast.FO, f"/v1/requests/{FSR_A}")
     report.expect("the service after all that", alive["status"] == "SETTLED", alive["status"], "attack")
 
@@ -195,29 +192,3 @@ async def knock(url: str, context: ssl.SSLContext) -> str:
             return "let in"
     except InvalidStatus as refused:
         return str(refused.response.status_code)
-
-
-async def revoked(play: Play, report: Report) -> None:
-    """A live connection ends when the certificate behind it is revoked and the list is published."""
-    stage = play.stage
-    issued = stage.made.parties[cast.RIVAL].credentials[Purpose.TLS_CLIENT]
-    await play.ask(cast.RIVAL, "/v1/requests")
-    now_ms = SystemClock().now_ms()
-    authority = stage.made.hierarchy.authority_of(Role.FO)
-    authority.revoke(issued.certificate.serial_number, Reason.KEY_COMPROMISE, now_ms)
-    office_lists.write(crl_folder(stage.folder), stage.made.crls_at(now_ms))
-
-    async def refused() -> bool:
-        try:
-            await play.ask(cast.RIVAL, "/v1/requests")
-        except RemoteProblem as problem:
-            return problem.code == "api/credential-refused" and problem.found == "pki/revoked"
-        return False
-
-    await stage.until("the revoked credential is refused", refused)
-    report.expect("a revoked credential on a live connection", True, "pki/revoked, within a second or two", "attack")
-
-
-def crl_folder(folder: Path) -> Path:
-    """Where the service looks for revocation lists."""
-    return folder / "service" / "pki" / "crl"

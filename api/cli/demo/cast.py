@@ -18,6 +18,8 @@ CONGESTION_POINT: Final = "FI-HEL-0417"
 
 FO: Final = "FI-AUR"
 RIVAL: Final = "FI-BOR"
+NEWCOMER: Final = "FI-CYG"
+"""Is in no ceremony file: it enrols in the middle of the day."""
 CSO: Final = "FI-NGC"
 CSP: Final = "FI-VOL"
 SO: Final = "FI-DSO"

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api import wire
 from api.cli import audit as audits
-from api.cli.demo import cast
+from api.cli.demo import cast, office
 from api.cli.demo.report import Report
 from api.cli.demo.story import Play
 from api.client.http import Request
+from api.engines import pem_blocks
 from api.errors import ApiError
 from api.verification import bundle as bundles
 from api.verification.bundle_policy import Policy, encode_policy, policy_of
@@ -196,6 +198,8 @@ def leave_certificates(play: Play, folder: Path) -> None:
         for purpose, issued in holder.credentials.items()
         if purpose in (Purpose.SIGNING, Purpose.ATTRIBUTE)
     ]
+    enrolled = pem_blocks((play.stage.folder / office.FOLDER / "signing.crt.pem").read_bytes())[0]
+    signing.append(x509.load_der_x509_certificate(enrolled).public_bytes(Encoding.PEM))
     (folder / "signers.pem").write_bytes(b"".join(signing))
     for path in sorted((service / "crl").glob("*.pem")):
         (folder / f"crl-{path.name}").write_bytes(path.read_bytes())

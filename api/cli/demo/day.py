@@ -12,7 +12,7 @@ from typing import Any, Final
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from api.cli.demo import attacks, cast, closing, history, props, story
+from api.cli.demo import attacks, cast, closing, history, office, props, story
 from api.cli.demo.report import Report
 from api.cli.demo.stage import StageBroken, StageClock, opened
 from api.cli.demo.story import Play
@@ -81,6 +81,9 @@ async def _play(folder: Path, out: Path | None, report: Report) -> None:
 async def _day(play: Play, report: Report) -> None:
     report.scene("09:00", "the depot opens")
     await story.open_the_day(play)
+    report.scene("11:00", "a newcomer enrols with a code, over EST")
+    await play.goto(cast.at(11))
+    await office.newcomer(play, report)
     report.scene("14:00", "who holds a contract at the depot?")
     await story.look_for_holders(play)
     proofs = {FSR_A: await congestion(play, report)}
