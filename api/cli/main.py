@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.pki_options import app as pki_app
+from api.cli import pki_options
 
 app = typer.Typer(
     name="flexledger",
@@ -16,7 +16,7 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
-app.add_typer(pki_app, name="pki")
+app.add_typer(pki_options.app, name="pki")
 
 witness_app = typer.Typer(
     help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True

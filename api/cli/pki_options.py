@@ -51,10 +51,10 @@ def invite(
     json: Json = False,
 ) -> None:
     """Make a one-time code with which a party fetches its first credentials; it is shown once."""
+    from api.cli import pki_asked
     from api.cli import pki_invite as command
-    from api.cli.pki_asked import asked
 
-    wanted = asked(role, purpose, party, organisation, service, host, station)
+    wanted = pki_asked.asked(role, purpose, party, organisation, service, host, station)
     raise typer.Exit(command.run(config, wanted, hours=hours, json=json))
 
 
@@ -73,10 +73,10 @@ def issue(
     json: Json = False,
 ) -> None:
     """Issue a certificate for the key in a request, without the service; the log adopts it at the next start."""
+    from api.cli import pki_asked
     from api.cli import pki_issue as command
-    from api.cli.pki_asked import asked
 
-    wanted = asked(role, [purpose], party, organisation, service, host, station)
+    wanted = pki_asked.asked(role, [purpose], party, organisation, service, host, station)
     raise typer.Exit(command.run(config, request, wanted, out=out, json=json))
 
 

@@ -33,7 +33,8 @@ def test_every_error_is_told_apart_by_its_code_and_has_a_meaning() -> None:
 
 
 def test_every_command_on_the_page_has_the_module_that_does_it() -> None:
-    source = (REPOSITORY / "api" / "cli" / "main.py").read_text(encoding="utf-8")
+    options = [REPOSITORY / "api" / "cli" / name for name in ("main.py", "pki_options.py")]
+    source = "\n".join(path.read_text(encoding="utf-8") for path in options)
     called = [
         f"{node.module}.{alias.name}"
         for node in ast.walk(ast.parse(source))
