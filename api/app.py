@@ -9,7 +9,19 @@ from litestar.di import Provide
 from api.flows.service import Service
 from api.web.assembly import Assembly, assemble
 from api.web.identity import Identity
-from api.web.routes import contracts, credentials, est, events, evidence, health, log, requests, sites, statements
+from api.web.routes import (
+    claims,
+    contracts,
+    credentials,
+    est,
+    events,
+    evidence,
+    health,
+    log,
+    requests,
+    sites,
+    statements,
+)
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
 from ledger.clock import SystemClock
@@ -39,6 +51,7 @@ def create_app(service: Service) -> Assembly:
     handlers = (
         *health.routes(probes=probes(service), about=lambda: about(service)),
         *sites.HANDLERS,
+        *claims.HANDLERS,
         *contracts.HANDLERS,
         *requests.HANDLERS,
         *statements.HANDLERS,

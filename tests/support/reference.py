@@ -93,6 +93,7 @@ TITLES: Final = {
     "credentials": "Credentials",
     "enrolment": "Enrolment",
     "privacy": "Privacy",
+    "claims": "Conformity claims",
     "tokens": "Access tokens",
     "log": "The public log",
     "health": "Health",
