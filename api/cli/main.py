@@ -68,6 +68,17 @@ def audit(
 
 
 @app.command()
+def mirror(
+    data_dir: Annotated[Path, typer.Argument(help="A service's data directory; the service may run.")],
+    directory: Annotated[Path, typer.Argument(help="Where the files go: new, or an older mirror of the same log.")],
+) -> None:
+    """Write the log as static files (c2sp.org/tlog-tiles), or bring such a copy up to date."""
+    from api.cli import mirror as command
+
+    raise typer.Exit(command.run(data_dir, directory))
+
+
+@app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to make the service; must not exist or be empty.")],
     ceremony: Annotated[Path | None, typer.Option(help="The ceremony file (TOML): who gets which credential.")] = None,

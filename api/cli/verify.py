@@ -10,7 +10,7 @@ import msgspec
 
 from api.cli.files import read_file
 from api.errors import ApiError
-from api.verification import evidence_file, receipt
+from api.verification import cose_receipt, evidence_file, receipt
 from api.verification.bundle import open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
@@ -55,6 +55,8 @@ def verified(data: bytes, policy: Policy | None, entry: bytes | None) -> Report:
     """What holds of a file, which says itself what it is; raises what reading it raises."""
     if receipt.is_tlog_proof(data):
         return receipt.verify_tlog_proof(data, policy=policy, entry=entry)
+    if data.startswith(cose_receipt.MARK):
+        return receipt.verify_cose(data, policy=policy, entry=entry)
     if entry is not None:
         raise BundleUnusable("only a receipt is for an entry", expected="no --entry")
     if _format(data) == evidence_file.FORMAT:

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from api.verification import cose_receipt
+from api.verification.bundle_errors import EvidenceAbsent
 from api.verification.bundle_log import witnessed
 from api.verification.bundle_policy import Policy
 from api.verification.errors import BundleUnusable
@@ -53,6 +55,41 @@ def verify_tlog_proof(data: bytes, *, policy: Policy | None, entry: bytes | None
         lines.attempt("inclusion", lambda: _included(parsed, leaf, head.size, head.root), **where)
         lines.attempt("entry", lambda: _entry(leaf, head.origin), **where)
     return lines.report(f"receipt of entry {parsed.index}")
+
+
+def verify_cose(data: bytes, *, policy: Policy | None, entry: bytes | None) -> Report:
+    """The same for a COSE receipt, which never brings its entry along, and no cosignatures either.
+
+    Raises `BundleUnusable` without a policy or an entry; ReceiptMalformed, CborMissing.
+    """
+    parsed = cose_receipt.parse(data)
+    if policy is None:
+        raise BundleUnusable(
+            "a receipt names no key, so only a policy can say whose it must be", expected="--policy FILE"
+        )
+    if entry is None:
+        raise BundleUnusable("a COSE receipt does not bring its entry along", expected="--entry FILE")
+    lines = Lines()
+    lines.verified("format", f"COSE receipt (RFC 9942), entry {parsed.index}")
+    where: dict[str, str | int] = {"index": parsed.index}
+
+    def look() -> str:
+        keys = policy.log_keys()
+        cose_receipt.open_receipt(data, entry=entry, origin=keys[0].name, verifiers=keys)
+        return f"the entry stands at {parsed.index} in the tree of {parsed.size}, whose root the log signed"
+
+    lines.attempt("inclusion", look, **where)
+    lines.attempt("entry", lambda: _entry(entry, parsed.origin), **where)
+    if policy.witnesses:
+        lines.attempt("witnesses", lambda: _no_cosignatures(policy))
+    return lines.report(f"receipt of entry {parsed.index}")
+
+
+def _no_cosignatures(policy: Policy) -> str:
+    asked = policy.witnessing()
+    if asked is not None and asked.quorum is not None:
+        raise EvidenceAbsent("a COSE receipt carries no cosignatures; ask for a tlog-proof")
+    return "no cosignature is needed"
 
 
 def _checkpoint(parsed: TlogProof, policy: Policy, lines: Lines) -> OpenedCheckpoint | None:

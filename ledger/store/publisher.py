@@ -93,6 +93,16 @@ class Publisher:
         self._store.put_checkpoint(StoredCheckpoint(now.size, signed, self._clock.now_ms()))
         return signed
 
+    def sign_root(self, head: Checkpoint, octets: bytes) -> bytes:
+        """The log key's signature over `octets`, which say in another format what the published checkpoint says.
+
+        Nothing is signed for a root that was not published. Raises CheckpointAbsent.
+        """
+        stored = self._store.checkpoint(head.size)
+        if stored is None or note.parse_text(stored.note) != head.text():
+            raise CheckpointAbsent("no such checkpoint was published", size=head.size)
+        return self._signer.sign_octets(octets)
+
     def add_cosignatures(self, size: int, cosigned: bytes) -> None:
         """Keeps the note with witnesses' lines; the caller has verified them. Raises CheckpointAbsent."""
         stored = self._store.checkpoint(size)

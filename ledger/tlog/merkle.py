@@ -22,6 +22,7 @@ __all__ = [
     "reader",
     "root",
     "root_at",
+    "root_of_inclusion",
     "verify_consistency",
     "verify_inclusion",
 ]
@@ -123,6 +124,16 @@ def verify_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf_hash
 
     RFC 9162, section 2.1.3.2.
     """
+    top = root_of_inclusion(proof, index=index, size=size, leaf_hash=leaf_hash)
+    if top != root:
+        _fail("the leaf leads to another root", expected=root.hex(), found=top.hex())
+
+
+def root_of_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf_hash: bytes) -> bytes:
+    """The root to which the proof leads from the leaf: it is proven by nobody until somebody signed that root.
+
+    Raises ProofInvalid for a proof that no tree of this size has.
+    """
     _refuse_hashes([leaf_hash, *proof])
     if not 0 <= index < size <= MAX_SIZE:
         _fail("index outside the tree", expected=f"0 <= index < size <= {MAX_SIZE}", found=f"{index}, {size}")
@@ -132,8 +143,7 @@ def verify_inclusion(proof: Sequence[bytes], *, index: int, size: int, leaf_hash
     top = _climb(leaf_hash, proof[:inner], index)
     for left in proof[inner:]:
         top = hashing.node(left, top)
-    if top != root:
-        _fail("the leaf leads to another root", expected=root.hex(), found=top.hex())
+    return top
 
 
 def verify_consistency(

@@ -8,7 +8,9 @@ from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import Response
 
 from api import wire
+from api.flows import receipts
 from api.flows.service import Service
+from api.verification import cose_receipt
 from api.web import conditional
 from api.web.routes.taking import receipt
 from ledger.records.canonical import MAX_INT
@@ -46,8 +48,13 @@ async def entry(request: Request[Any, Any, Any], service: NamedDependency[Servic
 
 
 @get("/v1/entries/{index:int}/receipt", operation_id="entry_receipt", tags=["log"])
-async def entry_receipt(service: NamedDependency[Service], index: Index) -> Response[bytes]:
-    """The entry and the proof that it is in the log (c2sp.org/tlog-proof)."""
+async def entry_receipt(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], index: Index
+) -> Response[bytes]:
+    """The entry and its proof (c2sp.org/tlog-proof), or a COSE receipt (RFC 9942) where that is accepted."""
+    if cose_receipt.MEDIA_TYPE in request.headers.get("accept", ""):
+        service.reader.entry(index)
+        return Response(await receipts.cose(service, index), media_type=cose_receipt.MEDIA_TYPE)
     data = service.reader.entry(index)
     return Response(await receipt(service, index, extra=data), media_type=tlog_proof.MEDIA_TYPE)
 
