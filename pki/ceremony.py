@@ -4,9 +4,10 @@ Signing credentials and TLS credentials may live at different times: the demonst
 statements are signed in that day, while its connections are made today.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from cryptography import x509
@@ -14,20 +15,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import attribute, csr, keys, names, profiles
+from pki import attribute, csr, keyplace, keys, names, pkcs11, profiles, transcript
 from pki.authority import Subscriber
 from pki.errors import Refused
 from pki.hierarchy import Hierarchy
 from pki.journal import Journal, MemoryJournal
 from pki.lint.second_opinion import SecondOpinion
-from pki.roles import Purpose, Role, Service
-from pki.store.records import CertificateStore
+from pki.roles import Group, Purpose, Role, Service
+from pki.store.records import CeremonyRecord, CeremonyReplayed, CertificateStore, Issued
 from pki.store.sqlite import SqliteStore
 from pki.trust import TrustAnchors, encoded
 
 MAX_SPEC_BYTES = 262_144
 MAX_PARTIES = 512
 MAX_STATIONS = 4096
+TRANSCRIPTS = "transcripts"
+T = TypeVar("T")
 
 
 class BadSpec(Refused):
@@ -59,12 +62,21 @@ class StationSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class CeremonySpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be made; `development` marks every certificate so that production refuses it."""
+    """What is to be made; `development` marks every certificate so that production refuses it.
+
+    `ceremony` is the id under which it is recorded (its digest without one), `performed_by` who is there. `keys` gives
+    the places of authorities' keys in tokens, by authority ("root", "fo"); the others are made here and kept in files.
+    """
 
     organisation: str
     zone: str = names.DEFAULT_ZONE
     development: bool = False
     created_at_ms: int | None = None
+    ceremony: str = ""
+    performed_by: tuple[str, ...] = ()
+    root_days: int = profiles.ROOT_LIFETIME_MS // profiles.DAY_MS
+    issuing_days: int = profiles.ISSUING_LIFETIME_MS // profiles.DAY_MS
+    keys: dict[str, str] = {}
     parties: tuple[PartySpec, ...] = ()
     stations: tuple[StationSpec, ...] = ()
 
@@ -92,7 +104,10 @@ class Minted:
 
 @dataclass(frozen=True, slots=True)
 class Ceremony:
-    """What was made. `crls` are those of all authorities and of the bodies' claims, for both times (DER)."""
+    """What was made. `crls` are those of all authorities and of the bodies' claims, for both times (DER).
+
+    `transcript` says it all in one file (see `pki.transcript`), with the `signature` of the root over it.
+    """
 
     hierarchy: Hierarchy
     parties: Mapping[str, Minted]
@@ -100,6 +115,8 @@ class Ceremony:
     crls: tuple[bytes, ...]
     anchors: TrustAnchors
     store: CertificateStore = field(repr=False)
+    transcript: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
 
     def claims_crl(self, party: str, now_ms: int) -> bytes:
         """The next CRL of the claims of the conformity body `party`."""
@@ -118,14 +135,25 @@ class Ceremony:
 
 def parse_spec(data: bytes) -> CeremonySpec:
     """The ceremony that the TOML in `data` describes, or BadSpec."""
+    spec = read_spec(data, CeremonySpec)
+    require_consistent(spec)
+    return spec
+
+
+def read_spec(data: bytes, kind: type[T]) -> T:
+    """The TOML in `data` as a `kind`, or BadSpec."""
     if len(data) > MAX_SPEC_BYTES:
         raise BadSpec("the file is too large", expected=f"at most {MAX_SPEC_BYTES} bytes", found=len(data))
     try:
-        spec = msgspec.toml.decode(data, type=CeremonySpec)
+        return msgspec.toml.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadSpec(f"the file cannot be read: {error}") from error
-    require_consistent(spec)
-    return spec
+
+
+def require_first(store: CertificateStore, ceremony: str) -> None:
+    """No ceremony of this id was performed before; or CeremonyReplayed."""
+    if store.ceremony(ceremony) is not None:
+        raise CeremonyReplayed("this ceremony was performed before", found=ceremony)
 
 
 def require_consistent(spec: CeremonySpec) -> None:
@@ -136,6 +164,11 @@ def require_consistent(spec: CeremonySpec) -> None:
     ):
         if count > most:
             raise BadSpec(f"too many {what}", expected=f"at most {most}", found=count)
+    unknown = set(spec.keys) - {"root", *(group.lower() for group in Group)}
+    if unknown:
+        raise BadSpec("a key is placed for an authority that is not there", found=", ".join(sorted(unknown)))
+    for place in spec.keys.values():
+        keyplace.parse(place)
     ids = [party.id for party in spec.parties] + [station.id for station in spec.stations]
     if len(set(ids)) != len(ids):
         raise BadSpec("an id occurs twice")
@@ -166,6 +199,9 @@ def perform(
     """
     require_consistent(spec)
     kept = SqliteStore() if store is None else store
+    digest = transcript.spec_sha256(spec)
+    ceremony = spec.ceremony or digest
+    require_first(kept, ceremony)
     hierarchy = Hierarchy.create(
         organisation=spec.organisation,
         zone=spec.zone,
@@ -174,6 +210,9 @@ def perform(
         journal=MemoryJournal() if journal is None else journal,
         development=spec.development,
         second_opinion=second_opinion,
+        signers=_token_keys(spec),
+        root_lifetime_ms=spec.root_days * profiles.DAY_MS,
+        issuing_lifetime_ms=spec.issuing_days * profiles.DAY_MS,
     )
     times = {
         Purpose.TLS_CLIENT: tls_now_ms,
@@ -187,9 +226,37 @@ def perform(
     minted = _mint(hierarchy, holders, times)
     parties = {party.id: minted[party.id] for party in spec.parties}
     stations = {station.id: minted[station.id] for station in spec.stations}
-    made = Ceremony(hierarchy, parties, stations, (), hierarchy.anchors(), kept)
+    made = Ceremony(hierarchy, parties, stations, (), hierarchy.anchors(), kept, b"", b"")
     crls = tuple(data for at_ms in sorted({tls_now_ms, signing_now_ms}) for data in made.crls_at(at_ms))
-    return Ceremony(hierarchy, parties, stations, crls, made.anchors, kept)
+    text = transcript.written(
+        ceremony=ceremony,
+        spec=spec,
+        at_ms=[tls_now_ms, signing_now_ms],
+        performed_by=spec.performed_by,
+        authorities=hierarchy.authorities(),
+        certificates=_issued(hierarchy, minted.values()),
+        crls=crls,
+    )
+    kept.add_ceremony(CeremonyRecord(ceremony, digest, max(tls_now_ms, signing_now_ms), text))
+    return replace(made, crls=crls, transcript=text, signature=transcript.signed(text, hierarchy.root))
+
+
+def _token_keys(spec: CeremonySpec) -> dict[Group | None, keys.Signer]:
+    """The keys that are made in tokens, by group; None is the root."""
+    groups: dict[str, Group | None] = {"root": None, **{group.lower(): group for group in Group}}
+    return {
+        groups[name]: pkcs11.generate(keyplace.parse(place), ec.SECP384R1() if name == "root" else ec.SECP256R1())
+        for name, place in sorted(spec.keys.items())
+    }
+
+
+def _issued(hierarchy: Hierarchy, minted: Iterable[Minted]) -> list[Issued]:
+    """What the store holds of the credentials, holder by holder."""
+    return [
+        hierarchy.root.store.get(hierarchy.authority_of(holder.role).key_sha256, issued.certificate.serial_number)
+        for holder in minted
+        for issued in holder.credentials.values()
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,8 +320,11 @@ def save(made: Ceremony, folder: Path, password: bytes | None) -> None:
     """Write everything into `folder`: `root/`, `authorities/`, `parties/<id>/<purpose>.{key,crt}.pem`, `stations/...`.
 
     The root's key is in `root/` alone, to be taken away; those of the issuing authorities are in `authorities/`, the
-    lists in `crl/`. Keys have mode 0600 and are never overwritten; `root.crt.pem` at the top is what others trust.
+    lists in `crl/`, what was done in `transcripts/`. CeremonyReplayed if a ceremony wrote there before. Keys
+    have mode 0600 and are never overwritten; `root.crt.pem` at the top is what others trust.
     """
+    if (folder / TRANSCRIPTS).exists():
+        raise CeremonyReplayed("the folder holds what a ceremony made", found=folder.name)
     made.hierarchy.save(folder / "authorities", password, root_folder=folder / "root", root_password=password)
     (folder / "root.crt.pem").write_bytes(made.hierarchy.root.certificate.public_bytes(Encoding.PEM))
     for kind, minted in (("parties", made.parties), ("stations", made.stations)):
@@ -267,6 +337,9 @@ def save(made: Ceremony, folder: Path, password: bytes | None) -> None:
     crl_folder.mkdir(exist_ok=True)
     for index, data in enumerate(made.crls):
         (crl_folder / f"{index:03d}.crl").write_bytes(data)
+    (folder / TRANSCRIPTS).mkdir()
+    (folder / TRANSCRIPTS / "first.json").write_bytes(made.transcript)
+    (folder / TRANSCRIPTS / "first.sig").write_bytes(made.signature)
 
 
 def _save_issued(place: Path, name: str, issued: IssuedKey, password: bytes | None) -> None:
