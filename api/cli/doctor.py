@@ -10,6 +10,7 @@ import msgspec
 import typer
 
 from api.cli import doctor_checks as checks
+from api.cli import doctor_office
 from api.cli.doctor_checks import Finding, Level
 from api.errors import ApiError
 from api.settings import load
@@ -62,6 +63,11 @@ def examine(config: Path, environ: Mapping[str, str], clock: Clock, free: Callab
             "renew the credential, or correct [pki] and the file names",
         ),
         ("crl", lambda: checks.revocation_lists(settings, clock), "fetch the authority's current list into crl_dir"),
+        (
+            "office",
+            lambda: doctor_office.office(settings, clock),
+            "give the office its keys and its password, or take [issuing] away",
+        ),
         ("sqlite", lambda: checks.sqlite_version(sqlite3.sqlite_version_info), ""),
         ("log", lambda: checks.the_log(settings), "do not start the service; restore the newest backup and compare"),
         ("vault", lambda: checks.vault(settings), "restore the vault and its key ring; they are backed up apart"),
