@@ -25,6 +25,9 @@ app.add_typer(witness_app, name="witness")
 claim_app = typer.Typer(help="Conformity claims and installation links.", no_args_is_help=True)
 app.add_typer(claim_app, name="claim")
 
+timestamp_app = typer.Typer(help="Time stamps (RFC 3161) over a log's checkpoints.", no_args_is_help=True)
+app.add_typer(timestamp_app, name="timestamp")
+
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
 Folder = Annotated[Path, typer.Argument(help="A data directory.")]
@@ -162,6 +165,31 @@ def enroll(
     from api.cli import enroll as command
 
     raise typer.Exit(command.run(code, service=service, ca=ca, out=out, purposes=purpose or [], json=json))
+
+
+@timestamp_app.command("request")
+def timestamp_request(
+    checkpoint: Annotated[Path, typer.Argument(help="A signed checkpoint.")],
+    out: Annotated[Path, typer.Argument(help="Where the request goes; post it to any time-stamping authority.")],
+) -> None:
+    """Write the request for a time stamp over a checkpoint."""
+    from api.cli import timestamp as command
+
+    raise typer.Exit(command.request(checkpoint, out))
+
+
+@timestamp_app.command("verify")
+def timestamp_verify(
+    checkpoint: Annotated[Path, typer.Argument(help="The signed checkpoint.")],
+    response: Annotated[Path, typer.Argument(help="What the authority answered.")],
+    tsa: Annotated[Path, typer.Option(help="PEM file: the authorities whose time you believe.")],
+    policy: Policy = None,
+    json: Json = False,
+) -> None:
+    """Verify offline when a checkpoint existed at the latest: exit 0 verified, 1 refuted, 2 unusable."""
+    from api.cli import timestamp as command
+
+    raise typer.Exit(command.verify(checkpoint, response, tsa=tsa, policy=policy, json=json))
 
 
 @witness_app.command("init")
