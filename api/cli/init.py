@@ -12,6 +12,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api.client import party as parties
 from api.errors import ApiError, Refused
 from api.flows import office_lists
 from api.issuing import DATABASE_FILE
@@ -96,6 +97,7 @@ def lay_out(
     _public(directory / "pki", made)
     _office(directory, made)
     _keys(directory, operator, origin)
+    _party_files(directory, made, f"https://{_host(operator)}:{port}", origin)
     config = directory / CONFIG
     config.write_text(_settings(made, operator, origin, clock_file, port, ocpp_port, ops_port))
     return config
@@ -152,6 +154,44 @@ def _keys(directory: Path, operator: Minted, origin: str) -> None:
             target = directory / "keys" / name
             target.touch(mode=0o600)
             target.write_bytes(source.read_bytes())
+
+
+def _host(operator: Minted) -> str:
+    """The first host name of the operator's server."""
+    certificate = operator.credentials[Purpose.TLS_SERVER].certificate
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.DNSName)[0]
+
+
+def _party_files(directory: Path, made: Ceremony, service: str, origin: str) -> None:
+    """Beside the keys of everyone who connects: where the service is, and what to trust."""
+    vkey = (directory / "data" / "vkey").read_text().strip()
+    root = (directory / "pki" / "root.pem").read_bytes()
+    for holder in made.parties.values():
+        if Purpose.TLS_CLIENT not in holder.credentials:
+            continue
+        folder = directory / "credentials" / "parties" / holder.id
+        (folder / "root.crt.pem").write_bytes(root)
+        pairs = {
+            purpose: parties.KeyPair(
+                certificate=Path(f"{purpose.lower()}.crt.pem"), key=Path(f"{purpose.lower()}.key.pem")
+            )
+            for purpose in (Purpose.TLS_CLIENT, Purpose.SIGNING)
+            if purpose in holder.credentials
+        }
+        parties.save(
+            folder / parties.FILE,
+            parties.PartyFile(
+                service=service,
+                ca=Path("root.crt.pem"),
+                origin=origin,
+                vkeys=(vkey,),
+                party=holder.party_id,
+                role=holder.role.value,
+                tls=pairs[Purpose.TLS_CLIENT],
+                signing=pairs.get(Purpose.SIGNING),
+            ),
+        )
 
 
 def _settings(

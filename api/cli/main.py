@@ -132,6 +132,19 @@ def dev_request(
 
 
 @app.command()
+def gateway(
+    party: Annotated[Path, typer.Argument(help="The party's file (party.toml): service, trust and keys.")],
+    socket: Annotated[Path | None, typer.Option(help="Unix socket; beside the party's file by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Listen on this port of the loopback interface instead.")] = None,
+    secret: Annotated[Path | None, typer.Option(help="File with the secret that the port demands.")] = None,
+) -> None:
+    """Sign, send and verify for one party: plain JSON comes in on a local socket, until SIGTERM or SIGINT."""
+    from api.cli import gateway as command
+
+    raise typer.Exit(command.run(party, at=socket, port=port, secret_file=secret))
+
+
+@app.command()
 def doctor(config: Config, json: Json = False) -> None:
     """Look for what would go wrong: file modes, clocks, credentials, revocation lists, SQLite, signer state."""
     from api.cli import doctor as command

@@ -76,6 +76,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/party-mismatch": 403,
     "api/nothing-to-prove": 409,
     "api/events-ahead": 409,
+    "api/gateway-secret": 401,
     "api/events-busy": 429,
     "api/remote-problem": 502,
     "ledger/attachment-too-large": 413,

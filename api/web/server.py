@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import signal
+import socket
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,12 +107,38 @@ async def serve_plain(
     if certificate is not None and key is not None:
         context = tls.public_context(certificate, key)
         more["ssl_context_factory"] = lambda *_: context
-    listener = _Server(_config(app, host, port, lifespan="off", limit_concurrency=PLAIN_CONNECTIONS, **more))
+    listener = _Server(
+        _config(app, host, port, transport.http_protocol(), lifespan="off", limit_concurrency=PLAIN_CONNECTIONS, **more)
+    )
     with _stop_on_signals(stop):
         task = asyncio.create_task(listener.serve())
         try:
             await _until_started(listener, task)
             on_started(*listener.address())
+            await _until_any(asyncio.ensure_future(stop.wait()), task)
+        finally:
+            listener.should_exit = True
+            (result,) = await asyncio.gather(task, return_exceptions=True)
+    if isinstance(result, BaseException):
+        raise result
+
+
+async def serve_local(
+    app: Application, listening: socket.socket, *, on_started: Callable[[], None], stop: asyncio.Event | None = None
+) -> None:
+    """Serves one application without TLS on a socket that is bound already, until a signal or `stop`.
+
+    `on_started` is called once it accepts. Raises `ListenerFailed`.
+    """
+    stop = stop or asyncio.Event()
+    listener = _Server(
+        _config(app, "local", 0, transport.http_protocol(), lifespan="off", limit_concurrency=PLAIN_CONNECTIONS)
+    )
+    with _stop_on_signals(stop):
+        task = asyncio.create_task(listener.serve(sockets=[listening]))
+        try:
+            await _until_started(listener, task)
+            on_started()
             await _until_any(asyncio.ensure_future(stop.wait()), task)
         finally:
             listener.should_exit = True
