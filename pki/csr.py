@@ -11,6 +11,7 @@ from pki.errors import Refused
 
 MAX_CSR_BYTES = 8192
 _PEM = b"-----BEGIN"
+_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
 _SPKI_PLACE = 2  # after version and subject
 
 
@@ -54,7 +55,7 @@ def open_csr(data: bytes) -> OpenedCsr:
         pem = data.lstrip().startswith(_PEM)
         request = x509.load_pem_x509_csr(data) if pem else x509.load_der_x509_csr(data)
         key = request.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise BadRequest("not a certification request") from error
     public_key = keys.require_leaf_key(key)
     keys.require_plain(key, der.child(request.tbs_certrequest_bytes, _SPKI_PLACE, "request"))

@@ -211,6 +211,14 @@ def test_explicit_curve_parameters_compressed_point_and_infinity_in_a_csr_refuse
             csr.open_csr(_resigned(key, change))
 
 
+def test_csr_of_another_version_refused() -> None:
+    def later(info: Any) -> None:
+        info["version"] = 1
+
+    with pytest.raises(csr.BadRequest):
+        csr.open_csr(_resigned(keys.generate(), later))
+
+
 def test_oversize_csr_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_arguments: object) -> None:
         raise AssertionError("the request was parsed")
