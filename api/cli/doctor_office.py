@@ -105,7 +105,7 @@ def _gaps(settings: Settings) -> Iterator[Finding]:
             CHECK,
             "doctor/credential-gaps",
             f"{len(gaps)} certificates were intended and neither issued nor revoked",
-            "flexledger pki gaps names them; revoke each, for nobody knows whether it was signed",
+            "flexledger pki gaps names them; a start settles all but those that its store lost",
         )
     else:
         yield ok(CHECK, "every intent was followed by an issuance")

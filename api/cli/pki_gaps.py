@@ -34,7 +34,7 @@ def run(config: Path, *, json: bool) -> int:
         ]
         lines = [f"entry {row['entry']}: {row['profile']} {row['name']}" for row in rows]
         if rows:
-            lines.append("  revoke each of them: nobody knows whether it was signed")
+            lines.append("  a start of the service settles those that its store knows")
         say({"gaps": rows}, "\n".join([*lines, f"{len(rows)} gaps"]), json=json)
         return FOUND if rows else DONE
 

@@ -21,7 +21,7 @@ from api.flows.office_errors import CredentialNotFound, OfficeBusy
 from api.flows.office_journal import LedgerJournal
 from api.issuing import Issuing
 from ledger.clock import Clock, SystemClock
-from pki import profiles
+from pki import issuance, profiles
 from pki.authority import Authority, Subscriber
 from pki.csr import OpenedCsr
 from pki.errors import PkiError
@@ -121,6 +121,21 @@ class Office:
         await self.publish([authority], [at_ms])
         return standing
 
+    async def settle(self) -> None:
+        """What was interrupted between intent and issuance is settled: told to the log, or revoked as a precaution.
+
+        It is done on the office's one thread, so nothing of this process is under way meanwhile.
+        """
+        now_ms = self.machine_clock.now_ms()
+        repaired = await self.work(lambda: issuance.repair(self.store, self.journal, now_ms=now_ms, patience_ms=None))
+        for revocation in repaired.revoked:
+            self.desk.directory.revoke(revocation.issuer_key_sha256, revocation.serial, revocation.revoked_at_ms)
+        named = {revocation.issuer_key_sha256 for revocation in repaired.revoked}
+        behind = [one for one in self.hierarchy.issuing.values() if one.key_sha256 in named]
+        if behind:
+            await self.publish(behind, list(self.moments_ms()))
+        telemetry.CREDENTIAL_GAPS.set(len(self.desk.state.credentials.gaps()))
+
     def _issuer_of(self, held: Issued) -> Authority:
         for authority in self.issuers():
             if authority.key_sha256 == held.issuer_key_sha256:
@@ -168,6 +183,7 @@ class Office:
         while True:
             try:
                 await self.renew_lists()
+                await self.settle()
                 self.forget_ended()
             except (PkiError, OSError, OfficeBusy) as error:
                 log.error("revocation list not renewed", error=type(error).__name__)

@@ -6,7 +6,6 @@
 import asyncio
 import concurrent.futures
 import hashlib
-from collections.abc import Callable
 from typing import Final
 
 from msgspec import UNSET
@@ -32,11 +31,9 @@ WAIT_S: Final = 20.0
 class LedgerJournal:
     """`pki.journal.Journal` over the desk; made on the event loop, used on any other thread."""
 
-    def __init__(self, desk: Desk, *, wait_s: float = WAIT_S, heard: Callable[[Record], None] | None = None) -> None:
-        """`heard` is told, on the event loop, of every record after its commit."""
+    def __init__(self, desk: Desk, *, wait_s: float = WAIT_S) -> None:
         self._desk = desk
         self._wait_s = wait_s
-        self._heard = heard
         self._loop = asyncio.get_running_loop()
 
     def intent(self, intent: Intent) -> None:
@@ -73,8 +70,6 @@ class LedgerJournal:
         jti = jws.encode_base64url(hashlib.sha256(canonical.encode(said)).digest())
         if self._desk.said(jti) is None:
             await self._desk.say(said, CREDENTIAL_STREAM, jti=jti)
-            if self._heard is not None:
-                self._heard(said)
 
 
 def serial_text(serial: int) -> str:

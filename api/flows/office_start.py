@@ -21,7 +21,8 @@ log = structlog.get_logger()
 async def catch_up(office: Office) -> None:
     """Log, store, lists and this process's own memory tell the same of every credential.
 
-    An intent of which the store knows the issuance is completed; any other stays a gap, and is reported.
+    What was interrupted is settled: told to the log, or revoked as a precaution. An intent that only the log knows
+    stays a gap, and is reported.
     """
     book = office.desk.state.credentials
     listed = office.listing.all()
@@ -37,6 +38,7 @@ async def catch_up(office: Office) -> None:
         state = _state(book, revocation.issuer_key_sha256, revocation.serial)
         if state is not None and state.revoked is None:
             await office.journal.say(revocation_of(revocation))
+    await office.settle()
     for said in book.revocations():
         await _apply(office, said)
     report(office)

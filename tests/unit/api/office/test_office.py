@@ -313,3 +313,23 @@ async def test_what_was_issued_to_a_person_is_forgotten_a_week_after_its_end(doo
     office.forget_ended()
     assert office.store.find(party_id=held.party_id) == []
     assert office.store.get(kept.issuer_key_sha256, kept.serial) == kept
+
+
+async def test_an_issuance_that_the_log_did_not_confirm_is_settled_afterwards(
+    door: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = office_of(door)
+
+    def late(_issued: Issued) -> None:
+        raise JournalLate("the log did not confirm in time")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(office.journal, "issued", late)
+        with pytest.raises(JournalLate):
+            await issue(office)
+    assert (len(office.desk.state.credentials.gaps()), len(office.store.gaps())) == (1, 1)
+    await office.settle()
+    assert (office.desk.state.credentials.gaps(), office.store.gaps()) == ((), [])
+    size = door.size()
+    await office.settle()
+    assert door.size() == size
