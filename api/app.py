@@ -21,6 +21,7 @@ from api.web.routes import (
     requests,
     sites,
     statements,
+    status,
 )
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
@@ -60,6 +61,7 @@ def create_app(service: Service) -> Assembly:
         *evidence.HANDLERS,
         *credentials.HANDLERS,
         *est.HANDLERS,
+        *status.HANDLERS,
         *tokens_route.HANDLERS,
     )
     return assemble(

@@ -60,6 +60,13 @@ class OpsListen(_Section, frozen=True, kw_only=True):
     port: Port = 9464
 
 
+class StatusListen(_Section, frozen=True, kw_only=True):
+    """The plain HTTP listener for revocation lists and OCSP, whose content is signed and secret to nobody."""
+
+    host: Annotated[str, Meta(description="Address to bind.")] = "127.0.0.1"
+    port: Port = 8080
+
+
 class OcppListen(_Section, frozen=True, kw_only=True):
     """The WebSocket listener for charging stations (OCPP 2.1, security profile 3)."""
 
@@ -176,6 +183,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     listen: Listen
     ops_listen: OpsListen = OpsListen()
     ocpp_listen: OcppListen | None = None
+    status_listen: StatusListen | None = None
     pki: Pki
     signing: Signing
     issuing: Issuing | None = None

@@ -64,18 +64,22 @@ class Responder:
         self._signers: dict[str, _Signer] = {}
         self._make = make or _made
         self._kept: dict[bytes, Answer] = {}
+        self._wanted: set[str] = set()
         self._generation = 0
         self._lock = threading.Lock()
 
-    def rotate(self, now_ms: int) -> list[x509.Certificate]:
+    def rotate(self, now_ms: int, *, only_wanted: bool = False) -> list[x509.Certificate]:
         """Every authority that is valid itself has a signer with more than a day left; the certificates of new ones.
 
-        If one cannot be made, the others are, and the last failure is raised; the authority keeps the signer it has.
+        With `only_wanted`, every authority that somebody has asked about. If one cannot be made, the others are, and
+        the last failure is raised; the authority keeps the signer it has.
         """
         fresh: list[x509.Certificate] = []
         failure: PkiError | None = None
         for authority in self._authorities:
             held = self._signers.get(authority.key_sha256)
+            if only_wanted and authority.key_sha256 not in self._wanted:
+                continue
             if held is not None and held.begins_ms <= now_ms and held.ends_ms - now_ms > ROTATE_BEFORE_MS:
                 continue
             if not not_before_ms(authority.certificate) <= now_ms < not_after_ms(authority.certificate):
@@ -101,8 +105,8 @@ class Responder:
 
     def answer(self, request: bytes, now_ms: int) -> Answer:
         """The response to `request` (DER) at `now_ms`; never raises for what a stranger sent."""
-        kept = self._kept.get(request)
-        if kept is not None and _is_fresh(kept, now_ms):
+        kept = self.kept(request, now_ms)
+        if kept is not None:
             return kept
         generation = self._generation
         try:
@@ -113,6 +117,11 @@ class Responder:
         if made.shared:
             self._keep(request, made, generation)
         return made
+
+    def kept(self, request: bytes, now_ms: int) -> Answer | None:
+        """The answer that was given to the very same request a short while ago; None if it has to be made."""
+        kept = self._kept.get(request)
+        return kept if kept is not None and _is_fresh(kept, now_ms) else None
 
     def _keep(self, request: bytes, made: Answer, generation: int) -> None:
         with self._lock:
@@ -127,6 +136,7 @@ class Responder:
             self._authority(one) is not authority for one in asked.ids
         ):  # RFC 6960 section 4.2.2.2: one signer speaks for one authority
             return _refusal(ResponseStatus.UNAUTHORIZED)
+        self._wanted.add(authority.key_sha256)
         signer = self._signers.get(authority.key_sha256)
         if signer is None or not signer.begins_ms <= now_ms < signer.ends_ms:
             return _refusal(ResponseStatus.TRY_LATER)

@@ -1,6 +1,6 @@
 """CRLs: one per authority, complete, with its scope in the issuing distribution point (RFC 5280 section 5)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +16,7 @@ from pki.store.records import REASON_NUMBER, CertificateStore, Revocation
 
 CRL_LIFETIME_MS = 7 * DAY_MS
 ROOT_CRL_LIFETIME_MS = 90 * DAY_MS
+PAGE = 1000
 
 
 class CrlUnusable(Broken):
@@ -89,17 +90,24 @@ def published(
 ) -> bytes:
     """The next CRL of `issuer`, with all that `store` holds as revoked at `now_ms` and a number never used before."""
     name = spki_sha256(require_authority_key(issuer.public_key()))
-    revocations = store.revocations(name, now_ms)
     number = store.next_crl_number(name, now_ms, allow_earlier=allow_earlier)
     return crl(
         issuer=issuer,
         signer=signer,
         scope=scope,
-        revocations=revocations,
+        revocations=_all_revocations(store, name, now_ms),
         number=number,
         this_update_ms=now_ms,
         lifetime_ms=lifetime_ms,
     )
+
+
+def _all_revocations(store: CertificateStore, issuer_key_sha256: str, until_ms: int) -> Iterator[Revocation]:
+    """By serial number, a few at a time: a hundred thousand at once would keep the collector of garbage busy."""
+    after = -1
+    while page := store.revocations(issuer_key_sha256, until_ms, after=after, limit=PAGE):
+        yield from page
+        after = page[-1].serial
 
 
 def _distribution_point(scope: Scope) -> x509.IssuingDistributionPoint:

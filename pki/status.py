@@ -130,6 +130,7 @@ class StatusSet:
         self._signing = signing
         self._crls: dict[bytes, dict[str, Held]] = {}
         self._checked: dict[tuple[str, x509.Certificate, Scope], CheckedCrl | None] = {}
+        self._prepared: dict[str, Held] = {}
         self._lanes: dict[tuple[x509.Certificate, Scope], _Lane] = {}
         self._responses: dict[int, dict[str, bytes]] = {}
         self._authentic: dict[tuple[str, x509.Certificate], Authentic | None] = {}
@@ -162,9 +163,10 @@ class StatusSet:
         """Check a CRL of `issuer` that is about to be added: a large one takes a while, and any thread may do this."""
         held = crl.load(data)
         self._checked[held.digest, issuer, scope] = crl.check(held, issuer, scope, self._signing)
+        self._prepared[held.digest] = held
 
     def _add_crl(self, data: bytes, digest: str) -> None:
-        held = crl.load(data)
+        held = self._prepared.pop(digest, None) or crl.load(data)
         if self._sizes[0] >= MAX_CRLS or self._held_bytes + len(data) > MAX_HELD_BYTES:
             raise BadCrl("there are too many CRLs", expected=f"at most {MAX_CRLS}")
         self._sizes[0] += 1
@@ -186,6 +188,10 @@ class StatusSet:
 
     def _note(self, moments: Iterable[int]) -> None:
         self._moments = sorted({*self._moments, *moments})
+
+    def der(self, digest: str) -> bytes:
+        """The evidence (DER) with this SHA-256 (hex), which is one of `digests`."""
+        return self._ders[digest]
 
     def next_moment(self, at_ms: int) -> int:
         """When a question asked at `at_ms` may next have another answer: evidence appears, or a revocation begins.

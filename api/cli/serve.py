@@ -1,5 +1,6 @@
 """`flexledger serve`: the service under TLS, with its listener for charging stations."""
 
+import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -20,7 +21,9 @@ from api.flows.service import directory_of, open_service
 from api.settings import Settings, load
 from api.verification.actors import Directory
 from api.web import server
+from api.web.asgi import Application
 from api.web.routes.health import ops_app
+from api.web.routes.status import plain_app
 from ledger.clock import MS_PER_S, SystemClock
 from ledger.errors import LedgerError
 from ledger.witness import gather
@@ -54,12 +57,13 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
         open_service(settings, opened, listener, directory=directory, ask=ask) as service,
     ):
 
-        def started(bound: server.Bound) -> None:
+        def started(bound: server.Bound, status_port: int | None) -> None:
             where = {
                 "host": bound.host,
                 "port": bound.port,
                 "ops_port": bound.ops_port,
                 "ocpp_port": listener.bound_port if listener is not None else None,
+                "status_port": status_port,
                 "origin": settings.origin,
                 "vkey": opened.log_signer.vkey,
             }
@@ -69,16 +73,45 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 beside.rename(ready_file)
             print(json.dumps(where), file=sys.stderr, flush=True)
 
-        assembled = create_app(service)
+        assembled, stop = create_app(service), asyncio.Event()
         directory.on_evidence(assembled.connections.review)
-        await server.serve(
-            assembled.app,
-            settings,
-            connections=assembled.connections,
-            on_started=started,
-            ops_app=ops_app(probes(service)),
-            on_stopping=service.feed.close,
+        async with status_listener(settings, assembled.app, stop) as status_port:
+            await server.serve(
+                assembled.app,
+                settings,
+                connections=assembled.connections,
+                on_started=lambda bound: started(bound, status_port),
+                ops_app=ops_app(probes(service)),
+                stop=stop,
+                on_stopping=service.feed.close,
+            )
+
+
+@asynccontextmanager
+async def status_listener(settings: Settings, app: Application, stop: asyncio.Event) -> AsyncIterator[int | None]:
+    """The plain listener for revocation status while it lasts, and its port; None where the settings ask for none."""
+    place = settings.status_listen
+    if place is None:
+        yield None
+        return
+    accepting: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    serving = asyncio.create_task(
+        server.serve_plain(
+            plain_app(app),
+            host=place.host,
+            port=place.port,
+            on_started=lambda _host, port: accepting.set_result(port),
+            stop=stop,
         )
+    )
+    try:
+        await asyncio.wait((accepting, serving), return_when=asyncio.FIRST_COMPLETED)
+        if serving.done():
+            await serving  # raises what kept it from starting
+        yield accepting.result()
+    finally:
+        stop.set()
+        await serving
 
 
 @asynccontextmanager

@@ -158,9 +158,9 @@ class Office:
 
     async def publish(self, authorities: list[Authority], at_ms: list[int]) -> None:
         """A new list of each authority as of each time, in force here and in the folder of the lists."""
-        lists = await self.work(lambda: [one.crl(moment) for moment in at_ms for one in authorities])
-        await self.work(lambda: office_lists.write(self._crl_dir, lists))
         directory = self.desk.directory
+        lists = await self.work(lambda: _lists(authorities, at_ms, directory.status))
+        await self.work(lambda: office_lists.write(self._crl_dir, lists))
         if len(directory.status.digests()) + len(lists) > MAX_CRLS:
             directory.status = StatusSet(office_lists.read(self._crl_dir))
         for der in lists:
@@ -211,3 +211,13 @@ class Office:
     async def close(self) -> None:
         """What was begun is finished; nothing is begun any more."""
         await asyncio.to_thread(self._thread.shutdown)
+
+
+def _lists(authorities: list[Authority], at_ms: list[int], status: StatusSet) -> list[bytes]:
+    """New lists, which `status` has checked already: a large one would take too long on the event loop."""
+    lists = []
+    for moment in at_ms:
+        for one in authorities:
+            lists.append(one.crl(moment))
+            status.prepare(lists[-1], one.certificate)
+    return lists

@@ -23,6 +23,7 @@ from api.flows.memory import Memory
 from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
 from api.flows.self_audit import SelfAudit
+from api.flows.status import StatusDesk
 from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
@@ -71,6 +72,7 @@ class Service:
         office: Office | None,
         enrolment: Enrolment | None,
         auditing: SelfAudit,
+        status: StatusDesk,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -87,6 +89,7 @@ class Service:
         self.office = office
         self.enrolment = enrolment
         self.auditing = auditing
+        self.status = status
 
 
 @asynccontextmanager
@@ -127,6 +130,7 @@ async def open_service(
     memory = Memory(desk)
     reader = Reader(engines.store)
     office = open_office(settings, engines, desk)
+    status = StatusDesk(directory, office, engines.clock)
     witnessing = _witnessing(settings, engines, publisher, reader, ask)
     enrolment = open_enrolment(settings, engines, office)
     privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
@@ -151,6 +155,7 @@ async def open_service(
             executions.resume()
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
+        tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
@@ -172,6 +177,7 @@ async def open_service(
             office=office,
             enrolment=enrolment,
             auditing=auditing,
+            status=status,
         )
     finally:
         for task in tasks:
@@ -235,12 +241,17 @@ async def _watch_status(folder: Path, directory: Directory) -> None:
         for path in fresh:
             seen.add(path.name)
             try:
-                for der in pem_blocks(path.read_bytes()):
+                for der in await asyncio.to_thread(_lists_in, path):
                     directory.status.add(der)
             except (PkiError, OSError, ValueError) as error:
                 log.error("revocation list not taken", file=path.name, error=type(error).__name__)
         if fresh:
             directory.evidence_moved()
+
+
+def _lists_in(path: Path) -> list[bytes]:
+    """The lists in a file; of megabytes, so not on the event loop."""
+    return pem_blocks(path.read_bytes())
 
 
 def _witnessing(

@@ -330,8 +330,10 @@ class CertificateStore(Protocol):
         """The revocation of this certificate, if it was revoked."""
         ...
 
-    def revocations(self, issuer_key_sha256: str, until_ms: int) -> list[Revocation]:
-        """Those of one authority that count at `until_ms`, by serial number."""
+    def revocations(
+        self, issuer_key_sha256: str, until_ms: int, *, after: int = -1, limit: int | None = None
+    ) -> list[Revocation]:
+        """Those of one authority that count at `until_ms`, by serial number: those beyond `after`, at most `limit`."""
         ...
 
     def next_crl_number(self, issuer_key_sha256: str, this_update_ms: int, *, allow_earlier: bool) -> int:

@@ -220,13 +220,17 @@ class SqliteStore:
         """The revocation of this certificate, if it was revoked."""
         return self._read(lambda database: _standing(database, issuer_key_sha256, serial))
 
-    def revocations(self, issuer_key_sha256: str, until_ms: int) -> list[Revocation]:
-        """Those of one authority that count at `until_ms`, by serial number."""
+    def revocations(
+        self, issuer_key_sha256: str, until_ms: int, *, after: int = -1, limit: int | None = None
+    ) -> list[Revocation]:
+        """Those of one authority that count at `until_ms`, by serial number: those beyond `after`, at most `limit`."""
         query = (
             "SELECT serial, revoked_at_ms, reason FROM revoked"
-            " WHERE issuer_key_sha256 = ? AND revoked_at_ms <= ? ORDER BY serial"
+            " WHERE issuer_key_sha256 = ? AND revoked_at_ms <= ? AND serial > ? ORDER BY serial LIMIT ?"
         )
-        found = self._read(lambda database: database.execute(query, (issuer_key_sha256, until_ms)).fetchall())
+        beyond = rows.name_of(after) if after >= 0 else ""
+        asked = (issuer_key_sha256, until_ms, beyond, -1 if limit is None else limit)
+        found = self._read(lambda database: database.execute(query, asked).fetchall())
         return [Revocation(issuer_key_sha256, int(row[0], 16), row[1], Reason(row[2])) for row in found]
 
     def next_crl_number(self, issuer_key_sha256: str, this_update_ms: int, *, allow_earlier: bool) -> int:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import unquote
 
 import msgspec
 import structlog
@@ -264,7 +265,7 @@ async def asgi(
     path, _, query = target.partition("?")
     pem = [ssl.DER_cert_to_PEM_cert(leaf)] if leaf else []
     sent = [(b"host", b"localhost"), *((name.lower().encode(), value.encode()) for name, value in headers)]
-    if body:
+    if body and all(name != b"content-type" for name, _ in sent):
         sent.append((b"content-type", b"application/json"))
     scope = {
         "type": "http",
@@ -272,7 +273,7 @@ async def asgi(
         "http_version": "1.1",
         "method": method,
         "scheme": "https",
-        "path": path,
+        "path": unquote(path),
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),

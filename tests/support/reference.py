@@ -96,6 +96,7 @@ TITLES: Final = {
     "claims": "Conformity claims",
     "tokens": "Access tokens",
     "log": "The public log",
+    "status": "Revocation status",
     "health": "Health",
 }
 

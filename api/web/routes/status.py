@@ -1,0 +1,153 @@
+"""/pki: revocation lists, authorities' certificates and OCSP, for anybody (RFC 5280, RFC 6960, RFC 5019)."""
+
+import base64
+import binascii
+from email.utils import format_datetime, formatdate, parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import Response
+
+from api.flows.service import Service
+from api.flows.status import AuthorityUnknown, encoded_certificate
+from api.web import conditional, problems
+from api.web.asgi import Application, Receive, Scope, Send
+from api.web.errors import MediaTypeUnsupported, RouteUnknown
+from pki.responder import REUSE_MS, Answer
+from pki.tbs import moment
+
+CRL: Final = "application/pkix-crl"
+CERTIFICATE: Final = "application/pkix-cert"
+OCSP_REQUEST: Final = "application/ocsp-request"
+OCSP_RESPONSE: Final = "application/ocsp-response"
+PATHS: Final = ("/pki/", "/crl/")
+"""Everything that the plain listener serves; `/crl/` is what certificates name."""
+
+_GET_PREFIX: Final = b"/pki/ocsp/"
+_MS_PER_S: Final = 1000
+_MAX_AGE_S: Final = REUSE_MS // _MS_PER_S
+_CERTIFICATE_MAX_AGE_S: Final = 86_400
+
+
+@get("/pki/{file:str}", operation_id="authority_file", tags=["status"])
+async def authority_file(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], file: FromPath[str]
+) -> Response[bytes]:
+    """`<authority>.crl`: its newest revocation list (RFC 5280 section 5); `<authority>.crt`: its certificate (DER)."""
+    name, _, kind = file.rpartition(".")
+    if kind == "crt":
+        der = encoded_certificate(service.status.certificate(name))
+        cache = f"public, max-age={_CERTIFICATE_MAX_AGE_S}"
+        return conditional.respond(request, der, media_type=CERTIFICATE, cache_control=cache)
+    if kind != "crl":
+        raise AuthorityUnknown("no such file of an authority", expected="<authority>.crl or <authority>.crt")
+    return _list(request, service, name)
+
+
+@get("/crl/{file:str}", operation_id="authority_list", tags=["status"])
+async def authority_list(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], file: FromPath[str]
+) -> Response[bytes]:
+    """`<authority>.crl`: its newest revocation list, at the address that certificates name."""
+    name, _, kind = file.rpartition(".")
+    if kind != "crl":
+        raise AuthorityUnknown("no such file of an authority", expected="<authority>.crl")
+    return _list(request, service, name)
+
+
+@post("/pki/ocsp", operation_id="ocsp", tags=["status"], status_code=200)
+async def ocsp(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
+    """An OCSP response (RFC 6960) to the request in the body; a nonce is given back (RFC 9654)."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != OCSP_REQUEST:
+        raise MediaTypeUnsupported("the body is no OCSP request", expected=OCSP_REQUEST)
+    return _answered(request, service, await service.status.answer(await request.body()))
+
+
+@get("/pki/ocsp/{encoded:path}", operation_id="ocsp_get", tags=["status"])
+async def ocsp_get(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], encoded: FromPath[str]
+) -> Response[bytes]:
+    """The same for a request in base64 in the path, with or without padding, escaped or not; caches may keep it."""
+    raw = request.scope.get("raw_path") or encoded.encode()
+    return _answered(request, service, await service.status.answer(_decoded(raw)))
+
+
+def _decoded(raw_path: bytes) -> bytes:
+    """The request in a path (RFC 6960 appendix A.1), of which base64 may have any of `+`, `/` and `=` unescaped.
+
+    What is not base64 is no request, and the responder says so.
+    """
+    text = unquote_to_bytes(raw_path.partition(b"?")[0].removeprefix(_GET_PREFIX)).rstrip(b"=")
+    try:
+        return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _answered(request: Request[Any, Any, Any], service: Service, answer: Answer) -> Response[bytes]:
+    """The response; cacheable if it is the same for all (RFC 5019 section 6.2)."""
+    if not answer.shared or answer.this_update_ms is None or answer.next_update_ms is None:
+        return Response(answer.der, media_type=OCSP_RESPONSE, headers={"cache-control": "no-store"}, status_code=200)
+    return _timed(
+        request, service, answer.der, OCSP_RESPONSE, (answer.this_update_ms, answer.next_update_ms), "no-transform"
+    )
+
+
+def _list(request: Request[Any, Any, Any], service: Service, name: str) -> Response[bytes]:
+    found = service.status.crl(name)
+    return _timed(request, service, found.der, CRL, (found.this_update_ms, found.next_update_ms))
+
+
+def _timed(
+    request: Request[Any, Any, Any],
+    service: Service,
+    der: bytes,
+    media_type: str,
+    times_ms: tuple[int, int],
+    *directives: str,
+) -> Response[bytes]:
+    """`der` with the headers of its times. A cache keeps it for a minute at most: a revocation is to be seen soon."""
+    this_ms, next_ms = times_ms
+    left_s = max(0, min(_MAX_AGE_S, (next_ms - service.status.now_ms()) // _MS_PER_S))
+    cache = ", ".join(("public", f"max-age={left_s}", "must-revalidate", *directives))
+    if _is_unchanged(request, this_ms):
+        response: Response[bytes] = Response(b"", status_code=304, media_type=media_type)
+        response.set_header("etag", conditional.etag(der))
+        response.set_header("cache-control", cache)
+    else:
+        response = conditional.respond(request, der, media_type=media_type, cache_control=cache)
+    response.set_header("last-modified", format_datetime(moment(this_ms), usegmt=True))
+    response.set_header("expires", format_datetime(moment(next_ms), usegmt=True))
+    response.set_header("date", formatdate(service.status.now_ms() // _MS_PER_S, usegmt=True))
+    return response
+
+
+def _is_unchanged(request: Request[Any, Any, Any], this_ms: int) -> bool:
+    """Whether If-Modified-Since covers what there is; a tag, where one is given, says more (RFC 9110 13.1.3)."""
+    since = request.headers.get("if-modified-since")
+    if since is None or "if-none-match" in request.headers:
+        return False
+    try:
+        return moment(this_ms) <= parsedate_to_datetime(since)
+    except (ValueError, TypeError):
+        return False
+
+
+def plain_app(app: Application) -> Application:
+    """`app` with nothing but the resources of this module, for a listener without TLS, and with no caller known."""
+
+    async def only(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if not scope["path"].startswith(PATHS):
+            await problems.send_problem(RouteUnknown("no such resource here", expected="/pki or /crl"), scope, send)
+            return
+        await app(scope, receive, send)
+
+    return only
+
+
+HANDLERS = (authority_file, authority_list, ocsp, ocsp_get)
