@@ -27,7 +27,6 @@ from ledger.records import entry as entries
 from ledger.records.entry import Entry
 from ledger.records.log import StreamClosed
 from ledger.tlog import hashing
-from ledger.tlog.merkle import Frontier
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 from ledger.verify import Resolve
 
@@ -103,12 +102,30 @@ def audit_span(
     return judge.finish()
 
 
-def subtree_root(hashes: list[bytes]) -> bytes:
-    """The root over 256 hashes."""
+def subtrees(hashes: list[bytes]) -> list[list[bytes]]:
+    """The complete subtrees over at most 256 hashes: a list for each level, these hashes first."""
+    rows = [hashes]
     while len(hashes) > 1:
         pairs = iter(hashes)
-        hashes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
-    return hashes[0]
+        hashes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=False)]
+        rows.append(hashes)
+    return rows
+
+
+def edge(rows: list[list[bytes]], count: int) -> tuple[bytes, ...]:
+    """The complete subtrees that make up the first `count` hashes, widest first."""
+    found = []
+    start = 0
+    for level in range(count.bit_length() - 1, -1, -1):
+        if count >> level & 1:
+            found.append(rows[level][start >> level])
+            start += 1 << level
+    return tuple(found)
+
+
+def subtree_root(hashes: list[bytes]) -> bytes:
+    """The root over 256 hashes."""
+    return subtrees(hashes)[-1][0]
 
 
 def split(hashes: bytes) -> list[bytes]:
@@ -169,15 +186,14 @@ class _Judge:
     def _roots(self, block: Block, leaves: list[bytes], index: int) -> None:
         result, start = self._result, index * TILE_WIDTH
         inside = {cut - start for cut in self._cuts if start < cut <= start + len(leaves) and cut % TILE_WIDTH}
-        if inside:
-            frontier = Frontier()
-            for count, leaf in enumerate(leaves, start=1):
-                frontier.append(leaf)
-                if count in inside:
-                    result.edges[start + count] = frontier.edge
+        if not inside and len(leaves) != TILE_WIDTH:
+            return
+        rows = subtrees(leaves)
+        for count in inside:
+            result.edges[start + count] = edge(rows, count)
         if len(leaves) != TILE_WIDTH:
             return
-        root = stored = subtree_root(leaves)
+        root = stored = rows[-1][0]
         result.derived_roots += root
         if block.slots is not None and len(block.slots) == TILE_WIDTH * _HASH and block.slots != b"".join(leaves):
             stored = result.stored_roots[index] = subtree_root(split(block.slots))

@@ -74,7 +74,7 @@ def decode_part(text: str) -> bytes:
 def decode_payload(text: str) -> bytes:
     """The same for a payload: JSON in ASCII has next to none of the characters in which the two alphabets differ."""
     octets = binascii.a2b_base64(text + "==")
-    # What is of the other alphabet was passed over, so something is missing then.
+    # What is of no alphabet or the other one was passed over, so something is missing then.
     return octets if len(octets) == len(text) * 3 // 4 else decode_part(text)
 
 

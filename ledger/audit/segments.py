@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-MAX_SEGMENTS: Final = 32_768
+MAX_SEGMENTS: Final = 12_288
 """Parts of streams that all spans of an audit together keep in memory, at about half a kilobyte each."""
 
-SORTING_KIB: Final = 4096
+SORTING_KIB: Final = 512
 """What SQLite may keep in memory while it sorts."""
 
 _TABLE: Final = """CREATE TABLE segment (

@@ -143,7 +143,10 @@ def _rules(scale: Scale) -> Iterator[Pair]:
         state = LogState(scope="log")
         started = perf_counter()
         with closing(SqliteReader.open(log.path)) as reader:
-            for fact in replay.facts(reader):
+            for row in reader.entries(0, log.size):
+                made = entries.decode(row.data)
+                said = parse_statement(made.stmt)
+                fact = replay.fact(row.index, made, said, log.resolve(said.header.x5t, made), {})
                 with suppress(MandateUnproven):
                     state.check(fact)
                 state.apply(fact)
