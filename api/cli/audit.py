@@ -34,6 +34,8 @@ from ledger.tlog.tiles import TILE_WIDTH, width_at
 from pki.errors import PkiError
 
 WITHOUT_CERTIFICATES: Final = "verify/no-certificates"
+INTERRUPTED: Final = 130
+"""What shells say of a program that SIGINT ended."""
 BESIDE_ENTRIES: Final = 8_192
 """A shorter log is through the rules before another process has begun."""
 
@@ -49,7 +51,7 @@ def run(
     request: str | None = None,
     jobs: int | None = None,
 ) -> int:
-    """Exit code 0 clean, 1 findings, 2 unusable, 3 indeterminate."""
+    """Exit code 0 clean, 1 findings, 2 unusable, 3 indeterminate; 130 if somebody interrupted it."""
     try:
         held = [SignedNote(read_file(path, note.MAX_NOTE_OCTETS), None, path.name) for path in checkpoints]
         report = audit(
@@ -63,6 +65,10 @@ def run(
     except (ApiError, LedgerError, PkiError, OSError) as error:
         verify_command.unusable(error, json=json)
         return verify_command.UNUSABLE
+    except KeyboardInterrupt:
+        # Not 1, which would say that something was found.
+        print("interrupted: nothing was found out", file=sys.stderr)
+        return INTERRUPTED
     if json:
         print(msgspec.json.encode(verify_command.shown(report)).decode())
     else:

@@ -18,6 +18,8 @@ from api.verification.bundle_statements import is_relayed
 from api.verification.mandates import open_directive
 from api.verification.report import Lines, Report, Status
 from ledger.audit.processes import WorkerLost
+from ledger.audit.report import Code
+from ledger.audit.seen import Seen
 from ledger.errors import LedgerError
 from ledger.records import entry as entries
 from ledger.records import statement as statements
@@ -96,29 +98,32 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
     lines = Lines()
     state = LogState(scope="log")
     kept = total = mandates = 0
-    for index, data, tags in _entries(place, size):
-        if show is not None and index % TELL_EVERY == 0:
-            show(index, size)
-        try:
-            made = entries.decode(data)
-            opened = statements.parse_statement(made.stmt)
-        except LedgerError:
-            continue  # named by the audit of the bytes
-        total += 1
-        fact = Fact(
-            index, made, opened, signers.actor(opened, made), made.rec, tags, _evidence(opened, made, signers.directory)
-        )
-        where: dict[str, str | int] = {"index": index, "stream": made.stream, "seq": made.seq}
-        try:
-            state.check(fact)
-        except RuleViolated as violated:
-            if isinstance(violated, MandateUnproven) and signers.directory is None:
-                mandates += 1
+    with Seen() as seen:
+        for index, data, tags in _entries(place, size):
+            if show is not None and index % TELL_EVERY == 0:
+                show(index, size)
+            try:
+                made = entries.decode(data)
+                opened = statements.parse_statement(made.stmt)
+            except LedgerError:
+                continue  # named by the audit of the bytes
+            total += 1
+            where: dict[str, str | int] = {"index": index, "stream": made.stream, "seq": made.seq}
+            if place.reader is None:
+                # A database has a table of statements, which the audit of the bytes compares.
+                _refuse_replay(seen.before(opened.claims.iss, opened.claims.jti, index), lines, where)
+            actor, evidence = signers.actor(opened, made), _evidence(opened, made, signers.directory)
+            fact = Fact(index, made, opened, actor, made.rec, tags, evidence)
+            try:
+                state.check(fact)
+            except RuleViolated as violated:
+                if isinstance(violated, MandateUnproven) and signers.directory is None:
+                    mandates += 1
+                else:
+                    lines.failed("rules", violated, **where)
             else:
-                lines.failed("rules", violated, **where)
-        else:
-            kept += 1
-        state.apply(fact)
+                kept += 1
+            state.apply(fact)
     if kept:
         lines.verified("rules", f"{kept} of {counted(total, 'entry', 'entries')} keep every rule that can be decided")
     if mandates:
@@ -128,6 +133,14 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
             MandateUnproven.code,
             f"{UNDECIDED_MANDATE} ({counted(mandates, 'entry', 'entries')})",
         )
+    _undecided(state, lines)
+    if show is not None:
+        show(size, size)
+    return lines.report("the rules")
+
+
+def _undecided(state: LogState, lines: Lines) -> None:
+    """What no replay can decide, and what was begun and never ended."""
     for one in state.undecided:
         lines.add(
             "rules",
@@ -145,9 +158,13 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
             f"{gap.profile} was about to be signed, and neither issued nor revoked afterwards",
             index=gap.index,
         )
-    if show is not None:
-        show(size, size)
-    return lines.report("the rules")
+
+
+def _refuse_replay(first: int | None, lines: Lines, where: dict[str, str | int]) -> None:
+    if first is not None:
+        detail = "the statement is in the log already"
+        code = Code.STATEMENT_REPLAYED.value
+        lines.add("log", Status.REFUTED, code, detail, **where, previous_index=first)
 
 
 def _evidence(opened: Statement, made: Entry, directory: BundleDirectory | None) -> Evidence | None:

@@ -1,5 +1,6 @@
 """`flexledger audit`: a service's database, a static log, a demo's output; what is wrong is named by its index."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from api.cli.main import app
 from api.verification.bundle import open_bundle
 from api.verification.bundle_policy import encode_policy, policy_of
+from ledger.reader import Reader
 from tests.support import attacks, logs
 from tests.support.bundles import Story
 
@@ -200,6 +202,37 @@ def test_a_pipe_for_a_policy_or_a_checkpoint_is_unusable(service: Path, tmp_path
     for option in ("--policy", "--checkpoint"):
         code, text = run(service, option, tmp_path / "pipe")
         assert (code, "not a file" in text) == (2, True)
+
+
+def test_an_interrupt_is_not_taken_for_a_finding(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("api.cli.audit.audits.audit", interrupted)
+    code, text = run(service)
+    assert code == 130
+    assert "nothing was found out" in text
+
+
+def test_a_replayed_statement_is_named_in_a_static_log_too(tmp_path: Path) -> None:
+    asyncio.run(replayed(tmp_path))
+    for folder in (tmp_path / "static", tmp_path / "data"):
+        (line,) = [one for one in refuted(run(folder, "--json")[1]) if one["code"] == "ledger/statement-replayed"]
+        assert (line["where"]["index"], line["where"]["previous_index"]) == (10, 4)
+
+
+async def replayed(folder: Path) -> None:
+    """A log of ten entries and one of them again, signed and exported, as an operator would do it who may sign."""
+    path = await logs.build(folder, 10)
+    with logs.unfenced(path) as db:
+        attacks.replay(db, 4)
+    log = await logs.begin(folder)
+    await log.publisher.publish()
+    Reader(log.store).export_static(folder / "static", vkey=logs.signer().vkey)
+    await log.close()
+    (folder / "data").mkdir()
+    shutil.copy(path, folder / "data" / "ledger.db")
+    (folder / "data" / "vkey").write_text(logs.signer().vkey)
 
 
 def test_no_message_names_a_class_of_the_language(service: Path, tmp_path: Path) -> None:
