@@ -15,6 +15,8 @@ from cryptography import x509
 from api import wire
 from api.flows import check
 from api.flows.errors import DocumentOther
+from api.flows.memory import Memory
+from api.verification.actors import thumbprint
 from api.verification.bundle import open_bundle
 from api.verification.report import Exit
 from ledger.records.credentials import CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
@@ -217,6 +219,22 @@ def test_a_claim_whose_status_cannot_be_known_is_indeterminate_and_no_pass(tmp_p
         on.world.directory.evidence_moved()
         found = (await on.conformity())[0]
         assert (found.status, found.code) == (Status.INDETERMINATE, "pki/status-indeterminate")
+
+    play(tmp_path, scene)
+
+
+def test_after_a_restart_a_link_still_counts_and_its_signer_is_known_again(tmp_path: Path) -> None:
+    async def scene(on: Stage) -> None:
+        world = on.world
+        await register_type(world)
+        await register_link(world, stage.STATIONS[0])
+        for party in (stage.CSO, stage.FO):
+            world.directory.forget(thumbprint(world.made.parties[party].credentials[Purpose.SIGNING].chain[0]))
+        world.directory.evidence_moved()
+        world.memory = Memory(world.desk)
+        size = world.desk.appender.head.size
+        world.memory.recall([row.data for row in world.engines.store.entries(0, size)])
+        assert (await on.conformity())[0].status is Status.PASS
 
     play(tmp_path, scene)
 
