@@ -66,9 +66,29 @@ class Witnessing:
         signed = await self._sign()
         return signed if self._gatherer is None else self.newest()
 
+    async def shown(self) -> bytes:
+        """What readers are shown: as `publish`, and what was published last while nothing more may be signed.
+
+        Raises CheckpointAbsent if nothing ever was.
+        """
+        try:
+            return await self.publish()
+        except Broken:
+            return self.newest()
+
     async def covering(self, index: int) -> bytes:
-        """A note over a tree with entry `index`: a witnessed one, if enough witnesses answer within WAIT_S."""
-        signed = await self._sign()
+        """A note over a tree with entry `index`: a witnessed one, if enough witnesses answer within WAIT_S.
+
+        While nothing more may be signed, a note that was published before serves as long as it covers the entry; else
+        it raises why.
+        """
+        try:
+            signed = await self._sign()
+        except Broken:
+            last = self.newest()
+            if checkpoint.parse(note.parse_text(last)).size <= index:
+                raise
+            return last
         if self._gatherer is None:
             return signed
         if self._witnessed is None or self._witnessed[0] <= index:
@@ -77,6 +97,9 @@ class Witnessing:
                 await asyncio.wait_for(asyncio.shield(self.round()), WAIT_S)
             except TimeoutError:
                 log.warning("witnesses are slow", index=index)
+            except (WitnessAhead, WitnessDiffers):
+                # Said in `round`; what the log signed before it knew is all there is.
+                return signed
         return signed if self._witnessed is None or self._witnessed[0] <= index else self._witnessed[1]
 
     async def round(self) -> None:

@@ -138,6 +138,7 @@ def test_a_checkpoint_is_cosigned_and_a_restored_log_is_caught(
         assert service.ops("/readyz").json()["found"] == "log"
         assert "flexledger_signing_stopped 1.0" in service.ops("/metrics").text
         assert service.http.get("/v1/entries/0").status_code == 200
+        assert newest(service, trusted).checkpoint.size >= 1
         assert "ledger/witness-differs" in service.log.read_text()
     finally:
         service.stop()

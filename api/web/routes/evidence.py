@@ -62,7 +62,7 @@ async def record(
     """
     principal = principal_of(request.scope)
     require_concerned(service.desk, fsr_id, principal)
-    note = await service.witnessing.publish()
+    note = await service.witnessing.shown()
     data = bundle.build(
         service.desk,
         service.memory,

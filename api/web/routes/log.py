@@ -26,7 +26,7 @@ Size = Annotated[int, QueryParameter(ge=0, le=MAX_INT)]
 @get("/checkpoint", operation_id="checkpoint", tags=["log"])
 async def checkpoint(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
-    note = await service.witnessing.publish()
+    note = await service.witnessing.shown()
     return conditional.respond(request, note, media_type=TEXT, cache_control=conditional.REVALIDATE)
 
 
