@@ -13,10 +13,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from api.cli.init import CONFIG
 from ledger.tlog import checkpoint, note, policy
 from ledger.tlog.checkpoint import OpenedCheckpoint
-from tests.e2e.test_init_serve import CEREMONY, ORIGIN, PATIENCE_S, Serving, flexledger, init
+from tests.support.serving import ORIGIN, PATIENCE_S, Serving, flexledger, lay_out
 
 pytestmark = pytest.mark.slow  # each test starts processes
 
@@ -85,15 +84,7 @@ def with_witnesses(config: Path, witnesses: list[Witnessing]) -> policy.Policy:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     """A service that was laid out, on ports that the system chooses."""
-    (tmp_path / "ceremony.toml").write_text(CEREMONY)
-    made = init(tmp_path / "svc", tmp_path / "ceremony.toml")
-    assert made.returncode == 0, made.stderr
-    path = tmp_path / "svc" / CONFIG
-    text = path.read_text()
-    for port in (8443, 9443, 9464):
-        text = text.replace(f"port = {port}\n", "port = 0\n")
-    path.write_text(text)
-    return path
+    return lay_out(tmp_path)
 
 
 @pytest.fixture
