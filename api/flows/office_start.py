@@ -13,6 +13,7 @@ from api.flows.office import Office
 from api.flows.office_journal import issuance_of, revocation_of, serial_text
 from ledger.records.credentials import MAX_ADOPTED, AdoptedCredential, CredentialRevoked, CredentialsAdopted
 from ledger.rules.credential_state import CredentialBook, CredentialState
+from pki import issuance
 from pki.store.records import CertificateAbsent, Issued, Reason, Revocation
 
 log = structlog.get_logger()
@@ -24,6 +25,12 @@ async def catch_up(office: Office) -> None:
     What was interrupted is settled: told to the log, or revoked as a precaution. An intent that only the log knows
     stays a gap, and is reported.
     """
+    # First of all, so that what was left half done is settled before it is compared.
+    repaired = await office.work(
+        lambda: issuance.repair(office.store, office.journal, now_ms=office.desk.clock.now_ms(), patience_ms=None)
+    )
+    if repaired.recorded or repaired.revoked:
+        log.warning("issuances were repaired", recorded=len(repaired.recorded), revoked=len(repaired.revoked))
     book = office.desk.state.credentials
     listed = office.listing.all()
     held = [one.issued for one in listed]
