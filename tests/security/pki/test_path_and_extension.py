@@ -4,6 +4,8 @@ A forger holds the keys of real authorities: every chain here would be good but 
 """
 
 import datetime as dt
+import json
+import ssl
 import time
 import warnings
 from collections.abc import Callable
@@ -21,7 +23,7 @@ from pki.asn1 import flexrole
 from pki.errors import Refused
 from pki.roles import Group, Purpose, Role
 from pki.trust import TrustAnchors, encoded
-from tests.support import pki_world
+from tests.support import pki_world, vectors
 
 FO, CSO = "FI-AUR", "FI-NGC"
 CLIENT, SERVER = Purpose.TLS_CLIENT, Purpose.TLS_SERVER
@@ -391,3 +393,42 @@ def test_ed25519_ca_rejected(world: Any) -> None:
     with pytest.raises(Refused):
         keys.require_authority_key(key.public_key())
     _refused(world, (world.forge(leaf, Rogue())[0], authority), Refused)
+
+
+def _pathological() -> list[dict[str, Any]]:
+    files = sorted((vectors.root() / "x509-limbo").glob("*.json"))
+    cases = [case for file in files for case in json.loads(file.read_text())["testcases"]]
+    return [case for case in cases if case["id"].startswith("pathological::")]
+
+
+def _der(pem: str) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pem.strip() + "\n")
+
+
+@pytest.mark.parametrize("case", _pathological(), ids=lambda case: case["id"])
+def test_limbo_pathological_each_under_one_second(case: dict[str, Any]) -> None:
+    """Chains and lists of constraints made to keep a verifier busy, under our own rules and under the web's."""
+    at_ms = int(dt.datetime(2026, 11, 22, tzinfo=dt.UTC).timestamp()) * 1000
+    for rules in (path.ROLES, path.WEB):
+        started = time.perf_counter()
+        with pytest.raises(Refused):
+            path.build(
+                _der(case["peer_certificate"]),
+                [_der(pem) for pem in case["untrusted_intermediates"]],
+                [path.load(_der(pem)) for pem in case["trusted_certs"]],
+                at_ms=at_ms,
+                rules=rules,
+                server_name=x509.DNSName("example.com"),
+            )
+        assert time.perf_counter() - started < SLOWEST_S
+
+
+def test_long_chain_of_own_certificates_is_refused_in_no_time(world: Any) -> None:
+    """The same, made here: as many intermediates of one name as are looked at, none of which signed the leaf."""
+    leaf, issuing = world.chain(FO, CLIENT)
+    root = world.made.hierarchy.root
+    others = [world.forge(issuing, root, public_key=keys.generate().public_key())[0] for _ in range(4)]
+    started = time.perf_counter()
+    _refused(world, (leaf, *others), path.Untrusted)
+    assert time.perf_counter() - started < SLOWEST_S
+    _refused(world, (leaf, *others, issuing), path.Oversize)
