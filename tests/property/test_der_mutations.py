@@ -25,6 +25,7 @@ from pki.roles import Group, Purpose, Role, Service
 from pki.status import StatusIndeterminate, StatusSet
 from pki.tbs import Window
 from pki.validation import validate
+from tests.support import crls
 
 AT_MS = 1_768_867_200_000
 SLOWEST_S = 0.05
@@ -266,3 +267,22 @@ def test_a_mutated_ocsp_request_is_answered_or_refused(
     answer = _outcome(lambda: answering.answer(_mutated(response[0].der, changes), AT_MS))
     assert answer.status is not octets.ResponseStatus.SUCCESSFUL
     assert octets.status_of(answer.der) is answer.status
+
+
+@given(changes=mutations)
+@SETTINGS
+def test_a_mutated_delta_crl_never_makes_anything_good(made: Ceremony, changes: list[tuple[str, int, int]]) -> None:
+    authority = made.hierarchy.issuing[Group.FO]
+    base = crls.made(authority, AT_MS, 7)
+    original = crls.made(authority, AT_MS, 8, [crls.Line(5, AT_MS)], base=7)
+    data = _mutated(original, changes)
+    if data == original:
+        return
+    held = StatusSet([base])
+    try:
+        held.add(data)
+    except Refused:
+        return
+    found = held.crl_for(authority.certificate, AT_MS)
+    assert found.delta is None  # passed over: what the complete CRL says, and no more
+    assert found.revoked_at_ms == {}

@@ -1,0 +1,88 @@
+"""P14 and P15: an OCSP answer, fresh and cached, and the look-up of a revocation among many."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from pki import ocsp
+from pki.asn1 import ocsp as octets
+from pki.crl import CheckedCrl
+from pki.responder import Responder
+from pki.roles import Group, Purpose
+from tests.bench.frame import Pair, Row, Scale, repeated, speed
+from tests.support import pki_world
+
+FEW = 10
+
+
+@contextmanager
+def _fresh(scale: Scale) -> Iterator[Pair]:
+    responder, question, at_ms = _asked(scale, with_nonce=True)
+    key, how, message = ec.generate_private_key(ec.SECP256R1()), ec.ECDSA(hashes.SHA256()), bytes(300)
+    times = scale.of(2_000, 300)
+    yield Pair(
+        repeated(lambda: responder.answer(question.der, at_ms), times), repeated(lambda: key.sign(message, how), times)
+    )
+
+
+@contextmanager
+def _cached(scale: Scale) -> Iterator[Pair]:
+    responder, question, at_ms = _asked(scale, with_nonce=False)
+    times = scale.of(20_000, 3_000)
+    yield Pair(
+        repeated(lambda: responder.answer(question.der, at_ms), times),
+        repeated(lambda: octets.parse_request(question.der), times),
+    )
+
+
+def _asked(scale: Scale, *, with_nonce: bool) -> tuple[Responder, ocsp.Question, int]:
+    world = scale.shared("pki world", pki_world.perform)
+    responder = Responder(world.made.hierarchy.authorities())
+    responder.rotate(world.tls_at_ms)
+    serial = world.made.parties["FI-AUR"].credentials[Purpose.TLS_CLIENT].certificate.serial_number
+    question = ocsp.ask(world.made.hierarchy.issuing[Group.FO].certificate, (serial,), with_nonce=with_nonce)
+    if responder.answer(question.der, world.tls_at_ms).status is not octets.ResponseStatus.SUCCESSFUL:
+        raise AssertionError("the answer that is measured is none")
+    return responder, question, world.tls_at_ms
+
+
+def _revoked(count: int) -> CheckedCrl:
+    return CheckedCrl("", 1, 0, 1, {(1 << 158) + number * 7919: 1 for number in range(count)})
+
+
+@contextmanager
+def _looked_up(scale: Scale) -> Iterator[Pair]:
+    many, few = _revoked(scale.of(1_000_000, 100_000)), _revoked(FEW)
+    times = scale.of(200_000, 20_000)
+    absent = (1 << 158) + 1
+    yield Pair(
+        repeated(lambda: many.require_not_revoked(absent, 1), times),
+        repeated(lambda: few.require_not_revoked(absent, 1), times),
+    )
+
+
+ROWS = (
+    Row(
+        id="P14",
+        what="OCSP answer, fresh, with a nonce",
+        floor="one P-256 signature",
+        goal=speed(0.30),
+        prepare=_fresh,
+    ),
+    Row(
+        id="P14",
+        what="OCSP answer, cached",
+        floor="reading the request",
+        goal=speed(0.50),
+        prepare=_cached,
+    ),
+    Row(
+        id="P15",
+        what="revocation look-up among 1,000,000 (100,000 with --quick)",
+        floor="the same among 10",
+        goal=speed(0.80),
+        prepare=_looked_up,
+    ),
+)
