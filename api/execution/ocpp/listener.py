@@ -18,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from api import telemetry
 from api.errors import ApiError
 from api.execution.errors import (
     FrameRefused,
@@ -194,6 +195,7 @@ class StationListener:
             self._is_due = False
             ended = [one for one in tuple(self._connections.values()) if await self._is_refused(one)]
             self.counters.ended += len(ended)
+            telemetry.CONNECTIONS_ENDED.labels("ocpp").inc(len(ended))
             await asyncio.gather(*(one.close(1008, "credential no longer accepted") for one in ended))
 
     async def _is_refused(self, connection: ServerConnection) -> bool:

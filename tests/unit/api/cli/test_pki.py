@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from api import engines
 from api.cli import init
+from api.cli.audit_rules import GAP
 from api.cli.main import app
 from api.flows.service import open_service
 from api.settings import load
@@ -188,6 +189,9 @@ async def test_what_was_intended_and_never_issued_is_a_gap(place: Place) -> None
         await office.work(lambda: office.journal.intent(intent))
     (gap,) = place.run("gaps", place.config, code=1)["gaps"]
     assert (gap["tbs_sha256"], gap["profile"]) == ("ab" * 32, "FO/TLS_CLIENT/v1")
+    audited = CliRunner().invoke(app, ["audit", str(place.folder), "--json"])
+    (line,) = [one for one in json.loads(audited.stdout)["lines"] if one["code"] == GAP]
+    assert (line["status"], "FO/TLS_CLIENT/v1" in str(line)) == ("UNDECIDED", True)
 
 
 async def test_what_was_done_without_the_service_is_adopted_at_its_next_start(place: Place) -> None:
