@@ -75,7 +75,7 @@ async def test_bad_input_over_tls_is_refused_and_the_service_goes_on(street: Str
     good = msgspec.json.encode(submission(signed, None, (), (signer.certificate or b"",)))
     cases = (
         (cast.FO, b"[" * 1_000, 400, "api/body-malformed"),
-        (cast.FO, b'{"statement":"' + CANARY.encode() * 200_000 + b'"}', 413, "api/body-too-large"),
+        (cast.FO, b'{"statement":"' + CANARY.encode() * 500_000 + b'"}', 413, "api/body-too-large"),
         (cast.RIVAL, good, 403, "api/party-mismatch"),
         (cast.CSO, good, 403, "api/role-not-allowed"),
     )
