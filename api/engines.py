@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from api.errors import Refused
 from api.issuing import Issuing, open_issuing
@@ -13,11 +15,17 @@ from api.settings import Settings
 from ledger.clock import Clock, SystemClock
 from ledger.privacy.vault import Vault
 from ledger.records import jws
-from ledger.store.sqlite import SqliteStore
+from ledger.store.errors import StoreAbsent
+from ledger.store.protocol import Store
+from ledger.store.reads import SqlReads
+from ledger.store.sqlite import SqliteReader, SqliteStore
 from ledger.tlog.note import NoteSigner
 from pki import keys
 from pki.status import StatusSet
 from pki.trust import TrustAnchors
+
+if TYPE_CHECKING:
+    from ledger.store.postgres import PostgresReader
 
 LOG_FILE: Final = "ledger.db"
 _PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]+-----")
@@ -42,6 +50,13 @@ class CertificateUnreadable(Refused):
 
     code = "api/certificate-unreadable"
     title = "Certificate file cannot be read"
+
+
+class DriverMissing(Refused):
+    """The settings name an engine whose driver is not installed."""
+
+    code = "api/driver-missing"
+    title = "Driver is not installed"
 
 
 class FileClock:
@@ -74,7 +89,7 @@ class Engines:
     """Everything that outlives a request."""
 
     clock: Clock
-    store: SqliteStore
+    store: Store
     vault: Vault
     log_signer: NoteSigner
     service_key: ServiceKey
@@ -102,7 +117,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
     log_key = _secret_text(settings.log_key)
     return Engines(
         clock=clock,
-        store=SqliteStore.open(settings.data_dir / LOG_FILE, create=create),
+        store=open_store(settings, create=create),
         vault=Vault.open(settings.vault.dir, clock=clock, kek_path=settings.vault.kek, create=create),
         log_signer=NoteSigner.load(log_key),
         service_key=_service_key(settings),
@@ -112,6 +127,52 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
         status=status,
         issuing=open_issuing(settings),
     )
+
+
+def open_store(settings: Settings, *, create: bool) -> Store:
+    """The log's store, to be written; with `create` an empty one where there is none.
+
+    Raises `DriverMissing`, `KeyFileExposed`, StoreUnreachable, StoreAbsent, StoreLocked, StoreForeign.
+    """
+    if settings.store.dsn_file is None:
+        return SqliteStore.open(settings.data_dir / LOG_FILE, create=create)
+    with _driver():
+        from ledger.store.postgres import PostgresStore
+    return PostgresStore.open(
+        _secret_text(settings.store.dsn_file),
+        schema=settings.store.schema,
+        create=create,
+        needs_standby=settings.store.standby == "required",
+    )
+
+
+def open_reader(settings: Settings) -> "SqliteReader | PostgresReader":
+    """The log's store, to be read while a service may run; raises as `open_store`."""
+    if settings.store.dsn_file is None:
+        return SqliteReader.open(settings.data_dir / LOG_FILE)
+    with _driver():
+        from ledger.store.postgres import PostgresReader
+    return PostgresReader.open(_secret_text(settings.store.dsn_file), schema=settings.store.schema)
+
+
+def is_begun(settings: Settings) -> bool:
+    """Whether there is a log already, so that its vault has to be there too; raises StoreUnreachable."""
+    if settings.store.dsn_file is None:
+        return (settings.data_dir / LOG_FILE).exists()
+    try:
+        reader: SqlReads = open_reader(settings)
+    except StoreAbsent:
+        return False
+    reader.close()
+    return True
+
+
+@contextmanager
+def _driver() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise DriverMissing("the engine needs a driver", expected="pip install 'flexledger[postgres]'") from error
 
 
 def clock_of(settings: Settings) -> Clock:

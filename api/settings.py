@@ -8,7 +8,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -147,6 +147,32 @@ class Vault(_Section, frozen=True, kw_only=True):
     kek: Annotated[Path, Meta(description="File, mode 0600: the key-encryption keys; never in the same backup.")]
 
 
+class Store(_Section, frozen=True, kw_only=True):
+    """Where the log lies. The vault stays in its folder, on SQLite, whatever is chosen here."""
+
+    engine: Annotated[
+        Literal["sqlite", "postgres"],
+        Meta(description="A file in `data_dir`, with one writer; or a PostgreSQL server, with any number of replicas."),
+    ] = "sqlite"
+    dsn_file: Annotated[
+        Path | None,
+        Meta(description="File, mode 0600: the URI of the server, or of primary and standby with a comma between."),
+    ] = None
+    schema: Annotated[
+        str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="The schema that holds this log, and nothing else.")
+    ] = "flexledger"
+    standby: Annotated[
+        Literal["required", "optional"],
+        Meta(description="`required`: nothing is written or signed while the server waits for no synchronous standby."),
+    ] = "optional"
+    patience_s: Annotated[
+        int,
+        Meta(
+            ge=1, le=600, description="How long a statement waits for a server that does not answer, as in a failover."
+        ),
+    ] = 30
+
+
 class Limits(_Section, frozen=True, kw_only=True):
     """Bounds on what one caller can cost."""
 
@@ -188,6 +214,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     signing: Signing
     issuing: Issuing | None = None
     vault: Vault
+    store: Store = Store()
     limits: Limits = Limits()
     self_audit: SelfAudit = SelfAudit()
     witnesses: Witnesses | None = None
@@ -213,6 +240,12 @@ def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
     if settings.clock_file is not None and not settings.development:
         raise SettingsInvalid(
             "a virtual clock is for development only", key="clock_file", expected="development = true"
+        )
+    if (settings.store.engine == "postgres") != (settings.store.dsn_file is not None):
+        raise SettingsInvalid(
+            "a server's address belongs to the engine postgres, and only to it",
+            key="store.dsn_file",
+            expected='engine = "postgres" and a file',
         )
     return settings
 

@@ -20,7 +20,7 @@ from typing import Final, Protocol, Self
 import msgspec
 
 from ledger.clock import Clock
-from ledger.errors import Broken, Busy, LedgerError, Refused
+from ledger.errors import Broken, LedgerError, Refused
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.records.entry import Entry, Submitter
@@ -29,8 +29,12 @@ from ledger.records.statement import Statement
 from ledger.rules.fact import Evidence, Fact
 from ledger.store import position, replay
 from ledger.store.errors import (
+    AppenderBroken,
+    AppenderClosed,
     HistoryDiffers,
+    ListTooLong,
     OutcomeUnknown,
+    QueueFull,
     RolledBack,
     StoreDamaged,
     StoreIo,
@@ -74,34 +78,6 @@ PAUSE_S: Final = (0.02, 0.5)
 """Between two attempts: at first, and at most."""
 COARSE_MS: Final = 15 * 60 * 1000
 """Records whose moment is personal carry the quarter of an hour."""
-
-
-class QueueFull(Busy):
-    """More is waiting than we promise to hold."""
-
-    code = "ledger/queue-full"
-    title = "Too many statements are waiting"
-
-
-class ListTooLong(Refused):
-    """More statements in one call than one call may bring."""
-
-    code = "ledger/list-too-long"
-    title = "Too many statements at once"
-
-
-class AppenderClosed(Busy):
-    """The log is being shut down; nothing was written."""
-
-    code = "ledger/closed"
-    title = "Log is shutting down"
-
-
-class AppenderBroken(Broken):
-    """The sequencer met something that its own code does not expect; nothing of the batch was written."""
-
-    code = "ledger/appender-broken"
-    title = "Sequencer failed"
 
 
 class Rules(Protocol):
@@ -158,7 +134,8 @@ Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
 class _Draft:
     """A batch that is being made: a copy of the sequencer's state, which replaces it after COMMIT or is dropped."""
 
-    def __init__(self, head: Head, tiles: OpenTiles, found: Found) -> None:
+    def __init__(self, found: Found, tiles: OpenTiles) -> None:
+        head = found.head
         self.found = found
         self.frontier = head.frontier.copy()
         self.tiles = tiles.copy()
@@ -211,10 +188,12 @@ class Appender:
         policy_index: int = 0,
         queue_limit: int = MAX_QUEUED,
         patience_s: float = PATIENCE_S,
+        witness: Follower | None = None,
     ) -> Self:
         """The sequencer of the log of `origin`, begun if the store is new, with `rules` folded over all of it.
 
-        `rules` must be fresh: nothing applied yet. Raises StoreForeign, StoreDamaged, StoreUnreachable.
+        `rules` must be fresh: nothing applied yet. `witness` sees every entry on the way, so that nobody else has to
+        read the log again. Raises StoreForeign, StoreDamaged, StoreUnreachable.
         """
         store.begin_log(origin)
         appender = cls(
@@ -225,7 +204,7 @@ class Appender:
             queue_limit=queue_limit,
             patience_s=patience_s,
         )
-        await appender._load()
+        await appender._load(witness)
         appender._task = asyncio.create_task(appender._work(), name="appender")
         return appender
 
@@ -374,7 +353,7 @@ class Appender:
         except Exception as error:
             raise AppenderBroken("the log could not be loaded again", found=type(error).__name__) from error
 
-    async def _load(self) -> None:
+    async def _load(self, witness: Follower | None = None) -> None:
         """Takes over the committed state, and the rules folded over it."""
         head = await self._store.peek()
         tiles = replay.open_tiles(self._store, head)
@@ -387,6 +366,8 @@ class Appender:
             actors.update(tail.actors)
             for fact in replay.facts(tail, start, stop, actors):
                 rules.apply(fact)
+                if witness is not None:
+                    witness(fact)
                 if self._head is not None and fact.index >= self._head.size:
                     self._tell(fact)
             await asyncio.sleep(0)
@@ -422,7 +403,6 @@ class Appender:
         for row, fact in zip(tail.entries, replay.facts(tail, mine.size, head.size, actors), strict=True):
             tiles.add(frontier.append(row.leaf))
             self._rules.apply(fact)
-            self._streams.pop(fact.entry.stream, None)
             self._tell(fact)
         if frontier != head.frontier:
             raise StoreDamaged("the entries are not the head's", expected=head.frontier.root().hex(), size=head.size)
@@ -433,13 +413,15 @@ class Appender:
     async def _commit(self, taken: list[Waiting]) -> list[list[Outcome]]:
         if self._halted is not None:
             raise self._halted
-        head = await self._store.lock()
+        await self._store.lock()
         try:
-            await self._catch_up(head)
             if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
                 # Whoever came while we waited for the others goes along.
                 taken += self._take()
-            draft = _Draft(head, self._tiles, await self._store.look_up(self._wanted(taken)))
+            found = await self._store.look_up(self._wanted(taken))
+            head = found.head
+            await self._catch_up(head)
+            draft = _Draft(found, self._tiles)
             self._is_stale = True
             answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
         except BaseException:
@@ -462,9 +444,10 @@ class Appender:
         self._head = made
         self._tiles = draft.tiles
         self._is_stale = False
-        if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
-            self._streams.clear()
-        self._streams.update(draft.batch.streams)
+        if not self._store.is_shared:
+            if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
+                self._streams.clear()
+            self._streams.update(draft.batch.streams)
         return [[_sized(outcome, made.size) for outcome in outcomes] for outcomes in answers]
 
     def _wanted(self, taken: list[Waiting]) -> Wanted:
@@ -476,7 +459,8 @@ class Appender:
                 statement = submission.statement
                 claims = statement.claims
                 wanted.statements.append((claims.iss, claims.jti))
-                if claims.stream not in self._streams:
+                # What is remembered of a stream holds only where nobody else can have moved it.
+                if self._store.is_shared or claims.stream not in self._streams:
                     streams[claims.stream] = None
                 if claims.actor_seq is not None:
                     counters[claims.iss, statement.header.x5t] = None
@@ -589,9 +573,7 @@ class Appender:
 
 
 def _sized(outcome: Outcome, size: int) -> Outcome:
-    """The answer with the size of the tree that the commit made."""
-    if isinstance(outcome, LedgerError):
-        return outcome
-    return Appended(
-        outcome.index, outcome.leaf_hash, outcome.stream, outcome.seq, outcome.rec_ms, size, outcome.duplicate
-    )
+    """The answer with the size of the tree that the commit made; it was drafted by us and nobody has seen it yet."""
+    if isinstance(outcome, Appended):
+        msgspec.structs.force_setattr(outcome, "tree_size", size)
+    return outcome

@@ -18,10 +18,10 @@ from ledger.clock import Clock
 from ledger.privacy.errors import VaultAbsent
 from ledger.privacy.kekring import KekRingFile
 from ledger.privacy.vault import KEYS_FILE, VAULT_FILE
-from ledger.store.errors import HistoryDiffers, RolledBack, SignerStateAbsent, StoreAbsent
+from ledger.store.errors import HistoryDiffers, RolledBack, SignerStateAbsent, StandbyMissing, StoreAbsent
 from ledger.store.nodes import Nodes
+from ledger.store.reads import SqlReads
 from ledger.store.signer_state import SignerState
-from ledger.store.sqlite import SqliteReader
 from ledger.tlog import checkpoint, merkle, note
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import NoteSigner
@@ -70,6 +70,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def key_files(settings: Settings) -> Iterator[Finding]:
     """Nobody but the owner has any right to a file that holds a key."""
     files = {settings.log_key, settings.listen.key, settings.signing.key, settings.vault.kek}
+    if settings.store.dsn_file is not None:
+        files.add(settings.store.dsn_file)
     if settings.ocpp_listen is not None:
         files.add(settings.ocpp_listen.key)
     for path in sorted(files):
@@ -184,7 +186,7 @@ def the_log(settings: Settings) -> Iterator[Finding]:
     verifier = note.parse_vkey(NoteSigner.load(settings.log_key.read_text("ascii").strip()).vkey)
     signed = SignerState(settings.log_key.with_suffix(".state")).last(settings.origin, verifier)
     try:
-        reader = SqliteReader.open(settings.data_dir / engines.LOG_FILE)
+        reader = engines.open_reader(settings)
     except StoreAbsent:
         if signed is not None:
             raise RolledBack("the log is gone", expected=f"at least {signed.size} entries", found="no file") from None
@@ -197,8 +199,36 @@ def the_log(settings: Settings) -> Iterator[Finding]:
         reader.close()
 
 
+def standby(settings: Settings) -> Iterator[Finding]:
+    """Where the log is on a server: whether what is acknowledged survives the loss of that machine."""
+    if settings.store.dsn_file is None:
+        return
+    reader = engines.open_reader(settings)
+    try:
+        names = reader.standby_names()
+    finally:
+        reader.close()
+    if names:
+        yield ok("standby", "commits wait for a synchronous standby")
+    elif settings.store.standby == "required":
+        raise StandbyMissing("commits wait for no standby", expected="synchronous_standby_names")
+    else:
+        yield warning(
+            "standby",
+            "doctor/standby-none",
+            "commits wait for no second machine",
+            "set synchronous_standby_names at the server, then store.standby = required here",
+        )
+    yield warning(
+        "standby",
+        "doctor/vault-local",
+        "the vault stays on this machine",
+        "run all replicas of one log on the machine of the vault, and back the vault up",
+    )
+
+
 def _last_checkpoint(
-    reader: SqliteReader, origin: str, verifier: note.Verifier, signed: Checkpoint | None
+    reader: SqlReads, origin: str, verifier: note.Verifier, signed: Checkpoint | None
 ) -> Iterator[Finding]:
     head = reader.head()
     stored = reader.checkpoint()
@@ -216,7 +246,7 @@ def _last_checkpoint(
     yield ok("log", f"{head.size} entries, checkpoint {published.size} verifies, signer at {signed.size}")
 
 
-def _root_at(reader: SqliteReader, size: int) -> bytes:
+def _root_at(reader: SqlReads, size: int) -> bytes:
     return merkle.root_at(size, Nodes(reader).read)
 
 
@@ -224,7 +254,7 @@ def vault(settings: Settings) -> Iterator[Finding]:
     """The key ring opens, and what it wraps is there and private; nothing of the vault itself is opened."""
     epochs = KekRingFile.open(settings.vault.kek).epochs()
     yield ok("vault", f"the key ring holds {len(epochs)} epochs")
-    begun = (settings.data_dir / engines.LOG_FILE).exists()
+    begun = engines.is_begun(settings)
     for name in (KEYS_FILE, VAULT_FILE):
         path = settings.vault.dir / name
         if not path.is_file():

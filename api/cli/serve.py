@@ -48,8 +48,7 @@ def run(config: Path, *, ready_file: Path | None) -> int:
 
 async def _serve(settings: Settings, ready_file: Path | None) -> None:
     # A log that was begun is opened, never begun again, and its vault has to be there.
-    begun = (settings.data_dir / engines.LOG_FILE).exists()
-    opened = engines.open_engines(settings, create=not begun)
+    opened = engines.open_engines(settings, create=not engines.is_begun(settings))
     directory = directory_of(opened)
     listener = station_listener(settings, opened, directory)
     async with (

@@ -112,6 +112,11 @@ class Desk:
         """From now on `listener` hears of every new entry, after its commit; it must not block."""
         self._listeners.append(listener)
 
+    def tell(self, opened: Opened, stream: str, rec_ms: int) -> None:
+        """Everyone who listens hears of an entry that was committed, here or by another replica."""
+        for listener in self._listeners:
+            listener(opened, stream, rec_ms)
+
     # Opening what others say
 
     def open(self, submitted: wire.Submission, principal: Principal, *kinds: type[Record]) -> Opened:
@@ -288,8 +293,7 @@ class Desk:
         self._intake.settle(brought)
         # From here on the entry is permanent; a crash now loses only the news of it, which a restart folds again.
         if not appended.duplicate:
-            for listener in self._listeners:
-                listener(opened, appended.stream, appended.rec_ms)
+            self.tell(opened, appended.stream, appended.rec_ms)
         return accepted(appended)
 
     async def _refuse(self, opened: Opened, violated: RuleViolated) -> None:

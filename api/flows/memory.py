@@ -9,6 +9,9 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from functools import partial
 
+import structlog
+
+from api.errors import ApiError
 from api.flows.desk import Desk, Opened
 from api.flows.errors import AttachmentForeign, DocumentOther
 from api.verification.documents import Document, Registered, difference, relevant
@@ -20,11 +23,16 @@ from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.entry import Entry
 from ledger.records.evidence import SamplesCommitted
+from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SessionMirrored
+from ledger.rules.fact import Fact
 from pki.conformity import VerifiedClaim, VerifiedLink
+from pki.errors import PkiError
 from pki.roles import Purpose
+
+log = structlog.get_logger()
 
 TYPES = frozenset(
     kind.TYPE
@@ -56,6 +64,27 @@ class Memory:
         self.checking = asyncio.Lock()
         """Held by whoever introduces participations."""
         desk.listen(self.heard)
+        desk.appender.listen(self.overheard)
+
+    def overheard(self, fact: Fact) -> None:
+        """Another replica wrote an entry: whoever listens here hears of it too, with what the vault opens of it."""
+        self._know_again(fact.statement.header.x5t)
+        if isinstance(fact.statement.record, ErasureExecuted):
+            self._forget_all()
+            store = self._desk.engines.store
+            self.recall(row.data for row in store.entries(0, fact.index))
+        try:
+            whole = self.whole(fact.entry)
+            self._desk.tell(
+                Opened(statement=fact.statement, actor=fact.actor, whole=whole), fact.entry.stream, fact.entry.rec
+            )
+        except (ApiError, LedgerError, PkiError) as error:
+            log.error("entry of another replica not taken in", index=fact.index, code=error.code)
+
+    def _forget_all(self) -> None:
+        """What was erased elsewhere is not remembered here: everything is opened again."""
+        for known in (self._sessions, self._claims, self._evses, self._persons, self._offers, self._bodies):
+            known.clear()
 
     def recall(self, stored: Iterable[bytes]) -> None:
         """Folds what the log holds; what was erased is no longer there to be remembered."""

@@ -19,16 +19,17 @@ from api.flows.desk import Desk
 from api.flows.enrolment import Enrolment
 from api.flows.events import Feed
 from api.flows.execute import Executions
-from api.flows.memory import Memory
+from api.flows.memory import TYPES, Memory
 from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
+from api.flows.recollection import Recollection
 from api.flows.self_audit import SelfAudit
 from api.flows.status import StatusDesk
 from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
 from api.verification.bundle_policy import Policy
-from ledger.appender import Appender
+from ledger.appender import Appender, JtiReused
 from ledger.errors import Broken, LedgerError
 from ledger.reader import Reader
 from ledger.records.log import PolicyAdopted
@@ -44,6 +45,8 @@ from pki.profiles import HOUR_MS
 PUBLISH_EVERY_S: Final = 1.0
 WITNESS_TIMEOUT_MS: Final = 5_000
 POLICY_STREAM: Final = "log/policy"
+FIRST_POLICY: Final = "first-policy-of-this-log"
+"""The id of the statement that begins a log."""
 
 log = structlog.get_logger()
 
@@ -112,12 +115,15 @@ async def open_service(
     directory = directory or directory_of(engines)
     for der in engines.certificates:
         directory.add(der)
+    recollection = Recollection(TYPES, engines.vault.pending())
     appender = await Appender.start(
         engines.store,
         origin=settings.origin,
         clock=engines.clock,
         rules=LogState(),
         queue_limit=settings.limits.queue,
+        patience_s=settings.store.patience_s,
+        witness=recollection.see,
     )
     publisher = Publisher(
         engines.store,
@@ -140,9 +146,11 @@ async def open_service(
     executions: Executions | None = None
     try:
         if appender.head.size == 0:
-            await desk.say(_policy(settings, engines), POLICY_STREAM)
+            # Another replica may begin the log at the same moment: the first policy is one.
+            with suppress(JtiReused):
+                await desk.say(_policy(settings, engines), POLICY_STREAM, jti=FIRST_POLICY)
         await publisher.publish()
-        stored = [row.data for row in engines.store.entries(0, appender.head.size)]
+        stored = [engines.store.entry(index).data for index in recollection.places]
         await privacy.catch_up(stored)
         memory.recall(stored)
         if office is not None:
@@ -157,7 +165,8 @@ async def open_service(
             directory.on_evidence(listener.evidence_moved)
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
-        if settings.self_audit.every_hours:
+        # The scheduled audit reads a file; over a server it is the auditor's command that does it.
+        if settings.self_audit.every_hours and settings.store.dsn_file is None:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))

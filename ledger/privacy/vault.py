@@ -157,6 +157,11 @@ class Vault:
                 rows,
             )
 
+    def pending(self) -> frozenset[str]:
+        """The digests of disclosures of which it is not known yet whether an entry holds them."""
+        rows = self.database.rows("SELECT digest FROM facet WHERE settled = 0")
+        return frozenset(jws.encode_base64url(row[0]) for row in rows)
+
     def forget_orphans(self, known: Callable[[str], bool]) -> int:
         """Deletes disclosures whose digest is in no entry.
 

@@ -1,6 +1,6 @@
 """What can go wrong between us and the medium; each class is one stable code."""
 
-from ledger.errors import Absent, Broken, Busy
+from ledger.errors import Absent, Broken, Busy, Refused
 
 
 class StoreLocked(Busy):
@@ -134,3 +134,31 @@ class SignerRaced(Busy):
 
     code = "ledger/signer-raced"
     title = "Signer is in use"
+
+
+class QueueFull(Busy):
+    """More is waiting than we promise to hold."""
+
+    code = "ledger/queue-full"
+    title = "Too many statements are waiting"
+
+
+class ListTooLong(Refused):
+    """More statements in one call than one call may bring."""
+
+    code = "ledger/list-too-long"
+    title = "Too many statements at once"
+
+
+class AppenderClosed(Busy):
+    """The log is being shut down; nothing was written."""
+
+    code = "ledger/closed"
+    title = "Log is shutting down"
+
+
+class AppenderBroken(Broken):
+    """The sequencer met something that its own code does not expect; nothing of the batch was written."""
+
+    code = "ledger/appender-broken"
+    title = "Sequencer failed"

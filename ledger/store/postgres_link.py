@@ -44,13 +44,13 @@ _GONE: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.TargetServerAttributeNotMatched,
 )
 _BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
 _FULL: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
@@ -80,7 +80,7 @@ def code_of(error: BaseException) -> LedgerError:
     return StoreDamaged("the database refused", found=name)
 
 
-FOREIGN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+FOREIGN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 """What a query can raise."""
 
 
@@ -105,6 +105,11 @@ async def connect(dsn: str, schema: str, *, is_writer: bool) -> "asyncpg.Connect
         # The parser's message repeats what it was given, a password included.
         raise StoreUnreachable("the data source name cannot be used", found=type(error).__name__) from None
     return connection
+
+
+def presence(schema: str) -> str:
+    """The name of the lock that every replica shares."""
+    return f"flexledger {schema}"
 
 
 class Link:
@@ -170,7 +175,16 @@ class Link:
             if self.is_pinned:
                 raise StoreUnreachable("the connection was lost, and with it the moment that was read")
             self._connection = await connect(self._dsn, self._schema, is_writer=self._is_writer)
+            if self._is_writer:
+                await self._show_presence(self._connection)
         return self._connection
+
+    async def _show_presence(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        """A replica is seen by the others for as long as it is connected; it waits for one that is alone to finish."""
+        try:
+            await connection.fetchval("SELECT pg_advisory_lock_shared(hashtextextended($1, 0))", presence(self._schema))
+        except FOREIGN as error:
+            raise code_of(error) from error
 
     def _drop(self) -> None:
         if self._connection is not None:

@@ -1,6 +1,7 @@
 """What the log asks of its medium, and the values that cross the line."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -99,8 +100,9 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the log knows of a `Wanted`; what is missing is not there."""
+    """What the log knows of a `Wanted` at this head; what is missing is not there."""
 
+    head: Head
     statements: Mapping[tuple[str, str], int]
     streams: Mapping[str, StreamHead]
     counters: Mapping[tuple[str, str], int]
@@ -196,15 +198,15 @@ class Store(ReadStore, Protocol):
         """The head of the log of this origin, begun if the store is new; raises StoreForeign for another's."""
         ...
 
-    async def lock(self) -> Head:
-        """The committed head, which nobody else moves until `commit` or `unlock`.
+    async def lock(self) -> None:
+        """The head is ours: nobody else moves it until `commit` or `unlock`.
 
         Raises StoreBusy, StoreUnreachable, holding nothing.
         """
         ...
 
     async def look_up(self, wanted: Wanted) -> Found:
-        """What the log knows of this, at the head that is held."""
+        """The head that is held, and what the log knows of this; raises StandbyMissing, StoreUnreachable."""
         ...
 
     async def commit(self, batch: Batch) -> None:
@@ -217,6 +219,10 @@ class Store(ReadStore, Protocol):
 
     async def unlock(self) -> None:
         """The head is let go; nothing was written."""
+        ...
+
+    def is_alone(self) -> AbstractContextManager[bool]:
+        """Whether nobody else has this log open for writing; if so, nobody opens it until the block ends."""
         ...
 
     async def peek(self) -> Head:

@@ -1,10 +1,18 @@
 """The publisher: the only user of the log's key, who signs no tree that does not contain the last one it signed."""
 
+import asyncio
 from typing import Final
 
 from ledger.clock import Clock
 from ledger.errors import Broken
-from ledger.store.errors import CheckpointAbsent, HistoryDiffers, RolledBack, SignerStateAbsent
+from ledger.store.errors import (
+    CheckpointAbsent,
+    HistoryDiffers,
+    RolledBack,
+    SignerRaced,
+    SignerStateAbsent,
+    StoreLocked,
+)
 from ledger.store.nodes import Nodes
 from ledger.store.protocol import Store, StoredCheckpoint
 from ledger.store.signer_state import SignerState
@@ -13,6 +21,9 @@ from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.errors import ProofInvalid, SizeOutOfRange
 
 NO_ENTRIES: Final = 0
+TURNS: Final = 20
+TURN_S: Final = 0.02
+"""How often, and after which pause, it is tried again while another replica signs."""
 
 
 class Publisher:
@@ -63,12 +74,21 @@ class Publisher:
         try:
             if self._halted is not None:
                 raise self._halted
-            signed = await self._publish()
+            signed = await self._in_turn()
         except Broken as error:
             self._stopped = error
             raise
         self._stopped = None
         return signed
+
+    async def _in_turn(self) -> bytes:
+        """Replicas that share the signer's memory sign one after the other."""
+        for _ in range(TURNS):
+            try:
+                return await self._publish()
+            except (SignerRaced, StoreLocked):
+                await asyncio.sleep(TURN_S)
+        return await self._publish()
 
     async def _publish(self) -> bytes:
         # The signer's memory first: another replica may sign what came after a head that was read before.

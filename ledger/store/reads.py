@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.records.actor import Actor
 from ledger.store.errors import EntryAbsent, StoreDamaged, StoreForeign
-from ledger.store.protocol import Found, Head, StoredCheckpoint, StoredEntry, StoredTile, StreamHead, Wanted
+from ledger.store.protocol import Head, StoredCheckpoint, StoredEntry, StoredTile, StreamHead
 from ledger.store.schema import TILE_LEVEL_SHIFT
 from ledger.tlog.merkle import Frontier
 
@@ -38,6 +38,10 @@ class SqlReads(ABC):
     @abstractmethod
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Those of the (party, jti) that are in the log, each with its index."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Lets go of it."""
 
     def head(self) -> Head:
         return head_of(self._one(HEAD))
@@ -138,16 +142,6 @@ class SqlReads(ABC):
     def evidence(self, sha256: str) -> tuple[str, bytes] | None:
         row = self._one("SELECT kind, data FROM evidence_blob WHERE sha256 = ?", (sha256,))
         return None if row is None else (row[0], row[1])
-
-    def found(self, wanted: Wanted) -> Found:
-        """All that a batch is judged on, asked one by one."""
-        streams = {name: self.stream_head(name) for name in wanted.streams}
-        counters = {key: self.actor_counter(*key) for key in wanted.counters}
-        return Found(
-            statements=self.find_statements(wanted.statements),
-            streams={name: at for name, at in streams.items() if at is not None},
-            counters={key: last for key, last in counters.items() if last is not None},
-        )
 
 
 def place(level: int, index: int) -> int:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ledger.records import entry as entries
+import msgspec
+
 from ledger.records import statement as statements
 from ledger.records.actor import Actor
 from ledger.records.entry import Entry
@@ -11,8 +12,10 @@ from ledger.records.statement import Statement
 from ledger.rules.fact import Fact
 from ledger.store.errors import StoreDamaged
 from ledger.store.nodes import Nodes, OpenTiles
-from ledger.store.protocol import Head, ReadStore, Tail
-from ledger.tlog import merkle
+from ledger.store.protocol import Head, ReadStore, StoredEntry, Tail
+from ledger.tlog import hashing, merkle
+
+_decode = msgspec.json.Decoder(Entry).decode
 
 BLOCK: Final = 256
 """Entries that are folded before anyone else may run."""
@@ -23,17 +26,30 @@ def fact(index: int, made: Entry, statement: Statement, actor: Actor, tags: Mapp
     return Fact(index=index, entry=made, statement=statement, actor=actor, now_ms=made.rec, tags=tags, evidence=None)
 
 
+def reread(row: StoredEntry) -> Entry:
+    """An entry that was checked when it was written; raises StoreDamaged unless its bytes are still those of its leaf.
+
+    Whether they are canonical, and what tree they are in, is the audit's question.
+    """
+    if hashing.leaf(row.data) != row.leaf:
+        raise StoreDamaged("an entry's bytes are not those of its leaf", index=row.index)
+    try:
+        return _decode(row.data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise StoreDamaged("an entry cannot be read", index=row.index, found=type(error).__name__) from error
+
+
 def facts(tail: Tail, start: int, stop: int, actors: Mapping[int, Actor]) -> Iterator[Fact]:
     """One fact an entry start <= index < stop, in order. Statements were opened when they came and are only parsed.
 
-    Raises StoreDamaged if an entry is missing, EntryMalformed or StatementMalformed if one cannot be read.
+    Raises StoreDamaged if an entry is missing or changed, StatementMalformed if one cannot be read.
     """
     index = start
     for row in tail.entries:
         actor = actors.get(row.actor_id)
         if row.index != index or actor is None:
             raise StoreDamaged("an entry or its actor is missing", index=index)
-        made = entries.decode(row.data)
+        made = reread(row)
         yield fact(index, made, statements.parse_statement(made.stmt), actor, tail.tags.get(index, {}))
         index += 1
     if index != stop:

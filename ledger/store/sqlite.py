@@ -23,7 +23,7 @@ from ledger.store.errors import (
     StoreIo,
 )
 from ledger.store.lock import WriterLock
-from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, Tail, Wanted
+from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, StreamHead, Tail, Wanted
 from ledger.store.reads import SqlReads, place
 from ledger.tlog.merkle import Frontier
 
@@ -35,6 +35,8 @@ BUSY_TIMEOUT_S: Final = 5.0
 ROOM_BYTES: Final = 2**20
 """What must fit before writing goes on after the medium was full."""
 KEYS_A_QUERY: Final = 256
+STATEMENTS: Final = 256
+"""Compiled queries that are kept."""
 
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
 
@@ -93,6 +95,10 @@ class SqliteReader(SqlReads):
         if version != schema.SCHEMA_VERSION:
             raise StoreForeign("another version of the store", expected=schema.SCHEMA_VERSION, found=version)
 
+    def standby_names(self) -> str:
+        """A file has no standby."""
+        return ""
+
     def close(self) -> None:
         """Closes the file."""
         self._db.close()
@@ -128,17 +134,32 @@ class SqliteReader(SqlReads):
             yield from self._db.execute(sql)
 
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
-        found: dict[tuple[str, str], int] = {}
-        for start in range(0, len(wanted), KEYS_A_QUERY):
+        # CROSS JOIN fixes the order: each wanted key is looked up, the table is never scanned.
+        sql = "SELECT i.party, i.jti, i.idx FROM (VALUES {}) AS w CROSS JOIN idempotency AS i"
+        sql += " WHERE i.party = w.column1 AND i.jti = w.column2"
+        return {(party, jti): index for party, jti, index in self._some(sql, "(?,?)", wanted)}
+
+    def found(self, wanted: Wanted) -> Found:
+        streams = "SELECT stream, seq, leaf, idx, closed FROM stream_head WHERE stream IN ({})"
+        counters = "SELECT c.party, c.x5t, c.seq FROM (VALUES {}) AS w CROSS JOIN actor_counter AS c"
+        counters += " WHERE c.party = w.column1 AND c.x5t = w.column2"
+        rows = self._some(streams, "?", [(name,) for name in wanted.streams])
+        return Found(
+            head=self.head(),
+            statements=self.find_statements(wanted.statements),
+            streams={row[0]: StreamHead(row[1], row[2], row[3], bool(row[4])) for row in rows},
+            counters={(party, x5t): seq for party, x5t, seq in self._some(counters, "(?,?)", wanted.counters)},
+        )
+
+    def _some(self, sql: str, mark: str, wanted: Sequence[tuple[str, ...]]) -> Iterator[Any]:
+        """The rows of these keys, asked for some at a time; few lengths, so that few queries are ever compiled."""
+        start = 0
+        while start < len(wanted):
             some = wanted[start : start + KEYS_A_QUERY]
-            values = ",".join(["(?,?)"] * len(some))
-            # CROSS JOIN fixes the order: each wanted key is looked up, the table is never scanned.
-            sql = f"SELECT i.party, i.jti, i.idx FROM (VALUES {values}) AS w CROSS JOIN idempotency AS i"  # noqa: S608
-            rows = self._all(
-                sql + " WHERE i.party = w.column1 AND i.jti = w.column2", [text for key in some for text in key]
-            )
-            found.update(((party, jti), index) for party, jti, index in rows)
-        return found
+            start += len(some)
+            length = 1 << (len(some) - 1).bit_length()
+            keys = [text for key in some for text in key] + list(some[-1] * (length - len(some)))
+            yield from self._all(sql.format(",".join([mark] * length)), keys)
 
 
 class SqliteStore(SqliteReader):
@@ -191,8 +212,13 @@ class SqliteStore(SqliteReader):
     def is_shared(self) -> bool:
         return False
 
-    async def lock(self) -> Head:
-        return self.head()
+    @contextmanager
+    def is_alone(self) -> Iterator[bool]:
+        # The file's lock says so.
+        yield True
+
+    async def lock(self) -> None:
+        """As above."""
 
     async def look_up(self, wanted: Wanted) -> Found:
         return self.found(wanted)
@@ -287,7 +313,7 @@ class SqliteStore(SqliteReader):
 
 
 def _connect_writer(file: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(file, isolation_level=None, timeout=BUSY_TIMEOUT_S)
+    db = sqlite3.connect(file, isolation_level=None, timeout=BUSY_TIMEOUT_S, cached_statements=STATEMENTS)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -4,8 +4,10 @@ from typing import Final
 
 from tests.bench import (
     p01_append,
+    p03_postgres,
     p06_audit,
     p08_proofs,
+    p09_growth,
     p12_credentials,
     p14_status,
     p16_issuance,
@@ -17,8 +19,10 @@ from tests.bench.frame import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *p01_append.ROWS,
+    *p03_postgres.ROWS,
     *p06_audit.ROWS,
     *p08_proofs.ROWS,
+    *p09_growth.ROWS,
     *p12_credentials.ROWS,
     *p14_status.ROWS,
     *p16_issuance.ROWS,
@@ -29,11 +33,8 @@ ROWS: Final[tuple[Row, ...]] = (
 
 NOT_MEASURED: Final[dict[str, str]] = {
     "P2": "other logs beside ours need their own programs, which are not part of the tests",
-    "P3": "the log has no PostgreSQL store",
     "P4": "needs a server and a client that can load it; no bench for it is written",
     "P5": "statements come in one a request, not in lists of 100",
-    "P9": "a log of 1,000,000 entries takes longer to make than a whole run may",
-    "P10": "a restart folds the whole log again (there are no snapshots), so it is not independent of size",
     "P18": "2,000 simulated stations need more than the minutes that a run may take",
     "P23": "no bench is written for exports of 100,000 records",
 }

@@ -1,4 +1,4 @@
-"""A writer that is killed at a labelled point: `python -m tests.crash.child DIRECTORY POINT BATCH COUNT`.
+"""A writer that is killed at a labelled point: `python -m tests.crash.child DIRECTORY POINT BATCH COUNT [DSN]`.
 
 Prints `ack NUMBER INDEX` for every statement that was acknowledged, and dies by SIGKILL at the point.
 """
@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from ledger.appender import Appended, Appender
+from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Batch
 from ledger.store.signer_state import SignerState
-from ledger.store.sqlite import SqliteStore
 from tests.support import logs
 
 KILL_AT_COMMIT = 3
@@ -26,25 +26,36 @@ class Dying:
         self.point = point
         self.commits = 0
 
-    def at(self, point: str) -> None:
-        if point == self.point and self.commits == KILL_AT_COMMIT:
+    def at(self, point: str, ahead: int = 0) -> None:
+        if point == self.point and self.commits + ahead == KILL_AT_COMMIT:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class DyingStore(SqliteStore):
+class DyingStore:
+    """Mixed into either store."""
+
     dying: Dying
+
+    async def lock(self) -> object:
+        self.dying.at("before-begin", ahead=1)
+        head = await super().lock()
+        self.dying.at("after-lock", ahead=1)
+        return head
 
     async def commit(self, batch: Batch) -> None:
         self.dying.commits += 1
         await super().commit(batch)
         self.dying.at("after-commit")
 
-    def _begin(self) -> None:
-        self.dying.at("before-begin")
-        super()._begin()
+    def _insert(self, *what: object) -> object:
+        if isinstance(self, PostgresStore):
+            return self._insert_and_die(*what)
+        super()._insert(*what)
+        self.dying.at("after-insert")
+        return None
 
-    def _insert(self, batch: Batch) -> None:
-        super()._insert(batch)
+    async def _insert_and_die(self, *what: object) -> None:
+        await super()._insert(*what)
         self.dying.at("after-insert")
 
     def put_checkpoint(self, checkpoint: object) -> None:
@@ -65,10 +76,10 @@ class DyingState(SignerState):
         super()._replace(signed)
 
 
-async def main(directory: Path, point: str, batch: int, count: int) -> None:
+async def main(directory: Path, point: str, batch: int, count: int, dsn: str | None) -> None:
     dying = Dying(point)
-    path = directory / "log.db"
-    store = DyingStore.open(path, create=not path.exists())
+    medium = logs.Postgres(dsn) if dsn else logs.Sqlite()
+    store = medium.open(directory, DyingStore)
     store.dying = dying
     acknowledge = Appender._acknowledge
 
@@ -94,4 +105,4 @@ async def main(directory: Path, point: str, batch: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), (sys.argv[5:] or [None])[0]))

@@ -10,17 +10,18 @@ import pytest
 from ledger.appender import Appended
 from ledger.audit.run import audit
 from ledger.audit.sqlite_source import SqliteSource
-from tests.support import logs
+from tests.support import logs, oracle
 from tests.support.vectors import REPOSITORY
 
-COMMIT_POINTS = ("before-begin", "after-insert", "after-commit", "before-ack")
+pytestmark = pytest.mark.usefixtures("engine")
+COMMIT_POINTS = ("before-begin", "after-lock", "after-insert", "after-commit", "before-ack")
 SIGNER_POINTS = ("before-swap", "in-swap", "after-swap", "before-publish")
 
 
 def run(directory: Path, point: str, batch: int, count: int) -> tuple[dict[int, int], list[int]]:
     """What the child acknowledged, and the sizes that it published."""
     child = subprocess.run(
-        [sys.executable, "-m", "tests.crash.child", str(directory), point, str(batch), str(count)],
+        [sys.executable, "-m", "tests.crash.child", str(directory), point, str(batch), str(count), *where()],
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -34,7 +35,17 @@ def run(directory: Path, point: str, batch: int, count: int) -> tuple[dict[int, 
     return acknowledged, [int(line[1]) for line in lines if line[0] == "note"]
 
 
+def where() -> list[str]:
+    """What tells the child where its log lies."""
+    return [logs.medium.dsn] if isinstance(logs.medium, logs.Postgres) else []
+
+
 def require_sound(directory: Path) -> int:
+    if isinstance(logs.medium, logs.Postgres):
+        store = logs.medium.open(directory)
+        size = len(oracle.require_sound(store))
+        store.close()
+        return size
     source = SqliteSource(directory / "log.db")
     report = audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN, resolve=logs.resolve)
     source.close()

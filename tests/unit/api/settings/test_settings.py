@@ -132,6 +132,17 @@ def test_a_virtual_clock_is_refused_outside_development(tmp_path: Path) -> None:
     assert _load(tmp_path, "development = true\n" + text).clock_file == tmp_path / "clock"
 
 
+def test_a_servers_address_belongs_to_the_engine_postgres_and_only_to_it(tmp_path: Path) -> None:
+    for table in ('engine = "postgres"', 'dsn_file = "dsn"'):
+        assert _refused(tmp_path, f"{GOOD}\n[store]\n{table}\n").where["key"] == "store.dsn_file"
+    found = _load(tmp_path, GOOD + '\n[store]\nengine = "postgres"\ndsn_file = "dsn"\n')
+    assert (found.store.dsn_file, found.store.schema, found.store.standby) == (
+        tmp_path / "dsn",
+        "flexledger",
+        "optional",
+    )
+
+
 def test_what_is_not_toml_is_refused_with_its_place_and_without_its_text(tmp_path: Path) -> None:
     error = _refused(tmp_path, 'origin = "x"\nsecret secret')
     assert error.found is not None

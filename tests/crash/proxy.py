@@ -1,0 +1,94 @@
+"""A wire to a database server that can be cut at one chosen moment."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
+"""The protocol's message for it."""
+
+
+class Cut(StrEnum):
+    """When the wire is cut."""
+
+    BEFORE_COMMIT = "before-commit"
+    """COMMIT never arrives."""
+    AFTER_COMMIT = "after-commit"
+    """COMMIT arrives; its answer does not."""
+
+
+class Wire:
+    """Forwards to `port` until it is armed and the moment comes; afterwards it forwards again."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self._armed: Cut | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.cuts = 0
+        # A loop of its own: who waits for an answer must not hold up the wire that brings it.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._run(asyncio.start_server(self._accept, "127.0.0.1", 0))
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def arm(self, cut: Cut) -> None:
+        """The next COMMIT meets its end."""
+        self._armed = cut
+
+    def close(self) -> None:
+        """No wire is left."""
+        self._run(self._end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _end(self) -> None:
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        answers = asyncio.ensure_future(_pump(there, writer))
+        try:
+            while data := await reader.read(65_536):
+                if self._armed is not None and COMMIT in data:
+                    cut, self._armed = self._armed, None
+                    self.cuts += 1
+                    answers.cancel()
+                    if cut is Cut.AFTER_COMMIT:
+                        back.write(data)
+                        await back.drain()
+                        await there.read(1)
+                    return
+                back.write(data)
+                await back.drain()
+        finally:
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+            for end in (writer, back):
+                end.close()
+                with suppress(OSError):
+                    await end.wait_closed()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65_536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
