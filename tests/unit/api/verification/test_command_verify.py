@@ -102,7 +102,7 @@ def test_colours_are_only_for_people(story: Story) -> None:
 def test_verifying_needs_no_database_network_or_web_framework() -> None:
     program = (
         "import sys, api.cli.verify\n"
-        "wanted = {'sqlite3', 'asyncio', 'litestar', 'websockets', 'httpx2', 'structlog', 'sqlmodel', 'jwt'}\n"
+        "wanted = {'sqlite3', 'asyncio', 'litestar', 'websockets', 'httpx2', 'structlog', 'asyncpg', 'jwt'}\n"
         "print(sorted(wanted & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
