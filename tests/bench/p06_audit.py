@@ -188,21 +188,21 @@ def _storage(scale: Scale) -> Iterator[Pair]:
 ROWS = (
     Row(
         id="P6",
-        what="audit without signatures, one core, an entry; each opens a stream",
+        what="audit, no signatures, one core, a stream an entry",
         floor="a scan of the same rows with SHA-256 of each",
         goal=speed(0.50),
         prepare=_without_signatures,
     ),
     Row(
         id="P6",
-        what="audit without signatures, one core, an entry; 1,000 streams",
+        what="audit, no signatures, one core, 1,000 streams",
         floor="a scan of the same rows with SHA-256 of each",
         goal=speed(0.50),
         prepare=_over_streams,
     ),
     Row(
         id="P6",
-        what="audit without signatures, two processes, an entry of 200,000",
+        what="audit, no signatures, two processes, 200,000 entries",
         floor="the same in one process",
         goal=speed(1.85),
         prepare=_on_two,
@@ -210,14 +210,14 @@ ROWS = (
     ),
     Row(
         id="P7",
-        what="audit with signatures, all cores, an entry; processes are started too",
+        what="audit with signatures, all cores, starting included",
         floor="bare ES256 verification of the same statements, all cores, processes and keys ready",
         goal=speed(0.80),
         prepare=_with_signatures,
     ),
     Row(
         id="P7",
-        what="replay of the rules, one core, an entry; it is serial, and goes on beside the audit",
+        what="replay of the rules, one core (beside the audit)",
         floor="the audit with signatures, one core",
         goal=time(1.0),
         prepare=_rules,

@@ -80,7 +80,7 @@ ROWS = (
     ),
     Row(
         id="P15",
-        what="revocation look-up among 1,000,000 (100,000 with --quick)",
+        what="revocation look-up in 1,000,000 (--quick: 100,000)",
         floor="the same among 10",
         goal=speed(0.80),
         prepare=_looked_up,

@@ -149,7 +149,7 @@ ROWS = (
     ),
     Row(
         id="P16",
-        what="certificate: with lint, own check, durable store, 64 callers",
+        what="certificate: lint, own check, durable store, 64 callers",
         floor=FLOOR,
         goal=speed(0.25),
         prepare=_callers,
