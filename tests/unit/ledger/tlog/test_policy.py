@@ -82,40 +82,41 @@ X1, X2 = COSIGNERS["X1"].vkey, COSIGNERS["X2"].vkey
 WITNESSES = f"witness a {X1}\nwitness b {X2}\n"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        f"witness a {X1}\n",
-        "quorum none",
-        "quorum none\nquorum none\n",
-        "quorum a\n" + WITNESSES,
-        WITNESSES + "quorum c\n",
-        WITNESSES + "group g 3 a b\nquorum g\n",
-        WITNESSES + "group g 0 a b\nquorum g\n",
-        WITNESSES + "group g 01 a b\nquorum g\n",
-        WITNESSES + "group g some a b\nquorum g\n",
-        WITNESSES + "group g any\nquorum g\n",
-        WITNESSES + "group g any a a\nquorum g\n",
-        WITNESSES + "group g any a\ngroup h any a b\nquorum h\n",
-        WITNESSES + "group g any none a\nquorum g\n",
-        WITNESSES + "group none any a\nquorum none\n",
-        WITNESSES + "group a any b\nquorum a\n",
-        WITNESSES + f"witness c {X1}\nquorum a\n",
-        f"witness a {X1}\nwitness a {X2}\nquorum a\n",
-        f"witness none {X1}\nquorum none\n",
-        f"witness a {LOG.vkey}\nquorum a\n",
-        f"log {X1}\nquorum none\n",
-        f"log {LOG.vkey}\nlog {LOG.vkey}\nquorum none\n",
-        "log rubbish\nquorum none\n",
-        "log\nquorum none\n",
-        "quorum none extra\n",
-        "trust me\nquorum none\n",
-        "quorum none\r\n",
-        "quorum\x00none\n",
-        "quorum none\n\x7f\n",
-    ],
+NO_POLICIES = (
+    "",
+    f"witness a {X1}\n",
+    "quorum none",
+    "quorum none\nquorum none\n",
+    "quorum a\n" + WITNESSES,
+    WITNESSES + "quorum c\n",
+    WITNESSES + "group g 3 a b\nquorum g\n",
+    WITNESSES + "group g 0 a b\nquorum g\n",
+    WITNESSES + "group g 01 a b\nquorum g\n",
+    WITNESSES + "group g some a b\nquorum g\n",
+    WITNESSES + "group g any\nquorum g\n",
+    WITNESSES + "group g any a a\nquorum g\n",
+    WITNESSES + "group g any a\ngroup h any a b\nquorum h\n",
+    WITNESSES + "group g any none a\nquorum g\n",
+    WITNESSES + "group none any a\nquorum none\n",
+    WITNESSES + "group a any b\nquorum a\n",
+    WITNESSES + f"witness c {X1}\nquorum a\n",
+    f"witness a {X1}\nwitness a {X2}\nquorum a\n",
+    f"witness none {X1}\nquorum none\n",
+    f"witness a {LOG.vkey}\nquorum a\n",
+    f"log {X1}\nquorum none\n",
+    f"log {LOG.vkey}\nlog {LOG.vkey}\nquorum none\n",
+    "log rubbish\nquorum none\n",
+    "log\nquorum none\n",
+    "quorum none extra\n",
+    "trust me\nquorum none\n",
+    "quorum none\r\n",
+    "quorum\x00none\n",
+    "quorum none\n\x7f\n",
 )
+
+
+# Keys are new in each process, so the texts cannot be the names.
+@pytest.mark.parametrize("text", NO_POLICIES, ids=[f"case {n}" for n in range(len(NO_POLICIES))])
 def test_what_is_not_a_policy_is_refused(text: str) -> None:
     with pytest.raises(PolicyMalformed) as refused:
         policy.parse(text.encode())
