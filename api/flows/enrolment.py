@@ -220,14 +220,22 @@ def require_same_names(request: bytes, certificate: x509.Certificate) -> None:
     """Raises `RenewalRefused` if the request names another subject; one that names nobody asks for the same one."""
     is_pem = request.lstrip().startswith(b"-----BEGIN")
     asked = x509.load_pem_x509_csr(request) if is_pem else x509.load_der_x509_csr(request)
-    if asked.subject.rdns and asked.subject.public_bytes() != certificate.subject.public_bytes():
-        raise RenewalRefused("the request names another subject", expected="the subject of the certificate it follows")
     try:
-        san = asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        return
-    except (ValueError, x509.DuplicateExtension):
+        is_other = bool(asked.subject.rdns) and asked.subject.public_bytes() != certificate.subject.public_bytes()
+        san = _alternative_names(asked)
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         raise RenewalRefused("the names in the request cannot be read") from None
+    if is_other:
+        raise RenewalRefused("the request names another subject", expected="the subject of the certificate it follows")
+    if san is None:
+        return
     held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if set(san) != set(held):
         raise RenewalRefused("the request names other alternative names", expected="those of the certificate")
+
+
+def _alternative_names(asked: x509.CertificateSigningRequest) -> x509.SubjectAlternativeName | None:
+    try:
+        return asked.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None

@@ -22,12 +22,13 @@ async def read(request: Request[Any, Any, Any], kind: type[T]) -> T:
     section 4).
     """
     data = await request.body()
-    # The types bound how deep it is, so the second reading cannot run out of stack.
     try:
         found = wire.decode(data, kind)
         json.loads(data, object_pairs_hook=_single)
     except UnicodeDecodeError:
         raise BodyMalformed("the body does not fit", expected="well-formed JSON in UTF-8") from None
+    except RecursionError:
+        raise BodyMalformed("the body does not fit", expected="JSON that is nested less deeply") from None
     except _Repeated:
         raise BodyMalformed("the body does not fit", expected="every member once") from None
     return found

@@ -133,7 +133,7 @@ def _code(header: str) -> str:
         raise CodeRefused("the first credential is for an enrolment code", expected="HTTP Basic")
     try:
         return base64.b64decode(token.strip(), validate=True).decode("ascii")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not base64, or not ASCII before or after it
         raise CodeRefused("the enrolment code cannot be read", expected="HTTP Basic") from None
 
 

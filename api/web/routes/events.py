@@ -21,6 +21,7 @@ from pki.roles import Role
 
 HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 RETRY_MS = 1_000
+MAX_DIGITS = len(str(MAX_INT))
 
 After = Annotated[
     int | None,
@@ -60,7 +61,7 @@ def _last_heard(request: Request[Any, Any, Any], after: int | None) -> int | Non
     header = request.headers.get("last-event-id")
     if not header:
         return after
-    if not header.isdecimal() or not header.isascii() or int(header) > MAX_INT:
+    if not header.isdecimal() or not header.isascii() or len(header) > MAX_DIGITS or int(header) > MAX_INT:
         raise RequestMalformed(f"Last-Event-ID is not an index from 0 to {MAX_INT}")
     return int(header)
 

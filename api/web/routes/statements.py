@@ -86,6 +86,7 @@ async def take_statements(request: Request[Any, Any, Any], service: NamedDepende
     when it is opened: one that needs another of the same batch to be in force first is better sent after it.
     """
     principal = principal_of(request.scope)
+    service.witnessing.require_signing()
     batch = await body.read(request, wire.SubmissionBatch)
     party = f"{principal.role}/{principal.party}"
     if party in _busy:

@@ -132,7 +132,7 @@ def _is_unchanged(request: Request[Any, Any, Any], this_ms: int) -> bool:
         return False
     try:
         return moment(this_ms) <= parsedate_to_datetime(since)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
 
 
