@@ -6,8 +6,10 @@ tries again where that is safe, verifies every receipt, and hands problems back 
 """
 
 import hmac
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Meta
@@ -33,6 +35,8 @@ EVENTS_PATH: Final = "/v1/events"
 MAX_BODY_BYTES: Final = 4 << 20
 MAX_AT_ONCE: Final = 1_000
 _OF_THE_SERVICE: Final = ("/v1/", "/.well-known/", "/checkpoint", "/tile/", "/readyz", "/openapi.json")
+_NO_PATH: Final = re.compile(r"[^!-~]|[?#\\]|/(\.{0,2})(/|$)")
+"""What somebody on the way could read as another path: white space, another delimiter, empty and dotted segments."""
 _PASSED_ON: Final = ("accept", "if-none-match", "last-event-id", "prefer")
 _ANSWERED: Final = ("content-type", "etag", "retry-after", "flexledger-manifest-sha256")
 
@@ -108,9 +112,7 @@ class Gateway:
             if method != "POST":
                 raise MethodNotAllowed("a record is posted", allow=("POST",))
             return await self._state(await _body(receive))
-        if path == "/v1/events" or not path.startswith(
-            ("/v1/", "/.well-known/", "/checkpoint", "/tile/", "/readyz", "/openapi.json")
-        ):
+        if path == EVENTS_PATH or not path.startswith(_OF_THE_SERVICE) or _NO_PATH.search(path):
             raise RouteUnknown("no such resource", expected=f"{STATE_PATH}, or a path of the service")
         if method not in {"GET", "POST"}:
             raise MethodNotAllowed("the gateway hands on GET and POST", allow=("GET", "POST"))
@@ -120,7 +122,11 @@ class Gateway:
         sent = {name: asked[name] for name in _PASSED_ON if name in asked}
         if body is not None:
             sent["content-type"] = wire.JSON_MEDIA_TYPE
-        answer = await self._client.transport.request(Request(method, f"{path}?{query}" if query else path, body, sent))
+        # As it came: what stands escaped in a path is part of a name, and stays so.
+        target = (scope.get("raw_path") or quote(path).encode()).partition(b"?")[0].decode("ascii")
+        answer = await self._client.transport.request(
+            Request(method, f"{target}?{query}" if query else target, body, sent)
+        )
         return answer.status, {name: answer.headers[name] for name in _ANSWERED if name in answer.headers}, answer.body
 
     async def _state(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:

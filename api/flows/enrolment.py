@@ -127,7 +127,14 @@ class Enrolment:
             dns_names=hosts_in(certificate),
             station_id=credential.station_id,
         )
-        issued = await self._office.issue(opened, credential.role, wanted, followed)
+        own = principal.credential
+
+        def guard() -> None:
+            """Both certificates may have been revoked while this waited for its turn."""
+            self._require_unrevoked(own.issuer_key_sha256, own.serial)
+            self._require_unrevoked(held.issuer_key_sha256, held.serial)
+
+        issued = await self._office.issue(opened, credential.role, wanted, followed, guard=guard)
         return Enrolled(issued, self._office.chain_of(credential.role))
 
     def _standing(self, principal: Principal, purpose: Purpose) -> Issued:
@@ -137,7 +144,7 @@ class Enrolment:
             held = self._office.store.get(own.issuer_key_sha256, own.serial)
         except CertificateAbsent:
             raise RenewalRefused("the connection's certificate was not issued here, or is forgotten") from None
-        self._require_unrevoked(held)
+        self._require_unrevoked(held.issuer_key_sha256, held.serial)
         if purpose is own.purpose:
             return held
         found = [
@@ -147,11 +154,11 @@ class Enrolment:
         ]
         if not found:
             raise RenewalRefused("there is no credential of this purpose to renew", expected="an enrolment code")
-        self._require_unrevoked(found[-1])
+        self._require_unrevoked(found[-1].issuer_key_sha256, found[-1].serial)
         return found[-1]
 
-    def _require_unrevoked(self, held: Issued) -> None:
-        standing = self._office.store.revocation_of(held.issuer_key_sha256, held.serial)
+    def _require_unrevoked(self, issuer_key_sha256: str, serial: int) -> None:
+        standing = self._office.store.revocation_of(issuer_key_sha256, serial)
         if standing is not None and standing.reason is not Reason.SUPERSEDED:
             raise RenewalRefused("the credential was revoked", expected="an enrolment code", found=standing.reason)
 

@@ -74,9 +74,7 @@ class Feed:
 
         Raises `EventsBusy` for a listener too many, `EventsAhead` for one that knows more than the log.
         """
-        party = f"{principal.role}/{principal.party}"
-        if sum(self._listeners.values()) >= MAX_LISTENERS or self._listeners.get(party, 0) >= MAX_LISTENERS_OF_PARTY:
-            raise EventsBusy("no more listeners", expected=f"at most {MAX_LISTENERS_OF_PARTY} of a party")
+        self._require_place(f"{principal.role}/{principal.party}")
         size = self._desk.appender.head.size
         if after is not None and after >= size:
             raise EventsAhead("it heard of an entry that is not there", expected=f"at most {size - 1}", found=after)
@@ -87,9 +85,11 @@ class Feed:
     ) -> AsyncIterator[Event | None]:
         """The events from index `first` on that concern the listener, of one stream if it is named; None now and then.
 
-        Before each wait and each page `still` is asked; what it raises ends the events, and so does `close`.
+        Before each wait and each page `still` is asked; what it raises ends the events, and so does `close`. Raises
+        `EventsBusy` where others took the last place since `start`.
         """
         party = f"{principal.role}/{principal.party}"
+        self._require_place(party)
         self._listeners[party] = self._listeners.get(party, 0) + 1
         quiet = 0
         try:
@@ -114,6 +114,10 @@ class Feed:
             self._listeners[party] -= 1
             if not self._listeners[party]:
                 del self._listeners[party]
+
+    def _require_place(self, party: str) -> None:
+        if sum(self._listeners.values()) >= MAX_LISTENERS or self._listeners.get(party, 0) >= MAX_LISTENERS_OF_PARTY:
+            raise EventsBusy("no more listeners", expected=f"at most {MAX_LISTENERS_OF_PARTY} of a party")
 
     def _heard(self, _opened: Opened, _stream: str, _rec_ms: int) -> None:
         self._wake()

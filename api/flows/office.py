@@ -87,16 +87,24 @@ class Office:
         subscriber: Subscriber,
         *,
         not_after_ms: int | None = None,
+        guard: Callable[[], None] = lambda: None,
     ) -> x509.Certificate:
-        """A certificate for the key in `csr`, on record and in the store; raises what `Authority.issue` raises."""
+        """A certificate for the key in `csr`, on record and in the store; raises what `Authority.issue` raises.
+
+        `guard` is asked when it is this one's turn, after every revocation that was asked for before; what it raises is
+        raised, and nothing is issued.
+        """
         profile = profiles.get(role, purpose)
         authority = self.authority_of(role)
         now_ms = self.now_ms(purpose)
-        certificate = await self.work(
-            lambda: authority.issue(
+
+        def act() -> x509.Certificate:
+            guard()
+            return authority.issue(
                 csr, profile=profile, subscriber=subscriber, now_ms=now_ms, not_after_ms=not_after_ms
             )
-        )
+
+        certificate = await self.work(act)
         telemetry.CREDENTIALS_ISSUED.labels(profile.name).inc()
         return certificate
 

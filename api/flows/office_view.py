@@ -58,7 +58,9 @@ def page(office: Office, principal: Principal, sought: Sought, *, after: int, li
         sought = replace(sought, party_id=principal.party)
     found: list[Listed] = []
     for one in _after(office, sought, after):
-        if one.issued.role is not None and may_see(principal, one.issued):
+        # Who asks for a person's by name would learn whose they are, whatever is left out of the answer.
+        is_asked_out = sought.party_id is not None and _is_hidden(principal, one.issued)
+        if one.issued.role is not None and may_see(principal, one.issued) and not is_asked_out:
             found.append(one)
             if len(found) > limit:
                 break
@@ -97,7 +99,7 @@ def view(office: Office, listed: Listed, principal: Principal, *, whole: bool = 
     """What the caller is shown of one credential, with the certificate itself if `whole`."""
     held = listed.issued
     state = office.desk.state.credentials.find(held.issuer_key_sha256, serial_text(held.serial))
-    is_hidden = held.role is Role.EVU and principal.role is not Role.EVU and principal.role is not Role.OPS
+    is_hidden = _is_hidden(principal, held)
     certificate = x509.load_der_x509_certificate(held.der).public_bytes(Encoding.PEM).decode() if whole else None
     return CredentialView(
         name=f"{held.issuer_key_sha256}.{serial_text(held.serial)}",
@@ -116,6 +118,11 @@ def view(office: Office, listed: Listed, principal: Principal, *, whole: bool = 
         reason=None if listed.revocation is None else listed.revocation.reason.value,
         certificate=None if is_hidden else certificate,
     )
+
+
+def _is_hidden(principal: Principal, held: Issued) -> bool:
+    """Whether the caller is not to learn whose it is: a person's, for everybody but the person and the operator."""
+    return held.role is Role.EVU and principal.role not in (Role.EVU, Role.OPS)
 
 
 def _after(office: Office, sought: Sought, after: int) -> Iterator[Listed]:

@@ -76,12 +76,16 @@ class Identity(ASGIMiddleware):
         state[STATE_PRINCIPAL] = None
         leaf = leaf_of(scope)
         if leaf is not None:
-            state[STATE_STILL] = partial(self.identify, leaf)
+            # The token too: an answer that takes long must not outlive it.
+            state[STATE_STILL] = still = partial(self._caller, leaf, scope)
             try:
-                state[STATE_PRINCIPAL] = self._narrowed(self.identify(leaf), leaf, scope)
+                state[STATE_PRINCIPAL] = still()
             except problems.ROOTS as error:
                 state[STATE_REFUSAL] = error
         await next_app(scope, receive, send)
+
+    def _caller(self, leaf: bytes, scope: Scope) -> Principal:
+        return self._narrowed(self.identify(leaf), leaf, scope)
 
     def _narrowed(self, principal: Principal, leaf: bytes, scope: Scope) -> Principal:
         """The principal with what its access token leaves, if it shows one; a token never makes somebody of nobody."""
@@ -176,7 +180,7 @@ def principal_of(scope: Scope, *roles: Role) -> Principal:
 
 
 def still_good(scope: Scope) -> Callable[[], object]:
-    """Asks anew, for answers that take long: it raises what `Identity.identify` raises once the caller is refused."""
+    """Asks anew, for answers that take long: it raises what identified the caller raises once it is refused."""
     found: Callable[[], object] | None = scope.get("state", {}).get(STATE_STILL)
     if found is None:
         raise CredentialMissing("the resource needs a client certificate", expected="mutual TLS")
