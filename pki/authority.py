@@ -18,6 +18,7 @@ from pki.certify import Asked, Issuer, certify
 from pki.csr import OpenedCsr
 from pki.errors import Refused
 from pki.journal import Journal
+from pki.known import KnownAuthorities
 from pki.lint.second_opinion import SecondOpinion
 from pki.profiles import Profile
 from pki.roles import Group, Service
@@ -91,6 +92,8 @@ class Authority:
     second_opinion: SecondOpinion | None = None
     retired: bool = False
     key_sha256: str = field(init=False)
+    known: KnownAuthorities = field(init=False, repr=False, compare=False, default_factory=KnownAuthorities)
+    """That `root` signed `certificate` is verified for the first leaf; its own signature and all windows for each."""
 
     def __post_init__(self) -> None:
         """The key belongs to the certificate, or WrongAuthority; a key elsewhere is waited for only so long."""
@@ -230,7 +233,7 @@ class Authority:
 
     def _require_own_check(self, certificate: x509.Certificate, profile: Profile, now_ms: int) -> None:
         """Both stages of our own check accept it; status is left out, for it is younger than any CRL."""
-        chain = path.build(encoded(certificate), [encoded(self.certificate)], [self.root], at_ms=now_ms)
+        chain = self.known.build(encoded(certificate), [encoded(self.certificate)], [self.root], at_ms=now_ms)
         binding.bind(
             chain,
             purpose=profile.purpose,

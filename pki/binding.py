@@ -3,6 +3,7 @@
 Each of the four could be forged or issued by mistake alone; all four together need the authority of that role itself.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from pki.trust import DevelopmentCredential, is_marked
 
 CHAIN_LENGTH = 3  # leaf, issuing authority, root
 MAX_HOSTS = 16
+MAX_AUTHORITIES = 64
 _USAGES = (
     "digital_signature",
     "content_commitment",
@@ -114,8 +116,8 @@ def bind(
     leaf, issuing, root = chain
     for inner, outer in ((leaf, issuing), (issuing, root)):
         _require_within(inner, outer)
-    _require_own_key(chain)
-    development = any(is_marked(certificate) for certificate in chain)
+    _require_own_key(leaf, issuing, root)
+    development = is_marked(leaf) or _is_marked_authority(issuing) or _is_marked_authority(root)
     if development and not allow_development:
         raise DevelopmentCredential("a development credential counts for nothing here")
     group = _require_issuing(issuing)
@@ -157,9 +159,23 @@ def _require_within(inner: x509.Certificate, outer: x509.Certificate) -> None:
         raise OutlivesIssuer("valid when its issuer is not", expected=path.not_after_ms(outer))
 
 
-def _require_own_key(chain: Sequence[x509.Certificate]) -> None:
+# Of authorities alone, which are few and whose chain was built before: what their octets say is read once.
+_of_authorities = functools.lru_cache(maxsize=MAX_AUTHORITIES)
+
+
+@_of_authorities
+def _is_marked_authority(authority: x509.Certificate) -> bool:
+    return is_marked(authority)
+
+
+@_of_authorities
+def _key_of_authority(authority: x509.Certificate) -> bytes:
+    return path.spki_of(authority)
+
+
+def _require_own_key(leaf: x509.Certificate, issuing: x509.Certificate, root: x509.Certificate) -> None:
     """Every key stands once: whoever has a leaf over an authority's key could claim what that authority signed."""
-    if len({path.spki_of(certificate) for certificate in chain}) != len(chain):
+    if len({path.spki_of(leaf), _key_of_authority(issuing), _key_of_authority(root)}) != CHAIN_LENGTH:
         raise BadProfile("a key stands in more than one certificate of the chain")
 
 
@@ -182,6 +198,7 @@ def usages(certificate: x509.Certificate) -> set[ObjectIdentifier]:
         raise BadProfile("a certificate has no extended key usage") from error
 
 
+@_of_authorities
 def _require_issuing(issuing: x509.Certificate) -> Group:
     """The group whose authority `issuing` is: by its one policy, and with exactly the usages of that authority."""
     _require_extensions(issuing, _AUTHORITY_EXTENSIONS)
@@ -271,13 +288,14 @@ def _require_names(
     return identity
 
 
-def permitted_zones(issuing: x509.Certificate) -> set[str]:
+@_of_authorities
+def permitted_zones(issuing: x509.Certificate) -> frozenset[str]:
     """The host names, with all below them, that the authority may speak for; BadProfile without name constraints."""
     try:
         constraints = issuing.extensions.get_extension_for_class(x509.NameConstraints).value
     except x509.ExtensionNotFound as error:
         raise BadProfile("an issuing authority has no name constraints") from error
-    return {name.value for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName)}
+    return frozenset(name.value for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName))
 
 
 def _extension_bytes(certificate: x509.Certificate, oid: ObjectIdentifier) -> bytes:

@@ -169,30 +169,40 @@ def build(
     require_window(subject, at_ms)
     _require_a_valid_issuer(subject, [*between, *roots], at_ms)
     rules.require_leaf_key(subject.public_key())
-    chain = _verified(subject, between, roots, at_ms, rules, server_name)
+    chain = verified(subject, between, verification.Store(list(roots)), at_ms, rules, server_name)
     for authority in chain[1:]:
         rules.require_authority_key(authority.public_key())
         _require_binding_constraints(authority)
     for certificate in chain:
         _require_sound_usages(certificate)
         _require_plain_policies(certificate)
-    _require_key_identifiers(chain)
+    for place, certificate in enumerate(chain):
+        _require_key_identifiers(certificate, signs=place > 0, is_signed=place < len(chain) - 1)
     _require_sound_root(chain[-1])
     return chain
 
 
-def _verified(
+def require_sound_leaf(subject: x509.Certificate, rules: Rules) -> None:
+    """What `build` asks of a leaf under an authority beyond the library: WeakKey or Untrusted."""
+    rules.require_leaf_key(subject.public_key())
+    _require_sound_usages(subject)
+    _require_plain_policies(subject)
+    _require_key_identifiers(subject, signs=False, is_signed=True)
+
+
+def verified(
     subject: x509.Certificate,
     between: list[x509.Certificate],
-    roots: Sequence[x509.Certificate],
+    store: verification.Store,
     at_ms: int,
     rules: Rules,
     server_name: x509.DNSName | x509.IPAddress | None,
 ) -> tuple[x509.Certificate, ...]:
+    """The chain from `subject` to one of `store` by the library's rules and `rules`' policies alone; or Untrusted."""
     builder = (
         verification.PolicyBuilder()
         .time(dt.datetime.fromtimestamp(at_ms // 1000, tz=dt.UTC).replace(tzinfo=None))
-        .store(verification.Store(list(roots)))
+        .store(store)
         .max_chain_depth(rules.max_depth)
         .extension_policies(ca_policy=rules.authority, ee_policy=rules.leaf)
     )
@@ -259,18 +269,17 @@ def _require_binding_constraints(authority: x509.Certificate) -> None:
         raise Untrusted("the name constraints of an authority are not critical")
 
 
-def _require_key_identifiers(chain: Sequence[x509.Certificate]) -> None:
+def _require_key_identifiers(certificate: x509.Certificate, *, signs: bool, is_signed: bool) -> None:
     """Each authority names its key, and whatever it signed names it back; none is critical (RFC 5280 4.2.1.1, 4.2.1.2).
 
     The library asks for less of authorities than of leaves.
     """
     own, issuers = x509.SubjectKeyIdentifier.oid, x509.AuthorityKeyIdentifier.oid
-    for place, certificate in enumerate(chain):
-        found = {extension.oid for extension in certificate.extensions if not extension.critical}
-        critical = {extension.oid for extension in certificate.extensions if extension.critical}
-        wanted = ({own} if place > 0 else set()) | ({issuers} if place < len(chain) - 1 else set())
-        if wanted - found or critical & {own, issuers}:
-            raise Untrusted("a certificate on the path lacks a key identifier, or has a critical one")
+    found = {extension.oid for extension in certificate.extensions if not extension.critical}
+    critical = {extension.oid for extension in certificate.extensions if extension.critical}
+    wanted = ({own} if signs else set()) | ({issuers} if is_signed else set())
+    if wanted - found or critical & {own, issuers}:
+        raise Untrusted("a certificate on the path lacks a key identifier, or has a critical one")
 
 
 def _require_sound_root(root: x509.Certificate) -> None:

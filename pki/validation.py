@@ -13,6 +13,7 @@ from cryptography import x509
 
 from pki import binding, keys, names, path
 from pki.credential import Credential
+from pki.known import KnownAuthorities
 from pki.roles import Purpose, Role
 from pki.status import Scope, StatusSet
 from pki.trust import TrustAnchors, encoded
@@ -29,13 +30,14 @@ def validate(
     roles: Collection[Role] | None = None,
     server_name: str | None = None,
     known_ms: int | None = None,
+    known: KnownAuthorities | None = None,
 ) -> Credential:
     """The credential that `leaf` (DER) proves at `at_ms` for `purpose`; `roles` None allows every role.
 
     `server_name` is the host that was dialled; a caller that leaves it out compares host names itself, as a TLS library
     does. What existed at `at_ms`, the time asked about, decides; with a later `known_ms`, what was known by then does
     too: a credential that had been revoked at `at_ms`, or whose key had been invalid, is `pki/voided`, and what was
-    decided by it is to be looked at again.
+    decided by it is to be looked at again. `known` changes nothing but the time it takes (`pki.known`).
 
     Raises a coded `Refused`: `pki/oversize`, `pki/malformed`, `pki/expired`, `pki/not-yet-valid`, `pki/untrusted`,
     `pki/weak-key`, `pki/development-credential`, `pki/role-mismatch`, `pki/role-not-allowed`, `pki/purpose`,
@@ -43,7 +45,8 @@ def validate(
     `pki/status-indeterminate` if nothing is wrong with it but whether it was revoked cannot be known.
     """
     host = None if server_name is None else x509.DNSName(names.dns_name(server_name))
-    chain = path.build(leaf, intermediates, anchors.certificates, at_ms=at_ms, server_name=host)
+    build = path.build if known is None else known.build
+    chain = build(leaf, intermediates, anchors.certificates, at_ms=at_ms, server_name=host)
     bound = binding.bind(
         chain,
         purpose=purpose,

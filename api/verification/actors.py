@@ -13,19 +13,28 @@ from ledger.records.actor import Actor
 from ledger.records.actor import Role as LedgerRole
 from pki import keys, validation
 from pki.asn1 import attributecert
+from pki.asn1.der import MalformedDer, child
 from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
+from pki.known import KnownAuthorities
 from pki.roles import Purpose, Role
 from pki.status import Revoked, StatusSet
 from pki.trust import TrustAnchors
 
 MAX_CACHED = 4096
+_ISSUER_PLACE, _SUBJECT_PLACE = 3, 5
+"""After version, serial number and algorithm; and after the validity too."""
 SigningKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 
 def thumbprint(der: bytes) -> str:
     """base64url SHA-256 of a certificate: `x5t#S256`, a look-up hint."""
     return jws.encode_base64url(hashlib.sha256(der).digest())
+
+
+def _name(certificate: bytes, place: int) -> bytes:
+    """The name at that place of a certificate of version 3, as it stands there; or MalformedDer."""
+    return child(child(certificate, 0, "certificate"), place, "certificate")
 
 
 def actor_of(credential: Credential) -> Actor:
@@ -51,9 +60,10 @@ class Directory:
 
     def __init__(self, anchors: TrustAnchors, issuers: Iterable[bytes], status: StatusSet) -> None:
         self.anchors = anchors
+        self._authorities = KnownAuthorities()
         self._issuers: dict[bytes, list[bytes]] = {}
         for issuer in issuers:
-            name = x509.load_der_x509_certificate(issuer).subject.public_bytes()
+            name = _name(issuer, _SUBJECT_PLACE)
             self._issuers.setdefault(name, []).append(issuer)
         self.status = status
         self.epoch = 0
@@ -141,6 +151,7 @@ class Directory:
             at_ms=at_ms,
             purpose=purpose,
             roles=roles,
+            known=self._authorities,
         )
         self._require_not_revoked(found.issuer_key_sha256, found.serial, at_ms)
         return found
@@ -199,10 +210,9 @@ class Directory:
     def _issuers_of(self, der: bytes) -> list[bytes]:
         """The authorities whose name the certificate gives as its issuer; an unreadable certificate has none."""
         try:
-            name = x509.load_der_x509_certificate(der).issuer.public_bytes()
-        except ValueError:
+            return self._issuers.get(_name(der, _ISSUER_PLACE), [])
+        except MalformedDer:
             return []
-        return self._issuers.get(name, [])
 
     def actor(self, x5t: str, at_ms: int, *, roles: Collection[Role] | None = None) -> Actor:
         """Who signs with that certificate, if it is a signing credential at `at_ms`."""

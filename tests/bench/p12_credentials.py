@@ -1,6 +1,6 @@
 """P12 and P13: what a credential costs to trust, cold and known, and the check of six dimensions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import pairwise
@@ -14,14 +14,17 @@ from api.verification.actors import thumbprint
 from ledger.records import statement
 from ledger.records.credentials import CheckPurpose, Status
 from ledger.rules.contract_state import ContractStatus
+from pki import validation
 from pki.roles import Purpose
 from pki.tbs import digest_for
 from tests.bench import ground
 from tests.bench.frame import Pair, Row, Scale, repeated, speed, time
 from tests.support import world as stage
 
+_Signatures = list[tuple[ec.EllipticCurvePublicKey, bytes, bytes, ec.ECDSA]]
 
-def _bare(certificates: list[x509.Certificate]) -> list[tuple[ec.EllipticCurvePublicKey, bytes, bytes, ec.ECDSA]]:
+
+def _bare(certificates: list[x509.Certificate]) -> _Signatures:
     """What verifying each certificate under the next one's key takes and no more."""
     found = []
     for one, issuer in pairwise(certificates):
@@ -34,6 +37,27 @@ def _bare(certificates: list[x509.Certificate]) -> list[tuple[ec.EllipticCurvePu
 
 @contextmanager
 def _cold(scale: Scale) -> Iterator[Pair]:
+    """A directory that met the authority a moment ago, as a service has for every leaf but the first of each."""
+    with _leaf_of(scale) as (validated, signatures):
+        times = scale.of(300, 60)
+        yield Pair(repeated(validated, times), repeated(lambda: _verify(signatures[:1]), times))
+
+
+@contextmanager
+def _coldest(scale: Scale) -> Iterator[Pair]:
+    """Nothing is known of the authority, so that both signatures of the chain are verified."""
+    with _leaf_of(scale, forget=True) as (validated, signatures):
+        times = scale.of(300, 60)
+        yield Pair(repeated(validated, times), repeated(lambda: _verify(signatures), times))
+
+
+def _verify(signatures: _Signatures) -> None:
+    for key, signature, message, how in signatures:
+        key.verify(signature, message, how)
+
+
+@contextmanager
+def _leaf_of(scale: Scale, *, forget: bool = False) -> Iterator[tuple[Callable[[], object], _Signatures]]:
     with ground.opened(scale) as ours:
         world = ours.world
         chain = world.made.parties[stage.FO].credentials[Purpose.SIGNING].chain
@@ -41,14 +65,19 @@ def _cold(scale: Scale) -> Iterator[Pair]:
         certificates = [x509.load_der_x509_certificate(one) for one in chain[:2]]
         signatures = _bare([*certificates, _root(world, certificates[-1])])
 
-        def verified() -> None:
-            for key, signature, message, how in signatures:
-                key.verify(signature, message, how)
+        def validated() -> object:
+            return validation.validate(
+                chain[0],
+                chain[1:],
+                anchors=world.directory.anchors,
+                status=world.directory.status,
+                at_ms=at_ms,
+                purpose=Purpose.SIGNING,
+            )
 
-        times = scale.of(300, 60)
-        yield Pair(
-            repeated(lambda: world.directory.validate(chain[0], at_ms, purpose=Purpose.SIGNING), times),
-            repeated(verified, times),
+        yield (
+            validated if forget else lambda: world.directory.validate(chain[0], at_ms, purpose=Purpose.SIGNING),
+            signatures,
         )
 
 
@@ -141,8 +170,15 @@ async def _inputs(world: stage.World) -> check.CheckInputs:
 ROWS = (
     Row(
         id="P12",
-        what="path validation with status, cold",
+        what="path validation with status, cold, nothing known of the authority",
         floor="the two signatures of the chain, keys loaded",
+        goal=speed(0.60),
+        prepare=_coldest,
+    ),
+    Row(
+        id="P12",
+        what="path validation with status, cold, another leaf of an authority seen before",
+        floor="the leaf's signature, key loaded (the authority's is not verified again)",
         goal=speed(0.60),
         prepare=_cold,
     ),
