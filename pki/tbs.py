@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from pki import keys, names, oids, profiles
 from pki.asn1 import flexrole
@@ -94,7 +95,7 @@ def leaf(order: LeafOrder, *, issuer: x509.Certificate, serial: int, window: Win
     )
     if profile.no_rev_avail:
         return builder.add_extension(x509.UnrecognizedExtension(oids.NO_REV_AVAIL, _ASN1_NULL), critical=False)
-    return builder.add_extension(_crl_pointer(order.zone, profile.group.lower(), issuer), critical=False)
+    return _with_pointers(builder, order.zone, profile.group.lower(), issuer)
 
 
 def infrastructure(
@@ -113,7 +114,7 @@ def infrastructure(
         builder = builder.add_extension(_policies(profile.policy, development=order.development), critical=False)
     if profile.no_check:
         return builder.add_extension(x509.OCSPNoCheck(), critical=False)
-    return builder.add_extension(_crl_pointer(order.zone, _published_name(profile.group), issuer), critical=False)
+    return _with_pointers(builder, order.zone, _published_name(profile.group), issuer)
 
 
 def issuing(
@@ -133,7 +134,7 @@ def issuing(
         permitted_subtrees=[x509.DNSName(host) for host in hosts],
         excluded_subtrees=[x509.IPAddress(ipaddress.ip_network(network)) for network in _EVERY_ADDRESS],
     )
-    return (
+    builder = (
         _begin(subject, root.subject, public_key, serial, window)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage({"key_cert_sign", "crl_sign"}), critical=True)
@@ -141,8 +142,9 @@ def issuing(
         .add_extension(constraints, critical=True)
         .add_extension(_key_id_of(root), critical=False)
         .add_extension(_policies(profile.policy, development=development), critical=False)
-        .add_extension(_crl_pointer(zone, "root", root), critical=False)
     )
+    # Of the root nobody can ask by OCSP: its key lies in a safe and signs a list now and then.
+    return _with_pointers(builder, zone, "root", root, answered=False)
 
 
 def root(
@@ -199,9 +201,29 @@ def crl_url(zone: str, name: str) -> str:
     return f"http://pki.{names.dns_name(zone)}/crl/{name}.crl"
 
 
-def _crl_pointer(zone: str, base: str, issuer: x509.Certificate) -> x509.CRLDistributionPoints:
-    place = x509.UniformResourceIdentifier(crl_url(zone, names.published(base, issuer.subject)))
-    return x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+def certificate_url(zone: str, name: str) -> str:
+    """Where the certificate (DER) of the authority `name` (see `names.published`) is published."""
+    return f"http://pki.{names.dns_name(zone)}/pki/{name}.crt"
+
+
+def ocsp_url(zone: str) -> str:
+    """Where OCSP is answered, for every authority of the zone that is online."""
+    return f"http://pki.{names.dns_name(zone)}/pki/ocsp"
+
+
+def _with_pointers(
+    builder: x509.CertificateBuilder, zone: str, base: str, issuer: x509.Certificate, *, answered: bool = True
+) -> x509.CertificateBuilder:
+    """Where the list and the certificate of `issuer` are, and if it is `answered` for, where to ask by OCSP."""
+    name = names.published(base, issuer.subject)
+    place = x509.UniformResourceIdentifier(crl_url(zone, name))
+    methods = [(AuthorityInformationAccessOID.OCSP, ocsp_url(zone))] if answered else []
+    methods.append((AuthorityInformationAccessOID.CA_ISSUERS, certificate_url(zone, name)))
+    access = [x509.AccessDescription(method, x509.UniformResourceIdentifier(url)) for method, url in methods]
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([place], None, None, None)])
+    return builder.add_extension(points, critical=False).add_extension(
+        x509.AuthorityInformationAccess(access), critical=False
+    )
 
 
 def window_from(now_ms: int, lifetime_ms: int, within: x509.Certificate | None = None) -> Window:

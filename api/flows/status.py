@@ -18,7 +18,7 @@ from api.flows.office_errors import OfficeBusy
 from api.verification.actors import Directory
 from ledger.clock import Clock, SystemClock
 from ledger.errors import LedgerError
-from pki import binding, keys, profiles
+from pki import binding, keys, names, profiles
 from pki.asn1.ocsp import ResponseStatus
 from pki.errors import PkiError
 from pki.path import not_before_ms
@@ -65,7 +65,7 @@ class StatusDesk:
         directory.on_evidence(self._responder.forget)
 
     def certificate(self, name: str) -> x509.Certificate:
-        """The certificate of the authority "root", "fo", "cso" and so on; the newest where there are several.
+        """The certificate of the authority of this published name: "root", "fo", of a second generation "fo-g2".
 
         Raises AuthorityUnknown.
         """
@@ -80,7 +80,7 @@ class StatusDesk:
         Raises AuthorityUnknown, or StatusIndeterminate if none is in force.
         """
         issuer = self.certificate(name)
-        scope = Scope.AUTHORITY if name == ROOT else Scope.USER
+        scope = Scope.AUTHORITY if _is_root(issuer) else Scope.USER
         status = self._directory.status
         problem: StatusIndeterminate | None = None
         for clock in self._clocks:
@@ -139,14 +139,19 @@ def encoded_certificate(certificate: x509.Certificate) -> bytes:
 
 
 def _name_of(certificate: x509.Certificate) -> str | None:
-    """What the authority is called in the addresses of its lists; None if it is none of a profile."""
+    """What the authority is called in the addresses of its list and certificate; None if it is none of a profile."""
     try:
-        if certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 1:
-            return ROOT
+        if _is_root(certificate):
+            return names.published(ROOT, certificate.subject)
         policies = binding.role_policies(certificate)
     except (PkiError, x509.ExtensionNotFound):
         return None
-    return next((str(group).lower() for group, one in profiles.AUTHORITIES.items() if policies == {one.policy}), None)
+    found = next((group for group, one in profiles.AUTHORITIES.items() if policies == {one.policy}), None)
+    return None if found is None else names.published(found.lower(), certificate.subject)
+
+
+def _is_root(certificate: x509.Certificate) -> bool:
+    return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 1
 
 
 def _is_online(signer: keys.Signer) -> bool:

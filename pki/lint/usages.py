@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cryptography import x509
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID
 
 from pki import oids
 from pki.lint.form import POINTERS
@@ -85,15 +85,19 @@ def _status(examined: Examined) -> Iterator[str]:
     found = set(examined.extensions)
     if isinstance(examined.asked, InfrastructureOrder):
         unasked = examined.asked.profile.no_check
-        if unasked != (ExtensionOID.OCSP_NO_CHECK in found) or unasked == bool(found & POINTERS):
+        if unasked != (ExtensionOID.OCSP_NO_CHECK in found) or found & POINTERS != _pointers_of(silent=unasked):
             yield "revocation is announced otherwise than in the profile"
         return
     silent = isinstance(examined.asked, LeafOrder) and examined.asked.profile.no_rev_avail
-    if silent != (oids.NO_REV_AVAIL in found) or silent == bool(found & POINTERS):
+    if silent != (oids.NO_REV_AVAIL in found) or found & POINTERS != _pointers_of(silent=silent):
         yield "revocation is announced otherwise than in the profile"
     value = examined.value(oids.NO_REV_AVAIL)
     if value is not None and value.public_bytes() != _ASN1_NULL:
         yield "the announcement that no revocation is available holds something"
+
+
+def _pointers_of(*, silent: bool) -> set[x509.ObjectIdentifier]:
+    return set() if silent else POINTERS
 
 
 @_rule(
@@ -108,3 +112,19 @@ def _pointers(examined: Examined) -> Iterator[str]:
     for place in places:
         if not isinstance(place, x509.UniformResourceIdentifier) or not place.value.startswith("http://"):
             yield "a place to ask is not an http URI"
+
+
+@_rule("access", "RFC 5280 section 4.2.2.1; RFC 6960 section 3.1: one responder, which no root has, and one issuer")
+def _access(examined: Examined) -> Iterator[str]:
+    access = examined.get(x509.AuthorityInformationAccess)
+    if access is None:
+        return
+    wanted = [AuthorityInformationAccessOID.OCSP, AuthorityInformationAccessOID.CA_ISSUERS]
+    if isinstance(examined.asked, AuthorityProfile):
+        wanted.remove(AuthorityInformationAccessOID.OCSP)
+    if [one.access_method for one in access] != wanted:
+        yield "the places to ask are not those of the profile"
+    if isinstance(examined.asked, LeafOrder | InfrastructureOrder):
+        base = f"http://pki.{examined.asked.zone}/"
+        if any(not str(one.access_location.value).startswith(base) for one in access):
+            yield "a place to ask is not this zone's"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -26,6 +27,7 @@ pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="there i
 NOW_MS = time.time_ns() // 1_000_000
 """OpenSSL's `ocsp` knows no other time than the machine's."""
 CLIENT = Purpose.TLS_CLIENT
+PATH = "/pki/ocsp"
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +128,9 @@ def url(answering: Responder) -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if urlsplit(self.path).path != PATH:
+                self.send_error(404)
+                return
             der = answering.answer(body, NOW_MS).der
             self.send_response(200)
             self.send_header("content-type", "application/ocsp-response")
@@ -139,13 +144,38 @@ def url(answering: Responder) -> Iterator[str]:
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
 
 
+def test_openssl_reads_where_to_ask_and_asks_there(files: Path, url: str) -> None:
+    """`openssl ocsp` looks up no extension itself: whoever uses it does so. The host is this one, not the zone's."""
+    named = _openssl("x509", "-in", files / "good.pem", "-noout", "-ocsp_uri").strip()
+    assert named == "http://pki.flexledger.example/pki/ocsp"
+    place = urlsplit(named)
+    there = urlunsplit(place._replace(netloc=urlsplit(url).netloc))
+    asked = ("ocsp", *_trust(files), "-cert", files / "good.pem", "-header", f"host={place.hostname}")
+    said = _openssl(*asked, "-url", there)
+    assert "Response verify OK" in said, said
+    assert "good.pem: good" in said, said
+    assert "Response verify OK" not in _openssl(*asked, "-url", url)  # only there, and nowhere else
+
+
+def test_openssl_finds_no_responder_where_none_answers(files: Path, made: Ceremony) -> None:
+    (files / "signer.pem").write_bytes(
+        issue(made.hierarchy.issuing[Group.FO], OCSP_SIGNER, now_ms=NOW_MS).certificate.public_bytes(Encoding.PEM)
+    )
+    for name in ("root.pem", "fo.pem", "signer.pem"):
+        assert _openssl("x509", "-in", files / name, "-noout", "-ocsp_uri").strip() == ""
+    shown = _openssl("x509", "-in", files / "fo.pem", "-noout", "-ext", "authorityInfoAccess")
+    assert "CA Issuers - URI:http://pki.flexledger.example/pki/root.crt" in shown
+
+
 def test_openssl_asks_over_http(files: Path, url: str) -> None:
-    said = _openssl("ocsp", *_trust(files), "-cert", files / "good.pem", "-cert", files / "revoked.pem", "-url", url)
+    said = _openssl(
+        "ocsp", *_trust(files), "-cert", files / "good.pem", "-cert", files / "revoked.pem", "-url", url + PATH
+    )
     assert "Response verify OK" in said, said
     assert "good.pem: good" in said, said
     assert "revoked.pem: revoked" in said, said

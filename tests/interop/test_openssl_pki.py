@@ -8,8 +8,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import attribute, ceremony, profiles
+from pki import ceremony, profiles
 from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind
+from pki.attribute import AttributeAuthority
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec, StationSpec
 from pki.roles import Group, Purpose, Role, Service
 from pki.store.records import Reason
@@ -122,13 +123,9 @@ def test_openssl_sees_a_revocation(tmp_path: Path) -> None:
 def test_openssl_reads_a_claim_and_a_crl_of_claims(made: Ceremony, tmp_path: Path) -> None:
     body = made.parties["FI-LAB"].credentials[Purpose.ATTRIBUTE]
     claim = Claim("EN 50549-10", "2022", Scheme.TYPE_TEST, "LAB-1", frozenset({Service.DROOP}), ("FI",))
-    data = attribute.issue_claim(
-        body.key,
-        body.certificate,
-        ConformityClaims((Thing(ThingKind.EVSE, "11" * 32),), (claim,)),
-        window=Window(AT_MS, AT_MS + 86_400_000),
-        serial=7,
-    )
+    office = AttributeAuthority(body.certificate, body.key, made.store, made.hierarchy.root.journal)
+    content = ConformityClaims((Thing(ThingKind.EVSE, "11" * 32),), (claim,))
+    data = office.issue_claim(content, window=Window(AT_MS, AT_MS + 86_400_000), now_ms=AT_MS)
     (tmp_path / "claim.der").write_bytes(data)
     result = _openssl("asn1parse", "-inform", "DER", "-in", tmp_path / "claim.der")
     assert result.returncode == 0

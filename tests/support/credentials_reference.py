@@ -43,7 +43,10 @@ _EXTENSIONS: Final = {
     ExtensionOID.CERTIFICATE_POLICIES: ("certificate policies", "the one policy of the profile, without qualifiers"),
     ExtensionOID.NAME_CONSTRAINTS: ("name constraints", "permitted: `<group>.<zone>`; excluded: every IP address"),
     ExtensionOID.CRL_DISTRIBUTION_POINTS: ("CRL distribution points", "`http://pki.<zone>/crl/<issuer>.crl`"),
-    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: ("authority information access", "where the OCSP responder is"),
+    ExtensionOID.AUTHORITY_INFORMATION_ACCESS: (
+        "authority information access",
+        "OCSP: `http://pki.<zone>/pki/ocsp`, but in authorities; caIssuers: `http://pki.<zone>/pki/<issuer>.crt`",
+    ),
     ExtensionOID.OCSP_NO_CHECK: ("id-pkix-ocsp-nocheck", "NULL (RFC 6960)"),
     oids.NO_REV_AVAIL: ("no revocation available", "NULL (RFC 9608)"),
     oids.FLEX_ROLE: ("id-pe-flexRole", "`FlexRole`: role, party, services, delegation"),

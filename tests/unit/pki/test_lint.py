@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from pki import oids, profiles
 from pki.asn1.flexrole import FlexRole, encode
@@ -89,6 +89,15 @@ def _crl_point(
     return _ext(x509.CRLDistributionPoints([x509.DistributionPoint(where, None, reasons, crl_issuer)]))
 
 
+RESPONDER = (AuthorityInformationAccessOID.OCSP, "http://pki.flexledger.example/pki/ocsp")
+ISSUER = (AuthorityInformationAccessOID.CA_ISSUERS, "http://pki.flexledger.example/pki/fo.crt")
+
+
+def _access(*places: tuple[x509.ObjectIdentifier, str]) -> dict[str, Any]:
+    found = [x509.AccessDescription(method, x509.UniformResourceIdentifier(place)) for method, place in places]
+    return _ext(x509.AuthorityInformationAccess(found))
+
+
 def _critical_usage() -> dict[str, Any]:
     return _ext(x509.ExtendedKeyUsage(profiles.get(Role.FO, PURPOSE).ekus), critical=True)
 
@@ -126,6 +135,12 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
         "extensions",
     ),
     ("no status", _gone(ExtensionOID.CRL_DISTRIBUTION_POINTS), "status"),
+    ("no place to ask", _gone(ExtensionOID.AUTHORITY_INFORMATION_ACCESS), "status"),
+    ("responder over TLS", _access((RESPONDER[0], RESPONDER[1].replace("http", "https")), ISSUER), "pointers"),
+    ("no responder", _access(ISSUER), "access"),
+    ("no issuer", _access(RESPONDER), "access"),
+    ("two responders", _access(RESPONDER, RESPONDER, ISSUER), "access"),
+    ("responder of another zone", _access((RESPONDER[0], "http://pki.evil.example/pki/ocsp"), ISSUER), "access"),
     ("revocation is said not to be available", {"added": ((NO_REV_AVAIL, False),)}, "status"),
     ("partial list", _crl_point(reasons=frozenset({x509.ReasonFlags.key_compromise})), "pointers"),
     ("list of another issuer", _crl_point(crl_issuer=[x509.DirectoryName(x509.Name([]))]), "pointers"),
@@ -192,6 +207,15 @@ def test_an_authority_that_may_name_addresses_is_found(world: Any) -> None:
         x509.load_der_x509_certificate(forged), root.certificate, profiles.AUTHORITIES[Group.FO], development=True
     )
     assert {rule.name for rule in RULES for _ in rule.check(examined)} == {"name-constraints"}
+
+
+def test_a_responder_for_a_root_that_has_none_is_found(world: Any) -> None:
+    issuing, root = world.made.hierarchy.issuing[Group.FO].certificate, world.made.hierarchy.root
+    forged = world.forge(encoded(issuing), root, **_access(RESPONDER, ISSUER))[0]
+    examined = Examined(
+        x509.load_der_x509_certificate(forged), root.certificate, profiles.AUTHORITIES[Group.FO], development=True
+    )
+    assert {rule.name for rule in RULES for _ in rule.check(examined)} == {"access"}
 
 
 def test_a_pseudonym_that_is_a_name_is_found(world: Any) -> None:

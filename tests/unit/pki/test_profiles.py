@@ -111,6 +111,31 @@ def test_only_credentials_that_live_a_week_go_without_revocation() -> None:
     assert max(profile.lifetime_ms for profile in unasked) <= profiles.SHORT_LIVED_MS
 
 
+def _places(certificate: x509.Certificate) -> dict[str, str]:
+    """Where the certificate says that its status is told, by kind; empty if it says nothing."""
+    found: dict[str, str] = {}
+    for extension in certificate.extensions:
+        if isinstance(extension.value, x509.CRLDistributionPoints):
+            found["crl"] = (extension.value[0].full_name or [])[0].value
+        if isinstance(extension.value, x509.AuthorityInformationAccess):
+            found |= {one.access_method._name: one.access_location.value for one in extension.value}
+    return found
+
+
+def test_every_certificate_that_can_be_revoked_says_where_to_ask_and_no_other_does() -> None:
+    base = "http://pki.flexledger.example"
+    silent = {"ROOT/v1", "OCSP/SIGNING/v1", "EVU/TLS_CLIENT/v1", "EVU/SIGNING/v1"}
+    for name, sample in SAMPLES.items():
+        if name in silent:
+            assert _places(sample.certificate) == {}
+            continue
+        authority = isinstance(sample.profile, profiles.AuthorityProfile)
+        group = "root" if authority else str(sample.profile.group).lower()  # type: ignore[union-attr]
+        wanted = {"crl": f"{base}/crl/{group}.crl", "caIssuers": f"{base}/pki/{group}.crt"}
+        # A root's key is not where requests arrive.
+        assert _places(sample.certificate) == wanted | ({} if authority else {"OCSP": f"{base}/pki/ocsp"})
+
+
 def test_nothing_outlives_what_is_above_it() -> None:
     longest = max(
         [profile.max_lifetime_ms for profile in profiles.PROFILES.values()]

@@ -7,23 +7,26 @@ import subprocess
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from typing import cast as cast_to
 from urllib.parse import quote
 
 import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from api.cli.demo import cast
 from api.cli.serve import status_listener
-from api.flows.status import StatusDesk
+from api.flows.status import AuthorityUnknown, StatusDesk
 from api.settings import StatusListen
 from api.web.routes import status as routes
-from ledger.clock import SystemClock
+from ledger.clock import SetClock, SystemClock
 from ledger.records import statement
 from ledger.records.credentials import CREDENTIAL_STREAM, CredentialIssued, CredentialRevoked
-from pki import ocsp, status
+from pki import ocsp, rollover, status
 from pki.asn1 import ocsp as octets
 from pki.asn1.ocsp import CertStatus, ResponseStatus
 from pki.ceremony import Ceremony
@@ -94,6 +97,41 @@ async def test_the_list_is_where_certificates_say_that_it_is(door: House) -> Non
         assert point.full_name is not None
         path = str(point.full_name[0].value).partition("://")[2].partition("/")[2]
         assert (await door.ask(None, "GET", f"/{path}")).status == 200
+
+
+async def test_issuer_and_responder_are_where_certificates_say_that_they_are(door: House) -> None:
+    leaf = door.issued(cast.FO, CLIENT).certificate
+    issuing = _issuer(door)
+    root = door.made.hierarchy.root.certificate
+    for certificate, issuer in ((leaf, issuing), (issuing, root)):
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+        paths = {
+            one.access_method: one.access_location.value.removeprefix("http://pki.flexledger.example") for one in access
+        }
+        reply = await door.ask(None, "GET", paths[AuthorityInformationAccessOID.CA_ISSUERS])
+        assert (reply.status, reply.body) == (200, encoded(issuer))
+        if certificate is leaf:
+            question = ocsp.ask(issuing, (leaf.serial_number,))
+            answer = await door.ask(None, "POST", paths[AuthorityInformationAccessOID.OCSP], question.der, OCSP)
+            assert ocsp.answered(question, answer.body, _now_ms())[leaf.serial_number].status is CertStatus.GOOD
+
+
+def test_every_generation_of_an_authority_has_an_address_of_its_own(made: Ceremony) -> None:
+    now_ms = _now_ms()
+    rolled, second = rollover.follow_issuing(made.hierarchy, Group.FO, now_ms=now_ms)
+    lists = rolled.crl(now_ms + 1000)
+    directory = SimpleNamespace(
+        anchors=rolled.anchors(),
+        issuers=lambda: [encoded(one.certificate) for one in (*rolled.issuing.values(), *rolled.former)],
+        status=StatusSet(lists.values()),
+        on_evidence=lambda _told: None,
+    )
+    desk = StatusDesk(cast_to("Any", directory), None, SetClock(now_ms + 1000))
+    for name, authority in (("fo", rolled.former[0]), ("fo-g2", second)):
+        assert desk.certificate(name) == authority.certificate
+        assert desk.crl(name).der == lists[name]
+    with pytest.raises(AuthorityUnknown):
+        desk.certificate("fo-g3")
 
 
 async def test_headers_say_from_when_and_until_when(door: House) -> None:
