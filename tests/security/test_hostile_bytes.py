@@ -1,13 +1,18 @@
 """Bytes that no honest client sends are the sender's fault: a refusal with a code, never an internal error."""
 
 import base64
+from typing import Any
 
 import pytest
+import websockets.datastructures
+import websockets.http11
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from api.cli.demo import cast
+from api.execution.errors import StationRefused
+from api.execution.ocpp.access import Doorkeeper, StationIdentity
 from api.web.routes.est import PKCS10
 from ledger.records.requests import RequestIssued
 from pki import keys
@@ -68,6 +73,15 @@ async def test_a_code_that_cannot_be_read_is_refused(door: House, header: str) -
     sent = [("content-type", PKCS10), ("authorization", header)]
     reply = await door.ask(None, "POST", enrolling.path("simpleenroll"), base64.b64encode(b"request"), sent)
     require_problem(reply, 401, "api/code-refused")
+
+
+@pytest.mark.parametrize("header", ["Basic \xe9\xe9", "Basic ====", "Basic /////w=="])
+async def test_a_stations_password_that_cannot_be_read_is_refused(header: str) -> None:
+    nobody: Any = None
+    keeper = Doorkeeper(check_password=lambda user, _password: StationIdentity(user))
+    request = websockets.http11.Request("/ocpp/CS-1", websockets.datastructures.Headers({"Authorization": header}))
+    with pytest.raises(StationRefused):
+        await keeper.admit(nobody, request)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ it comes in as a callable. Profile 2 (TLS and a password) and plain WebSocket on
 """
 
 import base64
-import binascii
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -116,7 +115,7 @@ def _basic(request: Request) -> tuple[str, str]:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     try:
         user, colon, password = base64.b64decode(token, validate=True).decode("ascii").partition(":")
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # not base64, or not ASCII before or after it
         raise StationRefused("the Authorization header is malformed") from error
     if scheme.lower() != "basic" or not colon:
         raise StationRefused("HTTP Basic authentication is required")

@@ -83,6 +83,7 @@ async def csrattrs(request: Request[Any, Any, Any], service: NamedDependency[Ser
 )
 async def simpleenroll(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The first credential, for an enrolment code in HTTP Basic and a PKCS#10 request in base64."""
+    service.witnessing.require_signing()
     office, purpose = _office(service), _purpose(request)
     code = _code(request.headers.get("authorization", ""))
     body = await _pkcs10(request)
@@ -102,6 +103,7 @@ async def simpleenroll(request: Request[Any, Any, Any], service: NamedDependency
 )
 async def simplereenroll(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The next credential after the one that the caller holds, under the same names, for the same key or another."""
+    service.witnessing.require_signing()
     office, purpose = _office(service), _purpose(request)
     principal = principal_of(request.scope)
     body = await _pkcs10(request)

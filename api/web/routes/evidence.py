@@ -92,6 +92,7 @@ async def erase(request: Request[Any, Any, Any], service: NamedDependency[Servic
 @post("/v1/exports", operation_id="export", tags=["privacy"], guards=[require(Role.DPO)], status_code=201)
 async def export(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """Make an export; it is on record before it is released."""
+    service.witnessing.require_signing()
     asked = await body.read(request, ExportAsked)
     with tempfile.TemporaryDirectory(prefix="export-") as folder:
         released = await service.privacy.export(Path(folder) / "export.tar", Profile(asked.profile), asked.recipient)

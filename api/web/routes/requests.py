@@ -118,6 +118,7 @@ async def _baseline(service: Service, opened: Opened, principal: Principal) -> w
 @post("/v1/checks", operation_id="check", tags=["checks"], guards=[require(*PORT)], status_code=201)
 async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Checked:
     """Ask the six questions of these EVSEs for a request; the answer is an entry."""
+    service.witnessing.require_signing()
     asked = await body.read(request, CheckAsked)
     principal = principal_of(request.scope)
     found = require_concerned(service.desk, asked.fsr_id, principal)
@@ -203,6 +204,7 @@ async def prove_work(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
 ) -> Response[wire.Accepted]:
     """Make the proof of work of an ended request from the evidence, and write it down."""
+    service.witnessing.require_signing()
     require_concerned(service.desk, fsr_id, principal_of(request.scope))
     accepted = await prove.prove(service.desk, service.memory, fsr_id)
     if wire.PREFER_RECEIPT in request.headers.get("prefer", ""):
