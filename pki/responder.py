@@ -31,6 +31,8 @@ REUSE_MS: Final = 60_000
 ROTATE_BEFORE_MS: Final = DAY_MS
 """A signer with less than this left is replaced."""
 MAX_KEPT: Final = 16_384
+MAX_KEPT_REQUEST_BYTES: Final = 512
+"""A client asks about one certificate in a hundred; a stranger's padding is answered, and not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Responder:
         except (MalformedDer, OversizeDer):
             return _refusal(ResponseStatus.MALFORMED_REQUEST)
         made = self._answer(asked, now_ms)
-        if made.shared:
+        if made.shared and len(request) <= MAX_KEPT_REQUEST_BYTES:
             self._keep(request, made, generation)
         return made
 

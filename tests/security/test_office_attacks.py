@@ -4,7 +4,10 @@ import asyncio
 import threading
 
 from api.cli.demo import cast
-from pki import keys
+from pki import keys, ocsp
+from pki.asn1 import tlv
+from pki.asn1.ocsp import ResponseStatus
+from pki.responder import Responder
 from pki.roles import Purpose, Role
 from pki.store.listing import Sought
 from pki.store.records import Issued, Reason
@@ -52,3 +55,25 @@ async def test_an_auditor_who_names_a_person_is_told_of_no_credential(door: Hous
     everybodys = (await door.ask(cast.AUD, "GET", "/v1/credentials?role=EVU&limit=1000")).json()["credentials"]
     assert len(everybodys) > 0
     assert all("party" not in one for one in everybodys)
+
+
+async def test_a_padded_ocsp_request_is_answered_and_not_remembered(door: House) -> None:
+    office = door.service.office
+    assert office is not None
+    _, held = await newcomer(door)
+    authority, now_ms = office.authority_of(Role.FO), office.now_ms(Purpose.TLS_CLIENT)
+    responder = Responder([authority])
+    await office.work(lambda: responder.rotate(now_ms))
+    plain = ocsp.ask(authority.certificate, (held.serial,), with_nonce=False).der
+    many = ocsp.ask(authority.certificate, (held.serial, *range(1, 32)), with_nonce=False).der
+    for asked, is_kept in ((plain, True), (padded(plain, 4_000), False), (many, False)):
+        answer = responder.answer(asked, now_ms)
+        assert answer.status is ResponseStatus.SUCCESSFUL
+        assert (responder.kept(asked, now_ms) is not None) is is_kept
+
+
+def padded(request: bytes, octets: int) -> bytes:
+    """The same request with a requestorName (RFC 6960 section 4.1.1) of so many octets, which nobody looks at."""
+    asked = tlv.only(tlv.only(request, tlv.SEQUENCE, "request"), tlv.SEQUENCE, "request")
+    name = tlv.element(tlv.context(1), tlv.element(tlv.context(6, constructed=False), b"x" * octets))
+    return tlv.sequence(tlv.sequence(name, asked))
