@@ -1,7 +1,6 @@
 """`flexledger claim show`: what a claim or a link says; nothing of it is believed."""
 
 import dataclasses
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import typer
 
 from api.cli import claim_files
 from api.cli.claim_issue import REFUSED, refused
+from api.cli.words import utc
 from api.errors import ApiError
 from ledger.errors import LedgerError
 from pki.asn1 import attributecert, claims, links
@@ -43,8 +43,8 @@ def described(info: AttributeInfo) -> dict[str, Any]:
         "issuer_key_id": info.issuer_key_id.hex(),
         "holder": info.holder_kind.name,
         "holder_digest": info.holder_digest.hex(),
-        "not_before": _time(info.not_before_ms),
-        "not_after": _time(info.not_after_ms),
+        "not_before": utc(info.not_before_ms),
+        "not_after": utc(info.not_after_ms),
         "revocable": not info.no_rev_avail,
     }
     if info.attribute is Attribute.CONFORMITY:
@@ -85,10 +85,6 @@ def _claim(claim: Claim) -> dict[str, Any]:
 
 def _known(members: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in members.items() if value is not None}
-
-
-def _time(at_ms: int) -> str:
-    return dt.datetime.fromtimestamp(at_ms // 1000, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _lines(value: dict[str, Any], margin: str) -> Iterator[str]:

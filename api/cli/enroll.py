@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from api.cli.pki_offline import DONE, answered, save_chain, say
+from api.cli.words import one_of
 from api.client.errors import AnswerMalformed
 from api.client.http import Request, Transport
 from api.errors import Refused
@@ -42,7 +43,7 @@ def run(code: str, *, service: str, ca: Path, out: Path, purposes: list[str], js
 
 
 def _enroll(code: str, service: str, ca: Path, out: Path, purposes: list[str], json: bool) -> int:
-    wanted = [Purpose(one.upper().replace("-", "_")) for one in purposes] or list(DEFAULT)
+    wanted = [one_of(Purpose, one) for one in purposes] or list(DEFAULT)
     party, role = fetch(code, service=service, ca=ca, out=out, purposes=wanted)
     document = {"party": party, "role": role, "folder": out.name, "purposes": [str(one) for one in wanted]}
     say(document, f"enrolled {role} {party}: {', '.join(wanted).lower()} in {out / PARTY_FILE}", json=json)

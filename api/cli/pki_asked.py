@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import typer
 
+from api.cli.words import one_of
 from pki.roles import Purpose, Role, Service
 from pki.store.codes import Invitation
 
@@ -20,11 +21,11 @@ def asked(
     """The invitation that the options describe; a word that is none of ours is a usage error."""
     try:
         return Invitation(
-            role=Role(role.upper()),
+            role=one_of(Role, role),
             party_id=party,
-            purposes=tuple(Purpose(one.upper().replace("-", "_")) for one in purposes),
+            purposes=tuple(one_of(Purpose, one) for one in purposes),
             organisation=organisation,
-            services=tuple(Service(one.upper()) for one in services or ()),
+            services=tuple(one_of(Service, one) for one in services or ()),
             dns_names=tuple(hosts or ()),
             station_id=station,
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from api.cli.pki_offline import DONE, FOUND, answered, certificate_in, ders_in, say
+from api.cli.words import utc
 from api.verification.actors import Directory
 from ledger.clock import SystemClock
 from pki.credential import Credential
@@ -44,7 +45,7 @@ def run(
                 "status_valid_until_ms": found.status_valid_until_ms,
             }
             text = f"holds: {found.role} {found.party_id} ({found.organisation or '-'}), {found.purpose.lower()}"
-            say(document, f"{text}\n  until {found.not_after_ms}", json=json)
+            say(document, f"{text}\n  until {utc(found.not_after_ms)}", json=json)
             return DONE
         document = {"holds": False, "code": found.code, "detail": found.message()}
         say(document, f"does not hold: {found.code}: {found.message()}", json=json)

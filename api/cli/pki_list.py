@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from api.cli.pki_offline import DONE, FOUND, Offline, answered, name_of, opened, say
+from api.cli.words import one_of, utc
 from api.errors import ApiError
 from api.issuing import Issuing
 from pki.errors import PkiError
@@ -20,7 +21,7 @@ def run(config: Path, sought: Sought, *, json: bool) -> int:
             found = office.issuing.listing.all(sought)
         rows = [_row(one) for one in found]
         lines = [
-            f"{row['name']}  {row['profile']:<20} {row['party'] or '-':<20} until {row['not_after_ms']}"
+            f"{row['name']}  {row['profile']:<20} {row['party'] or '-':<20} until {utc(row['not_after_ms'])}"
             + (f"  REVOKED {row['reason']}" if row["reason"] else "")
             for row in rows
         ]
@@ -33,9 +34,9 @@ def run(config: Path, sought: Sought, *, json: bool) -> int:
 def sought(role: str | None, party: str | None, purpose: str | None, *, revoked: bool | None) -> Sought:
     """What the options of `list` ask for."""
     return Sought(
-        role=None if role is None else Role(role.upper()),
+        role=None if role is None else one_of(Role, role),
         party_id=party,
-        purpose=None if purpose is None else Purpose(purpose.upper().replace("-", "_")),
+        purpose=None if purpose is None else one_of(Purpose, purpose),
         is_revoked=revoked,
     )
 

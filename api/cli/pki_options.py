@@ -103,9 +103,10 @@ def revoke(
 ) -> None:
     """Revoke a certificate for ever, and write the list that says so."""
     from api.cli import pki_revoke as command
+    from api.cli import words
     from pki.store.records import Reason
 
-    raise typer.Exit(command.run(config, name, reason=Reason(reason), json=json))
+    raise typer.Exit(command.run(config, name, reason=words.one_of(Reason, reason), json=json))
 
 
 @app.command("list")

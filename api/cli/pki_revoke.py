@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from api.cli.pki_offline import DONE, answered, opened, say
+from api.cli.words import counted, utc
 from api.flows.office_journal import serial_text
 from pki.roles import Group
 from pki.store.records import CertificateAbsent, Reason
@@ -29,7 +30,8 @@ def run(config: Path, name: str, *, reason: Reason, json: bool) -> int:
                 "reason": standing.reason,
                 "lists": lists,
             }
-            text = f"revoked {called}\n  {standing.reason} at {standing.revoked_at_ms}; {lists} lists written"
+            written = counted(lists, "list", "lists")
+            text = f"revoked {called}\n  {standing.reason} at {utc(standing.revoked_at_ms)}; {written} written"
             say(document, text, json=json)
         return DONE
 

@@ -1,6 +1,28 @@
 """Words that several commands use."""
 
+import datetime as dt
+from enum import StrEnum
+from typing import TypeVar
+
+import typer
+
+E = TypeVar("E", bound=StrEnum)
+
 
 def counted(number: int, one: str, many: str) -> str:
     """The number with the word that fits it: 1 entry, 2 entries."""
     return f"{number} {one if number == 1 else many}"
+
+
+def utc(at_ms: int) -> str:
+    """A time as people read it, in UTC to the second: 2026-01-01T00:00:00Z."""
+    return dt.datetime.fromtimestamp(at_ms // 1000, tz=dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def one_of(kind: type[E], said: str) -> E:
+    """The member that an option names, in any case, with hyphens or underscores. BadParameter says which there are."""
+    wanted = said.lower().replace("-", "_")
+    for member in kind:
+        if member.value.lower() == wanted:
+            return member
+    raise typer.BadParameter(f"{said!r} is none of {', '.join(kind)}")

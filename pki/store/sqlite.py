@@ -258,7 +258,10 @@ class SqliteStore:
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:
-    return sqlite3.connect(":memory:" if path is None else path, check_same_thread=False, isolation_level=None)
+    try:
+        return sqlite3.connect(":memory:" if path is None else path, check_same_thread=False, isolation_level=None)
+    except sqlite3.OperationalError as error:
+        raise StoreUnreadable("the file cannot be opened") from error
 
 
 def _standing(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Revocation | None:

@@ -256,6 +256,8 @@ def test_a_file_of_a_later_version_or_of_something_else_is_not_touched(tmp_path:
             SqliteStore(tmp_path / name)
         assert caught.value.code == "pki/store-unreadable"
         assert (tmp_path / name).read_bytes() == before or name == "later.db"
+    with pytest.raises(StoreUnreadable):
+        SqliteStore(tmp_path / "no such folder" / "store.db")
 
 
 def test_a_ceremony_is_recorded_once_by_id_and_by_file(store: SqliteStore) -> None:

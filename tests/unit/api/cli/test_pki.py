@@ -238,3 +238,19 @@ def test_the_file_of_a_certificate_is_its_chain(place: Place) -> None:
     leaf, issuer = x509.load_pem_x509_certificates(out.read_bytes())
     leaf.verify_directly_issued_by(issuer)
     assert leaf.public_bytes(Encoding.DER) != issuer.public_bytes(Encoding.DER)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "offered"),
+    [
+        (["revoke", "absent.toml", "a.1", "--reason", "because"], "keyCompromise"),
+        (["list", "absent.toml", "--role", "boss"], "CSO"),
+        (["list", "absent.toml", "--purpose", "fun"], "TLS_CLIENT"),
+        (["invite", "absent.toml", "--role", "fo", "--purpose", "signing", "--service", "tea"], "CONGESTION"),
+    ],
+)
+def test_a_word_that_is_none_of_ours_is_answered_with_those_there_are(arguments: list[str], offered: str) -> None:
+    result = CliRunner().invoke(app, ["pki", *arguments], terminal_width=1000)
+    assert (result.exit_code, isinstance(result.exception, SystemExit)) == (2, True)
+    assert offered in result.output
+    assert "is none of" in result.output
