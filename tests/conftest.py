@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 
+from api import telemetry
 from tests.support import postgres, suites
 
 DAY_LIMIT_S = 300
@@ -47,6 +50,16 @@ def postgres_server() -> Iterator[postgres.Server]:
         yield server.start(**postgres.QUICK)
     finally:
         cluster.close()
+
+
+@pytest.fixture(autouse=True)
+def lines_go_nowhere_in_particular() -> Iterator[None]:
+    """A test that configured the log lines, in a command for one, leaves no closed stream to those that follow."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, telemetry.Bridge)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
