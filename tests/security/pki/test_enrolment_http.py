@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -30,14 +31,24 @@ from tests.support import house as houses
 from tests.support.enrolling import certificate, certificates, der, enrol, invite, pkcs10, reenrol
 from tests.support.house import House, require_problem
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.fixture(scope="module")
 def made() -> Ceremony:
     return houses.perform()
 
 
-@pytest.fixture
-async def house(tmp_path: Path, made: Ceremony) -> AsyncIterator[House]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory, made: Ceremony) -> AsyncIterator[House]:
+    """One service for all cases that leave everybody's credentials, and its clock, as they were."""
+    async with House.open(tmp_path_factory.mktemp("house"), made) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def own_house(tmp_path: Path, made: Ceremony) -> AsyncIterator[House]:
+    """A service of the case's own: it revokes, renews with the same key, forgets somebody or moves the clock."""
     async with House.open(tmp_path, made) as opened:
         yield opened
 
@@ -87,12 +98,12 @@ async def test_a_lost_answer_is_given_again_to_the_same_key_and_to_nobody_else(h
 
 
 async def test_concurrent_double_issue_of_one_order(house: House) -> None:
-    code = await invite(house)
+    code = await invite(house, party_id="FI-ONCE")
     replies = await asyncio.gather(*(enrol(house, code, pkcs10(keys.generate())) for _ in range(64)))
     assert {reply.status for reply in replies} <= {200, 202, 401}
     assert sum(reply.status == 200 for reply in replies) == 1
     assert house.service.office is not None
-    assert len(house.service.office.store.find(party_id="FI-NEW")) == 1
+    assert len(house.service.office.store.find(party_id="FI-ONCE")) == 1
 
 
 async def test_one_key_that_asks_many_times_at_once_gets_one_certificate(house: House) -> None:
@@ -105,11 +116,11 @@ async def test_one_key_that_asks_many_times_at_once_gets_one_certificate(house: 
     assert len({certificate(reply) for reply in replies if reply.status == 200}) == 1
 
 
-async def test_a_code_that_is_too_old_is_refused(house: House) -> None:
-    code = await invite(house, lifetime_hours=1)
-    assert house.service.office is not None
-    house.service.office.machine_clock = SetClock(SystemClock().now_ms() + HOUR_MS)
-    problem = require_problem(await enrol(house, code, pkcs10(keys.generate())), 401, "api/code-refused")
+async def test_a_code_that_is_too_old_is_refused(own_house: House) -> None:
+    code = await invite(own_house, lifetime_hours=1)
+    assert own_house.service.office is not None
+    own_house.service.office.machine_clock = SetClock(SystemClock().now_ms() + HOUR_MS)
+    problem = require_problem(await enrol(own_house, code, pkcs10(keys.generate())), 401, "api/code-refused")
     assert problem.found == "pki/code-expired"
 
 
@@ -263,15 +274,15 @@ async def test_a_certificate_in_a_header_is_nobodys(house: House, header: str) -
 # Renewal
 
 
-async def test_a_credential_is_renewed_under_the_same_names_with_a_key_of_its_holders_choice(house: House) -> None:
-    mine = house.issued(cast.FO, Purpose.TLS_CLIENT)
+async def test_a_credential_is_renewed_under_the_same_names_with_a_key_of_its_holders_choice(own_house: House) -> None:
+    mine = own_house.issued(cast.FO, Purpose.TLS_CLIENT)
     for key in (mine.key, keys.generate()):
         request = pkcs10(key, subject=mine.certificate.subject)
-        renewed = certificate(await reenrol(house, cast.FO, request))
+        renewed = certificate(await reenrol(own_house, cast.FO, request))
         assert renewed.subject == mine.certificate.subject
         assert flexrole_of(renewed) == flexrole_of(mine.certificate)
         assert renewed.public_key() == key.public_key()
-        assert (await house.ask(der(renewed), "GET", "/v1/requests")).status == 200
+        assert (await own_house.ask(der(renewed), "GET", "/v1/requests")).status == 200
 
 
 def flexrole_of(found: x509.Certificate) -> Any:
@@ -298,40 +309,40 @@ async def test_est_re_enrol_with_other_subject(house: House) -> None:
         require_problem(await reenrol(house, cast.FO, request), 403, "api/renewal-refused")
 
 
-async def test_renewal_after_revocation(house: House) -> None:
-    assert (await revoke(house, cast.OPS, held_by(house, cast.FO))).status == 201
+async def test_renewal_after_revocation(own_house: House) -> None:
+    assert (await revoke(own_house, cast.OPS, held_by(own_house, cast.FO))).status == 201
     for label in ("", "signing"):
-        reply = await reenrol(house, cast.FO, pkcs10(keys.generate()), label=label)
+        reply = await reenrol(own_house, cast.FO, pkcs10(keys.generate()), label=label)
         problem = require_problem(reply, 401, "api/credential-refused")
         assert problem.found == "pki/revoked"
 
 
-async def test_renewal_of_a_purpose_that_was_revoked(house: House) -> None:
-    assert (await revoke(house, cast.OPS, held_by(house, cast.FO, Purpose.SIGNING))).status == 201
-    refused = await reenrol(house, cast.FO, pkcs10(keys.generate()), label="signing")
+async def test_renewal_of_a_purpose_that_was_revoked(own_house: House) -> None:
+    assert (await revoke(own_house, cast.OPS, held_by(own_house, cast.FO, Purpose.SIGNING))).status == 201
+    refused = await reenrol(own_house, cast.FO, pkcs10(keys.generate()), label="signing")
     require_problem(refused, 403, "api/renewal-refused")
-    certificate(await reenrol(house, cast.FO, pkcs10(keys.generate())))
+    certificate(await reenrol(own_house, cast.FO, pkcs10(keys.generate())))
 
 
-async def test_renewal_with_revoked_key(house: House) -> None:
-    first = certificate(await reenrol(house, cast.FO, pkcs10(keys.generate())))
-    assert (await revoke(house, cast.OPS, held_by(house, cast.FO))).status == 201
-    reply = await reenrol(house, der(first), pkcs10(house.issued(cast.FO, Purpose.TLS_CLIENT).key))
+async def test_renewal_with_revoked_key(own_house: House) -> None:
+    first = certificate(await reenrol(own_house, cast.FO, pkcs10(keys.generate())))
+    assert (await revoke(own_house, cast.OPS, held_by(own_house, cast.FO))).status == 201
+    reply = await reenrol(own_house, der(first), pkcs10(own_house.issued(cast.FO, Purpose.TLS_CLIENT).key))
     require_problem(reply, 409, "pki/key-reused")
 
 
 async def test_a_party_without_a_credential_of_a_purpose_cannot_renew_one(house: House) -> None:
-    issued = certificate(await enrol(house, await invite(house), pkcs10(keys.generate())))
+    issued = certificate(await enrol(house, await invite(house, party_id="FI-BARE"), pkcs10(keys.generate())))
     for label in ("signing", "tls-server", "attribute"):
         reply = await reenrol(house, der(issued), pkcs10(keys.generate()), label=label)
         require_problem(reply, 403, "api/renewal-refused")
 
 
-async def test_a_person_renews_until_they_are_forgotten(house: House) -> None:
-    certificate(await reenrol(house, "EVU-E1", pkcs10(keys.generate())))
-    assert house.service.office is not None
-    house.service.office.forget_person(house.party("EVU-E1"))
-    require_problem(await reenrol(house, "EVU-E1", pkcs10(keys.generate())), 403, "api/renewal-refused")
+async def test_a_person_renews_until_they_are_forgotten(own_house: House) -> None:
+    certificate(await reenrol(own_house, "EVU-E1", pkcs10(keys.generate())))
+    assert own_house.service.office is not None
+    own_house.service.office.forget_person(own_house.party("EVU-E1"))
+    require_problem(await reenrol(own_house, "EVU-E1", pkcs10(keys.generate())), 403, "api/renewal-refused")
 
 
 async def test_nobody_renews_without_a_connection_of_their_own(house: House) -> None:
@@ -385,12 +396,12 @@ async def test_one_credential_is_shown_with_its_certificate_and_its_place_in_the
     assert house.entry(shown["entry"]).stream == "log/credentials"
 
 
-async def test_a_party_revokes_its_own_and_nobody_elses(house: House) -> None:
-    foreign = await revoke(house, cast.FO, held_by(house, cast.CSO))
+async def test_a_party_revokes_its_own_and_nobody_elses(own_house: House) -> None:
+    foreign = await revoke(own_house, cast.FO, held_by(own_house, cast.CSO))
     require_problem(foreign, 404, "api/credential-not-found")
-    reply = await revoke(house, cast.FO, held_by(house, cast.FO))
+    reply = await revoke(own_house, cast.FO, held_by(own_house, cast.FO))
     assert (reply.status, reply.json()["reason"]) == (201, "keyCompromise")
-    require_problem(await house.ask(cast.FO, "GET", "/v1/requests"), 401, "api/credential-refused")
+    require_problem(await own_house.ask(cast.FO, "GET", "/v1/requests"), 401, "api/credential-refused")
 
 
 @pytest.mark.parametrize("who", [cast.AUD])
@@ -411,16 +422,16 @@ async def test_a_revocation_without_a_good_reason_is_refused(house: House, body:
     require_problem(reply, 400, "api/body-malformed")
 
 
-async def test_revoked_then_token_still_cached(house: House) -> None:
+async def test_revoked_then_token_still_cached(own_house: House) -> None:
     """The cached answer about a connection dies with the credential, whoever revoked it."""
-    assert (await house.ask(cast.FO, "GET", "/v1/requests")).status == 200
-    assert (await revoke(house, cast.OPS, held_by(house, cast.FO))).status == 201
-    problem = require_problem(await house.ask(cast.FO, "GET", "/v1/requests"), 401, "api/credential-refused")
+    assert (await own_house.ask(cast.FO, "GET", "/v1/requests")).status == 200
+    assert (await revoke(own_house, cast.OPS, held_by(own_house, cast.FO))).status == 201
+    problem = require_problem(await own_house.ask(cast.FO, "GET", "/v1/requests"), 401, "api/credential-refused")
     assert problem.found == "pki/revoked"
 
 
-async def test_a_revocation_that_is_asked_for_sixty_four_times_at_once_is_one(house: House) -> None:
-    held = held_by(house, cast.RIVAL)
-    replies = await asyncio.gather(*(revoke(house, cast.OPS, held) for _ in range(64)))
+async def test_a_revocation_that_is_asked_for_sixty_four_times_at_once_is_one(own_house: House) -> None:
+    held = held_by(own_house, cast.RIVAL)
+    replies = await asyncio.gather(*(revoke(own_house, cast.OPS, held) for _ in range(64)))
     assert {reply.status for reply in replies} == {201}
     assert len({reply.json()["revoked_at_ms"] for reply in replies}) == 1
