@@ -52,9 +52,9 @@ def postgres_server() -> Iterator[postgres.Server]:
         cluster.close()
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def lines_go_nowhere_in_particular() -> Iterator[None]:
-    """A test that configured the log lines, in a command for one, leaves no closed stream to those that follow."""
+    """A file whose tests configured the log lines, in a command for one, leaves no closed stream to the next file."""
     yield
     if structlog.is_configured():
         structlog.reset_defaults()
