@@ -170,14 +170,14 @@ async def _inputs(world: stage.World) -> check.CheckInputs:
 ROWS = (
     Row(
         id="P12",
-        what="path validation with status, cold, nothing known of the authority",
+        what="path validation, status, cold: authority unknown",
         floor="the two signatures of the chain, keys loaded",
         goal=speed(0.60),
         prepare=_coldest,
     ),
     Row(
         id="P12",
-        what="path validation with status, cold, another leaf of an authority seen before",
+        what="path validation, status, cold: authority seen before",
         floor="the leaf's signature, key loaded (the authority's is not verified again)",
         goal=speed(0.60),
         prepare=_cold,
