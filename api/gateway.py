@@ -20,6 +20,7 @@ from api.client import receipts
 from api.client.client import AsyncClient
 from api.client.errors import RemoteProblem
 from api.client.http import Request
+from api.client.party import PartyFileUnfit
 from api.errors import Refused
 from api.web import problems
 from api.web.asgi import Receive, Scope, Send
@@ -73,16 +74,6 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     verified: bool = False
     accepted: wire.Accepted | None = None
     problem: wire.Problem | None = None
-
-
-class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    status: int
-    accepted: wire.Accepted | None = None
-    problem: wire.Problem | None = None
-
-
-class _Batch(msgspec.Struct, frozen=True, kw_only=True):
-    outcomes: tuple[_Outcome, ...]
 
 
 class Gateway:
@@ -142,7 +133,7 @@ class Gateway:
     def _sign(self, said: Said) -> Signed:
         signer = self._client.conversation.signer
         if signer is None:
-            raise NoStream("the party file names no signing key, so nothing can be stated")
+            raise PartyFileUnfit("the party file names no signing key, so nothing can be stated")
         record: Record = canonical.convert(said.record, registry.kind(said.type, said.version), said.type)
         stream = said.stream or stream_of(record)
         if stream is None:
@@ -163,10 +154,10 @@ class Gateway:
                 idempotent=True,
             )
         )
-        outcomes = answer.decode(_Batch).outcomes
+        outcomes = answer.decode(wire.BatchOutcome).outcomes
         return [await self._verified(one, made) for one, (_, made) in zip(outcomes, signed, strict=True)]
 
-    async def _verified(self, outcome: _Outcome, signed: Signed) -> Told:
+    async def _verified(self, outcome: wire.Outcome, signed: Signed) -> Told:
         if outcome.accepted is None:
             return Told(status=outcome.status, problem=outcome.problem)
         if self._client.conversation.checkpoints is None:

@@ -115,6 +115,21 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: tuple[Invalid, ...] = ()
 
 
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one statement: the answer or the problem that it alone would have got."""
+
+    status: int
+    accepted: Accepted | None = None
+    problem: Problem | None = None
+
+
+class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """One outcome for each statement, in their order; each was taken or refused by itself."""
+
+    accepted: int
+    outcomes: tuple[Outcome, ...]
+
+
 def decode(data: bytes, kind: type[T]) -> T:
     """The body as `kind`; raises `BodyMalformed`, which says where and what was wanted, never what was sent."""
     try:

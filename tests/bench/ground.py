@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from api.verification.actors import thumbprint
-from ledger.appender import Submission
+from ledger.appender import Appended, Outcome, Submission
 from ledger.records import statement
 from ledger.records.actor import Actor
 from ledger.records.contracts import HoldersAsked
@@ -89,6 +89,13 @@ def opened(scale: Scale, *, crl_every_ms: int | None = None, configured: bool = 
             yield Ground(world, runner, count(1))
         finally:
             runner.run(world.close())
+
+
+def appended(outcome: Outcome) -> Appended:
+    """What was appended; raises what refused it, for a row measures nothing that failed."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
 
 
 def _loop_factory() -> Any:

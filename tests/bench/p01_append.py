@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from ledger.appender import Appended, Appender, Outcome, Submission
+from ledger.appender import Appender, Outcome, Submission
 from tests.bench import ground
 from tests.bench.frame import Pair, Row, Scale, speed
 
@@ -53,7 +53,7 @@ def _row(writers: int, a_list: int, each: tuple[int, int]) -> Callable[[Scale], 
                 started = perf_counter()
                 outcomes = ours.run(_writers(appender, ready))
                 took = perf_counter() - started
-                sizes = Counter(_appended(one).tree_size for one in outcomes)
+                sizes = Counter(ground.appended(one).tree_size for one in outcomes)
                 stored = iter(store.entries(before, appender.head.size))
                 commits[:] = [[next(stored).data for _ in range(sizes[end])] for end in sorted(sizes)]
                 return took / len(outcomes)
@@ -71,12 +71,6 @@ def _row(writers: int, a_list: int, each: tuple[int, int]) -> Callable[[Scale], 
             yield Pair(operation, floor)
 
     return prepare
-
-
-def _appended(outcome: Outcome) -> Appended:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 ROWS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from ledger.appender import Appended, Appender, Outcome, Submission
+from ledger.appender import Appender, Outcome, Submission
 from ledger.records import entry as entries
 from ledger.records import statement
 from ledger.rules.fact import Evidence
@@ -76,8 +76,8 @@ def _row(writers: int, replicas: int, each: tuple[int, int]) -> Callable[[Scale]
                 started = perf_counter()
                 outcomes = ours.run(_writers(appenders, ready))
                 took = perf_counter() - started
-                sizes = Counter(_appended(one).tree_size for one in outcomes)
-                first = min(_appended(one).index for one in outcomes)
+                sizes = Counter(ground.appended(one).tree_size for one in outcomes)
+                first = min(ground.appended(one).index for one in outcomes)
                 stored = iter(opened[0][0].entries(first, first + len(outcomes)))
                 commits[:] = [[next(stored).data for _ in range(sizes[end])] for end in sorted(sizes)]
                 return took / len(outcomes)
@@ -103,12 +103,6 @@ def _row(writers: int, replicas: int, each: tuple[int, int]) -> Callable[[Scale]
                 cluster.close()
 
     return prepare
-
-
-def _appended(outcome: Outcome) -> Appended:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 ROWS = (

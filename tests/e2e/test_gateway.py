@@ -251,6 +251,18 @@ def test_a_party_file_that_does_not_fit_is_refused(
     assert code in _refused(party_file(serving, tmp_path, "FI-AUR", **change))
 
 
+def test_who_has_no_signing_key_reads_and_states_nothing(serving: Serving, tmp_path: Path) -> None:
+    party = party_file(serving, tmp_path, "FI-AUR")
+    party.write_text(party.read_text().partition("\n[signing]")[0])
+    running = start(party)
+    try:
+        assert running.http.get("/v1/requests").status_code == 200
+        answer = say(running, {"type": "site.configured", "record": SITE})
+        assert (answer.status_code, answer.json()["code"]) == (400, "api/party-file")
+    finally:
+        assert stop(running) == 0
+
+
 def test_a_key_that_others_may_read_and_a_place_that_is_taken_are_refused(serving: Serving, tmp_path: Path) -> None:
     party = party_file(serving, tmp_path, "FI-AUR")
     key = tmp_path / "signing.key.pem"

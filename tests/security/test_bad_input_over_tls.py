@@ -8,7 +8,6 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from api.cli import init
 from api.cli.demo import cast, stage
 from api.client.client import AsyncClient, submission
 from api.client.errors import HandshakeRefused, RemoteProblem, Unreachable
@@ -18,6 +17,7 @@ from pki.ceremony import Ceremony
 from tests.support import house as houses
 from tests.support.house import CANARY
 from tests.support.house_acts import FSR, cancelled
+from tests.support.street import open_street
 
 pytestmark = pytest.mark.slow
 
@@ -46,25 +46,8 @@ class Street:
 
 @pytest_asyncio.fixture
 async def street(tmp_path: Path, made: Ceremony) -> AsyncIterator[Street]:
-    clock = stage.StageClock(tmp_path / "clock", cast.at(9))
-    config = init.lay_out(
-        tmp_path / "service",
-        made,
-        party=cast.CSO,
-        origin=cast.ORIGIN,
-        clock_file=clock.path,
-        port=0,
-        ocpp_port=0,
-        ops_port=0,
-    )
-    server = await stage.start(config, tmp_path)
-    clients = stage.connect_clients(tmp_path, made, server, clock)
-    try:
+    async with open_street(tmp_path, made) as (server, clients):
         yield Street(tmp_path, made, server, clients)
-    finally:
-        for client in clients.values():
-            await client.close()
-        stage.stop(server.process)
 
 
 async def test_bad_input_over_tls_is_refused_and_the_service_goes_on(street: Street) -> None:

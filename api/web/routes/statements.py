@@ -27,21 +27,6 @@ SLICE: Final = 32
 _busy: set[str] = set()
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What became of one statement: the answer or the problem that it alone would have got."""
-
-    status: int
-    accepted: wire.Accepted | None = None
-    problem: wire.Problem | None = None
-
-
-class BatchOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """One outcome for each statement, in their order; each was taken or refused by itself."""
-
-    accepted: int
-    outcomes: tuple[Outcome, ...]
-
-
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A record in clear, to be signed elsewhere; `x5t` is the SHA-256 of the signing certificate, base64url."""
 
@@ -79,7 +64,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     status_code=200,
     opt={schema.OPT_BODY: wire.SubmissionBatch},
 )
-async def take_statements(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> BatchOutcome:
+async def take_statements(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> wire.BatchOutcome:
     """Take up to 1,000 signed statements of any kind; they share a commit where they can.
 
     Those of one stream are written in the order in which they stand. Each is judged by itself, by what is in the log
@@ -96,11 +81,11 @@ async def take_statements(request: Request[Any, Any, Any], service: NamedDepende
         outcomes = await _take_all(service, principal, batch)
     finally:
         _busy.discard(party)
-    return BatchOutcome(accepted=sum(one.accepted is not None for one in outcomes), outcomes=tuple(outcomes))
+    return wire.BatchOutcome(accepted=sum(one.accepted is not None for one in outcomes), outcomes=tuple(outcomes))
 
 
-async def _take_all(service: Service, principal: Principal, batch: wire.SubmissionBatch) -> list[Outcome]:
-    tasks: list[asyncio.Task[Outcome]] = []
+async def _take_all(service: Service, principal: Principal, batch: wire.SubmissionBatch) -> list[wire.Outcome]:
+    tasks: list[asyncio.Task[wire.Outcome]] = []
     async with asyncio.TaskGroup() as group:
         for place, one in enumerate(batch.statements):
             shared = msgspec.structs.replace(one, certificates=(*batch.certificates, *one.certificates))
@@ -110,7 +95,7 @@ async def _take_all(service: Service, principal: Principal, batch: wire.Submissi
     return [task.result() for task in tasks]
 
 
-async def _take(service: Service, principal: Principal, submitted: wire.Submission) -> Outcome:
+async def _take(service: Service, principal: Principal, submitted: wire.Submission) -> wire.Outcome:
     try:
         kind = type(statement.parse_statement(submitted.statement).record)
         taking = TAKEN.get(kind)
@@ -125,8 +110,8 @@ async def _take(service: Service, principal: Principal, submitted: wire.Submissi
         accepted = await taking.flow(service, service.desk.open(submitted, principal, kind), principal)
     except problems.ROOTS as error:
         status, problem = problems.to_problem(error)
-        return Outcome(status=status, problem=problem)
-    return Outcome(status=200 if accepted.duplicate else 201, accepted=accepted)
+        return wire.Outcome(status=status, problem=problem)
+    return wire.Outcome(status=200 if accepted.duplicate else 201, accepted=accepted)
 
 
 @post(

@@ -22,7 +22,6 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from api.cli import init
 from api.cli.demo import cast, stage
 from api.client.client import AsyncClient
 from api.client.http import AsyncTransport, Request
@@ -30,6 +29,7 @@ from api.client.tls import client_context
 from pki import keys
 from pki.ceremony import Ceremony
 from pki.roles import Purpose
+from tests.support.street import open_street
 
 pytestmark = pytest.mark.slow
 
@@ -73,25 +73,8 @@ class Street:
 
 @pytest_asyncio.fixture
 async def street(tmp_path: Path, made: Ceremony) -> AsyncIterator[Street]:
-    clock = stage.StageClock(tmp_path / "clock", cast.at(9))
-    config = init.lay_out(
-        tmp_path / "service",
-        made,
-        party=cast.CSO,
-        origin=cast.ORIGIN,
-        clock_file=clock.path,
-        port=0,
-        ocpp_port=0,
-        ops_port=0,
-    )
-    server = await stage.start(config, tmp_path)
-    clients = stage.connect_clients(tmp_path, made, server, clock)
-    try:
+    async with open_street(tmp_path, made) as (server, clients):
         yield Street(tmp_path, made, server, clients)
-    finally:
-        for client in clients.values():
-            await client.close()
-        stage.stop(server.process)
 
 
 async def opened(street: Street, path: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
