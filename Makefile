@@ -57,7 +57,7 @@ docs: $(VENV)/.test
 	@$(BIN)/python -m tests.support.reference --write
 
 # Writes the requirement files again; needs uv. The files name no index and no host.
-COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --no-strip-extras
 requirements:
 	$(COMPILE) pyproject.toml --extra server -o requirements.txt
 	$(COMPILE) pyproject.toml --extra server --extra test --extra postgres --extra hsm -o requirements-test.txt
