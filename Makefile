@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lint vectors clean requirements
+.PHONY: help demo test coverage check bench docs lint vectors clean requirements
 
 help:
 	@echo "make demo    set up, then play the demo day end to end (about a minute with setting up)"
-	@echo "make test    set up, then run every test with a coverage report"
+	@echo "make test    set up, then lint and run every test (under ten minutes on two cores)"
+	@echo "make coverage  every test with a coverage report (takes about twice as long)"
 	@echo "make check   format, lint, types, import directions and the fast tests (under a minute)"
 	@echo "make bench   measure the hot paths, each beside a floor measured in the same run"
 	@echo "make docs    write the generated reference pages again"
@@ -39,7 +40,11 @@ demo: $(VENV)/.server
 	@$(BIN)/flexledger demo $(DEMO_ARGS)
 
 test: $(VENV)/.test lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Tracing every line nearly doubles the time, so it is asked for by name.
+coverage: $(VENV)/.test
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.test lint
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not day" -p no:cacheprovider
