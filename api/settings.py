@@ -180,7 +180,12 @@ class Limits(_Section, frozen=True, kw_only=True):
         4 << 20
     )
     requests_per_s: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="Sustained requests per second and party; more is answered 429.")
+        int,
+        Meta(
+            ge=1,
+            le=1_000_000,
+            description="Sustained requests per second and party, a statement of a batch counting as one; more is 429.",
+        ),
     ] = 200
     burst: Annotated[int, Meta(ge=1, le=1_000_000, description="Requests that a party may make at once.")] = 400
     queue: Annotated[

@@ -191,4 +191,4 @@ def write_new(path: Path, data: bytes) -> None:
         with path.open("xb") as file:
             file.write(data)
     except OSError as error:
-        raise ClaimFileRefused("the file cannot be written", found=type(error).__name__, file=path.name) from error
+        raise ClaimFileRefused("the file cannot be written", found=error.strerror, file=path.name) from error

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import typer
 
-from api.cli import claim_files
+from api.cli import claim_files, failures
 from api.cli.claim_files import ClaimFileRefused
 from api.errors import ApiError
 from ledger.errors import LedgerError
@@ -111,8 +111,8 @@ def _act(
 
 def refused(error: Exception, *, json: bool) -> None:
     """Says why nothing was done."""
-    code = getattr(error, "code", type(error).__name__)
+    code, _, detail = failures.told(error).partition(": ")
     if json:
-        typer.echo(msgspec.json.encode({"code": code, "detail": str(error)}).decode())
+        typer.echo(msgspec.json.encode({"code": code, "detail": detail}).decode())
     else:
-        typer.echo(f"refused: {code}: {error}", err=True)
+        typer.echo(f"refused: {code}: {detail}", err=True)

@@ -4,7 +4,7 @@ import base64
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from cryptography import x509
@@ -12,8 +12,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from api.cli.pki_offline import DONE, answered, save_chain, say
+from api.cli.files import read_file
+from api.cli.pki_offline import DONE, MAX_FILE_BYTES, answered, certificate_in, save_chain, say
 from api.cli.words import one_of
+from api.client import party as parties
 from api.client.errors import AnswerMalformed
 from api.client.http import Request, Transport
 from api.errors import Refused
@@ -23,8 +25,15 @@ from pki.names import parse_identity_uri
 from pki.roles import Purpose
 
 EST: Final = "/.well-known/est"
-PARTY_FILE: Final = "party.toml"
+ROOT: Final = "root.pem"
 DEFAULT: Final = (Purpose.TLS_CLIENT, Purpose.SIGNING)
+
+
+class _About(msgspec.Struct, frozen=True, kw_only=True):
+    """Which log it is, as the service itself says over the connection to which it proved its name."""
+
+    origin: str
+    vkey: str
 
 
 class FolderTaken(Refused):
@@ -45,34 +54,48 @@ def run(code: str, *, service: str, ca: Path, out: Path, purposes: list[str], js
 def _enroll(code: str, service: str, ca: Path, out: Path, purposes: list[str], json: bool) -> int:
     wanted = [one_of(Purpose, one) for one in purposes] or list(DEFAULT)
     party, role = fetch(code, service=service, ca=ca, out=out, purposes=wanted)
+    at = parties.FILE if Purpose.TLS_CLIENT in wanted else _certificate(out, wanted[0]).name
     document = {"party": party, "role": role, "folder": out.name, "purposes": [str(one) for one in wanted]}
-    say(document, f"enrolled {role} {party}: {', '.join(wanted).lower()} in {out / PARTY_FILE}", json=json)
+    say(document, f"enrolled {role} {party}: {', '.join(wanted).lower()} in {out / at}", json=json)
     return DONE
 
 
 def fetch(code: str, *, service: str, ca: Path, out: Path, purposes: Sequence[Purpose]) -> tuple[str, str]:
-    """Key and certificate of every purpose, and `party.toml`, are in `out`; the party and its role.
+    """Key and certificate of every purpose are in `out`, with `party.toml` if it can connect; the party and its role.
 
     Raises `FolderTaken`, or what the service answered.
     """
-    if (out / PARTY_FILE).exists():
-        raise FolderTaken("somebody is enrolled there already", file=PARTY_FILE)
+    if (out / parties.FILE).exists():
+        raise FolderTaken("somebody is enrolled there already", file=parties.FILE)
+    if Purpose.TLS_CLIENT not in purposes and all(_certificate(out, one).exists() for one in purposes):
+        raise FolderTaken("somebody is enrolled there already", file=_certificate(out, purposes[0]).name)
+    certificate_in(ca)
+    roots = read_file(ca, MAX_FILE_BYTES)
     os.umask(0o077)
     out.mkdir(parents=True, exist_ok=True)
     with Transport(service, ca=ca) as transport:
-        about = transport.request(Request("GET", "/.well-known/flexledger")).json()
+        about = transport.request(Request("GET", "/.well-known/flexledger")).decode(_About)
         authorities = _certificates(transport.request(Request("GET", f"{EST}/cacerts")).body)
         issued = {purpose: _fetch(transport, code, purpose, out, authorities) for purpose in purposes}
-    (out / "root.pem").write_bytes(ca.read_bytes())
+    (out / ROOT).write_bytes(roots)
     party, role = _identity(next(iter(issued.values())))
-    (out / PARTY_FILE).write_text(_party_file(service, str(about.get("origin", "")), party, role, purposes))
+    if Purpose.TLS_CLIENT in purposes:
+        _party_file(out, service.rstrip("/"), about, party, role, purposes)
     return party, role
+
+
+def _certificate(out: Path, purpose: Purpose) -> Path:
+    return out / f"{purpose.lower()}.crt.pem"
+
+
+def _key_file(out: Path, purpose: Purpose) -> Path:
+    return out / f"{purpose.lower()}.key.pem"
 
 
 def _fetch(
     transport: Transport, code: str, purpose: Purpose, out: Path, authorities: list[x509.Certificate]
 ) -> x509.Certificate:
-    key = _key(out / f"{purpose.lower()}.key.pem")
+    key = _key(_key_file(out, purpose))
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     headers = {
         "content-type": "application/pkcs10",
@@ -83,7 +106,7 @@ def _fetch(
     answer = transport.request(Request("POST", f"{EST}/{label}/simpleenroll", body, headers, idempotent=True))
     (certificate,) = _certificates(answer.body)
     above = [one for one in authorities if one.subject == certificate.issuer]
-    save_chain(out / f"{purpose.lower()}.crt.pem", certificate, *above)
+    save_chain(_certificate(out, purpose), certificate, *above)
     return certificate
 
 
@@ -114,20 +137,19 @@ def _identity(certificate: x509.Certificate) -> tuple[str, str]:
     raise AnswerMalformed("the certificate names nobody", expected="an identity URI")
 
 
-def _party_file(service: str, origin: str, party: str, role: str, purposes: Sequence[Purpose]) -> str:
-    """TOML: what a client of this party has to know; a JSON string is a TOML string."""
-
-    def quoted(value: Any) -> str:
-        return msgspec.json.encode(str(value)).decode()
-
-    lines = [
-        f"service = {quoted(service)}",
-        f"origin = {quoted(origin)}",
-        f"party = {quoted(party)}",
-        f"role = {quoted(role)}",
-        'ca = "root.pem"',
-    ]
-    for purpose in purposes:
-        lines += ["", f"[{purpose.lower()}]", f'certificate = "{purpose.lower()}.crt.pem"']
-        lines += [f'key = "{purpose.lower()}.key.pem"']
-    return "\n".join(lines) + "\n"
+def _party_file(out: Path, service: str, about: _About, party: str, role: str, purposes: Sequence[Purpose]) -> None:
+    pairs = {
+        one: parties.KeyPair(certificate=Path(_certificate(out, one).name), key=Path(_key_file(out, one).name))
+        for one in purposes
+    }
+    made = parties.PartyFile(
+        service=service,
+        ca=Path(ROOT),
+        origin=about.origin,
+        vkeys=(about.vkey,),
+        party=party,
+        role=role,
+        tls=pairs[Purpose.TLS_CLIENT],
+        signing=pairs.get(Purpose.SIGNING),
+    )
+    parties.save(out / parties.FILE, made)

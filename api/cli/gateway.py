@@ -8,6 +8,7 @@ from typing import Final
 
 import typer
 
+from api.cli import failures
 from api.client import party as parties
 from api.errors import ApiError, Refused
 from api.gateway import Gateway
@@ -34,7 +35,7 @@ def run(party_file: Path, *, at: Path | None, port: int | None, secret_file: Pat
         folder = party_file.resolve().parent
         server.run(_serve(party_file, folder, at or folder / "gateway.sock", port, secret_file))
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        typer.echo(f"cannot start: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"cannot start: {failures.told(error)}", err=True)
         return 2
     return 0
 

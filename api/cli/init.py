@@ -12,6 +12,8 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api.cli import failures
+from api.cli.files import read_file
 from api.client import party as parties
 from api.errors import ApiError, Refused
 from api.flows import office_lists
@@ -29,6 +31,7 @@ from pki.store.sqlite import SqliteStore
 
 CONFIG: Final = "flexledger.toml"
 PASSWORD_BYTES: Final = 32
+MAX_CEREMONY_BYTES: Final = 1 << 20
 MAX_ORIGIN_CHARS: Final = 128
 """As in the settings: what is laid out here must start there."""
 _ORIGIN = re.compile(r"[a-z0-9][a-z0-9.-]*(/[A-Za-z0-9._-]+)*")
@@ -54,11 +57,11 @@ def run(directory: Path, *, ceremony: Path | None, party: str, origin: str) -> i
         if ceremony is None:
             raise PartyUnfit("a ceremony file says who gets which credential", expected="--ceremony FILE")
         now_ms = SystemClock().now_ms()
-        spec = ceremonies.parse_spec(ceremony.read_bytes())
+        spec = ceremonies.parse_spec(read_file(ceremony, MAX_CEREMONY_BYTES))
         made = ceremonies.perform(spec, tls_now_ms=now_ms, signing_now_ms=now_ms)
         config = lay_out(directory, made, party=party, origin=origin)
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        typer.echo(f"nothing was made: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"nothing was made: {failures.told(error)}", err=True)
         return 2
     typer.echo(f"made {directory}")
     typer.echo(f"  credentials of every party: {directory / 'credentials'}")
@@ -97,7 +100,7 @@ def lay_out(
     _public(directory / "pki", made)
     _office(directory, made)
     _keys(directory, operator, origin)
-    _party_files(directory, made, f"https://{_host(operator)}:{port}", origin)
+    party_files(directory, made, f"https://{_host(operator)}:{port}", origin)
     config = directory / CONFIG
     config.write_text(_settings(made, operator, origin, clock_file, port, ocpp_port, ops_port))
     return config
@@ -163,7 +166,7 @@ def _host(operator: Minted) -> str:
     return names.get_values_for_type(x509.DNSName)[0]
 
 
-def _party_files(directory: Path, made: Ceremony, service: str, origin: str) -> None:
+def party_files(directory: Path, made: Ceremony, service: str, origin: str) -> None:
     """Beside the keys of everyone who connects: where the service is, and what to trust."""
     vkey = (directory / "data" / "vkey").read_text().strip()
     root = (directory / "pki" / "root.pem").read_bytes()

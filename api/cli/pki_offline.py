@@ -1,6 +1,7 @@
 """What the commands of `flexledger pki` share: the office's files opened without its service, and how they answer."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api.cli import failures
 from api.cli.files import read_file
 from api.engines import clock_of, pem_blocks
 from api.errors import ApiError, Refused
@@ -32,6 +34,7 @@ DONE: Final = 0
 FOUND: Final = 1
 UNDONE: Final = 2
 MAX_FILE_BYTES: Final = 1 << 20
+_NAME: Final = re.compile(r"[0-9a-f]{64}\.[0-9a-fA-F]{1,40}")
 TLS: Final = frozenset({Purpose.TLS_CLIENT, Purpose.TLS_SERVER})
 
 
@@ -63,7 +66,7 @@ class Offline:
     def held(self, name: str) -> Issued:
         """The certificate called `issuer key.serial number`, or that is in the file of this name."""
         issuer, dot, serial = name.partition(".")
-        if dot and len(issuer) == 64 and not Path(name).exists():
+        if dot and _NAME.fullmatch(name) and not Path(name).exists():
             return self.issuing.store.get(issuer, int(serial, 16))
         certificate = certificate_in(Path(name))
         for authority in self.issuing.hierarchy.authorities():
@@ -108,7 +111,7 @@ def answered(act: Callable[[], int]) -> int:
     try:
         return act()
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-        typer.echo(f"not done: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"not done: {failures.told(error)}", err=True)
         return UNDONE
 
 

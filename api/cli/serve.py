@@ -11,6 +11,7 @@ import typer
 
 from api import engines, telemetry
 from api.app import create_app, probes
+from api.cli import failures
 from api.client.http import Posting
 from api.engines import Engines
 from api.errors import ApiError
@@ -41,7 +42,7 @@ def run(config: Path, *, ready_file: Path | None) -> int:
         telemetry.configure()
         server.run(_serve(settings, ready_file))
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        typer.echo(f"cannot start: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"cannot start: {failures.told(error)}", err=True)
         return 2
     return 0
 

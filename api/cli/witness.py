@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import typer
 
+from api.cli import failures
 from api.cli.witness_settings import CONFIG, WitnessSettings, load
 from api.engines import KeyFileExposed
 from api.errors import ApiError, Refused
@@ -36,7 +37,7 @@ def make(directory: Path, *, name: str, logs: list[str], host: str, port: int) -
     try:
         lay_out(directory, name=name, logs=logs, host=host, port=port)
     except (ApiError, LedgerError, OSError) as error:
-        typer.echo(f"nothing was made: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"nothing was made: {failures.told(error)}", err=True)
         return 2
     typer.echo(f"made {directory}")
     typer.echo(f"  give this verifier key to the logs: {(directory / VKEY_FILE).read_text('utf-8').strip()}")
@@ -96,7 +97,7 @@ def run(config: Path, *, ready_file: Path | None) -> int:
         telemetry.configure()
         server.run(_serve(settings, ready_file))
     except (ApiError, LedgerError, OSError) as error:
-        typer.echo(f"cannot start: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"cannot start: {failures.told(error)}", err=True)
         return 2
     return 0
 
@@ -121,7 +122,7 @@ def forks(config: Path, *, out: Path | None) -> int:
                 evidence = evidence_file.encode(fork.cosigned, fork.refused, origin=fork.origin, vkeys=vkeys)
                 (out / f"{number:04d}.evidence.json").write_bytes(evidence)
     except (ApiError, LedgerError, OSError) as error:
-        typer.echo(f"unusable: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"unusable: {failures.told(error)}", err=True)
         return 2
     typer.echo(f"{len(found)} forks")
     return 1 if found else 0

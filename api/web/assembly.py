@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import Litestar
 from litestar.datastructures import State
+from litestar.di import Provide
 from litestar.types import ControllerRouterHandler, LifespanHook
 
 from api.settings import Limits
@@ -14,7 +15,7 @@ from api.web.access import RequestLog
 from api.web.asgi import Application
 from api.web.connections import Connections
 from api.web.identity import Identity
-from api.web.limits import BodyLimit, Gcra, RateLimit
+from api.web.limits import Batches, BodyLimit, Gcra, RateLimit
 from api.web.methods import HeadAsGet, Options
 from api.web.transport import TLSExtension
 
@@ -46,12 +47,18 @@ def assemble(
     Around the framework, so that unknown paths are covered too: TLS extension, HEAD, log line, OPTIONS, size of bodies.
     Inside it, once a route is known: identity, then the rate, which is counted for the party.
     """
+    gcra = gcra or Gcra(limits.requests_per_s, limits.burst)
+    batches = Batches(gcra)
+
+    async def provide_batches() -> Batches:
+        return batches
+
     framework = Litestar(
         route_handlers=[*route_handlers, schema.openapi],
-        middleware=[identity, RateLimit(gcra or Gcra(limits.requests_per_s, limits.burst))],
+        middleware=[identity, RateLimit(gcra)],
         exception_handlers=problems.handlers(),
         openapi_config=schema.config(version),
-        dependencies=dict(dependencies or {}),
+        dependencies={"batches": Provide(provide_batches), **(dependencies or {})},
         state=State(dict(state or {})),
         on_startup=list(on_startup),
         on_shutdown=list(on_shutdown),

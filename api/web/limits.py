@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final
 
 from litestar.middleware import ASGIMiddleware
@@ -111,12 +112,42 @@ class Gcra:
         self._due_ns[key] = due_ns + cost * self._step_ns
         return None
 
+    def charge(self, key: str, cost: int) -> None:
+        """The key owes this much more, whether it may act now or not."""
+        now_ns = self._now_ns()
+        self._due_ns[key] = max(self._due_ns.get(key, now_ns), now_ns) + cost * self._step_ns
+
     def _forget(self, now_ns: int) -> None:
         """A key that is due in the past is as good as new. If all are busy, the least indebted go."""
         self._due_ns = {key: due for key, due in self._due_ns.items() if due > now_ns}
         excess = len(self._due_ns) - MAX_TRACKED // 2
         for key in sorted(self._due_ns, key=self._due_ns.__getitem__)[: max(0, excess)]:
             del self._due_ns[key]
+
+
+class Batches:
+    """Which parties have a batch under way: one each, so that nobody takes the log's queue for itself."""
+
+    def __init__(self, gcra: Gcra) -> None:
+        self._gcra = gcra
+        self._busy: set[str] = set()
+
+    @contextmanager
+    def taking(self, principal: Principal, statements: int) -> Iterator[None]:
+        """The party's only batch while the block runs; every statement counts for its rate as a request by itself.
+
+        What the batch costs beyond the burst is owed: the party's next request waits for it. Raises `RateLimited`.
+        """
+        party = _party(principal)
+        if party in self._busy:
+            raise RateLimited("a batch of this party is being taken", retry_after_s=1)
+        self._busy.add(party)
+        try:
+            # The request itself was charged as one when it came in.
+            self._gcra.charge(party, statements - 1)
+            yield
+        finally:
+            self._busy.discard(party)
 
 
 class RateLimit(ASGIMiddleware):
@@ -129,11 +160,15 @@ class RateLimit(ASGIMiddleware):
         """Charges the caller and goes on, or raises `RateLimited`."""
         principal: Principal | None = scope.get("state", {}).get(STATE_PRINCIPAL)
         client = scope.get("client")
-        key = f"{principal.role}/{principal.party}" if principal else f"address/{client[0] if client else ''}"
+        key = _party(principal) if principal else f"address/{client[0] if client else ''}"
         wait_ns = self._gcra.admit(key)
         if wait_ns is not None:
             raise RateLimited("too many requests", retry_after_s=-(-wait_ns // _NS_PER_S))
         await next_app(scope, receive, send)
+
+
+def _party(principal: Principal) -> str:
+    return f"{principal.role}/{principal.party}"
 
 
 def _too_large(limit: int) -> BodyTooLarge:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api.cli import failures
 from api.cli.demo import attacks, cast, closing, history, office, props, story
 from api.cli.demo.report import Report
 from api.cli.demo.stage import StageBroken, StageClock, opened
@@ -49,7 +50,7 @@ def run(out: Path | None, *, keep: bool) -> int:
     try:
         asyncio.run(_play(work, out, report))
     except (StageBroken, ApiError, LedgerError, PkiError, AssertionError) as error:
-        typer.echo(f"\nthe day broke: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"\nthe day broke: {failures.told(error)}", err=True)
         with suppress(OSError):
             typer.echo((work / "server.log").read_text(errors="replace")[-3000:], err=True)
         return 1

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 import typer
 
+from api.cli import failures
 from api.cli.demo import cast, dev_request, props, story
 from api.cli.demo.dev_request import RUNNING_FILE, Running
 from api.cli.demo.stage import Stage, StageBroken, credentials, opened
@@ -57,7 +58,7 @@ def run(directory: Path | None) -> int:
         typer.echo("stopped" if directory is None else f"stopped; everything is left in {folder}")
         return 0
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        typer.echo(f"broke: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"broke: {failures.told(error)}", err=True)
         return 1
     finally:
         if directory is None:

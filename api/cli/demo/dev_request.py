@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from api import wire
+from api.cli import failures
 from api.cli.demo import cast, props
 from api.cli.demo.stage import StageBroken, credentials
 from api.client.checkpoints import Checkpoints, MemoryCheckpoints
@@ -98,7 +99,7 @@ def run(directory: Path, *, reduce_w: int, seconds: int) -> int:
     try:
         bundle = asyncio.run(_ask(directory.resolve(), running, reduce_w, seconds))
     except (ApiError, LedgerError, PkiError, OSError) as error:
-        typer.echo(f"failed: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"failed: {failures.told(error)}", err=True)
         return 1
     typer.echo(f"bundle: {bundle}")
     typer.echo("Verify it, with nothing but the file and the policy that says whom you trust:")

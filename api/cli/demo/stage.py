@@ -131,6 +131,8 @@ async def opened(
         ops_port=0,
     )
     server = await start(config, folder)
+    # The system chose the port, and the parties' files were written before.
+    init.party_files(folder / "service", made, f"https://localhost:{server.port}", cast.ORIGIN)
     clients: dict[str, AsyncClient] = {}
     fleet: Fleet | None = None
     now: Clock = clock or system_clock

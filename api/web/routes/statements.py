@@ -12,8 +12,9 @@ from api.flows.errors import TypeNotTaken
 from api.flows.service import Service
 from api.principals import Principal
 from api.web import problems, schema
-from api.web.errors import RateLimited, RoleNotAllowed
+from api.web.errors import RoleNotAllowed
 from api.web.identity import principal_of, require
+from api.web.limits import Batches
 from api.web.routes import body
 from api.web.routes.taking import TAKEN
 from ledger.records import canonical, registry, statement
@@ -23,8 +24,6 @@ from pki.roles import Role
 WRITERS: Final = (Role.FO, Role.CSO, Role.CSP, Role.EVU, Role.AUD)
 SLICE: Final = 32
 """Statements that are opened before others get a turn: a signature takes a fifth of a millisecond."""
-
-_busy: set[str] = set()
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -64,7 +63,9 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     status_code=200,
     opt={schema.OPT_BODY: wire.SubmissionBatch},
 )
-async def take_statements(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> wire.BatchOutcome:
+async def take_statements(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], batches: NamedDependency[Batches]
+) -> wire.BatchOutcome:
     """Take up to 1,000 signed statements of any kind; they share a commit where they can.
 
     Those of one stream are written in the order in which they stand. Each is judged by itself, by what is in the log
@@ -73,14 +74,8 @@ async def take_statements(request: Request[Any, Any, Any], service: NamedDepende
     principal = principal_of(request.scope)
     service.witnessing.require_signing()
     batch = await body.read(request, wire.SubmissionBatch)
-    party = f"{principal.role}/{principal.party}"
-    if party in _busy:
-        raise RateLimited("a batch of this party is being taken", retry_after_s=1)
-    _busy.add(party)
-    try:
+    with batches.taking(principal, len(batch.statements)):
         outcomes = await _take_all(service, principal, batch)
-    finally:
-        _busy.discard(party)
     return wire.BatchOutcome(accepted=sum(one.accepted is not None for one in outcomes), outcomes=tuple(outcomes))
 
 

@@ -6,7 +6,6 @@ import ssl
 import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,11 @@ from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
 from api.cli.demo import cast, stage
+from api.client import party as parties
 from api.client.client import AsyncClient
-from api.client.http import AsyncTransport, Request
+from api.client.http import Request
 from api.client.tls import client_context
+from ledger.clock import SystemClock
 from pki import keys
 from pki.ceremony import Ceremony
 from pki.roles import Purpose
@@ -206,16 +207,13 @@ async def test_enroll_fetches_what_the_code_is_for_and_says_where_it_is(street: 
     # Its keys are there already, and go with the right code.
     done = enroll(code)
     assert done.returncode == 0, done.stderr
-    party = tomllib.loads((out / "party.toml").read_text())
-    assert (party["party"], party["role"], party["origin"]) == ("FI-NEW", "FO", cast.ORIGIN)
-    for purpose in ("tls_client", "signing"):
-        assert (out / party[purpose]["key"]).stat().st_mode & 0o077 == 0
-    transport = AsyncTransport(
-        party["service"],
-        ca=out / party["ca"],
-        cert=out / party["tls_client"]["certificate"],
-        key=out / party["tls_client"]["key"],
-    )
-    async with transport:
-        assert (await transport.request(Request("GET", "/v1/requests"))).status == 200
+    party = parties.load(out / parties.FILE)
+    assert (party.party, party.role, party.origin) == ("FI-NEW", "FO", cast.ORIGIN)
+    assert party.vkeys == (street.server.vkey,)
+    assert party.signing is not None
+    for pair in (party.tls, party.signing):
+        assert pair.key.stat().st_mode & 0o077 == 0
+    async with parties.connect(party, out / parties.CHECKPOINTS, clock=SystemClock()) as client:
+        assert (await client.get_json("/v1/requests"))["requests"] == []
+        assert (await client.checkpoint()).checkpoint.origin == cast.ORIGIN
     assert enroll(code).returncode == 2

@@ -1,12 +1,15 @@
 """One caller can cost so much and no more; both sides of every bound."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from api.principals import Principal
 from api.web import limits
-from api.web.errors import BodyTooLarge
-from api.web.limits import BodyLimit, Gcra
+from api.web.errors import BodyTooLarge, RateLimited
+from api.web.limits import Batches, BodyLimit, Gcra
+from pki.roles import Role
 
 S = 1_000_000_000
 
@@ -140,3 +143,31 @@ async def test_of_a_refused_body_a_bounded_part_is_thrown_away() -> None:
 async def test_a_length_that_is_no_number_is_refused(length: bytes) -> None:
     sent, read = await _call(8, [b"1"], length)
     assert (sent[0]["status"], read) == (400, [])
+
+
+def _party(name: str) -> Principal:
+    return cast(Principal, SimpleNamespace(role=Role.FO, party=name))
+
+
+def test_each_statement_of_a_batch_counts_for_the_rate_and_what_is_beyond_the_burst_is_owed() -> None:
+    now = Monotonic()
+    gcra = Gcra(10, 5, now)
+    batches = Batches(gcra)
+    assert gcra.admit("FO/a") is None
+    with batches.taking(_party("a"), 20):
+        assert gcra.admit("FO/b") is None
+    # 20 are charged, 5 were free: the next waits for those before it.
+    assert gcra.admit("FO/a") == (20 - 4) * S // 10
+    now.now_ns += (20 - 4) * S // 10
+    assert gcra.admit("FO/a") is None
+
+
+def test_a_party_has_one_batch_under_way_and_the_next_application_knows_nothing_of_it() -> None:
+    first, second = Batches(Gcra(10, 5)), Batches(Gcra(10, 5))
+    with first.taking(_party("a"), 1):
+        with pytest.raises(RateLimited), first.taking(_party("a"), 1):
+            pass
+        with first.taking(_party("b"), 1), second.taking(_party("a"), 1):
+            pass
+    with first.taking(_party("a"), 1):
+        pass

@@ -146,6 +146,11 @@ def _part(value: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
 
 
+def _other_at(text: str, place: int) -> str:
+    """The text with another character there."""
+    return text[:place] + ("B" if text[place] == "A" else "A") + text[place + 1 :]
+
+
 FORGED: dict[str, Callable[[Place], str]] = {
     "alg none": lambda place: place.forged(key=None, algorithm="none"),
     "HS256 with the public key as secret": _hmac,
@@ -181,7 +186,7 @@ FORGED: dict[str, Callable[[Place], str]] = {
     "a member more": lambda place: place.forged({"admin": True}),
     "oversize": lambda place: place.forged({"jti": "x" * doors.MAX_TOKEN_BYTES}),
     "a signature cut off": lambda place: place.issue().rpartition(".")[0] + ".",
-    "a byte of the signature": lambda place: place.issue()[:-2] + "AA",
+    "a byte of the signature": lambda place: _other_at(place.issue(), -20),
     "five parts": lambda place: place.issue() + ".a.b",
     "nothing": lambda _: "",
     "a header nested deeper than the stack": lambda _: (
