@@ -25,6 +25,7 @@ from pki.status import StatusSet
 from pki.trust import TrustAnchors
 
 if TYPE_CHECKING:
+    from ledger.audit.postgres_source import PostgresSource
     from ledger.store.postgres import PostgresReader
 
 LOG_FILE: Final = "ledger.db"
@@ -150,9 +151,21 @@ def open_reader(settings: Settings) -> "SqliteReader | PostgresReader":
     """The log's store, to be read while a service may run; raises as `open_store`."""
     if settings.store.dsn_file is None:
         return SqliteReader.open(settings.data_dir / LOG_FILE)
+    return postgres_reader(settings.store.dsn_file, settings.store.schema)
+
+
+def postgres_reader(dsn_file: Path, schema: str) -> "PostgresReader":
+    """A log on a server, to be read; raises as `open_store`, and `KeyFileExposed` if others can read the file."""
     with _driver():
         from ledger.store.postgres import PostgresReader
-    return PostgresReader.open(_secret_text(settings.store.dsn_file), schema=settings.store.schema)
+    return PostgresReader.open(_secret_text(dsn_file), schema=schema)
+
+
+def postgres_source(dsn_file: Path, schema: str) -> "PostgresSource":
+    """The same, of one moment, for an audit."""
+    with _driver():
+        from ledger.audit.postgres_source import PostgresSource
+    return PostgresSource(_secret_text(dsn_file), schema)
 
 
 def is_begun(settings: Settings) -> bool:

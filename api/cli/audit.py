@@ -15,6 +15,7 @@ from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers, SignerUnproven
 from api.cli.files import read_file
 from api.cli.progress import Bar
+from api.cli.stored import SCHEMA, Stored, stored
 from api.cli.words import counted
 from api.errors import ApiError
 from api.verification.bundle import open_bundle
@@ -43,10 +44,12 @@ Show = Callable[[int, int], None]
 
 
 def run(
-    data_dir: Path,
+    place: Path,
     *,
     policy: Path | None,
     json: bool,
+    dsn_file: Path | None = None,
+    schema: str = SCHEMA,
     checkpoints: Sequence[Path] = (),
     request: str | None = None,
     jobs: int | None = None,
@@ -55,7 +58,7 @@ def run(
     try:
         held = [SignedNote(read_file(path, note.MAX_NOTE_OCTETS), None, path.name) for path in checkpoints]
         report = audit(
-            data_dir,
+            stored(place, dsn_file, schema) or place,
             verify_command.read_policy(policy),
             held=held,
             fsr_id=request,
@@ -77,7 +80,7 @@ def run(
 
 
 def audit(
-    data_dir: Path,
+    where: Path | Stored,
     policy: Policy | None,
     *,
     held: Sequence[SignedNote] = (),
@@ -86,13 +89,13 @@ def audit(
     is_watched: bool = False,
 ) -> Report:
     """Everything that was found in a log; raises only where there is no log to look at."""
-    place = audit_places.locate(data_dir, policy)
+    place = audit_places.locate(where, policy)
     lines = Lines()
     try:
         signers = _signers(place, policy, lines)
         size = place.source.size()
         if jobs > 1 and size >= BESIDE_ENTRIES:
-            with audit_rules.beside(data_dir, policy, signers, size) as replay:
+            with audit_rules.beside(where, policy, signers, size) as replay:
                 checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
                 rules = replay.report(_bar(is_watched, "entries through the rules"))
         else:
@@ -115,12 +118,12 @@ def _bar(is_watched: bool, what: str) -> Show | None:
 def _signers(place: Place, policy: Policy | None, lines: Lines) -> Signers:
     """Who signed; roots that cannot be trusted are a line, as they are in `verify`, and then nobody vouches."""
     found = audit_places.credentials(place.folder, place.reader)
-    stored = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
+    kept = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
     try:
-        return Signers(found, policy, stored)
+        return Signers(found, policy, kept)
     except PkiError as error:
         lines.failed("anchors", error)
-        return Signers(None, None, stored)
+        return Signers(None, None, kept)
 
 
 def _log(

@@ -11,21 +11,19 @@ from typing import Final
 from cryptography import x509
 
 from api.cli.files import read_file
+from api.cli.stored import DATA_FOLDER, LOG_FILE, Stored, stored
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
 from api.verification.errors import BundleUnusable
 from ledger.audit.source import LogSource, SignedNote
-from ledger.audit.sqlite_source import SqliteSource
 from ledger.audit.static_source import CHECKPOINT_FILE, VKEY_FILE, StaticSource
 from ledger.errors import LedgerError
+from ledger.store.reads import SqlReads
 from ledger.store.signer_state import MAX_STATE_BYTES
-from ledger.store.sqlite import SqliteReader
 from ledger.tlog import checkpoint, note
 from pki import trust
 from pki.trust import TrustAnchors
 
-LOG_FILE: Final = "ledger.db"
-DATA_FOLDER: Final = "data"
 KEY_FOLDER: Final = "keys"
 STATE_SUFFIX: Final = ".state"
 MAX_STATES: Final = 4
@@ -45,7 +43,7 @@ class Place:
 
     folder: Path
     source: LogSource
-    reader: SqliteReader | None
+    reader: SqlReads | None
     """The service's own database; None for a static log."""
     vkey: str
     origin: str
@@ -95,60 +93,65 @@ class Credentials:
         return BundleDirectory(anchors, others, list(self.crls.values())) if others else None
 
 
-def locate(folder: Path, policy: Policy | None) -> Place:
-    """The log in a service's folder or its data directory, a static directory, or a demo's output.
+def locate(place: Path | Stored, policy: Policy | None) -> Place:
+    """A stored log, or the log in a static directory or a demo's output.
 
     Raises `BundleUnusable`, or what opening raises.
     """
-    for data in (folder, folder / DATA_FOLDER):
-        if (data / LOG_FILE).is_file():
-            return _database(data, policy)
-    for inside in (folder, folder / "log"):
+    if isinstance(place, Path):
+        found = stored(place)
+        return _static(place, policy) if found is None else _database(found, policy)
+    return _database(place, policy)
+
+
+def _static(place: Path, policy: Policy | None) -> Place:
+    for inside in (place, place / "log"):
         if (inside / CHECKPOINT_FILE).is_file() and (inside / TILE_FOLDER).is_dir():
             return Place(
-                folder=folder,
+                folder=place,
                 source=StaticSource(inside),
                 reader=None,
                 vkey=_vkey(inside, policy),
                 origin=_origin(inside / CHECKPOINT_FILE),
-                bundles=tuple(sorted((folder / "bundles").glob("*.json"))) if inside != folder else (),
+                bundles=tuple(sorted((place / "bundles").glob("*.json"))) if inside != place else (),
             )
     raise BundleUnusable(
         "no log in this directory",
         expected=f"{LOG_FILE}, {DATA_FOLDER}/{LOG_FILE}, or {CHECKPOINT_FILE} and {TILE_FOLDER}/",
-        found=folder.name,
+        found=place.name,
     )
 
 
-def _database(folder: Path, policy: Policy | None) -> Place:
-    reader = SqliteReader.open(folder / LOG_FILE)
+def _database(log: Stored, policy: Policy | None) -> Place:
+    reader = log.reader()
     try:
-        vkey = _vkey(folder, policy)
+        vkey = _vkey(log.folder, policy)
         # The signer goes on: what it remembers before the log is opened, the log must hold; and what the log shows of
         # its signatures then, the signer must remember afterwards.
-        before = tuple(_signer_states(folder, is_latest=False))
-        source = SqliteSource(folder / LOG_FILE)
+        keys = log.keys or log.folder.parent / KEY_FOLDER
+        before = tuple(_signer_states(keys, is_latest=False))
+        source = log.source()
         return Place(
-            folder=folder,
+            folder=log.folder,
             source=source,
             reader=reader,
             vkey=vkey,
             origin=reader.head().origin,
-            held=(*before, *_signer_states(folder, is_latest=True)),
+            held=(*before, *_signer_states(keys, is_latest=True)),
         )
     except BaseException:
         reader.close()
         raise
 
 
-def _signer_states(folder: Path, *, is_latest: bool) -> Iterator[SignedNote]:
+def _signer_states(keys: Path, *, is_latest: bool) -> Iterator[SignedNote]:
     """What the keys beside the log signed last; an auditor who was given the data folder alone has none."""
-    for path in sorted((folder.parent / KEY_FOLDER).glob(f"*{STATE_SUFFIX}"))[:MAX_STATES]:
+    for path in sorted(keys.glob(f"*{STATE_SUFFIX}"))[:MAX_STATES]:
         if path.is_file():
             yield SignedNote(read_file(path, MAX_STATE_BYTES), None, path.name, is_latest=is_latest)
 
 
-def credentials(folder: Path, reader: SqliteReader | None) -> Credentials:
+def credentials(folder: Path, reader: SqlReads | None) -> Credentials:
     """Every certificate and CRL beside the log, and the signers' certificates that a service's database keeps."""
     found = Credentials()
     for name in CREDENTIAL_FOLDERS:
@@ -156,7 +159,7 @@ def credentials(folder: Path, reader: SqliteReader | None) -> Credentials:
             for der in _ders(path.read_bytes()):
                 found.add(der)
     if reader is not None:
-        for (der,) in reader.connection.execute("SELECT der FROM certificate"):
+        for der in reader.certificates():
             found.add(der)
     return found
 

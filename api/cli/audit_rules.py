@@ -11,6 +11,7 @@ from typing import Final
 from api.cli import audit_places
 from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers
+from api.cli.stored import Stored
 from api.cli.words import counted
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
@@ -40,11 +41,11 @@ Show = Callable[[int, int], None]
 
 
 @contextmanager
-def beside(folder: Path, policy: Policy | None, signers: Signers, size: int) -> Iterator["Replay"]:
+def beside(place: Path | Stored, policy: Policy | None, signers: Signers, size: int) -> Iterator["Replay"]:
     """A replay that goes on in another process while the body runs; none is left when the body has ended."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_serve, args=(theirs, folder, policy, signers, size), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, place, policy, signers, size), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -78,10 +79,10 @@ class Replay:
             raise WorkerLost("the replay of the rules ended too early") from None
 
 
-def _serve(theirs: Connection, folder: Path, policy: Policy | None, signers: Signers, size: int) -> None:
+def _serve(theirs: Connection, where: Path | Stored, policy: Policy | None, signers: Signers, size: int) -> None:
     # An interrupt from the keyboard goes to the whole group; who started us ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    place = audit_places.locate(folder, policy)
+    place = audit_places.locate(where, policy)
     try:
         theirs.send(replay(place, signers, size, lambda done, total: theirs.send((done, total))))
     finally:

@@ -32,6 +32,11 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
 Folder = Annotated[Path, typer.Argument(help="A data directory.")]
 Config = Annotated[Path, typer.Argument(help="The settings file (TOML).")]
+DsnFile = Annotated[
+    Path | None,
+    typer.Option("--dsn-file", help="File, mode 0600, with the URI of the PostgreSQL server that holds the log."),
+]
+Schema = Annotated[str, typer.Option("--schema", help="The log's schema on that server.")]
 
 
 @app.command()
@@ -51,8 +56,12 @@ def verify(
 
 @app.command()
 def audit(
-    data_dir: Annotated[Path, typer.Argument(help="A service's folder or its data directory, or a static log.")],
+    place: Annotated[
+        Path, typer.Argument(help="A service's folder, its data directory or its settings file, or a static log.")
+    ],
     policy: Policy = None,
+    dsn_file: DsnFile = None,
+    schema: Schema = "flexledger",
     checkpoint: Annotated[
         list[Path] | None,
         typer.Option(help="File with a signed checkpoint that you kept or a witness has; may be given several times."),
@@ -65,20 +74,31 @@ def audit(
     from api.cli import audit as command
 
     code = command.run(
-        data_dir, policy=policy, json=json, checkpoints=checkpoint or (), request=request or None, jobs=jobs
+        place,
+        policy=policy,
+        json=json,
+        dsn_file=dsn_file,
+        schema=schema,
+        checkpoints=checkpoint or (),
+        request=request or None,
+        jobs=jobs,
     )
     raise typer.Exit(code)
 
 
 @app.command()
 def mirror(
-    data_dir: Annotated[Path, typer.Argument(help="A service's data directory; the service may run.")],
+    place: Annotated[
+        Path, typer.Argument(help="A service's folder, its data directory or its settings file; the service may run.")
+    ],
     directory: Annotated[Path, typer.Argument(help="Where the files go: new, or an older mirror of the same log.")],
+    dsn_file: DsnFile = None,
+    schema: Schema = "flexledger",
 ) -> None:
     """Write the log as static files (c2sp.org/tlog-tiles), or bring such a copy up to date."""
     from api.cli import mirror as command
 
-    raise typer.Exit(command.run(data_dir, directory))
+    raise typer.Exit(command.run(place, directory, dsn_file=dsn_file, schema=schema))
 
 
 @app.command()

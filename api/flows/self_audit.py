@@ -47,9 +47,18 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 class SelfAudit:
     """Runs the command; what it last found is what `require_clean` says."""
 
-    def __init__(self, data_dir: Path, *, policy: Policy, state: Path | None = None) -> None:
-        """`policy` is what is trusted, `state` the memory of the log's signer."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        policy: Policy,
+        state: Path | None = None,
+        dsn_file: Path | None = None,
+        schema: str = "",
+    ) -> None:
+        """`policy` is what is trusted, `state` the signer's memory; `dsn_file` names the server, if there is one."""
         self._data_dir = data_dir
+        self._server = [] if dsn_file is None else ["--dsn-file", str(dsn_file), "--schema", schema]
         self._policy = policy
         self._state = state
         self._found: AuditFailed | None = None
@@ -80,7 +89,7 @@ class SelfAudit:
 
     def _words(self, policy: Path) -> Sequence[str]:
         kept = [] if self._state is None or not self._state.is_file() else ["--checkpoint", str(self._state)]
-        return ["audit", str(self._data_dir), "--policy", str(policy), "--jobs", "1", "--json", *kept]
+        return ["audit", str(self._data_dir), "--policy", str(policy), "--jobs", "1", "--json", *self._server, *kept]
 
     def _judge(self, answer: Answer) -> None:
         refuted = [line for line in answer.lines if line.status is Status.REFUTED]

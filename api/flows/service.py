@@ -165,8 +165,7 @@ async def open_service(
             directory.on_evidence(listener.evidence_moved)
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
-        # The scheduled audit reads a file; over a server it is the auditor's command that does it.
-        if settings.self_audit.every_hours and settings.store.dsn_file is None:
+        if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
         tasks.append(asyncio.create_task(_watch_status(settings.pki.crl_dir, directory), name="status"))
@@ -211,7 +210,13 @@ def _auditing(settings: Settings, engines: Engines) -> SelfAudit:
     """Who audits the log, by the very roots that the service trusts."""
     roots = tuple(root.public_bytes(Encoding.PEM).decode() for root in engines.anchors.certificates)
     policy = Policy(vkey=engines.log_signer.vkey, roots=roots, development=settings.development)
-    return SelfAudit(settings.data_dir, policy=policy, state=settings.log_key.with_suffix(".state"))
+    return SelfAudit(
+        settings.data_dir,
+        policy=policy,
+        state=settings.log_key.with_suffix(".state"),
+        dsn_file=settings.store.dsn_file,
+        schema=settings.store.schema,
+    )
 
 
 def directory_of(engines: Engines) -> Directory:

@@ -109,6 +109,9 @@ async def test_two_replicas_serve_one_log(both: tuple[Serving, Serving], config:
     assert "doctor/standby-none" in found.stdout
     assert "doctor/vault-local" in found.stdout
     assert found.returncode == 0, found.stdout
+    audited = flexledger("audit", config)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
+    assert f"log {ORIGIN}: VERIFIED" in audited.stdout
     reader = PostgresReader.open(postgres_server.dsn, schema=SCHEMA)
     entries = oracle.require_sound(reader, ORIGIN)
     reader.close()
