@@ -21,7 +21,7 @@ class PlayedDay:
     """The demo day, played once a session: what it left, and what it said."""
 
     folder: Path
-    """log/ bundles/ exports/ ca/ policy.json report.json; shared, so read it and change nothing."""
+    """log/ bundles/ reports/ exports/ ca/ policy.json report.json; shared, so read it and change nothing."""
     said: str
     exit_code: int
 

@@ -46,12 +46,15 @@ def verify(
     entry: Annotated[
         Path | None, typer.Option(help="The entry that a receipt is for, where the receipt does not bring it along.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a page with pictures of what was delivered here (HTML); must not exist.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Verify a bundle, a receipt or evidence offline: exit 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
     from api.cli import verify as command
 
-    raise typer.Exit(command.run(file, policy=policy, entry=entry, json=json))
+    raise typer.Exit(command.run(file, policy=policy, entry=entry, report_to=report, json=json))
 
 
 @app.command()

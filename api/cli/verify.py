@@ -11,8 +11,8 @@ import msgspec
 from api.cli.files import read_file
 from api.errors import ApiError
 from api.verification import cose_receipt, evidence_file, receipt
-from api.verification.bundle import open_bundle, verify
-from api.verification.bundle_format import MAX_BYTES
+from api.verification.bundle import Verification, open_bundle, verify
+from api.verification.bundle_format import MAX_BYTES, sha256
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
 from api.verification.errors import BundleUnusable
 from api.verification.report import EXIT_CODES, Exit, Report, Status
@@ -34,13 +34,21 @@ SHOWN_OF_A_KIND: Final = 40
 """Lines of one group that a person is shown; all of them with --json."""
 
 
-def run(file: Path, *, policy: Path | None, entry: Path | None = None, json: bool) -> int:
-    """Exit code 0 verified, 1 refuted, 2 unusable, 3 indeterminate."""
+def run(
+    file: Path, *, policy: Path | None, entry: Path | None = None, report_to: Path | None = None, json: bool
+) -> int:
+    """Exit code 0 verified, 1 refuted, 2 unusable, 3 indeterminate.
+
+    With `report_to` a page for people is written there as well, whatever the answer is, unless the file is unusable.
+    """
     try:
         trusted = read_policy(policy)
-        report = verified(
-            read_file(file, MAX_BYTES), trusted, None if entry is None else read_file(entry, MAX_ENTRY_BYTES)
-        )
+        data = read_file(file, MAX_BYTES)
+        if report_to is None:
+            report = verified(data, trusted, None if entry is None else read_file(entry, MAX_ENTRY_BYTES))
+        else:
+            report, text = with_page(data, trusted, policy)
+            write_new(report_to, text.encode())
     except (ApiError, LedgerError, PkiError) as error:
         unusable(error, json=json)
         return UNUSABLE
@@ -62,6 +70,27 @@ def verified(data: bytes, policy: Policy | None, entry: bytes | None) -> Report:
     if _format(data) == evidence_file.FORMAT:
         return evidence_file.verify(evidence_file.read(data), policy=policy)
     return verify(open_bundle(data), anchors=policy)
+
+
+def with_page(data: bytes, policy: Policy | None, policy_file: Path | None) -> tuple[Report, str]:
+    """What holds of a bundle, and the auditor's page that shows it; raises what reading it raises."""
+    if receipt.is_tlog_proof(data) or data.startswith(cose_receipt.MARK) or _format(data) == evidence_file.FORMAT:
+        raise BundleUnusable("only a bundle has a page", expected="a bundle, or no --report")
+    from api.verification import page  # who asks for no page does not wait for its writer to be loaded
+
+    verification = Verification(open_bundle(data), policy)
+    report = verification.run()
+    digest = None if policy_file is None else sha256(read_file(policy_file, MAX_POLICY_BYTES))
+    return report, page.render(verification, report, digest=sha256(data), policy_digest=digest)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """The file is there, readable by its owner only, and was not there before. Raises `BundleUnusable`."""
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+    except OSError as error:
+        raise BundleUnusable("the report cannot be written", found=error.strerror, file=path.name) from error
 
 
 class _Named(msgspec.Struct):

@@ -61,6 +61,7 @@ class Verification:
         self.lines = Lines()
         self.directory: BundleDirectory | None = None
         self.room: Room | None = None
+        self.context: Context | None = None
         self.used_tombstones: frozenset[int] = frozenset()
         self.are_anchors_other = False
 
@@ -172,7 +173,7 @@ class Verification:
                 lines.failed("erasures", error, position=position, handle=one.handle)
         if opened:
             lines.verified("erasures", f"{opened} digests fell under {len(tombstones)} tombstones of the log")
-        context = Context(origin=self.bundle.origin, directory=directory, room=room, lines=lines)
+        context = self.context = Context(origin=self.bundle.origin, directory=directory, room=room, lines=lines)
         bundle_replay.replay(context, told)
         self._surplus(told, directory, room)
 

@@ -10,12 +10,15 @@ from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
 from api.verification.documents import Document, Registered, difference, relevant
 from api.verification.report import Lines
+from api.verification.work import Computed
 from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import SamplesCommitted
+from ledger.records.execution import ExecutionNoted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, Evse, InstallationLinked, SessionMirrored
+from ledger.records.work import WorkProven
 from ledger.rules.request_state import RequestState
 from ledger.rules.state import LogState
 from pki.conformity import VerifiedClaim, VerifiedLink
@@ -27,6 +30,18 @@ class Revealed:
 
     told: Told
     whole: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof of work of the log beside what its evidence gives now, or None where the evidence is not there.
+
+    Where the two differ, a line says so.
+    """
+
+    told: Told
+    recorded: WorkProven
+    computed: Computed | None
 
 
 @dataclass(slots=True)
@@ -45,6 +60,10 @@ class Context:
     """EVSE by participation."""
     samples: dict[str, SamplesCommitted] = field(default_factory=dict)
     """By batch."""
+    proofs: list[Proof] = field(default_factory=list)
+    """Proofs of work, in the order of the log."""
+    noted: list[ExecutionNoted] = field(default_factory=list)
+    """What happened on the chargers, as far as it is disclosed."""
     hides_sessions: bool = False
     """Whether a session is on record whose EVSE is not disclosed."""
     _sessions: dict[tuple[str, str], Revealed] = field(default_factory=dict)
@@ -61,6 +80,8 @@ class Context:
             self.offers[whole.fsc_id] = whole
         elif isinstance(whole, SamplesCommitted):
             self.samples[whole.batch_id] = whole
+        elif isinstance(whole, ExecutionNoted):
+            self.noted.append(whole)
         elif isinstance(whole, CheckRecorded):
             for subject in whole.subjects:
                 if isinstance(subject.evse_id, str):

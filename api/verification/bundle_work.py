@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from api.verification import work
-from api.verification.bundle_context import Context
+from api.verification.bundle_context import Context, Proof
 from api.verification.bundle_errors import EvidenceAbsent, RecomputedOther
 from api.verification.bundle_samples import body_of
 from api.verification.bundle_statements import Told
@@ -75,9 +75,10 @@ def check_service_record(context: Context, _told: Told, whole: Record) -> str:
     return f"energies and {len(periods)} mean powers from {len(decoded)} samples"
 
 
-def check_work(context: Context, _told: Told, whole: Record) -> str:
+def check_work(context: Context, told: Told, whole: Record) -> str:
     """The proof is what the evidence gives: group, score, verdict, exclusions, and each participation's figures."""
     proven = _as(whole, WorkProven)
+    context.proofs.append(Proof(told, proven, None))
     request = context.request_of(proven)
     baseline = request.baseline
     if baseline is None:
@@ -95,6 +96,7 @@ def check_work(context: Context, _told: Told, whole: Record) -> str:
         )
     except ValueError as error:
         raise RecomputedOther("the proof cannot be computed from this evidence", found=str(error)[:120]) from error
+    context.proofs[-1] = Proof(told, proven, computed)
     result = computed.result
     excluded = [(one.participation_id, one.reason.value, one.start_at_ms, one.end_at_ms) for one in result.excluded]
     for member, recorded, found in (

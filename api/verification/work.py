@@ -47,8 +47,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computed:
-    """The result split as the record holds it: the group in public, each participation's figures as personal."""
+    """What it was computed from, and the result split as the record holds it: the group in public, each participation's
+    figures as personal."""
 
+    inputs: WorkInputs
     result: WorkResult
     group: str
     parts: Mapping[str, str]
@@ -84,11 +86,13 @@ def compute(
     moved: Sequence[SetpointBatch] = (),
 ) -> Computed:
     """The result of this evidence under these terms, bit for bit the same for everyone who computes it."""
-    result = work.recompute(_inputs(request, terms, baseline, shares, tuple(exclusions), moved))
+    inputs = _inputs(request, terms, baseline, shares, tuple(exclusions), moved)
+    result = work.recompute(inputs)
     whole = canonical.decode(work.encode(result))
     participations = whole.pop("participations")
     delivered = sum(period.delivered_w * period.duration_ms for period in result.periods)
     return Computed(
+        inputs=inputs,
         result=result,
         group=canonical.encode(whole).decode(),
         parts={part["participation_id"]: canonical.encode(part).decode() for part in participations},

@@ -20,6 +20,8 @@ from api.client.http import Request
 from api.engines import pem_blocks
 from api.errors import ApiError
 from api.verification import bundle as bundles
+from api.verification import page
+from api.verification.bundle_format import sha256
 from api.verification.bundle_policy import Policy, encode_policy, policy_of
 from api.verification.report import Exit, Status
 from ledger.errors import LedgerError
@@ -51,8 +53,12 @@ async def run(play: Play, report: Report, out: Path) -> None:
     report.scene("erasure", "E6's user asks to be erased")
     await erase(play, report)
     after = await download(play)
+    pages: dict[str, str] = {}
+    policy_digest = sha256(encode_policy(policy))
     for fsr_id, data in after.items():
-        found = bundles.verify(bundles.open_bundle(data), anchors=policy)
+        verification = bundles.Verification(bundles.open_bundle(data), policy)
+        found = verification.run()
+        pages[fsr_id] = page.render(verification, found, digest=sha256(data), policy_digest=policy_digest)
         held = found.outcome is Exit.VERIFIED
         touched = any(line.status is Status.ERASED for line in found.lines)
         if touched or not held:
@@ -60,6 +66,9 @@ async def run(play: Play, report: Report, out: Path) -> None:
     report.scene("exports", "settlement (provable) and research (unlinkable)")
     exported = await exports(play, report)
     await leave(play, out, after, exported, policy)
+    (out / "reports").mkdir()
+    for fsr_id, text in pages.items():
+        (out / "reports" / f"{fsr_id}.html").write_text(text)
     report.scene("the log", "static tiles, verified as a stranger would: by a process that sees these files only")
     await whole_log(out, report)
     report.facts["requests"] = list(REQUESTS)

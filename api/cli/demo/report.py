@@ -65,7 +65,7 @@ class Report:
         typer.echo()
         typer.echo(f"{len(self.expectations) - failed} of {len(self.expectations)} hold, in {seconds:.0f} s")
         if out is not None:
-            typer.echo(f"left in {out}: log/ bundles/ exports/ ca/ policy.json report.json")
+            typer.echo(f"left in {out}: log/ bundles/ reports/ exports/ ca/ policy.json report.json")
 
     def document(self) -> dict[str, Any]:
         """The same as data."""
