@@ -10,6 +10,7 @@ from api.flows.service import Service
 from api.web.assembly import Assembly, assemble
 from api.web.identity import Identity
 from api.web.routes import (
+    checks,
     claims,
     contracts,
     credentials,
@@ -22,6 +23,7 @@ from api.web.routes import (
     sites,
     statements,
     status,
+    streams,
 )
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
@@ -55,7 +57,9 @@ def create_app(service: Service) -> Assembly:
         *claims.HANDLERS,
         *contracts.HANDLERS,
         *requests.HANDLERS,
+        *checks.HANDLERS,
         *statements.HANDLERS,
+        *streams.HANDLERS,
         *log.HANDLERS,
         *events.HANDLERS,
         *evidence.HANDLERS,

@@ -13,11 +13,9 @@ import msgspec
 from api.errors import Busy, Refused
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
-from api.flows.standing import concerns
+from api.flows.standing import concerns_stream
 from api.principals import Principal
 from ledger.records import entry as entries
-from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
-from pki.roles import Role
 
 MAX_LISTENERS: Final = 1_000
 MAX_LISTENERS_OF_PARTY: Final = 8
@@ -25,7 +23,6 @@ PAGE: Final = 256
 TICK_S: Final = 1.0
 """How often a quiet listener is looked at again: whether it still may listen, and whether another replica wrote."""
 HEARTBEAT_TICKS: Final = 15
-_ALL: Final = frozenset({Role.AUD, Role.DPO, Role.OPS})
 
 
 class EventsBusy(Busy):
@@ -99,7 +96,9 @@ class Feed:
                 last = min(self._desk.appender.head.size, first + PAGE)
                 for row in self._desk.engines.store.entries(first, last):
                     event = _event(row.index, row.leaf, entries.decode(row.data))
-                    if (stream is None or event.stream == stream) and self._concerns(principal, event.stream):
+                    if (stream is None or event.stream == stream) and concerns_stream(
+                        self._desk, self._memory, event.stream, principal
+                    ):
                         quiet = 0
                         yield event
                 first = last
@@ -125,30 +124,6 @@ class Feed:
     def _wake(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-    def _concerns(self, principal: Principal, stream: str) -> bool:
-        """Whether the stream is about something of the listener's own."""
-        if principal.role in _ALL:
-            return True
-        kind, _, name = stream.partition("/")
-        try:
-            if kind == "fsr":
-                return self._request(principal, name)
-            if kind == "fsc":
-                contract = self._desk.state.contract(name)
-                return principal.party in (contract.fo, contract.counterparty, contract.relay)
-            if kind == "site":
-                return principal.party in (self._desk.state.site(name).cso, self._desk.me.party)
-        except (RequestAbsent, ContractAbsent, SiteAbsent):
-            return False
-        if kind == "discovery":
-            return principal.party == self._desk.me.party
-        return kind == "log"
-
-    def _request(self, principal: Principal, fsr_id: str) -> bool:
-        if principal.role is Role.EVU:
-            return any(one == fsr_id for one, _ in self._memory.participations_of(principal.party))
-        return concerns(self._desk, self._desk.state.request(fsr_id), principal)
 
 
 async def _wait(changed: asyncio.Event) -> None:

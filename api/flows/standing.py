@@ -9,9 +9,12 @@ from api.principals import Principal
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.request_state import RequestState
+from ledger.rules.site_state import SiteState
 from ledger.rules.standing import providers
 from pki.roles import Role
 
+HEARS_ALL: Final = frozenset({Role.AUD, Role.DPO, Role.OPS})
+"""Who is told of every entry, and may list every stream: the log itself is public, and these look after all of it."""
 SEES_PERSONS: Final = frozenset({Role.CSO, Role.AUD})
 """Who gets a request's evidence with what it holds about persons: the operator that has it already, and auditors."""
 
@@ -25,6 +28,44 @@ def concerns(desk: Desk, request: RequestState, principal: Principal) -> bool:
     if principal.role is Role.CSP:
         return any(principal.party in providers(contract) for contract in _contracts(desk, request))
     return principal.role in (Role.AUD, Role.DPO)
+
+
+def concerns_stream(desk: Desk, memory: Memory, stream: str, principal: Principal) -> bool:
+    """Whether a stream of the log is about something of the caller's own; who audits is told of all."""
+    if principal.role in HEARS_ALL:
+        return True
+    kind, _, name = stream.partition("/")
+    try:
+        if kind == "fsr":
+            return _concerns_fsr(desk, memory, name, principal)
+        if kind == "fsc":
+            return _concerns_fsc(desk, memory, name, principal)
+        if kind == "site":
+            return principal.role is Role.CSO and principal.party in (desk.state.site(name).cso, desk.me.party)
+    except (RequestAbsent, ContractAbsent, SiteAbsent):
+        return False
+    if kind == "discovery":
+        asker = (Role.FO, desk.state.asked_by(name))
+        return (principal.role, principal.party) in ((Role.CSO, desk.me.party), asker)
+    return kind == "log"
+
+
+def concerns_site(desk: Desk, memory: Memory, site: SiteState, principal: Principal) -> bool:
+    """Whether the caller may see what the operator of a site declared.
+
+    That is the operator, the port, whoever has or had a contract there that both signed, and those who audit.
+    """
+    if principal.role in (Role.AUD, Role.DPO):
+        return True
+    if principal.role is Role.CSO:
+        return principal.party in (site.cso, desk.me.party)
+    now_ms = desk.clock.now_ms()
+    return any(
+        contract.latest.record.site_id == site.site_id
+        and contract.signed(now_ms) is not None
+        and _concerns_fsc(desk, memory, contract.fsc_id, principal)
+        for contract in desk.state.contracts()
+    )
 
 
 def require_concerned(desk: Desk, fsr_id: str, principal: Principal) -> RequestState:
@@ -62,6 +103,22 @@ def require_holder(request: RequestState, participation: str, principal: Princip
     known = participation in request.participations
     if known and not any(principal.party in providers(one) for one in request.contracts_for(participation)):
         raise NotConcerned("no participation of a contract of yours")
+
+
+def _concerns_fsr(desk: Desk, memory: Memory, fsr_id: str, principal: Principal) -> bool:
+    if principal.role is Role.EVU:
+        return any(one == fsr_id for one, _ in memory.participations_of(principal.party))
+    return concerns(desk, desk.state.request(fsr_id), principal)
+
+
+def _concerns_fsc(desk: Desk, memory: Memory, fsc_id: str, principal: Principal) -> bool:
+    contract = desk.state.contract(fsc_id)
+    if principal.role is Role.FO:
+        return principal.party == contract.fo
+    if principal.role is Role.EVU:
+        offer = memory.offer(fsc_id)
+        return offer is not None and offer.evu == principal.party
+    return principal.role in (Role.CSO, Role.CSP) and principal.party in (contract.counterparty, contract.relay)
 
 
 def _own_evses(desk: Desk, memory: Memory, site_id: str, principal: Principal) -> set[str]:

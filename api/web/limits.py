@@ -14,6 +14,7 @@ from api.principals import Principal
 from api.web import asgi, problems
 from api.web.errors import BodyTooLarge, RateLimited, RequestMalformed
 from api.web.identity import STATE_PRINCIPAL
+from ledger.records import canonical
 
 MAX_BODY_BYTES: Final = 1 << 20
 DRAIN_FACTOR: Final = 8
@@ -25,6 +26,13 @@ MAX_PAGE: Final = 1_000
 
 PageSize = Annotated[int, QueryParameter(name="limit", ge=1, le=MAX_PAGE, description="Items on a page.")]
 """For `limit: PageSize = DEFAULT_PAGE`."""
+After = Annotated[str | None, QueryParameter(max_length=128, description="What the page before named as `next`.")]
+Before = Annotated[
+    int | None, QueryParameter(ge=0, le=canonical.MAX_INT, description="What the page before named as `next`.")
+]
+AtMs = Annotated[
+    int | None, QueryParameter(ge=0, le=canonical.MAX_INT, description="As at this time, Unix ms; now if left out.")
+]
 
 _NS_PER_S: Final = 1_000_000_000
 

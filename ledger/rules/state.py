@@ -1,6 +1,6 @@
 """`LogState`: the judge. It is asked before a fact is written and told after; it never changes its mind in between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ledger.records import contracts as contract_records
@@ -31,7 +31,7 @@ from ledger.rules import (
 from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection, Scope
+from ledger.rules.projection import Projection, Scope, StreamState
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
 from ledger.rules.undecided import Undecided
@@ -156,3 +156,12 @@ class LogState:
         """The question about contract holders, or None."""
         asked = self._seen.queries.get(query_id)
         return asked.record if asked is not None else None
+
+    def asked_by(self, query_id: str) -> str | None:
+        """The operator that asked the question about contract holders, or None."""
+        asked = self._seen.queries.get(query_id)
+        return asked.fo if asked is not None else None
+
+    def streams(self) -> Mapping[str, StreamState]:
+        """Every stream of the log with its length, in the order in which they began."""
+        return self._seen.streams

@@ -83,11 +83,15 @@ document, with the schema of every answer, at `/openapi.json`.
 - Every failure is a problem document; [errors](errors.md) lists the codes. What does not concern a party is answered
   as if it did not exist.
 - HEAD is answered wherever GET is; OPTIONS everywhere.
+- Lists come a page at a time and name the tree size for which they hold: `next` of one page is `after` (or `before`, where the
+  newest comes first) of the next. `at_ms` asks what was in force at a past time.
 """
 
 TITLES: Final = {
     "statements": "Resources that take a signed statement",
     "checks": "Credential checks",
+    "contracts": "Contracts: reading",
+    "sites": "Sites, stations and what was measured there",
     "requests": "Requests: reading and proving",
     "evidence": "Evidence",
     "credentials": "Credentials",
