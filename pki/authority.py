@@ -1,4 +1,4 @@
-"""Issuing: request, profile, throw-away signature, lint, intent, the one real signature, own check, store, record.
+"""Issuing: request, profile, lint of what is to be signed, intent, one signature, own check, store, record.
 
 An authority never signs what its linter has not seen or its journal has not recorded; whatever happens between intent
 and issuance stays visible as a gap.
@@ -161,11 +161,11 @@ class Authority:
             zone=self.zone,
             development=self.development,
         )
-        builder = tbs.leaf(
+        draft = tbs.leaf(
             order, issuer=self.certificate, serial=new_serial(), window=self._window(profile, now_ms, not_after_ms)
         )
         return self.certify(
-            builder,
+            draft,
             asked=order,
             profile_name=profile.name,
             now_ms=now_ms,
@@ -175,7 +175,7 @@ class Authority:
 
     def certify(
         self,
-        builder: x509.CertificateBuilder,
+        draft: tbs.Draft,
         *,
         asked: Asked,
         profile_name: str,
@@ -183,7 +183,7 @@ class Authority:
         check: Callable[[x509.Certificate], None],
         order_id: str | None = None,
     ) -> x509.Certificate:
-        """What `builder` describes, signed by this authority: linted before anything is recorded, signed once.
+        """What `draft` says, signed by this authority: linted before anything is recorded, signed once.
 
         `check` looks at it before it is stored. Raises what `certify.certify` raises, KeyReused, and `path.Expired` or
         `path.NotYetValid` if the authority itself is not valid.
@@ -191,7 +191,7 @@ class Authority:
         path.require_window(self.certificate, now_ms)
         issuer = Issuer(self.signer, self.certificate, self.development, self.store, self.journal, self.second_opinion)
         return certify(
-            builder,
+            draft,
             issuer,
             asked=asked,
             profile_name=profile_name,
@@ -201,12 +201,14 @@ class Authority:
             admit=_require_fresh_key if isinstance(asked, LeafOrder) else None,
         )
 
-    def revoke(self, serial: int, reason: Reason, at_ms: int) -> Revocation:
-        """The certificate is revoked from `at_ms` on; its CRLs say so from the next one on.
+    def revoke(self, serial: int, reason: Reason, at_ms: int, *, invalid_from_ms: int | None = None) -> Revocation:
+        """The certificate is revoked from `at_ms` on; its CRLs say so from the next one on, OCSP at once.
 
-        A serial number that was only intended can be revoked too, as a precaution.
+        With `invalid_from_ms` they also say from when its key was not to be trusted. A serial number that was only
+        intended can be revoked too, as a precaution. Raises `revocation.InvalidityRefused`.
         """
-        return revocation.revoke(self.store, self.journal, Revocation(self.key_sha256, serial, at_ms, reason))
+        wanted = Revocation(self.key_sha256, serial, at_ms, reason, invalid_from_ms)
+        return revocation.revoke(self.store, self.journal, wanted)
 
     def crl(self, now_ms: int) -> bytes:
         """The next CRL (DER) as of `now_ms`; `keys.KeyOffline` without the authority's key."""
@@ -276,7 +278,7 @@ def create_root(
     """
     _require_lifetime(lifetime_ms, profiles.ROOT_LIFETIME_MS)
     key = keys.generate_root() if signer is None else signer
-    builder = tbs.root(
+    draft = tbs.root(
         public_key=key.public_key(),
         subject=names.authority_of(organisation, f"{_label(development)}Root", generation),
         serial=new_serial(),
@@ -284,7 +286,7 @@ def create_root(
         development=development,
     )
     certificate = certify(
-        builder,
+        draft,
         Issuer(key, None, development, store, journal, second_opinion),
         asked=None,
         profile_name=_ROOT_PROFILE,
@@ -311,7 +313,7 @@ def create_issuing(
     _require_lifetime(lifetime_ms, profiles.ISSUING_LIFETIME_MS)
     key = keys.generate() if signer is None else signer
     authority = profiles.AUTHORITIES[group]
-    builder = tbs.issuing(
+    draft = tbs.issuing(
         authority,
         public_key=key.public_key(),
         subject=names.authority_of(organisation, f"{_label(root.development)}{group} CA", generation),
@@ -322,7 +324,7 @@ def create_issuing(
         development=root.development,
     )
     certificate = root.certify(
-        builder,
+        draft,
         asked=authority,
         profile_name=f"{group}/AUTHORITY/v1",
         now_ms=now_ms,

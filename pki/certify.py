@@ -1,4 +1,4 @@
-"""A certificate of any kind from a builder: linted before anything is recorded, then issued by `issuance`."""
+"""A certificate of any kind from its draft: linted before anything is recorded, then issued by `issuance`."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from pki import issuance, keys, path, tbs
 from pki.errors import Broken
@@ -16,7 +15,7 @@ from pki.lint.second_opinion import SecondOpinion
 from pki.lint.subject import Examined
 from pki.profiles import AuthorityProfile
 from pki.store.records import CertificateStore, Intent, Issued, KeyUse
-from pki.tbs import InfrastructureOrder, LeafOrder
+from pki.tbs import Draft, InfrastructureOrder, LeafOrder
 from pki.trust import encoded
 
 Asked: TypeAlias = LeafOrder | InfrastructureOrder | AuthorityProfile | None
@@ -42,7 +41,7 @@ class Issuer:
 
 
 def certify(
-    builder: x509.CertificateBuilder,
+    draft: Draft,
     issuer: Issuer,
     *,
     asked: Asked,
@@ -52,29 +51,30 @@ def certify(
     order_id: str | None = None,
     admit: Callable[[Sequence[KeyUse], Intent], None] | None = None,
 ) -> x509.Certificate:
-    """What `builder` describes, stored and recorded: the very bytes that were linted under a throw-away key.
+    """What `draft` says, stored and recorded: the very bytes that were linted under a signature that is none.
 
     Raises KeyOffline, `LintFailed`, NotAsLinted, what `check` raises (it sees the certificate before it is stored),
     what `admit` raises (it sees the uses of the key), and what `issuance.carry_out` raises.
     """
     keys.require_online(issuer.signer)
-    digest = tbs.digest_for(issuer.signer)
-    # A key of the same kind, so that the copy differs from what will be signed in nothing but the signature.
-    linted = builder.sign(ec.generate_private_key(issuer.signer.curve), digest)
+    algorithm = tbs.algorithm_for(issuer.signer)
+    to_be_signed = draft.encode(algorithm)
+    linted = tbs.unsigned(to_be_signed, algorithm)
     examine(Examined(linted, issuer.certificate, asked, issuer.development))
     if issuer.second_opinion is not None:
         issuer.second_opinion(linted)
-    to_be_signed = linted.tbs_certificate_bytes
     intent = _intent(linted, to_be_signed, issuer.signer, asked, profile_name, now_ms)
+    made: list[x509.Certificate] = []
 
     def sign() -> Issued:
-        certificate = builder.sign(issuer.signer, digest)
+        certificate = tbs.signed(to_be_signed, issuer.signer)
         if certificate.tbs_certificate_bytes != to_be_signed:
             raise NotAsLinted("the signed bytes are not those that were linted")
         check(certificate)
+        made.append(certificate)
         return _issued(certificate, intent)
 
-    issued = issuance.carry_out(
+    issuance.carry_out(
         issuer.store,
         issuer.journal,
         intent,
@@ -84,7 +84,7 @@ def certify(
         clock_tolerance_ms=None if issuer.development else issuance.CLOCK_TOLERANCE_MS,
         admit=None if admit is None else lambda uses: admit(uses, intent),
     )
-    return x509.load_der_x509_certificate(issued.der)
+    return made[0]
 
 
 def _intent(

@@ -108,9 +108,11 @@ class Hierarchy:
             order_id=order_id,
         )
 
-    def revoke(self, issuer_key_sha256: str, serial: int, reason: Reason, at_ms: int) -> Revocation:
+    def revoke(
+        self, issuer_key_sha256: str, serial: int, reason: Reason, at_ms: int, *, invalid_from_ms: int | None = None
+    ) -> Revocation:
         """Revoke a leaf, or an issuing authority; WrongAuthority if it was issued by nobody here."""
-        return self.by_key(issuer_key_sha256).revoke(serial, reason, at_ms)
+        return self.by_key(issuer_key_sha256).revoke(serial, reason, at_ms, invalid_from_ms=invalid_from_ms)
 
     def by_key(self, issuer_key_sha256: str) -> Authority:
         """The authority, of any generation, with this key; WrongAuthority if there is none."""

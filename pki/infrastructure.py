@@ -44,7 +44,7 @@ def issue(
         zone=authority.zone,
         development=authority.development,
     )
-    builder = tbs.infrastructure(
+    draft = tbs.infrastructure(
         order,
         issuer=authority.certificate,
         serial=new_serial(),
@@ -55,7 +55,7 @@ def issue(
         certificate.verify_directly_issued_by(authority.certificate)
         binding.require_infrastructure(certificate, authority.certificate, profile)
 
-    certificate = authority.certify(builder, asked=order, profile_name=profile.name, now_ms=now_ms, check=check)
+    certificate = authority.certify(draft, asked=order, profile_name=profile.name, now_ms=now_ms, check=check)
     return Held(certificate, key)
 
 

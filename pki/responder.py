@@ -12,7 +12,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pki import ocsp, oids, tbs
+from pki import ocsp, tbs
 from pki.asn1 import ocsp as octets
 from pki.asn1.der import MalformedDer, OversizeDer
 from pki.asn1.ocsp import CertId, CertStatus, OcspRequest, ResponseData, ResponseStatus, Single
@@ -21,7 +21,7 @@ from pki.errors import PkiError
 from pki.infrastructure import Held, issue
 from pki.path import not_after_ms, not_before_ms
 from pki.profiles import DAY_MS, HOUR_MS, OCSP_SIGNER
-from pki.store.records import REASON_NUMBER, CertificateAbsent
+from pki.store.records import REASON_NUMBER
 from pki.trust import encoded
 
 ANSWER_LIFETIME_MS: Final = HOUR_MS
@@ -175,11 +175,10 @@ class _Signer:
     @classmethod
     def of(cls, held: Held) -> "_Signer":
         digest = tbs.digest_for(held.signer)
-        sha384 = digest.name == "sha384"
         return cls(
             key=held.signer,
             how=ec.ECDSA(digest),
-            algorithm=(oids.ECDSA_WITH_SHA384 if sha384 else oids.ECDSA_WITH_SHA256).dotted_string,
+            algorithm=tbs.algorithm_for(held.signer).dotted_string,
             responder=ocsp.responder_id(held.certificate),
             included=(encoded(held.certificate),),
             begins_ms=not_before_ms(held.certificate),
@@ -201,15 +200,11 @@ def _refusal(status: ResponseStatus) -> Answer:
 
 
 def _single(authority: Authority, asked: CertId, this_ms: int, next_ms: int, now_ms: int) -> Single:
-    store, name = authority.store, authority.key_sha256
-    revocation = store.revocation_of(name, asked.serial) if asked.serial > 0 else None
-    if revocation is not None and revocation.revoked_at_ms <= now_ms:
-        reason = REASON_NUMBER[revocation.reason]
-        return Single(asked, CertStatus.REVOKED, this_ms, next_ms, revocation.revoked_at_ms, reason)
     if asked.serial <= 0:
         return Single(asked, CertStatus.UNKNOWN, this_ms, next_ms)
-    try:
-        store.get(name, asked.serial)
-    except CertificateAbsent:
-        return Single(asked, CertStatus.UNKNOWN, this_ms, next_ms)
-    return Single(asked, CertStatus.GOOD, this_ms, next_ms)
+    noted = authority.store.noted(authority.key_sha256, asked.serial)
+    revocation = noted.revocation
+    if revocation is not None and revocation.revoked_at_ms <= now_ms:
+        reason, invalid_ms = REASON_NUMBER[revocation.reason], revocation.invalid_from_ms
+        return Single(asked, CertStatus.REVOKED, this_ms, next_ms, revocation.revoked_at_ms, reason, invalid_ms)
+    return Single(asked, CertStatus.GOOD if noted.issued else CertStatus.UNKNOWN, this_ms, next_ms)

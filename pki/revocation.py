@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from pki import oids, tbs
+from pki import tbs
 from pki.asn1 import crl as octets
-from pki.errors import Broken
+from pki.asn1 import tlv
+from pki.errors import Broken, Refused
 from pki.journal import Journal
 from pki.keys import Signer, require_authority_key, spki_sha256
 from pki.profiles import DAY_MS
@@ -17,6 +18,13 @@ from pki.store.records import REASON_NUMBER, CertificateStore, Revocation
 CRL_LIFETIME_MS = 7 * DAY_MS
 ROOT_CRL_LIFETIME_MS = 90 * DAY_MS
 PAGE = 1000
+
+
+class InvalidityRefused(Refused):
+    """A key is not to be trusted from before its certificate was revoked; not from after it, nor from before 1970."""
+
+    code = "pki/invalidity-date"
+    title = "Invalidity date not allowed"
 
 
 class CrlUnusable(Broken):
@@ -29,8 +37,14 @@ class CrlUnusable(Broken):
 def revoke(store: CertificateStore, journal: Journal, revocation: Revocation) -> Revocation:
     """The certificate is revoked for ever from `revoked_at_ms` on; asked again, the first revocation stands.
 
-    Raises `CertificateAbsent` if it was neither issued nor intended. CRLs made from now on list it.
+    CRLs made from now on list it. Raises InvalidityRefused, or `CertificateAbsent` for what was never intended.
     """
+    if revocation.invalid_from_ms is not None and not 0 <= revocation.invalid_from_ms <= revocation.revoked_at_ms:
+        raise InvalidityRefused(
+            "the invalidity date is not before the revocation",
+            expected=f"0 to {revocation.revoked_at_ms}",
+            found=revocation.invalid_from_ms,
+        )
     standing = store.revocation_of(revocation.issuer_key_sha256, revocation.serial)
     if standing is not None:
         return standing
@@ -54,8 +68,7 @@ def crl(
 
     A hundred thousand entries take a second or two, in steps that let other threads run.
     """
-    digest = tbs.digest_for(signer)
-    algorithm = (oids.ECDSA_WITH_SHA384 if digest.name == "sha384" else oids.ECDSA_WITH_SHA256).dotted_string
+    algorithm = tbs.algorithm_for(signer).dotted_string
     key_id = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
     said: list[tuple[x509.ExtensionType, bool]] = [
         (x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(key_id), False),
@@ -67,10 +80,13 @@ def crl(
         issuer=issuer.subject.public_bytes(),
         this_update_ms=this_update_ms,
         next_update_ms=this_update_ms + lifetime_ms,
-        entries=(octets.Entry(one.serial, one.revoked_at_ms, REASON_NUMBER[one.reason]) for one in revocations),
+        entries=(
+            octets.Entry(one.serial, one.revoked_at_ms, REASON_NUMBER[one.reason], one.invalid_from_ms)
+            for one in revocations
+        ),
         extensions=[(value.oid, critical, value.public_bytes()) for value, critical in said],
     )
-    data = octets.assemble(signed, algorithm, signer.sign(signed, ec.ECDSA(digest)))
+    data = tlv.signed(signed, algorithm, signer.sign(signed, ec.ECDSA(tbs.digest_for(signer))))
     try:
         StatusSet([data]).crl_for(issuer, this_update_ms, scope)
     except StatusIndeterminate as error:

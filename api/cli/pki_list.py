@@ -88,6 +88,7 @@ def _row(listed: Listed) -> dict[str, Any]:
         "not_after_ms": held.not_after_ms,
         "revoked_at_ms": None if standing is None else standing.revoked_at_ms,
         "reason": None if standing is None else standing.reason.value,
+        "invalid_from_ms": None if standing is None else standing.invalid_from_ms,
     }
 
 

@@ -99,6 +99,9 @@ def revoke(
     config: Config,
     name: Name,
     reason: Annotated[str, typer.Option(help="A reason of RFC 5280 section 5.3.1.")] = "unspecified",
+    invalid_from_ms: Annotated[
+        int | None, typer.Option(min=0, help="From when its key was not to be trusted, in Unix milliseconds.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Revoke a certificate for ever, and write the list that says so."""
@@ -106,7 +109,9 @@ def revoke(
     from api.cli import words
     from pki.store.records import Reason
 
-    raise typer.Exit(command.run(config, name, reason=words.one_of(Reason, reason), json=json))
+    raise typer.Exit(
+        command.run(config, name, reason=words.one_of(Reason, reason), invalid_from_ms=invalid_from_ms, json=json)
+    )
 
 
 @app.command("list")

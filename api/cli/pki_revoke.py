@@ -9,7 +9,7 @@ from pki.roles import Group
 from pki.store.records import CertificateAbsent, Reason
 
 
-def run(config: Path, name: str, *, reason: Reason, json: bool) -> int:
+def run(config: Path, name: str, *, reason: Reason, invalid_from_ms: int | None, json: bool) -> int:
     """Exit code 0 when it is revoked and the lists say so, 2 when not."""
 
     def act() -> int:
@@ -21,13 +21,16 @@ def run(config: Path, name: str, *, reason: Reason, json: bool) -> int:
                 # A gap: the store knows its intent, and refuses the name if it does not.
                 issuer, _, digits = name.partition(".")
                 serial, purpose = int(digits, 16), None
-            standing = office.issuing.hierarchy.revoke(issuer, serial, reason, office.now_ms(purpose))
+            standing = office.issuing.hierarchy.revoke(
+                issuer, serial, reason, office.now_ms(purpose), invalid_from_ms=invalid_from_ms
+            )
             lists = office.publish(issuer)
             called = f"{issuer}.{serial_text(serial)}"
             document = {
                 "name": called,
                 "revoked_at_ms": standing.revoked_at_ms,
                 "reason": standing.reason,
+                "invalid_from_ms": standing.invalid_from_ms,
                 "lists": lists,
             }
             written = counted(lists, "list", "lists")

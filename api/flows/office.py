@@ -114,15 +114,18 @@ class Office:
 
     # Revoking
 
-    async def revoke(self, held: Issued, reason: Reason) -> Revocation:
+    async def revoke(self, held: Issued, reason: Reason, *, invalid_from_ms: int | None = None) -> Revocation:
         """The certificate is revoked for ever: in the log first, then in the store, then in the lists that are served.
 
+        With `invalid_from_ms`, its key was not to be trusted from that earlier time on; `InvalidityRefused`.
         Everything that was proven before is proven anew, so its holder is refused from here on. A revocation that
         stands already stays as it is; its lists are made again all the same.
         """
         authority = self._issuer_of(held)
         at_ms = self.now_ms(held.purpose)
-        standing = await self.work(lambda: authority.revoke(held.serial, reason, at_ms))
+        standing = await self.work(
+            lambda: authority.revoke(held.serial, reason, at_ms, invalid_from_ms=invalid_from_ms)
+        )
         # At once and whatever becomes of the lists: this process refuses it from here on.
         self.desk.directory.revoke(held.issuer_key_sha256, held.serial, standing.revoked_at_ms)
         telemetry.CREDENTIALS_REVOKED.labels(standing.reason.value).inc()

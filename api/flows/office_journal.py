@@ -94,6 +94,7 @@ def revocation_of(revocation: Revocation) -> CredentialRevoked:
         serial=serial_text(revocation.serial),
         reason=RevocationReason(revocation.reason.value),
         revoked_at_ms=revocation.revoked_at_ms,
+        invalid_from_ms=UNSET if revocation.invalid_from_ms is None else revocation.invalid_from_ms,
     )
 
 

@@ -7,6 +7,7 @@ not was done elsewhere, in a ceremony or offline, and is adopted. Done again, no
 from collections.abc import Iterator, Sequence
 
 import structlog
+from msgspec import UNSET
 
 from api import telemetry
 from api.flows.office import Office
@@ -63,18 +64,29 @@ def report(office: Office) -> tuple[CredentialState, ...]:
 
 async def _apply(office: Office, said: CredentialRevoked) -> None:
     """The store says what the log says, and the lists will."""
-    revocation = Revocation(said.issuer_key_sha256, int(said.serial, 16), said.revoked_at_ms, Reason(said.reason.value))
+    revocation = said_in(said)
     try:
         was_behind = office.store.revocation_of(said.issuer_key_sha256, revocation.serial) is None
         office.store.revoke(revocation)
     except CertificateAbsent:
         # A gap that was closed: nobody knows whether it was ever signed, and here it counts as revoked all the same.
         was_behind = False
-    office.desk.directory.revoke(said.issuer_key_sha256, revocation.serial, said.revoked_at_ms)
+    office.desk.directory.revoke(said.issuer_key_sha256, revocation.serial, revocation.revoked_at_ms)
     if was_behind:
         log.warning("a revocation was completed from the log", count=1)
         issuers = [one for one in office.hierarchy.issuing.values() if one.key_sha256 == said.issuer_key_sha256]
         await office.publish(issuers, list(office.moments_ms()))
+
+
+def said_in(said: CredentialRevoked) -> Revocation:
+    """The revocation that the log tells of."""
+    return Revocation(
+        issuer_key_sha256=said.issuer_key_sha256,
+        serial=int(said.serial, 16),
+        revoked_at_ms=said.revoked_at_ms,
+        reason=Reason(said.reason.value),
+        invalid_from_ms=None if said.invalid_from_ms is UNSET else said.invalid_from_ms,
+    )
 
 
 def _state(book: CredentialBook, issuer_key_sha256: str, serial: int) -> CredentialState | None:

@@ -37,6 +37,8 @@ class CredentialView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     is_gap: bool = False
     revoked_at_ms: int | None = None
     reason: str | None = None
+    invalid_from_ms: int | None = None
+    """From when its key was not to be trusted, where that is earlier than the revocation."""
     certificate: str | None = None
     """PEM, where one credential is asked for."""
 
@@ -116,6 +118,7 @@ def view(office: Office, listed: Listed, principal: Principal, *, whole: bool = 
         is_gap=state is None or state.is_gap,
         revoked_at_ms=None if listed.revocation is None else listed.revocation.revoked_at_ms,
         reason=None if listed.revocation is None else listed.revocation.reason.value,
+        invalid_from_ms=None if listed.revocation is None else listed.revocation.invalid_from_ms,
         certificate=None if is_hidden else certificate,
     )
 

@@ -194,6 +194,8 @@ class CredentialRevoked(Record, frozen=True, kw_only=True):
     serial: PublicSerial
     reason: Annotated[RevocationReason, public("one of a published list")]
     revoked_at_ms: Annotated[Ms, public("what every revocation list says")]
+    invalid_from_ms: Annotated[Ms, public("what every revocation list says")] | msgspec.UnsetType = msgspec.UNSET
+    """From when the key was not to be trusted any more, where that is known to be earlier (RFC 5280 section 5.3.2)."""
 
 
 KINDS: tuple[type[Record], ...] = (

@@ -152,11 +152,6 @@ def encode_tbs(
     )
 
 
-def assemble(tbs: bytes, algorithm: str, signature: bytes) -> bytes:
-    """CertificateList around the signed `tbs`."""
-    return tlv.sequence(tbs, tlv.sequence(tlv.identifier(algorithm)), tlv.bits(signature))
-
-
 def _encode_entries(entries: Iterable[Entry]) -> list[bytes]:
     written = []
     days: dict[int, bytes] = {}

@@ -7,12 +7,14 @@ from typing import Any
 from pyasn1.type import char as strings
 from pyasn1.type import namedtype, univ
 
-from pki.asn1 import der
+from pki.asn1 import der, tlv
 from pki.roles import ACTOR_ROLE_NUMBER, ROLE_OF_NUMBER, SERVICE_BIT, Role, Service
 
 MAX_PARTY_ID = 64
 _WHAT = "role extension"
 _CACHED_VALUES = 4096
+_SERVICES = tlv.context(1, constructed=False)
+_DELEGATED_BY = tlv.context(2, constructed=False)
 _SERVICE_OF_BIT = {bit: service for service, bit in SERVICE_BIT.items()}
 
 
@@ -49,14 +51,19 @@ def services_from_bits(value: Any) -> frozenset[Service]:
 
 def encode(value: FlexRole) -> bytes:
     """The DER encoding; raises `der.MalformedDer` if it could not be read back."""
-    record = _FlexRole()
-    record["role"] = ACTOR_ROLE_NUMBER[value.role]
-    record["partyId"] = der.text(value.party_id, longest=MAX_PARTY_ID, what="party id")
+    said = [
+        tlv.integer(ACTOR_ROLE_NUMBER[value.role]),
+        tlv.element(tlv.UTF8_STRING, _text(value.party_id, "party id")),
+    ]
     if value.services:
-        record["services"] = services_to_bits(value.services).subtype(implicitTag=der.implicit(1))
+        said.append(tlv.element(_SERVICES, tlv.named_bits({SERVICE_BIT[service] for service in value.services})))
     if value.delegated_by is not None:
-        record["delegatedBy"] = der.text(value.delegated_by, longest=MAX_PARTY_ID, what="delegating party id")
-    return der.encode(record)
+        said.append(tlv.element(_DELEGATED_BY, _text(value.delegated_by, "delegating party id")))
+    return tlv.sequence(*said)
+
+
+def _text(value: str, what: str) -> bytes:
+    return der.text(value, longest=MAX_PARTY_ID, what=what).encode()
 
 
 @functools.lru_cache(maxsize=_CACHED_VALUES)  # a pure function of small bytes, asked again for each request

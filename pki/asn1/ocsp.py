@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from functools import lru_cache
 from typing import Final
 
 from cryptography.x509 import ObjectIdentifier
@@ -37,6 +38,8 @@ HASHES: Final[dict[str, Callable[[bytes], bytes]]] = {
 _REQUEST: Final = "OCSP request"
 _RESPONSE: Final = "OCSP response"
 _NULL: Final = b"\x05\x00"
+_BASIC_OID: Final = tlv.identifier(BASIC.dotted_string)
+_RESPONDERS: Final = 64
 _GOOD, _REVOKED, _UNKNOWN = (
     tlv.context(0, constructed=False),
     tlv.context(1),
@@ -63,6 +66,7 @@ class CertStatus(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+_SUCCESSFUL: Final = tlv.element(tlv.ENUMERATED, bytes((ResponseStatus.SUCCESSFUL,)))
 _TAG_OF_STATUS: Final = {CertStatus.GOOD: _GOOD, CertStatus.REVOKED: _REVOKED, CertStatus.UNKNOWN: _UNKNOWN}
 
 
@@ -167,20 +171,36 @@ def parse_request(data: bytes) -> OcspRequest:
 
 def encode_data(data: ResponseData) -> bytes:
     """ResponseData: the octets that the responder signs."""
-    responder = tlv.element(tlv.context(2), tlv.octets(data.responder))
-    if not data.by_key:
-        responder = tlv.element(tlv.context(1), data.responder)
     singles = tlv.sequence(*map(_encode_single, data.singles))
     nonce = b"" if data.nonce is None else tlv.element(tlv.context(1), tlv.sequence(_nonce_extension(data.nonce)))
-    return tlv.sequence(responder, tlv.generalized_time(data.produced_at_ms), singles, nonce)
+    return tlv.sequence(
+        _responder(data.responder, data.by_key), tlv.generalized_time(data.produced_at_ms), singles, nonce
+    )
 
 
 def assemble(tbs: bytes, signature_oid: str, signature: bytes, certificates: Sequence[bytes]) -> bytes:
     """OCSPResponse around the signed `tbs`, with the certificates (DER) that prove the responder's right."""
-    included = tlv.element(tlv.context(0), tlv.sequence(*certificates)) if certificates else b""
-    basic = tlv.sequence(tbs, tlv.sequence(tlv.identifier(signature_oid)), tlv.bits(signature), included)
-    body = tlv.sequence(tlv.identifier(BASIC.dotted_string), tlv.octets(basic))
-    return tlv.sequence(_status(ResponseStatus.SUCCESSFUL), tlv.element(tlv.context(0), body))
+    basic = tlv.sequence(tbs, _algorithm(signature_oid), tlv.bits(signature), _inclusion(tuple(certificates)))
+    body = tlv.sequence(_BASIC_OID, tlv.octets(basic))
+    return tlv.sequence(_SUCCESSFUL, tlv.element(tlv.context(0), body))
+
+
+# What every answer of one responder says again is written once.
+
+
+@lru_cache(maxsize=_RESPONDERS)
+def _responder(named: bytes, by_key: bool) -> bytes:  # a field of `ResponseData`
+    return tlv.element(tlv.context(2), tlv.octets(named)) if by_key else tlv.element(tlv.context(1), named)
+
+
+@lru_cache(maxsize=_RESPONDERS)
+def _inclusion(certificates: tuple[bytes, ...]) -> bytes:
+    return tlv.element(tlv.context(0), tlv.sequence(*certificates)) if certificates else b""
+
+
+@lru_cache(maxsize=_RESPONDERS)
+def _algorithm(signature_oid: str) -> bytes:
+    return tlv.sequence(tlv.identifier(signature_oid))
 
 
 def unsuccessful(status: ResponseStatus) -> bytes:

@@ -18,6 +18,7 @@ OCTET_STRING = 0x04
 NULL = 0x05
 OBJECT_IDENTIFIER = 0x06
 ENUMERATED = 0x0A
+UTF8_STRING = 0x0C
 UTC_TIME = 0x17
 GENERALIZED_TIME = 0x18
 SEQUENCE = 0x30
@@ -68,6 +69,19 @@ def octets(value: bytes) -> bytes:
 def bits(value: bytes) -> bytes:
     """BIT STRING of whole octets."""
     return element(BIT_STRING, b"\x00", value)
+
+
+def named_bits(places: set[int]) -> bytes:
+    """The contents of a BIT STRING that names `places`, at least one: no zero after the last (X.690 section 11.2.2)."""
+    last = max(places)
+    number = sum(1 << (last - place) for place in places)
+    unused = -(last + 1) % 8
+    return bytes((unused,)) + (number << unused).to_bytes((last + 8) // 8, "big")
+
+
+def signed(content: bytes, algorithm: str, signature: bytes) -> bytes:
+    """A certificate or a list around its signed `content`; ECDSA has no parameters (RFC 5758 section 3.2)."""
+    return sequence(content, sequence(identifier(algorithm)), bits(signature))
 
 
 @lru_cache(maxsize=64)

@@ -15,7 +15,7 @@ Kind = TypeVar("Kind", bound=x509.ExtensionType)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A certificate signed by a throw-away key, its issuer-to-be (None for a root), and what was asked for.
+    """A certificate whose signature is none yet, its issuer-to-be (None for a root), and what was asked for.
 
     `asked` is the order of a leaf or of a key of the house, the profile of an issuing authority, or None for a root.
     `extensions` are read once, for all rules.

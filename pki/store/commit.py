@@ -52,6 +52,11 @@ class GroupWriter:
         result: Any = waiting.result
         return result  # type: ignore[no-any-return]  # what its own work returned
 
+    def look(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """What `work`, which changes nothing, finds on the writing connection while nobody writes."""
+        with self._lock:
+            return work(self._database)
+
     def later(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """`work` is done with the next write, or by `flush`; for what may be lost and found again."""
         self._queue.append(_Waiting(work))

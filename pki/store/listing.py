@@ -8,7 +8,8 @@ from typing import Final
 from urllib.parse import quote
 
 from pki.roles import Purpose, Role
-from pki.store.records import Issued, Reason, Revocation
+from pki.store.records import Issued, Revocation
+from pki.store.rows import revocation_of
 
 MAX_PAGE: Final = 1_000
 BUSY_TIMEOUT_S: Final = 5.0
@@ -68,8 +69,9 @@ class Listing:
         asked = {test: value for test, value in tests.items() if value is not None}
         where = " AND ".join(["i.rowid > ?", *asked, *_standing(sought.is_revoked)])
         query = (
-            f"SELECT i.rowid, r.revoked_at_ms, r.reason, {_COLUMNS} FROM issued i LEFT JOIN revoked r"  # noqa: S608  # constants only
-            f" USING (issuer_key_sha256, serial) WHERE {where} ORDER BY i.rowid LIMIT ?"
+            f"SELECT i.rowid, r.revoked_at_ms, r.reason, r.invalid_from_ms, {_COLUMNS}"  # noqa: S608  # constants only
+            " FROM issued i LEFT JOIN revoked r USING (issuer_key_sha256, serial)"
+            f" WHERE {where} ORDER BY i.rowid LIMIT ?"
         )
         with self._lock:
             rows = self._database.execute(query, (after, *asked.values(), min(limit, MAX_PAGE))).fetchall()
@@ -90,7 +92,7 @@ def _standing(is_revoked: bool | None) -> tuple[str, ...]:
 
 
 def _listed(row: tuple[object, ...]) -> Listed:
-    number, revoked_at_ms, reason, issuer, serial, der, profile, role, purpose, party, station, *rest = row
+    number, revoked_at_ms, reason, invalid_ms, issuer, serial, der, profile, role, purpose, party, station, *rest = row
     spki, tbs, not_before_ms, not_after_ms, issued_at_ms = rest
     issued = Issued(
         issuer_key_sha256=str(issuer),
@@ -107,7 +109,5 @@ def _listed(row: tuple[object, ...]) -> Listed:
         not_after_ms=int(str(not_after_ms)),
         issued_at_ms=int(str(issued_at_ms)),
     )
-    if revoked_at_ms is None:
-        return Listed(int(str(number)), issued, None)
-    revocation = Revocation(issued.issuer_key_sha256, issued.serial, int(str(revoked_at_ms)), Reason(str(reason)))
+    revocation = revocation_of(issued.issuer_key_sha256, issued.serial, (revoked_at_ms, reason, invalid_ms))
     return Listed(int(str(number)), issued, revocation)

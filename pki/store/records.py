@@ -128,12 +128,25 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """That a certificate is revoked from `revoked_at_ms` on."""
+    """That a certificate is revoked from `revoked_at_ms` on.
+
+    `invalid_from_ms`, where it is known, is the earlier time from which its key was not to be trusted any more (RFC
+    5280 section 5.3.2): what was decided by it since then is to be looked at again.
+    """
 
     issuer_key_sha256: str
     serial: int
     revoked_at_ms: int
     reason: Reason
+    invalid_from_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is known of a name: whether a certificate of it is held, and its revocation, if it was revoked."""
+
+    issued: bool
+    revocation: Revocation | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +341,10 @@ class CertificateStore(Protocol):
 
     def revocation_of(self, issuer_key_sha256: str, serial: int) -> Revocation | None:
         """The revocation of this certificate, if it was revoked."""
+        ...
+
+    def noted(self, issuer_key_sha256: str, serial: int) -> Noted:
+        """Whether a certificate of this name is held, and its revocation."""
         ...
 
     def revocations(

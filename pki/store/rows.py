@@ -1,10 +1,11 @@
 """Certificates as rows, and the queries that find them."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 from pki.roles import Purpose, Role
-from pki.store.records import BadCursor, Issued, Listed, Page, Query, Reason, Revocation, SerialReused
+from pki.store.records import BadCursor, Issued, Listed, Noted, Page, Query, Reason, Revocation, SerialReused
 from pki.store.schema import ISSUED
 
 _MARKS = ",".join("?" * len(ISSUED.split(",")))
@@ -25,6 +26,11 @@ _TESTS = {
     "issued_from_ms": ("issued_at_ms >= ?",),
     "issued_before_ms": ("issued_at_ms < ?",),
 }
+REVOKED = "revoked_at_ms, reason, invalid_from_ms"
+_NOTED = (
+    f"SELECT issued.seq, {REVOKED} FROM (SELECT ?1 AS issuer_key_sha256, ?2 AS serial)"  # noqa: S608  # constants only
+    " LEFT JOIN issued USING (issuer_key_sha256, serial) LEFT JOIN revoked USING (issuer_key_sha256, serial)"
+)
 _MAX_CURSOR_DIGITS = 18
 
 
@@ -67,11 +73,30 @@ def one(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Is
     return None if row is None else issued_of(row)
 
 
+def noted(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Noted:
+    """What is known of this name."""
+    held, *standing = database.execute(_NOTED, (issuer_key_sha256, name_of(serial))).fetchone()
+    return Noted(held is not None, revocation_of(issuer_key_sha256, serial, standing))
+
+
+def standing(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Revocation | None:
+    """The revocation of this name."""
+    return noted(database, issuer_key_sha256, serial).revocation
+
+
+def revocation_of(issuer_key_sha256: str, serial: int, row: Sequence[Any]) -> Revocation | None:
+    """A row in the order of `REVOKED`; None if its reason is absent."""
+    revoked_at_ms, reason, invalid_from_ms = row
+    if reason is None:
+        return None
+    return Revocation(issuer_key_sha256, serial, revoked_at_ms, Reason(reason), invalid_from_ms)
+
+
 def page(database: sqlite3.Connection, query: Query, *, cursor: str | None, limit: int) -> Page:
     """As `CertificateStore.page` says; `limit` is at least 1."""
     where, values = _where(query)
     rows = database.execute(
-        f"SELECT {_COLUMNS}, revoked_at_ms, reason, seq FROM issued {_STANDING}"  # noqa: S608  # constants only
+        f"SELECT {_COLUMNS}, {REVOKED}, seq FROM issued {_STANDING}"  # noqa: S608  # constants only
         f" WHERE seq > ? AND {where} ORDER BY seq LIMIT ?",
         (_position(cursor), *values, limit + 1),
     ).fetchall()
@@ -132,10 +157,8 @@ def issued_of(row: tuple[Any, ...]) -> Issued:
 
 
 def _listed(row: tuple[Any, ...]) -> Listed:
-    issued, revoked_at_ms, reason = issued_of(row[:-3]), row[-3], row[-2]
-    if reason is None:
-        return Listed(issued, None)
-    return Listed(issued, Revocation(issued.issuer_key_sha256, issued.serial, revoked_at_ms, Reason(reason)))
+    issued = issued_of(row[:-4])
+    return Listed(issued, revocation_of(issued.issuer_key_sha256, issued.serial, row[-4:-1]))
 
 
 def _where(query: Query) -> tuple[str, list[str | int]]:

@@ -4,8 +4,9 @@ import sqlite3
 
 from pki.store.records import StoreUnreadable
 
-VERSION = 2
+VERSION = 3
 """`PRAGMA user_version`; 0 is an empty file or one of the first version, which did not say."""
+_WITH_INTENTS = 2
 
 ISSUED = (
     "issuer_key_sha256, serial, der, profile, role, purpose, party_id, station_id, spki_sha256, tbs_sha256,"
@@ -41,6 +42,7 @@ CREATE TABLE IF NOT EXISTS revoked (
     serial TEXT NOT NULL,
     revoked_at_ms INTEGER NOT NULL,
     reason TEXT NOT NULL,
+    invalid_from_ms INTEGER,
     PRIMARY KEY (issuer_key_sha256, serial)
 ) STRICT
 """,
@@ -115,6 +117,15 @@ def _prepare(database: sqlite3.Connection) -> None:
         raise StoreUnreadable("the file is of a later version", expected=f"at most {VERSION}", found=version)
     if version == VERSION:
         return
+    if version < _WITH_INTENTS:
+        _from_the_first(database)
+    if "invalid_from_ms" not in {row[1] for row in database.execute("PRAGMA table_info(revoked)")}:
+        database.execute("ALTER TABLE revoked ADD COLUMN invalid_from_ms INTEGER")
+    database.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _from_the_first(database: sqlite3.Connection) -> None:
+    """An empty file, or one of the first version, gets the tables of the second."""
     old = database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'issued'").fetchone()
     if old is not None:
         for index in ("issued_by_party", "issued_by_key"):
@@ -126,4 +137,3 @@ def _prepare(database: sqlite3.Connection) -> None:
         database.execute("DROP TABLE issued_1")
     for statement in _REST:
         database.execute(statement)
-    database.execute(f"PRAGMA user_version = {VERSION}")

@@ -20,6 +20,7 @@ from pki.store.records import (
     Intent,
     Issued,
     KeyUse,
+    Noted,
     OrderUnderWay,
     Page,
     Query,
@@ -209,29 +210,43 @@ class SqliteStore:
             if not intents.revoked(database, issuer, serial) and rows.one(database, issuer, serial) is None:
                 raise CertificateAbsent("no such certificate was issued", serial=rows.name_of(serial))
             database.execute(
-                "INSERT INTO revoked VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
-                (issuer, rows.name_of(serial), revocation.revoked_at_ms, revocation.reason),
+                f"INSERT INTO revoked (issuer_key_sha256, serial, {rows.REVOKED}) VALUES (?,?,?,?,?)"  # noqa: S608  # constants only
+                " ON CONFLICT DO NOTHING",
+                (
+                    issuer,
+                    rows.name_of(serial),
+                    revocation.revoked_at_ms,
+                    revocation.reason,
+                    revocation.invalid_from_ms,
+                ),
             )
-            return _standing(database, issuer, serial) or revocation
+            return rows.standing(database, issuer, serial) or revocation
 
         return self._writer.run(revoke)
 
     def revocation_of(self, issuer_key_sha256: str, serial: int) -> Revocation | None:
         """The revocation of this certificate, if it was revoked."""
-        return self._read(lambda database: _standing(database, issuer_key_sha256, serial))
+        return self._read(lambda database: rows.standing(database, issuer_key_sha256, serial))
+
+    def noted(self, issuer_key_sha256: str, serial: int) -> Noted:
+        """Whether a certificate of this name is held, and its revocation; in one look, for it is asked most."""
+        return self._read(lambda database: rows.noted(database, issuer_key_sha256, serial))
 
     def revocations(
         self, issuer_key_sha256: str, until_ms: int, *, after: int = -1, limit: int | None = None
     ) -> list[Revocation]:
         """Those of one authority that count at `until_ms`, by serial number: those beyond `after`, at most `limit`."""
         query = (
-            "SELECT serial, revoked_at_ms, reason FROM revoked"
+            f"SELECT serial, {rows.REVOKED} FROM revoked"  # noqa: S608  # constants only
             " WHERE issuer_key_sha256 = ? AND revoked_at_ms <= ? AND serial > ? ORDER BY serial LIMIT ?"
         )
         beyond = rows.name_of(after) if after >= 0 else ""
         asked = (issuer_key_sha256, until_ms, beyond, -1 if limit is None else limit)
         found = self._read(lambda database: database.execute(query, asked).fetchall())
-        return [Revocation(issuer_key_sha256, int(row[0], 16), row[1], Reason(row[2])) for row in found]
+        return [
+            Revocation(issuer_key_sha256, int(serial, 16), at_ms, Reason(reason), invalid_ms)
+            for serial, at_ms, reason, invalid_ms in found
+        ]
 
     def next_crl_number(self, issuer_key_sha256: str, this_update_ms: int, *, allow_earlier: bool) -> int:
         """A number never given before, higher than all of CRLs with an earlier or equal time; see the contract."""
@@ -252,7 +267,7 @@ class SqliteStore:
 
     def _read(self, look: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:  # in memory there is one connection, and no disk to wait for
-            return self._writer.run(look)
+            return self._writer.look(look)
         with self._reading:
             return look(self._reader)
 
@@ -262,11 +277,3 @@ def _connect(path: Path | None) -> sqlite3.Connection:
         return sqlite3.connect(":memory:" if path is None else path, check_same_thread=False, isolation_level=None)
     except sqlite3.OperationalError as error:
         raise StoreUnreadable("the file cannot be opened") from error
-
-
-def _standing(database: sqlite3.Connection, issuer_key_sha256: str, serial: int) -> Revocation | None:
-    row = database.execute(
-        "SELECT revoked_at_ms, reason FROM revoked WHERE issuer_key_sha256 = ? AND serial = ?",
-        (issuer_key_sha256, rows.name_of(serial)),
-    ).fetchone()
-    return None if row is None else Revocation(issuer_key_sha256, serial, row[0], Reason(row[1]))

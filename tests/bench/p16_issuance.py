@@ -67,8 +67,8 @@ def _crypto(scale: Scale) -> Iterator[Pair]:
                 zone=ZONE,
                 development=True,
             )
-            builder = tbs.leaf(order, issuer=authority.certificate, serial=new_serial(), window=window)
-            builder.sign(authority.signer, tbs.digest_for(authority.signer))
+            draft = tbs.leaf(order, issuer=authority.certificate, serial=new_serial(), window=window)
+            tbs.signed(draft.encode(tbs.algorithm_for(authority.signer)), authority.signer)
 
         times = scale.of(200, 40)
         yield Pair(repeated(issued, times), _bare(times))

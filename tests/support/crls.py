@@ -87,4 +87,4 @@ def without_next_update(authority: Authority, at_ms: int) -> bytes:
     members = tlv.children(tlv.only(parts.tbs, tlv.SEQUENCE, "CRL"), "CRL")
     times = [place for place, (tag, _, _) in enumerate(members) if tag in {tlv.UTC_TIME, tlv.GENERALIZED_TIME}]
     body = tlv.sequence(*(whole for place, (_, _, whole) in enumerate(members) if place != times[1]))
-    return octets.assemble(body, "1.2.840.10045.4.3.2", authority.signer.sign(body, ec.ECDSA(hashes.SHA256())))
+    return tlv.signed(body, "1.2.840.10045.4.3.2", authority.signer.sign(body, ec.ECDSA(hashes.SHA256())))

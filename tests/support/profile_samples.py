@@ -44,17 +44,18 @@ def samples(*, development: bool = False) -> Mapping[str, Sample]:
     `development` ones differ by one more policy.
     """
     root_key, issuing_key = _key(7, ec.SECP384R1()), _key(11, ec.SECP256R1())
-    root = tbs.root(
+    root_draft = tbs.root(
         public_key=root_key.public_key(),
         subject=names.authority(ORGANISATION, f"{ORGANISATION} Root G1"),
         serial=_SERIAL,
         window=tbs.window_from(AT_MS, profiles.ROOT.lifetime_ms),
         development=development,
-    ).sign(root_key, tbs.digest_for(root_key))
+    )
+    root = _signed(root_draft, root_key)
     made = {profiles.ROOT.name: Sample(profiles.ROOT, root, None, None)}
     issuing: dict[Group, x509.Certificate] = {}
     for authority in profiles.AUTHORITIES.values():
-        issuing[authority.group] = tbs.issuing(
+        draft = tbs.issuing(
             authority,
             public_key=issuing_key.public_key(),
             subject=names.authority(ORGANISATION, f"{ORGANISATION} {authority.group} CA G1"),
@@ -63,21 +64,26 @@ def samples(*, development: bool = False) -> Mapping[str, Sample]:
             serial=_SERIAL + 1,
             window=tbs.window_from(AT_MS, authority.lifetime_ms, root),
             development=development,
-        ).sign(root_key, tbs.digest_for(root_key))
+        )
+        issuing[authority.group] = _signed(draft, root_key)
         made[authority.name] = Sample(authority, issuing[authority.group], root, authority)
     for profile in profiles.PROFILES.values():
         issuer, asked = issuing[profile.group], order(profile, development=development)
         window = tbs.window_from(AT_MS, profile.default_lifetime_ms, issuer)
-        leaf = tbs.leaf(asked, issuer=issuer, serial=_SERIAL + 2, window=window)
-        made[profile.name] = Sample(profile, leaf.sign(issuing_key, tbs.digest_for(issuing_key)), issuer, asked)
+        draft = tbs.leaf(asked, issuer=issuer, serial=_SERIAL + 2, window=window)
+        made[profile.name] = Sample(profile, _signed(draft, issuing_key), issuer, asked)
     for house in profiles.INFRASTRUCTURE:
         issuer = issuing[house.group or Group.FO]
         key, name = _leaf_key().public_key(), house.name.split("/")[0]
         wanted = InfrastructureOrder(house, key, ORGANISATION, name, ZONE, development)
         window = tbs.window_from(AT_MS, house.lifetime_ms, issuer)
-        builder = tbs.infrastructure(wanted, issuer=issuer, serial=_SERIAL + 3, window=window)
-        made[house.name] = Sample(house, builder.sign(issuing_key, tbs.digest_for(issuing_key)), issuer, wanted)
+        draft = tbs.infrastructure(wanted, issuer=issuer, serial=_SERIAL + 3, window=window)
+        made[house.name] = Sample(house, _signed(draft, issuing_key), issuer, wanted)
     return made
+
+
+def _signed(draft: tbs.Draft, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    return tbs.signed(draft.encode(tbs.algorithm_for(key)), key)
 
 
 def order(profile: Profile, *, development: bool = False) -> LeafOrder:

@@ -42,6 +42,8 @@ class RevocationAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Why a credential is to be revoked, for ever."""
 
     reason: Reason
+    invalid_from_ms: Annotated[int, msgspec.Meta(ge=0, le=2**48)] | None = None
+    """From when its key was not to be trusted any more, for the operator to say: it casts doubt on what was signed."""
 
 
 class Invited(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,10 +103,10 @@ async def revoke_credential(
     """Revoke it for ever: the operator any, a party its own. Its connections end, and nobody accepts it from now on."""
     office, principal = _office(service), principal_of(request.scope)
     asked = await body.read(request, RevocationAsked)
-    if principal.role is not Role.OPS and asked.reason not in OWN_REASONS:
-        raise RoleNotAllowed("the reason is for the operator to give", expected=Role.OPS, found=principal.role.value)
+    if principal.role is not Role.OPS:
+        _require_own_to_say(asked, principal.role)
     held = office_view.one(office, principal, name)
-    await office.revoke(held.issued, asked.reason)
+    await office.revoke(held.issued, asked.reason, invalid_from_ms=asked.invalid_from_ms)
     return office_view.view(office, office_view.one(office, principal, name), principal)
 
 
@@ -132,6 +134,14 @@ async def invite(request: Request[Any, Any, Any], service: NamedDependency[Servi
         expires_at_ms=expires_at_ms,
     )
     return Response(invited, status_code=201, media_type=wire.JSON_MEDIA_TYPE, headers={"cache-control": "no-store"})
+
+
+def _require_own_to_say(asked: RevocationAsked, role: Role) -> None:
+    """A party does not say what befell an authority, nor, for it could take back its word, that it signed in vain."""
+    if asked.reason not in OWN_REASONS:
+        raise RoleNotAllowed("the reason is for the operator to give", expected=Role.OPS, found=role.value)
+    if asked.invalid_from_ms is not None:
+        raise RoleNotAllowed("an invalidity date is for the operator to give", expected=Role.OPS, found=role.value)
 
 
 def _office(service: Service) -> Office:

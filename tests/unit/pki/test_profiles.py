@@ -11,8 +11,12 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from pki import oids, profiles
+from pki import oids, profiles, tbs
 from pki.lint.examine import examine
 from pki.lint.subject import Examined
 from pki.profiles import Profile
@@ -208,3 +212,31 @@ def test_a_hierarchy_under_another_arc_is_whole() -> None:
         check=False,
     )
     assert (result.returncode, result.stdout.strip()) == (0, "FO"), result.stderr
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_the_octets_of_every_profile_are_those_that_the_library_writes(name: str) -> None:
+    written = SAMPLES[name].certificate
+    again = x509.CertificateBuilder(
+        issuer_name=written.issuer,
+        subject_name=written.subject,
+        public_key=written.public_key(),  # type: ignore[arg-type]  # the keys of our profiles are all of its kinds
+        serial_number=written.serial_number,
+        not_valid_before=written.not_valid_before_utc.replace(tzinfo=None),
+        not_valid_after=written.not_valid_after_utc.replace(tzinfo=None),
+        extensions=list(written.extensions),
+    )
+    curve = ec.SECP384R1() if written.signature_hash_algorithm == hashes.SHA384() else ec.SECP256R1()
+    key = ec.generate_private_key(curve)
+    assert again.sign(key, tbs.digest_for(key)).tbs_certificate_bytes == written.tbs_certificate_bytes
+
+
+def test_the_linted_copy_bears_a_signature_that_no_key_makes() -> None:
+    sample = SAMPLES["FO/TLS_CLIENT/v1"]
+    assert sample.issuer is not None
+    copy = tbs.unsigned(sample.certificate.tbs_certificate_bytes, sample.certificate.signature_algorithm_oid)
+    assert copy.tbs_certificate_bytes == sample.certificate.tbs_certificate_bytes
+    assert decode_dss_signature(copy.signature) == (0, 0)
+    sample.certificate.verify_directly_issued_by(sample.issuer)
+    with pytest.raises(InvalidSignature):
+        copy.verify_directly_issued_by(sample.issuer)

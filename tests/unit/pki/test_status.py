@@ -8,9 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import crl, revocation, status, tbs
+from pki import crl, ocsp, revocation, status, tbs
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
+from pki.responder import Responder
 from pki.roles import Group, Purpose
 from pki.status import Scope, StatusSet
 from pki.store.records import CrlTimeWentBack, Reason, Revocation, SerialReused
@@ -216,3 +217,41 @@ def test_every_entry_of_a_long_crl_is_found(world: Any) -> None:
     with pytest.raises(status.Revoked):
         checked.require_not_revoked(2000, world.tls_at_ms)
     checked.require_not_revoked(2001, world.tls_at_ms)
+
+
+def test_an_invalidity_date_is_published_by_list_and_responder(own_world: Any) -> None:
+    world, at_ms = own_world, own_world.tls_at_ms
+    certificate = world.made.parties[FO].credentials[CLIENT].certificate
+    authority = world.made.hierarchy.issuing[Group.FO]
+    revoked_ms, invalid_ms = at_ms + 2 * HOUR_MS, at_ms + HOUR_MS
+    authority.revoke(certificate.serial_number, Reason.KEY_COMPROMISE, revoked_ms, invalid_from_ms=invalid_ms)
+    later_ms = revoked_ms + HOUR_MS
+    entry = x509.load_der_x509_crl(der := authority.crl(later_ms)).get_revoked_certificate_by_serial_number(
+        certificate.serial_number
+    )
+    assert entry is not None
+    said = entry.extensions.get_extension_for_class(x509.InvalidityDate).value
+    assert said.invalidity_date_utc == dt.datetime.fromtimestamp(invalid_ms // 1000, tz=dt.UTC)
+    answering = Responder([authority])
+    answering.rotate(later_ms)
+    question = ocsp.ask(authority.certificate, (certificate.serial_number,))
+    single = ocsp.answered(question, answering.answer(question.der, later_ms).der, later_ms)[certificate.serial_number]
+    assert (single.revoked_at_ms, single.invalid_from_ms) == (revoked_ms, invalid_ms)
+    # What was decided by the key between the two dates is to be looked at again; what was before stands.
+    found = StatusSet([der])
+    assert found.crl_for(authority.certificate, later_ms).revoked_at_ms[certificate.serial_number] == invalid_ms
+    held = StatusSet([*world.made.crls, *world.made.crls_at(at_ms), authority.crl(later_ms)])
+    with pytest.raises(status.Voided):
+        held.standing(authority.certificate, certificate.serial_number, invalid_ms, known_ms=later_ms)
+    assert held.standing(authority.certificate, certificate.serial_number, invalid_ms - 1000, known_ms=later_ms)
+
+
+@pytest.mark.parametrize("off_ms", [1, 10**9])
+def test_an_invalidity_date_after_the_revocation_is_refused(own_world: Any, off_ms: int) -> None:
+    authority, at_ms = own_world.made.hierarchy.issuing[Group.FO], own_world.tls_at_ms
+    serial = own_world.made.parties[FO].credentials[CLIENT].certificate.serial_number
+    for wrong in (at_ms + off_ms, -off_ms):
+        with pytest.raises(revocation.InvalidityRefused):
+            authority.revoke(serial, Reason.KEY_COMPROMISE, at_ms, invalid_from_ms=wrong)
+    assert authority.store.revocation_of(authority.key_sha256, serial) is None
+    assert authority.revoke(serial, Reason.KEY_COMPROMISE, at_ms, invalid_from_ms=at_ms).invalid_from_ms == at_ms

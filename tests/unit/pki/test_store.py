@@ -18,6 +18,7 @@ from pki.store.records import (
     CertificateAbsent,
     Intent,
     Issued,
+    Noted,
     OrderUnderWay,
     Query,
     Reason,
@@ -268,3 +269,31 @@ def test_a_ceremony_is_recorded_once_by_id_and_by_file(store: SqliteStore) -> No
     for again in (record, replace(record, spec_sha256="ee" * 32), replace(record, ceremony_id="other")):
         with pytest.raises(CeremonyReplayed):
             store.add_ceremony(again)
+
+
+def test_a_file_of_the_second_version_learns_of_invalidity_dates_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "issued.db"
+    made = SqliteStore(path)
+    made.put(_issued(1))
+    made.put(_issued(2))
+    made.revoke(Revocation(CA, 1, 5, Reason.SUPERSEDED))
+    made.close()
+    older = sqlite3.connect(path)
+    older.execute("ALTER TABLE revoked DROP COLUMN invalid_from_ms")
+    older.execute("PRAGMA user_version = 2")
+    older.close()
+    store = SqliteStore(path)
+    assert store.revocation_of(CA, 1) == Revocation(CA, 1, 5, Reason.SUPERSEDED)
+    later = Revocation(CA, 2, 9, Reason.KEY_COMPROMISE, 7)
+    assert store.revoke(later) == later
+    assert store.revocations(CA, 9) == [Revocation(CA, 1, 5, Reason.SUPERSEDED), later]
+    store.close()
+
+
+def test_what_is_noted_of_a_name_is_told_in_one_look(store: SqliteStore) -> None:
+    store.put(_issued(1))
+    assert store.noted(CA, 1) == Noted(issued=True, revocation=None)
+    assert store.noted(CA, 2) == Noted(issued=False, revocation=None)
+    store.plan(_intent(3))
+    precaution = store.revoke(Revocation(CA, 3, 4, Reason.SUPERSEDED))
+    assert store.noted(CA, 3) == Noted(issued=False, revocation=precaution)

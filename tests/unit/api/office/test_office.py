@@ -18,6 +18,7 @@ from api.cli.demo import cast
 from api.flows.office import Office
 from api.flows.office_errors import JournalLate, JournalMisused, OfficeBusy
 from api.flows.office_journal import LedgerJournal, serial_text
+from api.flows.office_start import said_in
 from api.flows.service import open_service
 from ledger.privacy.errors import SubjectUnknown
 from ledger.records import statement
@@ -142,6 +143,21 @@ async def test_a_revocation_is_in_the_log_the_store_and_the_lists_and_refuses_at
     authority = office.authority_of(Role.FO).certificate
     now_ms = office.now_ms(Purpose.TLS_CLIENT)
     assert held.serial in directory.status.crl_for(authority, now_ms).revoked_at_ms
+
+
+async def test_an_invalidity_date_survives_in_log_store_and_list(tmp_path: Path, made: Ceremony) -> None:
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        invalid_ms = office.now_ms(Purpose.TLS_CLIENT) - 60_000
+        standing = await office.revoke(held, Reason.KEY_COMPROMISE, invalid_from_ms=invalid_ms)
+        assert standing.invalid_from_ms == invalid_ms
+        (said,) = told(door, CredentialRevoked)
+        assert said.invalid_from_ms == invalid_ms
+    async with again(door) as later:
+        assert later.store.revocation_of(held.issuer_key_sha256, held.serial) == standing
+        (known,) = later.desk.state.credentials.revocations()
+        assert said_in(known) == standing
 
 
 async def test_a_second_revocation_changes_nothing(door: House) -> None:
