@@ -49,6 +49,7 @@ async def _run(
             purpose=purpose,
             as_of_ms=now_ms,
             request=request.issued,
+            revision=request.revision,
             mandate_proven=open_directive(desk.directory, request.issued, now_ms) is not None,
             fo_party=request.fo,
             fo=lambda: desk.directory.credential(memory.signer_of_request(fsr_id), now_ms),

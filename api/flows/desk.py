@@ -33,6 +33,7 @@ from ledger.records import canonical, disclosure, marks, record, statement
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.records.contracts import ContractOffered
+from ledger.records.credentials import CheckRecorded
 from ledger.records.disclosure import Disclosure
 from ledger.records.entry import Submitter
 from ledger.records.errors import DisclosureForeign
@@ -367,6 +368,9 @@ class Desk:
                 for offer in whole.offers
                 if isinstance(offer.evse_id, str)
             }
+        if isinstance(whole, CheckRecorded):
+            evses = {f"evse/{one.participation}": one.evse_id for one in whole.subjects}
+            return {name: self.tag("evse", evse_id) for name, evse_id in evses.items() if isinstance(evse_id, str)}
         if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
             # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
             return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}

@@ -32,15 +32,23 @@ from ledger.records.credentials import CheckPurpose, CheckRecorded
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
 from ledger.records.marks import Category
+from ledger.records.opt import OptDecided
 from ledger.records.record import Part
 from ledger.records.requests import Answer, RequestAborted, RequestAnswered, SetpointBatch
 from ledger.records.sites import Evse
 from ledger.records.work import Period, ServiceRecorded
+from ledger.rules.rank import outranks
 from ledger.rules.request_state import RequestState
 
 DSR_PERIOD_MS: Final = 900_000
 
+HOLDING: Final = frozenset({ExecutionKind.STARTED})
+LETTING_GO: Final = frozenset({ExecutionKind.ABORTED, ExecutionKind.UNABLE})
+"""Facts after which a request holds its EVSE no longer, though its window goes on."""
+OPTED_OUT: Final = "OptedOut"
+
 CAUSES: Final = {
+    OPTED_OUT: Cause.OPTED_OUT,
     "Timeout": Cause.STATION_SILENT,
     "Disconnected": Cause.STATION_SILENT,
     "EVDisconnected": Cause.EV_GONE,
@@ -61,6 +69,7 @@ class Executions:
         self._adapter = adapter
         self._sleep_until_ms = sleep_until_ms
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._notes: set[asyncio.Task[None]] = set()
         desk.listen(self.heard)
 
     def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
@@ -73,10 +82,56 @@ class Executions:
                 self.schedule(said.fsr_id)
         elif self._adapter is None:
             return
+        elif isinstance(said, ExecutionNoted) and said.kind in (*HOLDING, *LETTING_GO):
+            self._note_rank(said)
         elif isinstance(said, RequestAborted) and said.fsr_id in self._adapter.running():
             self._adapter.abort(said.fsr_id, said.reason.value)
+        elif isinstance(said, OptDecided) and said.fsr_id in self._adapter.running():
+            self._let_go(said)
         elif isinstance(said, SetpointBatch) and said.fsr_id in self._adapter.running():
             self._adapter.feed(said.fsr_id, self._moved_steps(said))
+
+    def _let_go(self, said: OptDecided) -> None:
+        """Who leaves while it executes is commanded no further; the others go on."""
+        request = self._desk.state.request(said.fsr_id)
+        known = self._memory.participations(said.fsr_id)
+        part = request.participations.get(said.participation)
+        if self._adapter is None or part is None or part.left is None or said.participation not in known:
+            return
+        evse = self._evse(request, said.participation)
+        address = EvseAddress(station_id=evse.station_id, evse_id=evse.connector)
+        self._adapter.release(said.fsr_id, address, OPTED_OUT)
+
+    def _note_rank(self, said: ExecutionNoted) -> None:
+        """What a request of higher rank takes from the others at its EVSE, and what it gives back, is on record."""
+        holder = self._desk.state.request(said.fsr_id)
+        evse_id = self._memory.participations(said.fsr_id).get(said.participation)
+        for fsr_id in self._adapter.running() if self._adapter is not None and evse_id is not None else ():
+            request = self._desk.state.request(fsr_id)
+            for pid, known in self._memory.participations(fsr_id).items():
+                part = request.participations.get(pid)
+                if known == evse_id and part is not None and outranks(holder, request, part):
+                    self._tell_rank(said, holder, request, pid)
+
+    def _tell_rank(self, said: ExecutionNoted, holder: RequestState, request: RequestState, pid: str) -> None:
+        part = request.participations[pid]
+        is_held = part.is_superseded(self._desk.clock.now_ms())
+        if not part.has_started or part.is_over or is_held is (said.kind in HOLDING):
+            return
+        told: dict[str, Any] = {"by_fsr_id": holder.fsr_id, "until_ms": holder.issued.end_at_ms}
+        noted = ExecutionNoted(
+            n_id=f"n-{secrets.token_hex(8)}",
+            fsr_id=request.fsr_id,
+            participation=pid,
+            kind=ExecutionKind.RESUMED if is_held else ExecutionKind.SUPERSEDED,
+            cause=None if is_held or not holder.is_mandatory else Cause.MANDATORY_LIMIT,
+            at_ms=self._desk.clock.now_ms(),
+            **({} if is_held else told),
+        )
+        saying = self._desk.say(noted, f"fsr/{request.fsr_id}", subject_of=self._person_of(pid))
+        task = asyncio.create_task(self._watched(request.fsr_id, saying))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
 
     def schedule(self, fsr_id: str) -> None:
         """From now on the request is executed when its time comes. Asking twice changes nothing."""
@@ -92,11 +147,12 @@ class Executions:
 
     async def close(self) -> None:
         """Nothing runs any longer; stations fall back by themselves when their profiles end."""
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *self._notes]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _watched(self, fsr_id: str, running: Coroutine[Any, Any, None]) -> None:
+    async def _watched(self, fsr_id: str, running: Coroutine[Any, Any, object]) -> None:
         try:
             await running
         except asyncio.CancelledError:

@@ -25,7 +25,7 @@ from ledger.records.entry import Entry
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record
-from ledger.records.requests import RequestIssued
+from ledger.records.requests import RequestIssued, RequestRevised
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SessionMirrored
 from ledger.rules.fact import Fact
 from pki.conformity import VerifiedClaim, VerifiedLink
@@ -90,7 +90,7 @@ class Memory:
         """Folds what the log holds; what was erased is no longer there to be remembered."""
         for data in stored:
             entry = entries.decode(data)
-            if entry.type == RequestIssued.TYPE:
+            if entry.type in (RequestIssued.TYPE, RequestRevised.TYPE):
                 opened = statement.parse_statement(entry.stmt)
                 self._signers[entry.stream.partition("/")[2]] = opened.header.x5t
                 self._know_again(opened.header.x5t)
@@ -108,7 +108,7 @@ class Memory:
 
     def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
         """A new entry was committed."""
-        if isinstance(opened.whole, RequestIssued):
+        if isinstance(opened.whole, RequestIssued | RequestRevised):
             self._signers[opened.whole.fsr_id] = opened.statement.header.x5t
         elif opened.statement.claims.type in TYPES:
             self._remember(opened.whole)
@@ -150,7 +150,7 @@ class Memory:
         return stored[1] if stored is not None else self._desk.engines.vault.attachment(sha256)
 
     def signer_of_request(self, fsr_id: str) -> str:
-        """Thumbprint of the certificate that the request was signed with."""
+        """Thumbprint of the certificate that the request, or its newest revision, was signed with."""
         return self._signers[fsr_id]
 
     # Sessions and persons

@@ -2,7 +2,7 @@
 
 from ledger.records import record
 from ledger.records.privacy import ErasureExecuted
-from ledger.records.requests import RequestIssued
+from ledger.records.requests import RequestIssued, RequestRevised
 from ledger.rules.fact import Fact
 
 
@@ -11,7 +11,7 @@ class Recollection:
 
     def __init__(self, types: frozenset[str], pending: frozenset[str]) -> None:
         """`types` are those of the memory; `pending` are digests in the vault that may be in no entry."""
-        self._types = types | {ErasureExecuted.TYPE, RequestIssued.TYPE}
+        self._types = types | {ErasureExecuted.TYPE, RequestIssued.TYPE, RequestRevised.TYPE}
         self._pending = pending
         self.places: list[int] = []
 

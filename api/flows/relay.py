@@ -30,6 +30,7 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
     relayed = OptDecided(
         opt_id=f"opt-{secrets.token_hex(8)}",
         fsr_id=decided.fsr_id,
+        revision=decided.revision,
         participation=decided.participation,
         actor=decided.actor,
         choice=decided.choice,

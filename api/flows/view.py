@@ -41,6 +41,10 @@ class RequestView(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     obligation: str
     status: str
+    revision: int
+    priority: int
+    cancelled_because: str | None
+    """Who or what cancelled it: the operator's reason, or NO_CREDENTIAL or NO_CONTRACT where timers did."""
     start_at_ms: int
     end_at_ms: int
     participations: tuple[Participation, ...]
@@ -61,6 +65,9 @@ def view(request: RequestState, at_ms: int) -> RequestView:
         service=request.service.value,
         obligation=request.issued.obligation.value,
         status=request.status(at_ms).value,
+        revision=request.revision,
+        priority=request.issued.priority,
+        cancelled_because=request.cancel_reason(at_ms),
         start_at_ms=request.issued.start_at_ms,
         end_at_ms=request.issued.end_at_ms,
         participations=tuple(_participation(request, pid, at_ms) for pid in sorted(request.participations)),
@@ -83,7 +90,9 @@ def participations_of(service: "Service", person: str) -> tuple[Participation, .
     """A person's own participations, newest request last."""
     now_ms = service.desk.clock.now_ms()
     found = service.memory.participations_of(person)
-    return tuple(_participation(service.desk.state.request(fsr_id), pid, now_ms) for fsr_id, pid in found)
+    states = [(service.desk.state.request(fsr_id), pid) for fsr_id, pid in found]
+    # A revision forgets who was checked for something else, until they are checked again.
+    return tuple(_participation(request, pid, now_ms) for request, pid in states if pid in request.participations)
 
 
 def _participation(request: RequestState, pid: str, at_ms: int) -> Participation:

@@ -101,6 +101,7 @@ def _result(
             purpose=recorded.purpose,
             as_of_ms=at_ms,
             request=request.issued,
+            revision=request.revision,
             mandate_proven=open_directive(context.directory, request.issued, at_ms) is not None,
             fo_party=request.fo,
             fo=fo,

@@ -16,7 +16,7 @@ from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.execution import ExecutionNoted
 from ledger.records.record import Record
-from ledger.records.requests import RequestIssued
+from ledger.records.requests import RequestIssued, RequestRevised
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, Evse, InstallationLinked, SessionMirrored
 from ledger.records.work import WorkProven
 from ledger.rules.request_state import RequestState
@@ -54,7 +54,7 @@ class Context:
     lines: Lines
     state: LogState = field(default_factory=lambda: LogState(scope="stream"))
     signers: dict[str, str] = field(default_factory=dict)
-    """Thumbprint of the certificate that a request was signed with."""
+    """Thumbprint of the certificate that a request, or its newest revision, was signed with."""
     offers: dict[str, ContractOffered] = field(default_factory=dict)
     evses: dict[str, str] = field(default_factory=dict)
     """EVSE by participation."""
@@ -74,7 +74,7 @@ class Context:
 
     def learn(self, told: Told, whole: Record) -> None:
         """What later entries are judged by."""
-        if isinstance(whole, RequestIssued):
+        if isinstance(whole, RequestIssued | RequestRevised):
             self.signers[whole.fsr_id] = told.statement.header.x5t
         elif isinstance(whole, ContractOffered):
             self.offers[whole.fsc_id] = whole

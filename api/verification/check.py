@@ -70,6 +70,8 @@ class CheckInputs:
     purpose: CheckPurpose
     as_of_ms: int
     request: RequestIssued
+    """As its newest revision has it."""
+    revision: int
     mandate_proven: bool
     fo_party: str
     fo: CredentialOf
@@ -117,6 +119,7 @@ def run(inputs: CheckInputs) -> CheckRecorded:
     return CheckRecorded(
         check_id=inputs.check_id,
         fsr_id=inputs.request.fsr_id,
+        revision=inputs.revision,
         purpose=inputs.purpose,
         service=service_of(inputs.request.params).value,
         as_of_ms=inputs.as_of_ms,

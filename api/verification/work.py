@@ -4,7 +4,7 @@ Proof of work is proof of flexibility delivered; it is not mining.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
@@ -141,7 +141,19 @@ def exclusions_of(request: RequestState) -> list[Exclusion]:
             found.append(Exclusion(participation_id=pid, reason=Reason.OPTED_OUT))
         elif not part.has_passed:
             found.append(Exclusion(participation_id=pid, reason=Reason.INELIGIBLE))
+        else:
+            found.extend(
+                Exclusion(participation_id=pid, reason=Reason.SUPERSEDED, start_at_ms=start, end_at_ms=end)
+                for since, until in part.superseded
+                for start, end in _within(since, until, (request.issued.start_at_ms, request.issued.end_at_ms))
+            )
     return found
+
+
+def _within(start_ms: int, end_ms: int, window: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    start_ms, end_ms = max(start_ms, window[0]), min(end_ms, window[1])
+    if start_ms < end_ms:
+        yield start_ms, end_ms
 
 
 def _inputs(

@@ -76,6 +76,8 @@ class ServiceTerms(Value, frozen=True, kw_only=True):
     price_micro_per_kwh: Micro
     penalty_micro_per_kwh: Micro
     currency: Currency
+    cancel_notice_s: DurationS = 0
+    """How long before its start the operator may still cancel a request that was accepted."""
 
 
 class OptPolicy(Value, frozen=True, kw_only=True):

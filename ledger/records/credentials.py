@@ -24,6 +24,7 @@ from ledger.records.fields import (
 )
 from ledger.records.marks import Category, personal, public
 from ledger.records.record import Part, Record
+from ledger.records.requests import Revision
 from ledger.records.statement_fields import Hash
 
 
@@ -90,6 +91,8 @@ class CheckRecorded(Record, frozen=True, kw_only=True):
 
     check_id: PublicReference
     fsr_id: PublicFsr
+    revision: Revision = 1
+    """Of the request that was looked at."""
     purpose: Annotated[CheckPurpose, public("why it was run")]
     service: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}$(?!\n)"), public("class of service")]
     as_of_ms: PublicMs

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.records.fields import PersonalMs, PublicFsr, PublicParticipation, PublicReference
+from ledger.records.fields import PersonalMs, PublicFsr, PublicMs, PublicParticipation, PublicReference
 from ledger.records.marks import public
 from ledger.records.record import Record
 
@@ -41,6 +41,8 @@ class Cause(StrEnum):
     FAULT = "FAULT"
     MANDATORY_LIMIT = "MANDATORY_LIMIT"
     CREDENTIAL = "CREDENTIAL"
+    OPTED_OUT = "OPTED_OUT"
+    """An actor with the right left while it ran: a will, not a fact of the world."""
 
 
 class ExecutionNoted(Record, frozen=True, kw_only=True):
@@ -54,6 +56,10 @@ class ExecutionNoted(Record, frozen=True, kw_only=True):
     participation: PublicParticipation
     kind: Annotated[ExecutionKind, public("a closed list, under a random participation id")]
     cause: Annotated[Cause, public("a closed list, under a random participation id")] | None = None
+    by_fsr_id: PublicFsr | None = None
+    """The request of higher rank that supersedes this one here; with SUPERSEDED only."""
+    until_ms: PublicMs | None = None
+    """When that ends; with SUPERSEDED only."""
     at_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
 
 

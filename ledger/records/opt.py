@@ -8,6 +8,7 @@ import msgspec
 from ledger.records.fields import PersonalMs, PublicFsr, PublicParticipation, PublicReference
 from ledger.records.marks import Category, personal, public
 from ledger.records.record import Record
+from ledger.records.requests import Revision
 
 
 class Choice(StrEnum):
@@ -53,6 +54,8 @@ class OptDecided(Record, frozen=True, kw_only=True):
 
     opt_id: PublicReference
     fsr_id: PublicFsr
+    revision: Revision = 1
+    """Of the request that was decided about; another may have come meanwhile."""
     participation: PublicParticipation
     actor: Annotated[OptActor, public("whose right, not who")]
     choice: Annotated[Choice, public("in or out, under a random participation id")]

@@ -79,6 +79,29 @@ class RequestIssued(Record, frozen=True, kw_only=True):
     evidence: Annotated[Evidence, public("what must be measured")]
 
 
+Revision = Annotated[int, msgspec.Meta(ge=1, le=10_000), public("counts up; 1 is the request as it was issued")]
+
+
+class RequestRevised(Record, frozen=True, kw_only=True):
+    """The operator asks for something else instead, before anybody answered: every check and opt starts anew.
+
+    Site, contracts, class of service and obligation stay; another mandate is another request.
+    """
+
+    TYPE = "fsr.revised"
+    STREAM = "fsr"
+
+    fsr_id: PublicFsr
+    revision: Annotated[int, msgspec.Meta(ge=2, le=10_000), public("counts up by one")]
+    params: Annotated[Params, public("what is asked for, of the group")]
+    respond_by_ms: PublicMs
+    opt_deadline_ms: PublicMs
+    start_at_ms: PublicMs
+    end_at_ms: PublicMs
+    priority: Annotated[int, msgspec.Meta(ge=0, le=100), public("0 is highest")] = 50
+    evidence: Annotated[Evidence, public("what must be measured")]
+
+
 class DirectiveGiven(Record, frozen=True, kw_only=True):
     """A system operator's directive. It never is an entry of its own: it travels inside the mandate that it proves."""
 
@@ -181,6 +204,8 @@ class RequestAnswered(Record, frozen=True, kw_only=True):
     STREAM = "fsr"
 
     fsr_id: PublicFsr
+    revision: Revision = 1
+    """The one that is answered; another may have come meanwhile."""
     answer: Annotated[Answer, public("accepted, partial or rejected")]
     reason: Annotated[RejectReason, public("a closed list")] | None = None
     check_id: PublicReference | None = None
@@ -190,6 +215,7 @@ class RequestAnswered(Record, frozen=True, kw_only=True):
 KINDS: tuple[type[Record], ...] = (
     DirectiveGiven,
     RequestIssued,
+    RequestRevised,
     RequestCancelled,
     RequestAborted,
     SetpointBatch,

@@ -19,7 +19,14 @@ from ledger.rules.errors import (
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus
-from ledger.rules.standing import require_disclosed, require_open, require_participation, require_port, require_request
+from ledger.rules.standing import (
+    require_disclosed,
+    require_open,
+    require_participation,
+    require_port,
+    require_request,
+    require_revision,
+)
 
 MANDATE_REJECTS = frozenset({RejectReason.MANDATE_UNPROVEN, RejectReason.NOT_APPLICABLE, RejectReason.INABILITY})
 """The only reasons on which a mandatory request is rejected."""
@@ -30,6 +37,7 @@ def request_answered(seen: Projection, fact: Fact, record: RequestAnswered) -> N
     request = require_request(seen, fact, record.fsr_id)
     require_port(seen, fact, request)
     _require_time(request, fact.now_ms)
+    require_revision(request, record.revision)
     if record.answer is Answer.REJECTED:
         _require_rejection(request, record)
         return

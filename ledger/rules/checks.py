@@ -7,7 +7,7 @@ from ledger.rules.errors import AlreadyRecorded, CheckInconsistent, NotAParticip
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState
-from ledger.rules.standing import require_open, require_port, require_request
+from ledger.rules.standing import require_open, require_port, require_request, require_revision
 
 _SUBJECT = tuple(Dimension)
 _REQUESTER = tuple(Dimension)[:4]
@@ -21,6 +21,7 @@ def check_recorded(seen: Projection, fact: Fact, record: CheckRecorded) -> None:
     request = require_request(seen, fact, record.fsr_id)
     require_port(seen, fact, request)
     require_open(request, fact.now_ms)
+    require_revision(request, record.revision)
     if record.check_id in request.checks:
         raise AlreadyRecorded("the check is recorded", check_id=record.check_id)
     _require_about(request, record, fact.now_ms)

@@ -287,10 +287,10 @@ class SiteUnknown(RuleViolated):
 
 
 class CancelLate(RuleViolated):
-    """A request is cancelled before its start."""
+    """A request is cancelled before its start; once accepted, not later than the notice of its contracts."""
 
     code = "rules/cancel-late"
-    title = "It has started"
+    title = "It is too late to cancel"
     number = "R-34"
     source = "states of requests"
 
@@ -361,6 +361,53 @@ class CurveUnordered(RuleViolated):
 
 
 # Credential checks
+
+
+class RevisionLate(RuleViolated):
+    """A request is revised while it is unanswered and open; a mandate is not revised, another one is given."""
+
+    code = "rules/revision-late"
+    title = "The request can no longer be revised"
+    number = "R-393"
+    source = "states of requests"
+
+
+class RevisionOther(RuleViolated):
+    """A check, an answer and an opt decision name the revision that stands; revisions count up by one."""
+
+    code = "rules/revision-other"
+    title = "Another revision stands"
+    number = "R-394"
+    source = "record fsr.revised"
+
+
+class SetpointLate(RuleViolated):
+    """A setpoint is moved before it holds, never afterwards."""
+
+    code = "rules/setpoint-late"
+    title = "A setpoint lies in the past"
+    number = "R-395"
+    source = "record fsr.setpoints"
+
+
+class SetpointTooOften(RuleViolated):
+    """Moved setpoints of one batch are at least the request's `update_interval_s` apart."""
+
+    code = "rules/setpoint-too-often"
+    title = "The setpoint moves more often than was asked for"
+    number = "R-396"
+    source = "service class SETPOINT: 1 to 60 s"
+
+
+class SupersededWithoutCause(RuleViolated):
+    """A participation is superseded while a mandatory request, or one of higher priority, holds at the same site (and
+    the same EVSE, where that is known), and is excluded for no longer than that.
+    """
+
+    code = "rules/superseded-without-cause"
+    title = "Nothing of higher rank holds there"
+    number = "R-397"
+    source = "states of requests; supersession is per participation and interval"
 
 
 class CheckInconsistent(RuleViolated):

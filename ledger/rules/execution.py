@@ -1,6 +1,7 @@
 """Rules of execution: who may be dispatched, when, and in what order facts come."""
 
 from ledger.records.execution import ExecutionKind, ExecutionNoted
+from ledger.rules import rank
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.errors import (
     AlreadyRecorded,
@@ -13,6 +14,7 @@ from ledger.rules.errors import (
     NotStarted,
     OptedOutDispatch,
     RequestEnded,
+    SupersededWithoutCause,
     WrongOrder,
 )
 from ledger.rules.fact import Fact
@@ -49,6 +51,8 @@ def execution_noted(seen: Projection, fact: Fact, record: ExecutionNoted) -> Non
     part = require_bound(request, record.participation)
     if record.kind in STARTING and not (record.kind is ExecutionKind.STARTED and part.executions):
         _require_may_begin(request, fact.now_ms)
+    if record.kind is ExecutionKind.DISPATCHED and part.left is not None:
+        raise OptedOutDispatch("it has left", found=record.kind, participation=record.participation)
     if part.is_out(fact.now_ms):
         raise OptedOutDispatch("it has opted out", found=record.kind, participation=record.participation)
     if request.baseline is None or record.participation not in request.baseline.participants:
@@ -57,6 +61,12 @@ def execution_noted(seen: Projection, fact: Fact, record: ExecutionNoted) -> Non
         )
     _require_time(request, record.kind, fact.now_ms)
     _require_order(part, record.kind)
+    if record.kind is not ExecutionKind.SUPERSEDED and (record.by_fsr_id, record.until_ms) != (None, None):
+        raise SupersededWithoutCause("only what is superseded is so by a request", found=record.kind)
+    if record.kind is ExecutionKind.SUPERSEDED:
+        if part.is_superseded(fact.now_ms):
+            raise WrongOrder("it is superseded", found=record.kind, participation=record.participation)
+        rank.require_superior(seen, request, part, record, fact.now_ms)
     if record.kind in STARTING and not request.is_mandatory:
         _require_eligible(request, part, record.kind, fact.now_ms)
 

@@ -8,12 +8,22 @@ from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState
-from ledger.rules.standing import providers, require_open, require_participation, require_request
+from ledger.rules.standing import (
+    providers,
+    require_open,
+    require_participation,
+    require_request,
+    require_revision,
+)
 
 
 def opt_decided(seen: Projection, fact: Fact, record: OptDecided) -> None:
-    """Who has the right opts a voluntary participation in or out before the deadline, within the contract's limit."""
+    """Who has the right opts a voluntary participation in or out before the deadline, within the contract's limit.
+
+    While it executes they may still leave; that is no opt-out in time, and counts against the limit like one.
+    """
     request = require_request(seen, fact, record.fsr_id)
+    require_revision(request, record.revision)
     part = require_participation(request, record.participation)
     _require_standing(seen, fact, request, record)
     if request.is_mandatory:
@@ -21,6 +31,9 @@ def opt_decided(seen: Projection, fact: Fact, record: OptDecided) -> None:
         ground = mandate.ground if mandate is not None else "unknown"
         raise OptMandatory("the mandate is verified", found=ground, ground=ground, participation=record.participation)
     require_open(request, fact.now_ms)
+    if part.would_leave(record):
+        _require_within_limit(request, part)
+        return
     if fact.now_ms >= request.issued.opt_deadline_ms:
         raise OptLate("too late", expected=f"before {request.issued.opt_deadline_ms}", participation=part.participation)
     if record.choice is Choice.OUT:

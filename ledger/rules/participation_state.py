@@ -6,15 +6,12 @@ from enum import StrEnum
 from ledger.records.contracts import Silence
 from ledger.records.credentials import CheckedSubject, CheckRecorded, Status
 from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
-from ledger.records.opt import Choice, OptActor
+from ledger.records.opt import Choice, OptActor, OptDecided
 from ledger.records.requests import Offer
 
 
 class ParticipationStatus(StrEnum):
-    """States of a participation (table 6.2).
-
-    `PARTIAL_OPT_OUT` of that table is not here: no record says it. Whoever leaves while it runs is UNABLE, by a fact.
-    """
+    """States of a participation (table 6.2)."""
 
     PROPOSED = "PROPOSED"
     OPTED_IN = "OPTED_IN"
@@ -24,6 +21,7 @@ class ParticipationStatus(StrEnum):
     DISPATCHED = "DISPATCHED"
     EXECUTING = "EXECUTING"
     DONE = "DONE"
+    PARTIAL_OPT_OUT = "PARTIAL_OPT_OUT"
     FAILED = "FAILED"
     UNABLE = "UNABLE"
 
@@ -60,10 +58,18 @@ class ParticipationState:
     executions: list[ExecutionNoted] = field(default_factory=list)
     newest: dict[ExecutionKind, int] = field(default_factory=dict)
     """Place in `executions` of the newest fact of each kind."""
+    superseded: list[tuple[int, int]] = field(default_factory=list)
+    """From when until when a request of higher rank held its EVSE."""
     batch_ids: list[str] = field(default_factory=list)
     dsr_id: str | None = None
     """The service record that stands."""
     opted_out_ever: bool = False
+    left: OptActor | None = None
+    """Whose right was exercised to leave while it executed."""
+    evse_tag: str | None = None
+    """A blind name of its EVSE; None where nobody can know it."""
+    person_tag: str | None = None
+    """A blind name of the EV user whose session it was at the newest check."""
 
     @property
     def is_accepted(self) -> bool:
@@ -80,24 +86,38 @@ class ParticipationState:
         """An execution entry says STARTED."""
         return self.has_noted(ExecutionKind.STARTED)
 
-    @property
-    def is_superseded(self) -> bool:
-        """A request of higher rank holds its EVSE, and has not let go."""
-        last = self._last(ExecutionKind.SUPERSEDED, ExecutionKind.RESUMED)
-        return last is not None and last.kind is ExecutionKind.SUPERSEDED
+    def is_superseded(self, at_ms: int) -> bool:
+        """A request of higher rank holds its EVSE at that time."""
+        return any(start <= at_ms < end for start, end in self.superseded)
 
     @property
     def is_over(self) -> bool:
         """It will not go on."""
         told = self._told()
-        return told is not None and told.kind in _FINAL
+        return self.left is not None or (told is not None and told.kind in _FINAL)
 
     def has_noted(self, kind: ExecutionKind) -> bool:
         """Whether an execution entry of that kind is on record."""
         return kind in self.newest
 
-    def fold_execution(self, record: ExecutionNoted) -> None:
-        """A fact was noted."""
+    def would_leave(self, record: OptDecided) -> bool:
+        """Whether the decision ends an execution that is under way, rather than standing before its start."""
+        return record.choice is Choice.OUT and self.has_started and not self.is_over
+
+    def fold_opt(self, record: OptDecided) -> None:
+        """An actor decided."""
+        self.opted_out_ever |= record.choice is Choice.OUT
+        if self.would_leave(record):
+            self.left = record.actor
+        else:
+            self.choices[record.actor] = record.choice
+
+    def fold_execution(self, record: ExecutionNoted, at_ms: int) -> None:
+        """A fact was noted at that time."""
+        if record.kind is ExecutionKind.SUPERSEDED and record.until_ms is not None:
+            self.superseded.append((at_ms, record.until_ms))
+        elif record.kind is ExecutionKind.RESUMED:
+            self.superseded = [(start, min(end, at_ms)) for start, end in self.superseded]
         self.newest[record.kind] = len(self.executions)
         self.executions.append(record)
 
@@ -116,6 +136,8 @@ class ParticipationState:
     def status(self, at_ms: int) -> ParticipationStatus:
         """The state, if nothing was recorded after that time (`RequestState.as_of` goes back further)."""
         told = self._told()
+        if self.left is not None:
+            return ParticipationStatus.PARTIAL_OPT_OUT
         if told is not None:
             is_unable = told.kind is ExecutionKind.ABORTED and told.cause in (Cause.EV_GONE, Cause.EV_LIMIT)
             return ParticipationStatus.UNABLE if is_unable else _AFTER[told.kind]

@@ -26,7 +26,8 @@ def require_decision(fact: Fact, record: OptDecided) -> None:
         return
     if not isinstance(inner, OptDecided):
         raise PersonUnproven("the person said something else", expected=record.TYPE, found=inner.TYPE)
-    if (inner.fsr_id, inner.participation, inner.choice) != (record.fsr_id, record.participation, record.choice):
+    said = (inner.fsr_id, inner.revision, inner.participation, inner.choice)
+    if said != (record.fsr_id, record.revision, record.participation, record.choice):
         raise PersonUnproven("the person decided otherwise", expected="the same request, participation and choice")
     if inner.actor is not OptActor.EVU:
         raise PersonUnproven("the person spoke in another right", expected=OptActor.EVU, found=inner.actor)

@@ -16,12 +16,18 @@ from ledger.records.contracts import (
     HoldersAnswered,
     HoldersAsked,
 )
-from ledger.records.credentials import CredentialIntended, CredentialIssued, CredentialRevoked, CredentialsAdopted
+from ledger.records.credentials import (
+    CheckRecorded,
+    CredentialIntended,
+    CredentialIssued,
+    CredentialRevoked,
+    CredentialsAdopted,
+)
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided
 from ledger.records.record import Record
-from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued
+from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders
@@ -62,6 +68,8 @@ class Projection:
     contracts_at: dict[str, list[str]] = field(default_factory=dict)
     """Contract ids by site."""
     requests: dict[str, RequestState] = field(default_factory=dict)
+    requests_at: dict[str, list[str]] = field(default_factory=dict)
+    """Request ids by site."""
     sites: dict[str, SiteState] = field(default_factory=dict)
     site_of_evse: dict[str, str] = field(default_factory=dict)
     streams: dict[str, StreamState] = field(default_factory=dict)
@@ -115,6 +123,8 @@ class Projection:
         kind, _, name = fact.entry.stream.partition("/")
         if kind == "fsr" and name in self.requests and not isinstance(record, RequestIssued):
             self.requests[name].fold(record, fact.actor, fact.now_ms)
+            if isinstance(record, CheckRecorded):
+                _tag(self.requests[name], record, fact)
 
     def bookings(self, fact: Fact, record: RequestAnswered) -> tuple[Booking, ...]:
         """What an answer would bind, of the participations whose EVSE's tag is known."""
@@ -130,6 +140,14 @@ class Projection:
                 holder = (record.fsr_id, offer.participation)
                 made.append(Booking(holder, tag, request.issued.start_at_ms, request.issued.end_at_ms, up_w, down_w))
         return tuple(made)
+
+
+def _tag(request: RequestState, record: CheckRecorded, fact: Fact) -> None:
+    """What the tags of a check tell of its participations."""
+    for subject in record.subjects:
+        part = request.participations[subject.participation]
+        part.evse_tag = fact.tags.get(f"evse/{subject.participation}", part.evse_tag)
+        part.person_tag = fact.tags.get(f"evu/{subject.participation}")
 
 
 def _fold_policy(seen: Projection, fact: Fact, _: PolicyAdopted) -> None:
@@ -196,6 +214,16 @@ def _fold_holders(seen: Projection, _: Fact, record: HoldersAnswered) -> None:
 def _fold_request(seen: Projection, fact: Fact, record: RequestIssued) -> None:
     if record.fsr_id not in seen.requests:
         seen.requests[record.fsr_id] = RequestState(record, _party(fact), fact.now_ms, seen.contracts)
+        seen.requests_at.setdefault(record.site_id, []).append(record.fsr_id)
+
+
+def _fold_revision(seen: Projection, _: Fact, record: RequestRevised) -> None:
+    """Nothing stands opted out under a contract any more: the request's own fold forgets who took part."""
+    request = seen.requests.get(record.fsr_id)
+    if request is not None:
+        for name in request.participations:
+            for contract in request.contracts_for(name):
+                contract.out.discard((record.fsr_id, name))
 
 
 def _fold_answer(seen: Projection, fact: Fact, record: RequestAnswered) -> None:
@@ -255,6 +283,7 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     HoldersAsked: _fold_question,
     HoldersAnswered: _fold_holders,
     RequestIssued: _fold_request,
+    RequestRevised: _fold_revision,
     RequestAnswered: _fold_answer,
     OptDecided: _fold_opt,
     RequestCancelled: _fold_end,

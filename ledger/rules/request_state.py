@@ -5,21 +5,25 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from ledger.records.actor import Actor, Role
-from ledger.records.contracts import OptPolicy, Silence
+from ledger.records.contracts import OptPolicy, ServiceTerms, Silence
 from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionNoted
 from ledger.records.log import Refused
-from ledger.records.opt import Choice, OptDecided
+from ledger.records.opt import OptDecided
 from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
+    CancelReason,
     Obligation,
     RequestAborted,
     RequestAnswered,
     RequestCancelled,
     RequestIssued,
+    RequestRevised,
     SetpointBatch,
 )
 from ledger.records.services import Service, service_of
@@ -33,6 +37,7 @@ from ledger.records.work import (
     WorkCountered,
     WorkProven,
 )
+from ledger.rules import orders
 from ledger.rules.contract_state import Contracts, ContractState, ContractStatus
 from ledger.rules.participation_state import ParticipationState
 
@@ -68,10 +73,15 @@ class RequestState:
     """A request's whole stream, folded."""
 
     issued: RequestIssued
+    """What is asked for: as it was issued, or as the newest revision has it."""
     fo: str
     issued_at_ms: int
+    """When that was said."""
     contracts: Contracts = field(repr=False)
     """All contracts that are known; empty where only this stream is."""
+    revision: int = 1
+    first: tuple[RequestIssued, int] | None = field(default=None, repr=False)
+    """As it was issued, and when, if it was revised since."""
     history: list[Said] = field(default_factory=list, repr=False)
     participations: dict[str, ParticipationState] = field(default_factory=dict)
     checks: dict[str, CheckRecorded] = field(default_factory=dict)
@@ -144,6 +154,13 @@ class RequestState:
         names = (named,) if isinstance(named, str) else self.issued.fsc_ids
         return [self.contracts[name] for name in names if name in self.contracts]
 
+    def terms(self) -> list[ServiceTerms]:
+        """The terms under which it stands, of every contract that it names, as they were when it was issued."""
+        named = [self.contracts[name] for name in self.issued.fsc_ids if name in self.contracts]
+        asked = orders.direction(self.issued.params)
+        found = [contract.terms(self.service, self.issued_at_ms, asked) for contract in named]
+        return [terms for terms in found if terms is not None]
+
     def contract_of(self, participation: str) -> ContractState | None:
         """The one contract under which a participation stands; None where it is not known which."""
         found = self.contracts_for(participation)
@@ -185,7 +202,8 @@ class RequestState:
 
     def as_of(self, at_ms: int) -> "RequestState":
         """The request as it was when nothing after that time had been recorded."""
-        before = RequestState(self.issued, self.fo, self.issued_at_ms, self.contracts)
+        issued, issued_at_ms = self.first or (self.issued, self.issued_at_ms)
+        before = RequestState(issued, self.fo, issued_at_ms, self.contracts)
         for record, actor, said_at_ms in self.history:
             if said_at_ms <= at_ms:
                 before.fold(record, actor, said_at_ms)
@@ -218,13 +236,13 @@ class RequestState:
         started = [part for part in self.participations.values() if part.has_started]
         if at_ms >= self.issued.end_at_ms or all(part.is_over for part in started):
             return RequestStatus.COMPLETED
-        if all(part.is_superseded or part.is_over for part in started):
+        if all(part.is_superseded(at_ms) or part.is_over for part in started):
             return RequestStatus.SUPERSEDED
         return RequestStatus.ACTIVE
 
     def _waiting(self, at_ms: int) -> RequestStatus:
         """Accepted or mandated, and not started."""
-        if at_ms >= self.issued.start_at_ms and self._cannot_start():
+        if at_ms >= self.issued.start_at_ms and self._cannot_start() is not None:
             return RequestStatus.CANCELLED
         if at_ms >= self.issued.end_at_ms:
             return RequestStatus.COMPLETED
@@ -233,28 +251,61 @@ class RequestState:
         is_partial = self.answer is not None and self.answer.answer is Answer.PARTIAL
         return RequestStatus.PARTIAL if is_partial else RequestStatus.ACCEPTED
 
-    def _cannot_start(self) -> bool:
-        """At the start no participation passed its newest check, or no contract was in force: timers cancelled it."""
+    def cancel_reason(self, at_ms: int) -> CancelReason | None:
+        """Why it is cancelled at that time: by its operator, or by a timer; None if it is not."""
+        if self.status(at_ms) is not RequestStatus.CANCELLED:
+            return None
+        return self.cancelled.reason if self.cancelled is not None else self._cannot_start()
+
+    def _cannot_start(self) -> CancelReason | None:
+        """Why timers cancelled it: at the start nobody passed the newest check, or no contract was in force."""
         if self.is_mandatory:
-            return False
+            return None
         if not any(part.has_passed for part in self.bound().values()):
-            return True
+            return CancelReason.NO_CREDENTIAL
         known = [self.contracts[name] for name in self.issued.fsc_ids if name in self.contracts]
         start_at_ms = self.issued.start_at_ms
-        return bool(known) and all(one.status(start_at_ms) is not ContractStatus.ACTIVE for one in known)
+        if known and all(one.status(start_at_ms) is not ContractStatus.ACTIVE for one in known):
+            return CancelReason.NO_CONTRACT
+        return None
 
     def fold(self, record: Record, actor: Actor, at_ms: int) -> None:
         """The record was written into this request's stream."""
-        self.history.append((record, actor, at_ms))
+        said = (record, actor, at_ms)
+        self.history.append(said)
         step = _FOLDS.get(type(record))
         if step is not None:
-            step(self, record, actor)
+            step(self, record, said)
 
 
-# One small step a record type; `actor` matters to one of them only.
+def revised(issued: RequestIssued, record: RequestRevised) -> RequestIssued:
+    """The request as this revision has it."""
+    return msgspec.structs.replace(
+        issued,
+        params=record.params,
+        respond_by_ms=record.respond_by_ms,
+        opt_deadline_ms=record.opt_deadline_ms,
+        start_at_ms=record.start_at_ms,
+        end_at_ms=record.end_at_ms,
+        priority=record.priority,
+        evidence=record.evidence,
+    )
 
 
-def _fold_check(request: RequestState, record: CheckRecorded, _: Actor) -> None:
+# One small step a record type; who said it, and when, matters to few of them.
+
+
+def _fold_revision(request: RequestState, record: RequestRevised, said: Said) -> None:
+    """Whoever was checked or opted was so for something else."""
+    request.first = request.first or (request.issued, request.issued_at_ms)
+    request.issued, request.issued_at_ms = revised(request.issued, record), said[2]
+    request.revision = record.revision
+    request.participations.clear()
+    request.checks.clear()
+    request.check = None
+
+
+def _fold_check(request: RequestState, record: CheckRecorded, _: Said) -> None:
     request.checks[record.check_id] = request.check = record
     for subject in record.subjects:
         part = request.participations.get(subject.participation)
@@ -271,7 +322,7 @@ def _fold_check(request: RequestState, record: CheckRecorded, _: Actor) -> None:
         _find_silence(request, subject.participation)
 
 
-def _fold_answer(request: RequestState, record: RequestAnswered, _: Actor) -> None:
+def _fold_answer(request: RequestState, record: RequestAnswered, _: Said) -> None:
     request.answer = record
     for offer in record.offers:
         part = request.participations.get(offer.participation)
@@ -287,72 +338,72 @@ def _find_silence(request: RequestState, participation: str) -> None:
         request.participations[participation].silence = Silence.OUT if Silence.OUT in rules else Silence.IN
 
 
-def _fold_opt(request: RequestState, record: OptDecided, _: Actor) -> None:
+def _fold_opt(request: RequestState, record: OptDecided, _: Said) -> None:
     part = request.participations.get(record.participation)
     if part is not None:
-        part.choices[record.actor] = record.choice
-        part.opted_out_ever |= record.choice is Choice.OUT
+        part.fold_opt(record)
 
 
-def _fold_baseline(request: RequestState, record: BaselineCommitted, _: Actor) -> None:
+def _fold_baseline(request: RequestState, record: BaselineCommitted, _: Said) -> None:
     request.baselines[record.baseline_id] = request.baseline = record
 
 
-def _fold_execution(request: RequestState, record: ExecutionNoted, _: Actor) -> None:
+def _fold_execution(request: RequestState, record: ExecutionNoted, said: Said) -> None:
     request.executions.append(record)
     request.execution_ids.add(record.n_id)
     part = request.participations.get(record.participation)
     if part is not None:
-        part.fold_execution(record)
+        part.fold_execution(record, said[2])
 
 
-def _fold_setpoints(request: RequestState, record: SetpointBatch, _: Actor) -> None:
+def _fold_setpoints(request: RequestState, record: SetpointBatch, _: Said) -> None:
     request.setpoints.append(record)
 
 
-def _fold_samples(request: RequestState, record: SamplesCommitted, _: Actor) -> None:
+def _fold_samples(request: RequestState, record: SamplesCommitted, _: Said) -> None:
     request.batches[record.batch_id] = record
     part = request.participations.get(record.participation)
     if part is not None:
         part.batch_ids.append(record.batch_id)
 
 
-def _fold_dsr(request: RequestState, record: ServiceRecorded, _: Actor) -> None:
+def _fold_dsr(request: RequestState, record: ServiceRecorded, _: Said) -> None:
     request.dsrs[record.dsr_id] = record
     part = request.participations.get(record.participation)
     if part is not None:
         part.dsr_id = record.dsr_id
 
 
-def _fold_work(request: RequestState, record: WorkProven, _: Actor) -> None:
+def _fold_work(request: RequestState, record: WorkProven, _: Said) -> None:
     request.works[record.pow_id] = request.work = record
 
 
-def _fold_counter(request: RequestState, record: WorkCountered, _: Actor) -> None:
+def _fold_counter(request: RequestState, record: WorkCountered, _: Said) -> None:
     request.counters[record.pow_id] = record
 
 
-def _fold_resolution(request: RequestState, record: DisputeResolved, actor: Actor) -> None:
-    request.resolutions.setdefault(record.pow_id, {})[actor.role] = record
+def _fold_resolution(request: RequestState, record: DisputeResolved, said: Said) -> None:
+    request.resolutions.setdefault(record.pow_id, {})[said[1].role] = record
 
 
-def _fold_settlement(request: RequestState, record: Settled, _: Actor) -> None:
+def _fold_settlement(request: RequestState, record: Settled, _: Said) -> None:
     request.settlement = record
 
 
-def _fold_cancellation(request: RequestState, record: RequestCancelled, _: Actor) -> None:
+def _fold_cancellation(request: RequestState, record: RequestCancelled, _: Said) -> None:
     request.cancelled = record
 
 
-def _fold_abort(request: RequestState, record: RequestAborted, _: Actor) -> None:
+def _fold_abort(request: RequestState, record: RequestAborted, _: Said) -> None:
     request.aborted = record
 
 
-def _fold_refusal(request: RequestState, record: Refused, _: Actor) -> None:
+def _fold_refusal(request: RequestState, record: Refused, _: Said) -> None:
     request.refusals.append(record)
 
 
-_FOLDS: dict[type[Record], Callable[[RequestState, Any, Actor], None]] = {
+_FOLDS: dict[type[Record], Callable[[RequestState, Any, Said], None]] = {
+    RequestRevised: _fold_revision,
     CheckRecorded: _fold_check,
     RequestAnswered: _fold_answer,
     OptDecided: _fold_opt,

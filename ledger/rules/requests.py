@@ -1,5 +1,7 @@
 """Rules of requests: issued, cancelled, aborted, moved."""
 
+from itertools import pairwise
+
 from ledger.records.actor import Role
 from ledger.records.requests import (
     CancelReason,
@@ -7,6 +9,7 @@ from ledger.records.requests import (
     RequestAborted,
     RequestCancelled,
     RequestIssued,
+    RequestRevised,
     SetpointBatch,
 )
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
@@ -21,32 +24,63 @@ from ledger.rules.errors import (
     ContractNotCovering,
     ContractNotInForce,
     MandateUnproven,
+    RevisionLate,
+    RevisionOther,
     SetpointGap,
+    SetpointLate,
     SetpointNotAsked,
     SetpointOutside,
+    SetpointTooOften,
     StartInPast,
     TimesContradict,
     WrongOrder,
 )
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
-from ledger.rules.request_state import RequestStatus
+from ledger.rules.request_state import RequestState, RequestStatus, revised
 from ledger.rules.sites import require_site
 from ledger.rules.standing import require_open, require_party, require_port, require_request
+
+MS_PER_S = 1000
+
+
+def request_revised(seen: Projection, fact: Fact, record: RequestRevised) -> None:
+    """Its operator asks for something else of the same class, before the answer; the same rules hold as for an issue.
+
+    Who answered, checked or opted meanwhile named the revision that they meant.
+    """
+    request = require_request(seen, fact, record.fsr_id)
+    require_party(fact, request.fo)
+    if request.is_mandatory:
+        raise RevisionLate("a mandate is not revised", expected="another request", found=Obligation.MANDATORY)
+    status = require_open(request, fact.now_ms)
+    if request.answer is not None:
+        raise RevisionLate("it is answered", expected=RequestStatus.ISSUED, found=status)
+    if record.revision != request.revision + 1:
+        raise RevisionOther("revisions count up by one", expected=request.revision + 1, found=record.revision)
+    if service_of(record.params) is not request.service:
+        raise RevisionOther("another class of service", expected=request.service, found=service_of(record.params))
+    _require_voluntary(seen, fact, revised(request.issued, record))
 
 
 def request_issued(seen: Projection, fact: Fact, record: RequestIssued) -> None:
     """A request is issued once; under contracts in force that cover it, or under a verified mandate."""
     if record.fsr_id in seen.requests:
         raise AlreadyRecorded("the request was issued", fsr_id=record.fsr_id)
-    if record.start_at_ms >= record.end_at_ms:
-        raise TimesContradict("an empty window", expected="start_at_ms < end_at_ms")
+    _require_window(record)
     if seen.sees_log:
         require_site(seen, record.site_id)
     if record.obligation is Obligation.MANDATORY:
         mandates.require_mandate(fact, record)
         return
-    if record.mandate is not None or isinstance(record.params, LimitMandatoryParams):
+    if record.mandate is not None:
+        raise MandateUnproven("a voluntary request cannot mandate", expected=Obligation.MANDATORY)
+    _require_voluntary(seen, fact, record)
+
+
+def _require_voluntary(seen: Projection, fact: Fact, record: RequestIssued) -> None:
+    _require_window(record)
+    if isinstance(record.params, LimitMandatoryParams):
         raise MandateUnproven("a voluntary request cannot mandate", expected=Obligation.MANDATORY)
     if record.start_at_ms <= fact.now_ms:
         raise StartInPast("it starts in the past", expected=f"after {fact.now_ms}", found=record.start_at_ms)
@@ -54,6 +88,11 @@ def request_issued(seen: Projection, fact: Fact, record: RequestIssued) -> None:
         raise TimesContradict("a deadline after the start", expected=f"at most {record.start_at_ms}")
     series.require_sound(record)
     _require_contracts(seen, fact, record)
+
+
+def _require_window(record: RequestIssued) -> None:
+    if record.start_at_ms >= record.end_at_ms:
+        raise TimesContradict("an empty window", expected="start_at_ms < end_at_ms")
 
 
 def _require_contracts(seen: Projection, fact: Fact, record: RequestIssued) -> None:
@@ -97,12 +136,21 @@ def require_terms(contract: ContractState, params: Params, site_id: str, at_ms: 
 
 
 def request_cancelled(seen: Projection, fact: Fact, record: RequestCancelled) -> None:
-    """Its flexibility operator cancels a request before it starts."""
+    """Its flexibility operator cancels a request before it starts, with the notice that its contracts ask for."""
     request = require_request(seen, fact, record.fsr_id)
     require_party(fact, request.fo)
     if fact.now_ms >= request.issued.start_at_ms or request.has_started:
         raise CancelLate("it has started", expected=f"before {request.issued.start_at_ms}", found=fact.now_ms)
     require_open(request, fact.now_ms)
+    if request.is_accepted and not request.is_mandatory:
+        _require_notice(request, fact.now_ms)
+
+
+def _require_notice(request: RequestState, now_ms: int) -> None:
+    notice_ms = MS_PER_S * max((terms.cancel_notice_s for terms in request.terms()), default=0)
+    last_ms = request.issued.start_at_ms - notice_ms
+    if now_ms > last_ms:
+        raise CancelLate("its contracts ask for more notice", expected=f"at most {last_ms}", found=now_ms)
 
 
 def request_aborted(seen: Projection, fact: Fact, record: RequestAborted) -> None:
@@ -131,7 +179,20 @@ def setpoints_moved(seen: Projection, fact: Fact, record: SetpointBatch) -> None
     wanted = len(request.setpoints) + 1
     if record.batch != wanted:
         raise SetpointGap("batches count up by one", expected=wanted, found=record.batch)
+    _require_moves(request, record, request.issued.params, fact.now_ms)
+
+
+def _require_moves(request: RequestState, record: SetpointBatch, params: SetpointParams, now_ms: int) -> None:
     last_ms = request.issued.start_at_ms - 1
+    if record.steps[0].at_ms < now_ms:
+        raise SetpointLate("it lies in the past", expected=f"at or after {now_ms}", found=record.steps[0].at_ms)
+    for before, after in pairwise(record.steps):
+        if 0 < after.at_ms - before.at_ms < params.update_interval_s * MS_PER_S:
+            raise SetpointTooOften(
+                "it moves too often",
+                expected=f"{params.update_interval_s * MS_PER_S} ms apart",
+                found=f"{after.at_ms - before.at_ms} ms",
+            )
     for step in record.steps:
         if not last_ms < step.at_ms < request.issued.end_at_ms:
             raise SetpointOutside(

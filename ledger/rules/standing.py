@@ -3,7 +3,7 @@
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractKind
 from ledger.rules.contract_state import ContractState
-from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, WrongOrder, WrongParty
+from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, RevisionOther, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
@@ -60,6 +60,12 @@ def providers(contract: ContractState) -> set[str]:
     if contract.kind is ContractKind.FO_CSO:
         return set()
     return {party for party in (contract.counterparty, contract.relay) if party is not None}
+
+
+def require_revision(request: RequestState, revision: int) -> None:
+    """Raises `RevisionOther` unless the revision is the one that stands."""
+    if revision != request.revision:
+        raise RevisionOther("the request was revised", expected=request.revision, found=revision)
 
 
 def require_participation(request: RequestState, participation: str) -> ParticipationState:

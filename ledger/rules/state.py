@@ -52,6 +52,7 @@ RULES: dict[type[Record], Rule] = {
     contract_records.HoldersAsked: contracts.holders_asked,
     contract_records.HoldersAnswered: contracts.holders_answered,
     request_records.RequestIssued: requests.request_issued,
+    request_records.RequestRevised: requests.request_revised,
     request_records.RequestCancelled: requests.request_cancelled,
     request_records.RequestAborted: requests.request_aborted,
     request_records.SetpointBatch: requests.setpoints_moved,

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractAccepted, ContractKind, ContractOffered, HoldersAnswered
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
+from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import OptDecided
-from ledger.records.requests import RequestAnswered, RequestIssued
+from ledger.records.record import Record
+from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import SessionMirrored, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import persons
 from ledger.rules.errors import (
     BaselineMethodOther,
     BatchReused,
+    CancelLate,
     ContractConflict,
     ContractNotInForce,
     DiscoveryForeign,
@@ -24,6 +27,7 @@ from ledger.rules.errors import (
     PolicyMissing,
     RuleViolated,
     SiteUnknown,
+    SupersededWithoutCause,
     WrongParty,
 )
 from ledger.rules.fact import Fact
@@ -54,6 +58,8 @@ ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
     ContractAccepted: (ContractConflict,),
     HoldersAnswered: (DiscoveryForeign,),
     RequestIssued: (SiteUnknown, ContractNotInForce),
+    RequestRevised: (ContractNotInForce,),
+    RequestCancelled: (CancelLate,),
     RequestAnswered: (ContractNotInForce, DoubleSelling),
     OptDecided: (OptLimit,),
     BaselineCommitted: (BaselineMethodOther,),
@@ -75,6 +81,8 @@ def found(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
         yield PolicyMissing.code, SCOPE
         for rule in ACROSS.get(type(record), ()):
             yield rule.code, SCOPE
+        if _tells_of_rank(record):
+            yield SupersededWithoutCause.code, SCOPE
         if record.STREAM in _SPOKEN_FOR and not WRITERS.get(type(record), frozenset()).isdisjoint({Role.CSO, Role.CSP}):
             yield WrongParty.code, SCOPE
         return
@@ -98,6 +106,11 @@ def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]
         request = seen.requests.get(record.fsr_id)
         if request is not None and not request.is_mandatory and request.contract_of(record.participation) is None:
             yield OptLimit.code, TERMS
+
+
+def _tells_of_rank(record: Record) -> bool:
+    """Whether it says that a request of higher rank came between."""
+    return isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.SUPERSEDED
 
 
 def _hides_evses(seen: Projection, record: ContractAccepted) -> bool:

@@ -5,7 +5,6 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records.credentials import Status
-from ledger.records.execution import ExecutionKind
 from ledger.records.work import Excluded, ExcludedReason, ServiceRecorded, WorkPart, WorkProven
 from ledger.rules.errors import (
     AlreadyRecorded,
@@ -22,7 +21,6 @@ from ledger.rules.errors import (
     WrongOrder,
 )
 from ledger.rules.fact import Fact
-from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus
 from ledger.rules.standing import require_bound, require_participation, require_port, require_request
@@ -79,7 +77,7 @@ def work_proven(seen: Projection, fact: Fact, record: WorkProven) -> None:
     _require_complete(request, record, fact.now_ms)
     for excluded in record.excluded:
         _require_interval(request, excluded)
-        _require_cause(require_participation(request, excluded.participation), excluded, fact.now_ms)
+        _require_cause(request, excluded, fact.now_ms)
 
 
 def _require_over(request: RequestState, now_ms: int) -> None:
@@ -161,12 +159,15 @@ def _require_part(request: RequestState, record: WorkProven, part: WorkPart, now
         raise WorkIncomplete("batches of a service record are left out", found=len(left_out), dsr_id=part.dsr_id)
 
 
-def _require_cause(part: ParticipationState, excluded: Excluded, now_ms: int) -> None:
+def _require_cause(request: RequestState, excluded: Excluded, now_ms: int) -> None:
     """What the log can show of a reason, it must show."""
+    part = require_participation(request, excluded.participation)
+    start_ms = excluded.start_at_ms or request.issued.start_at_ms
+    end_ms = excluded.end_at_ms or request.issued.end_at_ms
     has_cause = {
         ExcludedReason.OPTED_OUT: part.is_out(now_ms),
         ExcludedReason.INELIGIBLE: part.subject.overall is not Status.PASS,
-        ExcludedReason.SUPERSEDED: part.has_noted(ExecutionKind.SUPERSEDED),
+        ExcludedReason.SUPERSEDED: any(since <= start_ms and end_ms <= until for since, until in part.superseded),
     }
     if not has_cause.get(excluded.reason, True):
         raise ExcludedWithoutCause("not so on record", found=excluded.reason, participation=part.participation)

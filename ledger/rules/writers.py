@@ -32,6 +32,7 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     contracts.HoldersAnswered: _PORT,
     requests.DirectiveGiven: _NOBODY,
     requests.RequestIssued: _FO,
+    requests.RequestRevised: _FO,
     requests.RequestCancelled: _FO,
     requests.RequestAborted: _PARTIES,
     requests.SetpointBatch: _FO,

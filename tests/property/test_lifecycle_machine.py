@@ -19,7 +19,14 @@ from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import Choice, OptActor, OptDecided
 from ledger.records.record import Record
-from ledger.records.requests import Answer, CancelReason, RequestAborted, RequestAnswered, RequestCancelled
+from ledger.records.requests import (
+    Answer,
+    CancelReason,
+    RequestAborted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestRevised,
+)
 from ledger.records.work import (
     CounterResult,
     DisputeReason,
@@ -34,6 +41,7 @@ from ledger.records.work import (
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
+from tests.support.parameters import congestion
 from tests.support.rulebook import (
     AUDITOR,
     AURORA,
@@ -57,6 +65,7 @@ from tests.support.rulebook import (
     proof,
     proven,
     request,
+    revision,
     samples,
     subject,
     tag,
@@ -215,7 +224,14 @@ class Afternoon(RuleBasedStateMachine):
     def the_port_checks(self, fsr_id: str, passed: Status, liar: Actor | None) -> None:
         subjects = (subject(_pid(fsr_id, 1)), subject(_pid(fsr_id, 2), passed))
         service = "LIMIT_MANDATORY" if fsr_id == "fsr-3" else "CONGESTION"
-        what = check(f"{fsr_id}-c-{self.count}", fsr_id, now_ms=self.judge.now_ms, subjects=subjects, service=service)  # type: ignore[arg-type]
+        what = check(
+            f"{fsr_id}-c-{self.count}",
+            fsr_id,
+            now_ms=self.judge.now_ms,
+            subjects=subjects,
+            service=service,  # type: ignore[arg-type]
+            revision=self._revision(fsr_id),
+        )
         self.tell(what, NORTHGATE, liar)
 
     @rule(fsr_id=fsrs, watts=st.sampled_from([5_000, 10_000, 15_000]), whole=st.booleans(), liar=honest_or_not)
@@ -228,19 +244,48 @@ class Afternoon(RuleBasedStateMachine):
         what = answer(
             fsr_id,
             check_id=check_id,
+            revision=self._revision(fsr_id),
             offers=tuple(offer(name, watts) for name in names),
             answer=Answer.ACCEPTED if enough or (fsr_id == "fsr-3" and whole) else Answer.PARTIAL,
         )
         tags = {name: tag(evse) for name, evse in zip(names, EVSES, strict=False)}
         self.tell(what, NORTHGATE, liar, tags=tags)
 
+    @rule(fsr_id=fsrs, number=st.integers(1, 4), watts=st.sampled_from([15_000, 20_000]), liar=honest_or_not)
+    def the_operator_revises(self, fsr_id: str, number: int, watts: int, liar: Actor | None) -> None:
+        before = self._revision(fsr_id)
+        window = (at("17:30"), at("18:30")) if fsr_id == "fsr-2" else (at("17:00"), at("18:00"))
+        times = {"start_at_ms": window[0], "end_at_ms": window[1]}
+        what = revision(number, fsr_id, **times, params=congestion(watts, *window)) if number > 1 else None
+        if what is not None and self.tell(what, AURORA, liar):
+            state = self.judge.state.request(fsr_id)
+            assert number == before + 1
+            assert not state.participations
+            assert state.answer is None
+            assert fsr_id != "fsr-3"
+
+    def _revision(self, fsr_id: str) -> int:
+        known = [one.revision for one in self.judge.state.requests() if one.fsr_id == fsr_id]
+        return known[0] if known else 1
+
+    @rule(fsr_id=fsrs, number=numbers, by=fsrs, clock=st.sampled_from(["17:45", "18:30", "18:45"]), liar=honest_or_not)
+    def the_port_gives_way(self, fsr_id: str, number: int, by: str, clock: str, liar: Actor | None) -> None:
+        what = noted(
+            _pid(fsr_id, number), ExecutionKind.SUPERSEDED, fsr_id, f"n-{self.count}", by_fsr_id=by, until_ms=at(clock)
+        )
+        # fsr-1 and fsr-2 are of one rank: only the mandate goes before them, in its own window.
+        if self.tell(what, NORTHGATE, liar):
+            assert (by, fsr_id == "fsr-3") == ("fsr-3", False)
+            assert at("18:30") <= self.judge.now_ms < at(clock) <= at("18:45")
+
     @rule(fsr_id=fsrs, number=numbers, choice=st.sampled_from(list(Choice)), liar=honest_or_not)
     def the_port_opts(self, fsr_id: str, number: int, choice: Choice, liar: Actor | None) -> None:
-        self.tell(decided(_pid(fsr_id, number), choice, fsr_id=fsr_id), NORTHGATE, liar)
+        what = decided(_pid(fsr_id, number), choice, fsr_id=fsr_id, revision=self._revision(fsr_id))
+        self.tell(what, NORTHGATE, liar)
 
     @rule(fsr_id=fsrs, number=numbers, choice=st.sampled_from(list(Choice)), lies=st.booleans())
     def the_relay_speaks_for_a_person(self, fsr_id: str, number: int, choice: Choice, lies: bool) -> None:
-        relayed = decided(_pid(fsr_id, number), choice, OptActor.EVU, fsr_id)
+        relayed = decided(_pid(fsr_id, number), choice, OptActor.EVU, fsr_id, revision=self._revision(fsr_id))
         meant = Choice.IN if (choice is Choice.OUT) is lies else Choice.OUT
         inner = msgspec.structs.replace(relayed, choice=meant, evu_statement=msgspec.UNSET)
         assert not (self.tell(relayed, VOLTWISE, evidence=words(inner)) and lies)
@@ -346,20 +391,32 @@ class Afternoon(RuleBasedStateMachine):
 
     @invariant()
     def opts_come_in_time_and_never_under_a_mandate(self) -> None:
-        for fact in self._said(OptDecided):
-            assert fact.statement.record.fsr_id != "fsr-3"  # type: ignore[attr-defined]
-            assert fact.now_ms < at("16:30")
+        began: set[str] = set()
+        for fact in self.judge.facts:
+            record = fact.statement.record
+            if isinstance(record, ExecutionNoted):
+                (began.add if record.kind is ExecutionKind.STARTED else set().add)(record.participation)
+            elif isinstance(record, OptDecided):
+                assert record.fsr_id != "fsr-3"
+                # Afterwards only who takes part already may leave.
+                assert fact.now_ms < at("16:30") or (record.choice is Choice.OUT and record.participation in began)
 
     @invariant()
     def what_executes_is_in_and_counted_by_an_earlier_baseline(self) -> None:
         counted: dict[str, tuple[str, ...]] = {}
         out: dict[str, set[OptActor]] = {}
+        began: set[str] = set()
         for fact in self.judge.facts:
             record = fact.statement.record
+            if isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.STARTED:
+                began.add(record.participation)
+            elif isinstance(record, RequestRevised):
+                for name in _names(record.fsr_id):
+                    out.pop(name, None)
             if isinstance(record, BaselineCommitted):
                 assert record.fsr_id == "fsr-3" or fact.now_ms < at("17:30")
                 counted[record.fsr_id] = record.participants
-            elif isinstance(record, OptDecided):
+            elif isinstance(record, OptDecided) and record.participation not in began:
                 actors = out.setdefault(record.participation, set())
                 (actors.add if record.choice is Choice.OUT else actors.discard)(record.actor)
             elif isinstance(record, ExecutionNoted):

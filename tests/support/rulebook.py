@@ -46,6 +46,7 @@ from ledger.records.requests import (
     Offer,
     RequestAnswered,
     RequestIssued,
+    RequestRevised,
 )
 from ledger.records.services import (
     Direction,
@@ -505,11 +506,19 @@ def answer(
     return msgspec.structs.replace(made, **changes)
 
 
-def decided(name: str, choice: Choice = Choice.OUT, who: OptActor = OptActor.CSO, fsr_id: str = "fsr-1") -> OptDecided:
+def decided(
+    name: str, choice: Choice = Choice.OUT, who: OptActor = OptActor.CSO, fsr_id: str = "fsr-1", revision: int = 1
+) -> OptDecided:
     """An opt decision; a person's carries a commitment to their words."""
     words = {"evu_statement": "words", "reason": OptReason.MOBILITY_NEED} if who is OptActor.EVU else {}
     return OptDecided(
-        opt_id=f"opt-{name}-{choice}", fsr_id=fsr_id, participation=name, actor=who, choice=choice, **words
+        opt_id=f"opt-{name}-{choice}",
+        fsr_id=fsr_id,
+        revision=revision,
+        participation=name,
+        actor=who,
+        choice=choice,
+        **words,
     )
 
 
@@ -535,9 +544,32 @@ def baseline(names: Iterable[str], baseline_id: str = "base-1", **changes: Any) 
     return msgspec.structs.replace(made, **changes)
 
 
-def noted(name: str, kind: ExecutionKind, fsr_id: str = "fsr-1", n_id: str | None = None) -> ExecutionNoted:
+def noted(
+    name: str, kind: ExecutionKind, fsr_id: str = "fsr-1", n_id: str | None = None, **changes: Any
+) -> ExecutionNoted:
     """One fact of one participation."""
-    return ExecutionNoted(n_id=n_id or f"n-{name}-{kind}", fsr_id=fsr_id, participation=name, kind=kind)
+    return ExecutionNoted(n_id=n_id or f"n-{name}-{kind}", fsr_id=fsr_id, participation=name, kind=kind, **changes)
+
+
+def superseded(name: str, by: str, until_ms: int, fsr_id: str = "fsr-1") -> ExecutionNoted:
+    """The participation gives way to a request of higher rank until then."""
+    return noted(name, ExecutionKind.SUPERSEDED, fsr_id, by_fsr_id=by, until_ms=until_ms)
+
+
+def revision(number: int = 2, fsr_id: str = "fsr-1", **changes: Any) -> RequestRevised:
+    """The request of `request()`, an hour later in the evening."""
+    meant = request(fsr_id, **{"start_at_ms": at("18:00"), "end_at_ms": at("19:00"), **changes})
+    return RequestRevised(
+        fsr_id=fsr_id,
+        revision=number,
+        params=meant.params,
+        respond_by_ms=meant.respond_by_ms,
+        opt_deadline_ms=meant.opt_deadline_ms,
+        start_at_ms=meant.start_at_ms,
+        end_at_ms=meant.end_at_ms,
+        priority=meant.priority,
+        evidence=meant.evidence,
+    )
 
 
 def samples(name: str, seq: int = 1, batch_id: str | None = None, fsr_id: str = "fsr-1") -> SamplesCommitted:

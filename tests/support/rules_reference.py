@@ -48,14 +48,14 @@ Nobody writes a state: it follows from the entries and the time asked about. *T*
 
 | state | how it is reached | what may follow |
 |---|---|---|
-| ISSUED | `fsr.issued` by the FO | REJECTED, ACCEPTED, PARTIAL, EXPIRED, CANCELLED |
+| ISSUED | `fsr.issued` by the FO; `fsr.revised` keeps it there and resets checks and opts | REJECTED, ACCEPTED, PARTIAL, EXPIRED, CANCELLED |
 | REJECTED | `fsr.answered` REJECTED | nothing |
 | EXPIRED | T: `respond_by_ms` without an answer; never under a mandate | nothing |
 | ACCEPTED, PARTIAL | `fsr.answered` by the port | SCHEDULED, CANCELLED, COMPLETED |
 | SCHEDULED | T: opt deadline passed and baseline committed; under a mandate at once | ACTIVE, CANCELLED, COMPLETED |
-| CANCELLED | `fsr.cancelled` before the start; T: then no check passes, or no contract is in force | nothing |
+| CANCELLED | `fsr.cancelled` before the start, with the contract's notice; T: then no check passes (NO_CREDENTIAL), or no contract is in force (NO_CONTRACT) | nothing |
 | ACTIVE | first `execution.noted` STARTED | SUPERSEDED, ABORTED, COMPLETED |
-| SUPERSEDED | all that runs is SUPERSEDED; RESUMED ends it | ACTIVE, ABORTED, COMPLETED |
+| SUPERSEDED | all that runs is SUPERSEDED; its `until_ms` or RESUMED ends it | ACTIVE, ABORTED, COMPLETED |
 | ABORTED | `fsr.aborted` by the FO or the port | PROVEN, UNPROVABLE |
 | COMPLETED | T: the end; or all that started is completed | PROVEN, UNPROVABLE |
 | PROVEN, UNPROVABLE | `work.proven` by the port | AGREED, DISPUTED, PROVEN by a reversing proof |
@@ -67,12 +67,14 @@ Nobody writes a state: it follows from the entries and the time asked about. *T*
 
 PROPOSED by a check, INELIGIBLE if its newest check does not pass; OPTED_IN or OPTED_OUT by decision or, from the opt
 deadline on, by what the contract says of silence (one OUT suffices); MANDATED under a mandate; DISPATCHED, EXECUTING,
-DONE, FAILED, UNABLE by execution entries.
+DONE, FAILED, UNABLE by execution entries; PARTIAL_OPT_OUT by an opt-out while it executes.
 
 ## States of opt decisions
 
 UNDECIDED, then IN or OUT by whoever has the right, as often as they like before the deadline; by silence at the
-deadline. A refused attempt changes nothing and stays visible as `log.refused`.
+deadline. A refused attempt changes nothing and stays visible as `log.refused`. While it executes, whoever has the right
+may still leave: the participation is commanded no further, counts against the contract's limit of opt-outs, and is
+proven with the others, so what it no longer delivers is missing.
 
 ## States of contracts
 
@@ -130,7 +132,10 @@ nothing is undecided at the door; `LogState.undecidable(fact)` tells.
 * **Suspension** of contracts follows from certificates, which the rules never see: the credential check answers for
   it. What the certificate office states of credentials is judged here, by issuer and serial number.
 * **An intent without issuance** is no breach: it is a gap, which every audit shows until the credential is revoked.
-* **A partial opt-out** is said by no record: leaving while it runs is UNABLE, by a fact.
+* **A revision** keeps site, contracts, obligation and class of service. Checks, answers and opt decisions name the
+  revision that they mean, so none of them can be taken for another's.
+* **Rank.** A mandate goes before what is voluntary at its site; else the lower number of `priority`, at the same EVSE.
+  Whoever is superseded says by which request and until when; a proof excludes those intervals and no others.
 
 ## Writers
 

@@ -565,22 +565,27 @@ async def issue(
     return fsr_id
 
 
-async def answer(world: World, fsr_id: str, checked: CheckRecorded, total_w: int) -> None:
+async def answer(world: World, fsr_id: str, checked: CheckRecorded, total_w: int, *, revision: int = 1) -> None:
     """The operator accepts, shared equally."""
     share = total_w // len(checked.subjects)
     offers = tuple(
         Offer(participation=one.participation, offered_w=share, up_w=share, fsc_id=one.fsc_id, evse_id=one.evse_id)
         for one in checked.subjects
     )
-    said = RequestAnswered(fsr_id=fsr_id, answer=Answer.ACCEPTED, check_id=checked.check_id, offers=offers)
+    said = RequestAnswered(
+        fsr_id=fsr_id, revision=revision, answer=Answer.ACCEPTED, check_id=checked.check_id, offers=offers
+    )
     await world.states(CSO, said, f"fsr/{fsr_id}", subject=None)
 
 
-async def opts(world: World, person: str, fsr_id: str, participation: str, choice: Choice) -> None:
+async def opts(
+    world: World, person: str, fsr_id: str, participation: str, choice: Choice, *, revision: int = 1
+) -> None:
     """The person decides, and the port relays it."""
     decided = OptDecided(
         opt_id=new_id("opt"),
         fsr_id=fsr_id,
+        revision=revision,
         participation=participation,
         actor=OptActor.EVU,
         choice=choice,

@@ -26,6 +26,7 @@ from ledger.records.requests import (
     RequestAnswered,
     RequestCancelled,
     RequestIssued,
+    RequestRevised,
     SetpointBatch,
 )
 from ledger.records.work import DisputeResolved, Settled, WorkCountered
@@ -178,6 +179,13 @@ HANDLERS = (
     ),
     taking(
         _below("setpoints"), SetpointBatch, name="move_setpoints", summary="Move a dynamic setpoint", roles=(Role.FO,)
+    ),
+    taking(
+        _below("revision"),
+        RequestRevised,
+        name="revise_request",
+        summary="Ask for something else instead, before the answer; checks and opts start anew",
+        roles=(Role.FO,),
     ),
     taking(
         _below("cancellation"),

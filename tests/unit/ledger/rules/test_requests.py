@@ -312,8 +312,20 @@ def test_setpoint_batches_follow_one_another_inside_the_window() -> None:
             judge.try_it(_batch(1, *steps), AURORA)
     judge.admit(_batch(1, at("17:00"), at("18:00") - 1), AURORA)
     judge.try_it(_batch(2, at("17:30")), AURORA)
+    judge.try_it(_batch(2, at("17:30"), at("17:30") + 4_000), AURORA)
+    with refused("setpoint-too-often"):
+        judge.try_it(_batch(2, at("17:30"), at("17:30") + 3_999), AURORA)
     with refused("setpoint-gap"):
         judge.try_it(_batch(1, at("17:30")), AURORA)
+
+
+def test_a_setpoint_is_moved_before_it_holds() -> None:
+    judge = _moving()
+    judge.admit(answer(names=pids(1)), NORTHGATE)
+    judge.now_ms = at("17:30")
+    with refused("setpoint-late"):
+        judge.try_it(_batch(1, at("17:30") - 1), AURORA)
+    judge.try_it(_batch(1, at("17:30")), AURORA)
 
 
 def test_only_a_setpoint_request_has_setpoints(judge: Judge) -> None:
@@ -431,20 +443,6 @@ def test_a_request_runs_until_its_end_or_until_nothing_runs() -> None:
         judge.admit(noted(name, ExecutionKind.COMPLETED), NORTHGATE)
     assert state.status(at("17:30")) is RequestStatus.COMPLETED
     assert state.status(at("17:29")) is RequestStatus.ACTIVE
-
-
-def test_a_request_is_superseded_while_all_that_runs_is_and_no_longer() -> None:
-    judge = Judge()
-    judge.started()
-    judge.now_ms = at("17:30")
-    state = judge.state.request("fsr-1")
-    judge.admit(noted("p-1", ExecutionKind.SUPERSEDED), NORTHGATE)
-    assert state.status(judge.now_ms) is RequestStatus.ACTIVE
-    judge.admit(noted("p-2", ExecutionKind.SUPERSEDED), NORTHGATE)
-    assert state.status(judge.now_ms) is RequestStatus.SUPERSEDED
-    judge.try_it(_abort(), NORTHGATE)
-    judge.admit(noted("p-2", ExecutionKind.RESUMED), NORTHGATE)
-    assert state.status(judge.now_ms) is RequestStatus.ACTIVE
 
 
 def test_the_state_of_any_earlier_time_can_be_asked_for() -> None:
