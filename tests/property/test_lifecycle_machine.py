@@ -41,6 +41,7 @@ from ledger.records.work import (
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
+from tests.support.acts import revision
 from tests.support.parameters import congestion
 from tests.support.rulebook import (
     AUDITOR,
@@ -65,7 +66,6 @@ from tests.support.rulebook import (
     proof,
     proven,
     request,
-    revision,
     samples,
     subject,
     tag,

@@ -46,7 +46,6 @@ from ledger.records.requests import (
     Offer,
     RequestAnswered,
     RequestIssued,
-    RequestRevised,
 )
 from ledger.records.services import (
     Direction,
@@ -549,27 +548,6 @@ def noted(
 ) -> ExecutionNoted:
     """One fact of one participation."""
     return ExecutionNoted(n_id=n_id or f"n-{name}-{kind}", fsr_id=fsr_id, participation=name, kind=kind, **changes)
-
-
-def superseded(name: str, by: str, until_ms: int, fsr_id: str = "fsr-1") -> ExecutionNoted:
-    """The participation gives way to a request of higher rank until then."""
-    return noted(name, ExecutionKind.SUPERSEDED, fsr_id, by_fsr_id=by, until_ms=until_ms)
-
-
-def revision(number: int = 2, fsr_id: str = "fsr-1", **changes: Any) -> RequestRevised:
-    """The request of `request()`, an hour later in the evening."""
-    meant = request(fsr_id, **{"start_at_ms": at("18:00"), "end_at_ms": at("19:00"), **changes})
-    return RequestRevised(
-        fsr_id=fsr_id,
-        revision=number,
-        params=meant.params,
-        respond_by_ms=meant.respond_by_ms,
-        opt_deadline_ms=meant.opt_deadline_ms,
-        start_at_ms=meant.start_at_ms,
-        end_at_ms=meant.end_at_ms,
-        priority=meant.priority,
-        evidence=meant.evidence,
-    )
 
 
 def samples(name: str, seq: int = 1, batch_id: str | None = None, fsr_id: str = "fsr-1") -> SamplesCommitted:

@@ -10,6 +10,7 @@ from ledger.records.requests import CancelReason, RequestAborted
 from ledger.records.work import Excluded, ExcludedReason
 from ledger.rules.participation_state import ParticipationStatus
 from ledger.rules.request_state import RequestStatus
+from tests.support.acts import superseded
 from tests.support.parameters import at
 from tests.support.rulebook import (
     AURORA,
@@ -33,7 +34,6 @@ from tests.support.rulebook import (
     refused,
     request,
     samples,
-    superseded,
     tag,
     words,
 )

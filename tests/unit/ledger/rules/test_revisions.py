@@ -8,6 +8,7 @@ from ledger.records.requests import Answer, CancelReason, RejectReason, RequestA
 from ledger.records.services import SetpointParams, SetpointStep
 from ledger.rules.participation_state import ParticipationStatus
 from ledger.rules.request_state import RequestStatus
+from tests.support.acts import revision
 from tests.support.parameters import at, congestion
 from tests.support.rulebook import (
     AURORA,
@@ -21,7 +22,6 @@ from tests.support.rulebook import (
     pids,
     refused,
     request,
-    revision,
 )
 
 
