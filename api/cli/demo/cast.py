@@ -86,7 +86,25 @@ CSP_BAYS: Final = BAYS[4:6]
 AC_V2G_BAYS: Final = BAYS[6:]
 
 
-def ceremony() -> CeremonySpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A site: its connection to the grid, and the EVSEs behind it."""
+
+    site_id: str
+    congestion_point: str
+    import_limit_w: int
+    export_limit_w: int
+    bays: tuple[Bay, ...]
+    noise_w: int = 20
+    """How much the simulated power of an EVSE wavers; 0 where figures are worked out by hand."""
+
+
+DEPOT_7: Final = Place(
+    site_id=SITE, congestion_point=CONGESTION_POINT, import_limit_w=160_000, export_limit_w=100_000, bays=BAYS
+)
+
+
+def ceremony(place: Place = DEPOT_7) -> CeremonySpec:
     """The development hierarchy of the day: every party with its own keys, every station with its own certificate."""
     services = tuple(PkiService(service.value) for service in Service)
     organisations = (
@@ -111,8 +129,8 @@ def ceremony() -> CeremonySpec:
         )
         for party, role, organisation in organisations
     )
-    persons = tuple(PartySpec(id=bay.person, role=Role.EVU) for bay in BAYS)
-    stations = tuple(StationSpec(id=bay.station_id, operator=CSO) for bay in BAYS)
+    persons = tuple(PartySpec(id=bay.person, role=Role.EVU) for bay in place.bays)
+    stations = tuple(StationSpec(id=bay.station_id, operator=CSO) for bay in place.bays)
     return CeremonySpec(
         organisation="flexledger development",
         development=True,

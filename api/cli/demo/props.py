@@ -69,14 +69,14 @@ def station_spki(made: Ceremony, bay: Bay) -> str:
     return spki(made.stations[bay.station_id].credentials[Purpose.SIGNING].key)
 
 
-def site(made: Ceremony) -> SiteConfigured:
-    """The depot as its operator declares it."""
+def site(made: Ceremony, place: cast.Place = cast.DEPOT_7) -> SiteConfigured:
+    """The site as its operator declares it."""
     return SiteConfigured(
-        site_id=cast.SITE,
+        site_id=place.site_id,
         version=1,
-        import_limit_w=160_000,
-        export_limit_w=100_000,
-        congestion_point=cast.CONGESTION_POINT,
+        import_limit_w=place.import_limit_w,
+        export_limit_w=place.export_limit_w,
+        congestion_point=place.congestion_point,
         region="FI",
         evses=tuple(
             Evse(
@@ -98,16 +98,24 @@ def site(made: Ceremony) -> SiteConfigured:
                 key_spki_sha256=station_spki(made, bay),
                 firmware_sha256=FIRMWARE,
             )
-            for bay in cast.BAYS
+            for bay in place.bays
         ),
     )
 
 
-def session(bay: Bay, person: str, car: ec.EllipticCurvePrivateKey, from_ms: int, until_ms: int) -> SessionMirrored:
+def session(
+    bay: Bay,
+    person: str,
+    car: ec.EllipticCurvePrivateKey,
+    from_ms: int,
+    until_ms: int,
+    *,
+    site_id: str = cast.SITE,
+) -> SessionMirrored:
     """A car at its EVSE, whose user allows discharging where the EVSE can."""
     return SessionMirrored(
         session_id=new_id("session"),
-        site_id=cast.SITE,
+        site_id=site_id,
         evse_id=bay.evse_id,
         evu=person,
         discharge_allowed=bay.config.max_discharge_w > 0,
@@ -125,7 +133,13 @@ def laboratory(made: Ceremony) -> AttributeAuthority:
 
 
 def claim(
-    made: Ceremony, things: tuple[Thing, ...], kind: ClaimKind, function: str, now_ms: int
+    made: Ceremony,
+    things: tuple[Thing, ...],
+    kind: ClaimKind,
+    function: str,
+    now_ms: int,
+    *,
+    site_id: str = cast.SITE,
 ) -> tuple[ClaimRegistered, bytes]:
     """A conformity body's attribute certificate about a thing or a pair, and the record that registers it."""
     content = ConformityClaims(
@@ -149,7 +163,7 @@ def claim(
     der = laboratory(made).issue_claim(content, window=window, now_ms=now_ms)
     registered = ClaimRegistered(
         claim_id=new_id("claim"),
-        site_id=cast.SITE,
+        site_id=site_id,
         subject=kind,
         standard=STANDARD,
         functions=(function,),
@@ -187,6 +201,7 @@ def contract(
     counterparty: str | None = None,
     evu: str | None = None,
     evse_ids: tuple[str, ...] | None = None,
+    site_id: str = cast.SITE,
 ) -> ContractOffered:
     """A contract's text."""
     return ContractOffered(
@@ -194,7 +209,7 @@ def contract(
         version=1,
         kind=kind,
         fo=fo,
-        site_id=cast.SITE,
+        site_id=site_id,
         services=terms,
         opt=cast.OPT,
         mandatory_ack=True,
@@ -218,11 +233,12 @@ def request(
     opt_deadline_ms: int,
     resolution_ms: int,
     mandate: Mandate | None = None,
+    site_id: str = cast.SITE,
 ) -> RequestIssued:
     """A request's text."""
     return RequestIssued(
         fsr_id=fsr_id,
-        site_id=cast.SITE,
+        site_id=site_id,
         fsc_ids=fsc_ids,
         obligation=Obligation.MANDATORY if mandate else Obligation.VOLUNTARY,
         mandate=mandate,
@@ -235,11 +251,18 @@ def request(
     )
 
 
-def congestion(start_at_ms: int, ordered_w: tuple[int, ...], step_ms: int = QUARTER_MS) -> CongestionParams:
-    """So much less in each settlement period."""
+def congestion(
+    start_at_ms: int,
+    ordered_w: tuple[int, ...],
+    step_ms: int = QUARTER_MS,
+    *,
+    point: str = cast.CONGESTION_POINT,
+    direction: Direction = Direction.UP,
+) -> CongestionParams:
+    """So much less, or more, in each settlement period."""
     return CongestionParams(
-        congestion_point=cast.CONGESTION_POINT,
-        direction=Direction.UP,
+        congestion_point=point,
+        direction=direction,
         series=tuple(
             CongestionStep(start_at_ms=start_at_ms + n * step_ms, duration_ms=step_ms, ordered_w=each)
             for n, each in enumerate(ordered_w)
@@ -277,16 +300,24 @@ def limit() -> LimitMandatoryParams:
     return LimitMandatoryParams(import_cap_w=CAP_W, floor_w_per_evse=4_200, t_comply_ms=60_000)
 
 
-def mandate(signer: IssuedKey, party: str, now_ms: int, until_ms: int) -> Mandate:
-    """A directive for the depot, signed by `party`, who had better be a system operator."""
+def mandate(
+    signer: IssuedKey,
+    party: str,
+    now_ms: int,
+    until_ms: int,
+    *,
+    site_id: str = cast.SITE,
+    cap_w: int = CAP_W,
+) -> Mandate:
+    """A directive for the site, signed by `party`, who had better be a system operator."""
     certificate = signer.certificate.public_bytes(Encoding.DER)
     directive = DirectiveGiven(
         directive_id=new_id("directive"),
         to=cast.FO,
-        site_id=cast.SITE,
+        site_id=site_id,
         ground=Ground.GRID_STABILITY,
         legal_basis=LEGAL_BASIS,
-        import_cap_w=CAP_W,
+        import_cap_w=cap_w,
         not_before_ms=now_ms,
         not_after_ms=until_ms,
     )

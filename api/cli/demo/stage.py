@@ -38,7 +38,6 @@ STOP_TIMEOUT_S: Final = 20.0
 WAIT_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.05
 SEED: Final = 63382
-NOISE_W: Final = 20
 
 
 class StageBroken(Broken):
@@ -91,6 +90,7 @@ class Stage:
     clients: dict[str, AsyncClient]
     fleet: Fleet
     car_keys: dict[str, ec.EllipticCurvePrivateKey]
+    place: cast.Place = cast.DEPOT_7
 
     def party_id(self, name: str) -> str:
         """The id in a party's certificates; for a person the random pseudonym."""
@@ -118,6 +118,7 @@ async def opened(
     frequency: Frequency,
     demands: dict[str, Demand],
     system_clock: Clock,
+    place: cast.Place = cast.DEPOT_7,
 ) -> AsyncIterator[Stage]:
     """A stage in `folder`: the service laid out and running, clients and stations connected."""
     config = init.lay_out(
@@ -138,8 +139,8 @@ async def opened(
     now: Clock = clock or system_clock
     try:
         clients = connect_clients(folder, made, server, now)
-        car_keys = {bay.name: keys.generate() for bay in cast.BAYS}
-        fleet = build_fleet(folder, made, server, frequency, demands, now.now_ms())
+        car_keys = {bay.name: keys.generate() for bay in place.bays}
+        fleet = build_fleet(folder, made, server, frequency, demands, now.now_ms(), place)
         yield Stage(
             folder=folder,
             made=made,
@@ -148,6 +149,7 @@ async def opened(
             clients=clients,
             fleet=fleet,
             car_keys=car_keys,
+            place=place,
         )
     finally:
         if fleet is not None:
@@ -244,13 +246,19 @@ def connect_clients(folder: Path, made: Ceremony, server: Server, clock: Clock) 
 
 
 def build_fleet(
-    folder: Path, made: Ceremony, server: Server, frequency: Frequency, demands: dict[str, Demand], start_ms: int
+    folder: Path,
+    made: Ceremony,
+    server: Server,
+    frequency: Frequency,
+    demands: dict[str, Demand],
+    start_ms: int,
+    place: cast.Place = cast.DEPOT_7,
 ) -> Fleet:
     """One simulated station an EVSE; its meter signs with the key that the station's certificate binds."""
     plants = [
         build_plant(
             bay.station_id,
-            (replace(bay.config, evse_id=1, noise_w=NOISE_W),),
+            (replace(bay.config, evse_id=1, noise_w=place.noise_w),),
             seed=SEED,
             start_ms=start_ms,
             frequency=frequency,
@@ -258,7 +266,7 @@ def build_fleet(
             meter_keys={1: made.stations[bay.station_id].credentials[Purpose.SIGNING].key},
             charge_points={1: bay.evse_id},
         )
-        for bay in cast.BAYS
+        for bay in place.bays
     ]
 
     def context(station_id: str) -> Any:

@@ -92,17 +92,7 @@ async def open_the_day(play: Play) -> None:
     """09:00: the site is declared, cars are plugged in, claims registered, contracts signed by both sides."""
     stage = play.stage
     await play.goto(cast.at(9))
-    await play.post(cast.CSO, "/v1/sites", props.site(stage.made), f"site/{cast.SITE}")
-    for bay in cast.BAYS:
-        person = stage.party_id(bay.person)
-        session = props.session(bay, person, stage.car_keys[bay.name], cast.at(8), cast.at(23))
-        await play.post(
-            cast.CSO,
-            f"/v1/sites/{cast.SITE}/sessions",
-            session,
-            f"site/{cast.SITE}",
-            subjects=lambda _opened, person=person: person,
-        )
+    await open_site(play)
     await register_claims(play)
     play.say("site, 8 sessions and 8 conformity claims (DC units, one AC pair, one EV and EVSE) on record")
     await sign_contracts(play)
@@ -111,10 +101,30 @@ async def open_the_day(play: Play) -> None:
     )
 
 
+async def open_site(play: Play) -> None:
+    """The operator declares its site, and the cars that are plugged in."""
+    stage, place = play.stage, play.stage.place
+    await play.post(cast.CSO, "/v1/sites", props.site(stage.made, place), f"site/{place.site_id}")
+    for bay in place.bays:
+        person = stage.party_id(bay.person)
+        session = props.session(bay, person, stage.car_keys[bay.name], cast.at(8), cast.at(23), site_id=place.site_id)
+        await play.post(
+            cast.CSO,
+            f"/v1/sites/{place.site_id}/sessions",
+            session,
+            f"site/{place.site_id}",
+            subjects=lambda _opened, person=person: person,
+        )
+
+
+Wanted = tuple[cast.Bay, ClaimKind, tuple[Thing, ...], Service]
+"""A claim to be made: where, about what kind of thing, about which things, and that they can do what."""
+
+
 async def register_claims(play: Play) -> None:
     """DC: the EVSE's claim. AC: E7 has one for the EV and one for the EVSE, E8 one for the matched pair."""
     stage = play.stage
-    wanted: list[tuple[cast.Bay, ClaimKind, tuple[Thing, ...], Service]] = [
+    wanted: list[Wanted] = [
         (bay, ClaimKind.EVSE, (props.evse_thing(stage.made, bay),), Service.FFR) for bay in cast.DC_BAYS
     ]
     first, second = cast.AC_V2G_BAYS
@@ -128,14 +138,20 @@ async def register_claims(play: Play) -> None:
             Service.DROOP,
         ),
     ]
+    await register(play, wanted)
+
+
+async def register(play: Play, wanted: list[Wanted]) -> None:
+    """The conformity body makes these claims, and the operator registers them."""
+    stage, site_id = play.stage, play.stage.place.site_id
     for bay, kind, things, service in wanted:
-        record, der = props.claim(stage.made, things, kind, service.value, stage.clock.now_ms())
+        record, der = props.claim(stage.made, things, kind, service.value, stage.clock.now_ms(), site_id=site_id)
         person = None if kind is ClaimKind.EVSE else stage.party_id(bay.person)
         await play.post(
             cast.CSO,
-            f"/v1/sites/{cast.SITE}/claims",
+            f"/v1/sites/{site_id}/claims",
             record,
-            f"site/{cast.SITE}",
+            f"site/{site_id}",
             subjects=lambda _opened, person=person: person,
             attachments=[props.attachment(der, person)],
         )
@@ -222,9 +238,10 @@ async def answer(
     play: Play, fsr_id: str, bays: Mapping[str, str], offered: Mapping[str, int], kind: Answer, *, down: bool = False
 ) -> None:
     """The port accepts with these offers."""
-    evses = {bay.name: bay.evse_id for bay in cast.BAYS}
+    place = play.stage.place
+    evses = {bay.name: bay.evse_id for bay in place.bays}
     under = {one["participation"]: one["fsc_id"] for one in play.checked[fsr_id]["participations"]}
-    persons = {bay.evse_id: play.stage.party_id(bay.person) for bay in cast.BAYS}
+    persons = {bay.evse_id: play.stage.party_id(bay.person) for bay in place.bays}
     record = RequestAnswered(
         fsr_id=fsr_id,
         answer=kind,
