@@ -187,6 +187,17 @@ def demo(
 
 
 @app.command()
+def scenario(
+    names: Annotated[list[str] | None, typer.Argument(help="Which; without a name they are listed.")] = None,
+    json: Json = False,
+) -> None:
+    """Play applications that the standard's abstract names, each with a fleet of its own, through a real service."""
+    from api.cli.scenarios import command
+
+    raise typer.Exit(command.run(names or [], json=json))
+
+
+@app.command()
 def enroll(
     code: Annotated[str, typer.Argument(help="The one-time code.")],
     service: Annotated[str, typer.Option(help="The service, such as https://ledger.example:8443.")],

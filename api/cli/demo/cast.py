@@ -97,6 +97,8 @@ class Place:
     bays: tuple[Bay, ...]
     noise_w: int = 20
     """How much the simulated power of an EVSE wavers; 0 where figures are worked out by hand."""
+    without_consent: tuple[str, ...] = ()
+    """Bays whose car could discharge, but whose user does not allow it."""
 
 
 DEPOT_7: Final = Place(

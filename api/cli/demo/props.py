@@ -110,15 +110,15 @@ def session(
     from_ms: int,
     until_ms: int,
     *,
-    site_id: str = cast.SITE,
+    place: cast.Place = cast.DEPOT_7,
 ) -> SessionMirrored:
     """A car at its EVSE, whose user allows discharging where the EVSE can."""
     return SessionMirrored(
         session_id=new_id("session"),
-        site_id=site_id,
+        site_id=place.site_id,
         evse_id=bay.evse_id,
         evu=person,
-        discharge_allowed=bay.config.max_discharge_w > 0,
+        discharge_allowed=bay.config.max_discharge_w > 0 and bay.name not in place.without_consent,
         ev_key_spki_sha256=spki(car),
         ev_firmware_sha256=FIRMWARE,
         from_ms=from_ms,

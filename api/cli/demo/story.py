@@ -90,7 +90,6 @@ class Play:
 
 async def open_the_day(play: Play) -> None:
     """09:00: the site is declared, cars are plugged in, claims registered, contracts signed by both sides."""
-    stage = play.stage
     await play.goto(cast.at(9))
     await open_site(play)
     await register_claims(play)
@@ -107,7 +106,7 @@ async def open_site(play: Play) -> None:
     await play.post(cast.CSO, "/v1/sites", props.site(stage.made, place), f"site/{place.site_id}")
     for bay in place.bays:
         person = stage.party_id(bay.person)
-        session = props.session(bay, person, stage.car_keys[bay.name], cast.at(8), cast.at(23), site_id=place.site_id)
+        session = props.session(bay, person, stage.car_keys[bay.name], cast.at(8), cast.at(23), place=place)
         await play.post(
             cast.CSO,
             f"/v1/sites/{place.site_id}/sessions",
@@ -317,10 +316,8 @@ async def refused(acting: Awaitable[Any]) -> str:
     raise AssertionError("the act was not refused")
 
 
-async def run(
-    play: Play, fsr_id: str, start_at_ms: int, end_at_ms: int, started: int, *, step_ms: int = 300_000
-) -> None:
-    """The service executes at the start; stations live through it; evidence is on record after the end."""
+async def start(play: Play, fsr_id: str, start_at_ms: int, started: int) -> None:
+    """The start has come, and at least `started` participations execute."""
     await play.drive(start_at_ms)
 
     async def all_started() -> bool:
@@ -329,6 +326,13 @@ async def run(
         return len(executing) >= started
 
     await play.stage.until(f"{fsr_id} executing", all_started)
+
+
+async def run(
+    play: Play, fsr_id: str, start_at_ms: int, end_at_ms: int, started: int, *, step_ms: int = 300_000
+) -> None:
+    """The service executes at the start; stations live through it; evidence is on record after the end."""
+    await start(play, fsr_id, start_at_ms, started)
     await play.drive(end_at_ms, step_ms)
 
     async def all_kept() -> bool:

@@ -1,0 +1,73 @@
+"""`flexledger scenario`: plays one of the applications that the standard's abstract names, or all of them."""
+
+import asyncio
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import typer
+
+from api.cli.demo.report import Report
+from api.cli.demo.stage import StageBroken
+from api.cli.scenarios import (
+    distribution_congestion,
+    energy_community,
+    fast_frequency_response,
+    onboard_inverter,
+    scene,
+    service_station,
+    tertiary_reserve,
+)
+from api.cli.scenarios.scene import Scenario
+from api.errors import ApiError
+from ledger.errors import LedgerError
+from pki.errors import PkiError
+
+SCENARIOS: Final[Mapping[str, Scenario]] = {
+    one.SCENARIO.name: one.SCENARIO
+    for one in (
+        service_station,
+        energy_community,
+        fast_frequency_response,
+        onboard_inverter,
+        tertiary_reserve,
+        distribution_congestion,
+    )
+}
+
+
+def run(names: list[str], *, json: bool) -> int:
+    """Exit code 0 only if everything held, 1 if something did not, 2 for an unknown name. Without names: the list."""
+    unknown = [name for name in names if name not in SCENARIOS]
+    if unknown:
+        typer.echo(f"no scenario {unknown[0]!r}; there are {', '.join(SCENARIOS)}", err=True)
+        return 2
+    if not names:
+        for one in SCENARIOS.values():
+            typer.echo(f"{one.name:<32} {one.title}")
+        return 0
+    reports = {name: _play(SCENARIOS[name]) for name in names}
+    if json:
+        typer.echo(msgspec.json.encode({name: report.document() for name, report in reports.items()}))
+    return 0 if all(report.holds for report in reports.values()) else 1
+
+
+def _play(scenario: Scenario) -> Report:
+    report = Report()
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="flexledger-scenario-"))
+    try:
+        asyncio.run(scene.perform(scenario, folder, report))
+    except (StageBroken, ApiError, LedgerError, PkiError, AssertionError) as error:
+        report.expect(f"{scenario.name} is played to its end", False, f"{getattr(error, 'code', '')} {error}")
+        with suppress(OSError):
+            typer.echo((folder / "server.log").read_text(errors="replace")[-3000:], err=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    report.print(time.monotonic() - started, None)
+    return report
