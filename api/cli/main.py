@@ -142,6 +142,50 @@ def dev(
     raise typer.Exit(command.run(directory))
 
 
+@app.command()
+def simulate(
+    url: Annotated[
+        str | None,
+        typer.Argument(help="An OCPP 2.1 server, such as wss://localhost:9443/ocpp; without one, a virtual clock."),
+    ] = None,
+    stations: Annotated[int, typer.Option(help="How many stations, one EVSE each.")] = 8,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same stations, grid and noise.")] = 1,
+    faults: Annotated[Path | None, typer.Option(help="What goes wrong and when (TOML).")] = None,
+    frequency: Annotated[
+        Path | None, typer.Option(help="A frequency trace: FrequencySimulator JSON, or CSV with time and freq.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Roots of the server (PEM).")] = None,
+    credentials: Annotated[
+        Path | None, typer.Option(help="Folder with a folder for each station: its certificate and keys.")
+    ] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with a password (HTTP Basic), for all.")] = None,
+    for_s: Annotated[
+        int | None, typer.Option("--for", min=1, max=604_800, help="Seconds; until a signal if left out (alone: 3600).")
+    ] = None,
+    report: Annotated[int, typer.Option(min=1, max=3600, help="Seconds between two readings of an EVSE.")] = 60,
+    out: Annotated[Path | None, typer.Option(help="Alone: write the lines here; must not exist.")] = None,
+    compress: Annotated[bool, typer.Option("--compress", help="Offer permessage-deflate.")] = False,
+) -> None:
+    """Run simulated charging stations: exit 0 at the end, 1 if none was let in, 2 when nothing was started."""
+    from api.cli import simulate as command
+
+    order = command.Order(
+        url=url,
+        stations=stations,
+        seed=seed,
+        faults=faults,
+        trace=frequency,
+        ca=ca,
+        credentials=credentials,
+        password_file=password_file,
+        for_s=for_s,
+        report_s=report,
+        out=out,
+        compress=compress,
+    )
+    raise typer.Exit(command.run(order))
+
+
 @app.command("dev-request", hidden=False)
 def dev_request(
     directory: Annotated[Path, typer.Argument(help="The folder that `flexledger dev` printed.")],

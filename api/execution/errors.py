@@ -84,3 +84,17 @@ class TraceRefused(Refused):
 
     code = "api/ocpp-trace-refused"
     title = "Frequency trace refused"
+
+
+class ScenarioRefused(Refused):
+    """A scenario file for simulated stations is malformed, out of bounds, or names a station that is not there."""
+
+    code = "api/ocpp-scenario-refused"
+    title = "Scenario refused"
+
+
+class FleetRefused(Refused):
+    """The simulated stations cannot be laid out as asked: a credential, an address or a number does not fit."""
+
+    code = "api/ocpp-fleet-refused"
+    title = "Simulated stations cannot be laid out"

@@ -4,7 +4,17 @@ Times are of the simulation's clock; delays of answers are real seconds over soc
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypedDict, TypeVar
+
+NEVER_MS = 2**53
+
+
+class When(TypedDict):
+    """At whom, and from when to when."""
+
+    from_ms: int
+    to_ms: int
+    evse_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,7 +22,7 @@ class FaultBase:
     """From `from_ms` up to `to_ms`; `evse_id` None means the whole station."""
 
     from_ms: int = 0
-    to_ms: int = 2**53
+    to_ms: int = NEVER_MS
     evse_id: int | None = None
 
 

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 
 from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.exceptions import WebSocketException
 
 from api.execution.simulator.battery import Battery
 from api.execution.simulator.demand import Demand
@@ -14,7 +15,7 @@ from api.execution.simulator.frequency import Frequency, Steady
 from api.execution.simulator.meter import Meter, seeded_key
 from api.execution.simulator.plant import REPORT_MS, Plant
 from api.execution.simulator.response import ResponseTraits
-from api.execution.simulator.station import SimulatedStation
+from api.execution.simulator.station import BackOff, LineLost, SimulatedStation
 
 CONNECT_AT_ONCE = 50
 BATTERY_WH = 75_000
@@ -87,10 +88,24 @@ ContextOf = Callable[[str], ssl.SSLContext | None]
 class Fleet:
     """Stations that are driven together. `ssl_of` gives each its own TLS context, with its own certificate."""
 
-    def __init__(self, plants: Sequence[Plant], url: str, *, ssl_of: ContextOf | None = None) -> None:
+    def __init__(
+        self,
+        plants: Sequence[Plant],
+        url: str,
+        *,
+        ssl_of: ContextOf | None = None,
+        password: str | None = None,
+        back_off: BackOff | None = None,
+        compression: str | None = None,
+    ) -> None:
         self.stations = {
             plant.station_id: SimulatedStation(
-                plant, url, ssl_context=None if ssl_of is None else ssl_of(plant.station_id)
+                plant,
+                url,
+                ssl_context=None if ssl_of is None else ssl_of(plant.station_id),
+                password=password,
+                back_off=back_off,
+                compression=compression,
             )
             for plant in plants
         }
@@ -114,13 +129,22 @@ class Fleet:
         ]
         return cls(plants, url, ssl_of=ssl_of)
 
-    async def connect(self) -> None:
-        """All stations are connected, booted, and have an EV at every EVSE."""
+    async def connect(self, *, patient: bool = False) -> None:
+        """All stations are connected, booted, and have an EV at every EVSE.
+
+        Raises what a handshake raises; a `patient` fleet goes on instead, and those try again as it is driven.
+        """
         at_once = asyncio.Semaphore(CONNECT_AT_ONCE)
 
         async def one(station: SimulatedStation) -> None:
             async with at_once:
-                await station.connect()
+                try:
+                    await station.connect()
+                except (OSError, WebSocketException, LineLost, TimeoutError) as error:
+                    if not patient:
+                        raise
+                    station.refused(f"connect: {type(error).__name__}: {error}")
+                    station.plug_in()
 
         await asyncio.gather(*(one(station) for station in self.stations.values()))
 

@@ -235,6 +235,7 @@ class Plant:
         """The next moment at which any EVSE has to be computed, on its grid; None if it is after `until_ms`."""
         fast = self._is_fast(self.at_ms)
         grid_ms = min(evse.resolution_ms(self.at_ms, fast=fast) for evse in self.evses.values())
+        grid_ms = min(grid_ms, self._report_ms)
         at_ms = (self.at_ms // grid_ms + 1) * grid_ms
         opens = [start for start, _ in self._fast if self.at_ms < start < at_ms]
         at_ms = min([at_ms, *opens])

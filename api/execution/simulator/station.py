@@ -6,6 +6,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -20,16 +21,34 @@ from api.execution.ocpp.listener import SUBPROTOCOL
 from api.execution.plan import Envelope
 from api.execution.port import Command, Outcome, Verdict
 from api.execution.simulator import faults as f
-from api.execution.simulator import protocol
+from api.execution.simulator import noise, protocol
 from api.execution.simulator.plant import Plant
 
 CALL_TIMEOUT_S = 30.0
 MAX_BACKLOG = 20_000
+MAX_REFUSALS = 100
 MODEL, VENDOR_NAME = "simulated", "flexledger"
 
 
 class LineLost(Exception):
     """The connection ended before an answer came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOff:
+    """How a station waits before it connects again (part 4, 5.4): a minimum and a random part, the whole doubling.
+
+    Times are of the plant's clock. The default is not to wait, which suits a clock that jumps.
+    """
+
+    minimum_ms: int = 0
+    random_ms: int = 0
+    doublings: int = 5
+
+    def wait_ms(self, key: int, attempt: int) -> int:
+        """How long before the attempt, counted from 0; `key` makes stations differ, and a run repeatable."""
+        spread = noise.bits(key, attempt) % (self.random_ms + 1)
+        return (self.minimum_ms + spread) << min(attempt, self.doublings)
 
 
 class SimulatedStation:
@@ -43,6 +62,8 @@ class SimulatedStation:
         ssl_context: ssl.SSLContext | None = None,
         password: str | None = None,
         call_timeout_s: float = CALL_TIMEOUT_S,
+        back_off: BackOff | None = None,
+        compression: str | None = None,
     ) -> None:
         self.plant = plant
         self.url = f"{url.rstrip('/')}/{plant.station_id}"
@@ -61,6 +82,11 @@ class SimulatedStation:
         self._backlog: deque[t.Wire] = deque(maxlen=MAX_BACKLOG)
         self._profiles: dict[int, m.SetChargingProfileRequest] = {}
         self._count = 0
+        self._back_off = back_off or BackOff()
+        self._compression = compression
+        self._retry_key = noise.channel(0, f"retry/{plant.station_id}")
+        self._retries = 0
+        self._retry_at_ms: int | None = None
         self.refusals: list[str] = []
 
     @property
@@ -77,10 +103,14 @@ class SimulatedStation:
     async def connect(self) -> None:
         """Connect, boot, and plug an EV in at every EVSE that has none. Raises what the handshake raises."""
         await self._open()
+        self.plug_in()
+        await self._report()
+
+    def plug_in(self) -> None:
+        """An EV is at every EVSE that had none; it is reported when there is a connection."""
         for evse_id, evse in self.plant.evses.items():
             if evse.transaction_id is None:
                 self.plant.start_transaction(evse_id)
-        await self._report()
 
     async def close(self) -> None:
         """Disconnect for good."""
@@ -97,7 +127,7 @@ class SimulatedStation:
             self.url,
             ssl=self._ssl,
             subprotocols=[Subprotocol(SUBPROTOCOL)],
-            compression=None,
+            compression=self._compression,
             max_size=codec.MAX_FRAME_BYTES,
             additional_headers=headers,
             ping_interval=None,
@@ -163,9 +193,22 @@ class SimulatedStation:
             self._profiles.clear()
             await self._hang_up()
         if not self.online:
-            # The backend may be gone: the plant goes on, the dead-man does its work, the next jump tries again.
-            with contextlib.suppress(OSError, WebSocketException, LineLost):
-                await self._open()
+            await self._reconnect(at_ms)
+
+    async def _reconnect(self, at_ms: int) -> None:
+        """The backend may be gone: the plant goes on, the dead-man does its work, a later jump tries again."""
+        if self._retry_at_ms is None:
+            self._retry_at_ms = at_ms + self._back_off.wait_ms(self._retry_key, self._retries)
+        if at_ms < self._retry_at_ms:
+            return
+        self._retry_at_ms = None
+        self._retries += 1
+        try:
+            await self._open()
+        except (OSError, WebSocketException, LineLost, TimeoutError) as error:
+            self.refused(f"connect: {type(error).__name__}: {error}")
+            return
+        self._retries = 0
 
     async def _report(self) -> None:
         """Send what the plant has to report; what cannot be sent waits, and goes out marked as late."""
@@ -199,8 +242,13 @@ class SimulatedStation:
             finally:
                 self._answers.pop(message_id, None)
         if isinstance(reply, codec.CallError):
-            self.refusals.append(f"{m.action_of(request).name}: {reply.code}: {reply.description}")
+            self.refused(f"{m.action_of(request).name}: {reply.code}: {reply.description}")
         return reply
+
+    def refused(self, what: str) -> None:
+        """The backend refused something; the first `MAX_REFUSALS` are kept."""
+        if len(self.refusals) < MAX_REFUSALS:
+            self.refusals.append(what[:200])
 
     async def stream(self, events: Sequence[neutral.SampleReading]) -> None:
         """Send samples of one EVSE as a SEND (NotifyPeriodicEventStream): fast, and never acknowledged."""
