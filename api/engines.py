@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +13,10 @@ from api.errors import Refused
 from api.issuing import Issuing, open_issuing
 from api.settings import Settings
 from ledger.clock import Clock, SystemClock
+from ledger.privacy import keys as keyring
+from ledger.privacy import tables
+from ledger.privacy.errors import VaultAbsent
+from ledger.privacy.kekring import KekRingFile
 from ledger.privacy.vault import Vault
 from ledger.records import jws
 from ledger.store.errors import StoreAbsent
@@ -119,7 +123,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
     return Engines(
         clock=clock,
         store=open_store(settings, create=create),
-        vault=Vault.open(settings.vault.dir, clock=clock, kek_path=settings.vault.kek, create=create),
+        vault=open_vault(settings, clock, create=create),
         log_signer=NoteSigner.load(log_key),
         service_key=_service_key(settings),
         anchors=anchors,
@@ -144,6 +148,33 @@ def open_store(settings: Settings, *, create: bool) -> Store:
         schema=settings.store.schema,
         create=create,
         needs_standby=settings.store.standby == "required",
+    )
+
+
+def open_vault(settings: Settings, clock: Clock, *, create: bool) -> Vault:
+    """The vault, on either engine; with `create` an empty one where there is none.
+
+    Raises `VaultAbsent`, `VaultMalformed`, `KekRingExposed`, `KekEpochAbsent`, `DriverMissing`, `KeyFileExposed`,
+    StoreUnreachable.
+    """
+    where = settings.vault
+    if where.dsn_file is None or where.keys_dsn_file is None:
+        return Vault.open(where.dir, clock=clock, kek_path=where.kek, create=create)
+    with _driver():
+        from ledger.privacy.postgres import PostgresDatabase
+    dsn, keys_dsn = _secret_text(where.dsn_file), _secret_text(where.keys_dsn_file)
+    is_new = create and not where.kek.exists()
+    if is_new:
+        # A new ring beside old keys could open nothing and would hide that the old ring is missing.
+        with suppress(VaultAbsent):
+            PostgresDatabase(keys_dsn, where.keys_schema, keyring.VERSIONS, create=False).close()
+            is_new = False
+    return Vault.over(
+        lambda: PostgresDatabase(dsn, where.schema, tables.VERSIONS, create=create),
+        lambda: PostgresDatabase(keys_dsn, where.keys_schema, keyring.VERSIONS, create=create),
+        KekRingFile.create(where.kek) if is_new else KekRingFile.open(where.kek),
+        clock=clock,
+        create=create,
     )
 
 

@@ -141,14 +141,26 @@ class SelfAudit(_Section, frozen=True, kw_only=True):
 
 
 class Vault(_Section, frozen=True, kw_only=True):
-    """Where personal data lives."""
+    """Where personal data lives: two files, or two schemas of PostgreSQL servers; never beside their key ring."""
 
-    dir: Annotated[Path, Meta(description="Folder: the vault and the wrapped keys.")]
+    dir: Annotated[Path, Meta(description="Folder: the vault and the wrapped keys, where they are files.")]
     kek: Annotated[Path, Meta(description="File, mode 0600: the key-encryption keys; never in the same backup.")]
+    dsn_file: Annotated[
+        Path | None, Meta(description="File, mode 0600: the URI of the server that has the vault; without it, files.")
+    ] = None
+    keys_dsn_file: Annotated[
+        Path | None, Meta(description="File, mode 0600: the URI of the server that has the wrapped keys.")
+    ] = None
+    schema: Annotated[
+        str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="The schema that holds the vault, and nothing else.")
+    ] = "flexledger_vault"
+    keys_schema: Annotated[
+        str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="The schema that holds the keys, and nothing else.")
+    ] = "flexledger_keys"
 
 
 class Store(_Section, frozen=True, kw_only=True):
-    """Where the log lies. The vault stays in its folder, on SQLite, whatever is chosen here."""
+    """Where the log lies; the vault has a table of its own."""
 
     engine: Annotated[
         Literal["sqlite", "postgres"],
@@ -251,6 +263,12 @@ def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
             "a server's address belongs to the engine postgres, and only to it",
             key="store.dsn_file",
             expected='engine = "postgres" and a file',
+        )
+    if (settings.vault.dsn_file is None) != (settings.vault.keys_dsn_file is None):
+        raise SettingsInvalid(
+            "the vault and its keys lie on servers both, or in files both",
+            key="vault.keys_dsn_file",
+            expected="dsn_file and keys_dsn_file, or neither",
         )
     return settings
 

@@ -219,6 +219,9 @@ def standby(settings: Settings) -> Iterator[Finding]:
             "commits wait for no second machine",
             "set synchronous_standby_names at the server, then store.standby = required here",
         )
+    if settings.vault.dsn_file is not None:
+        yield ok("standby", "the vault and its keys are on servers too")
+        return
     yield warning(
         "standby",
         "doctor/vault-local",
@@ -251,9 +254,13 @@ def _root_at(reader: SqlReads, size: int) -> bytes:
 
 
 def vault(settings: Settings) -> Iterator[Finding]:
-    """The key ring opens, and what it wraps is there and private; nothing of the vault itself is opened."""
+    """The key ring opens, and what it wraps is there: private, where it is files; no row of the vault is read."""
     epochs = KekRingFile.open(settings.vault.kek).epochs()
     yield ok("vault", f"the key ring holds {len(epochs)} epochs")
+    if settings.vault.dsn_file is not None:
+        engines.open_vault(settings, engines.clock_of(settings), create=False).close()
+        yield ok("vault", "the vault and its keys answer")
+        return
     begun = engines.is_begun(settings)
     for name in (KEYS_FILE, VAULT_FILE):
         path = settings.vault.dir / name

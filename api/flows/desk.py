@@ -13,6 +13,7 @@ from typing import Any, Final
 from api import wire
 from api.engines import Engines
 from api.errors import ApiError
+from api.flows import subjects
 from api.flows.errors import (
     AttachmentForeign,
     PartyMismatch,
@@ -20,15 +21,16 @@ from api.flows.errors import (
     StatementStale,
     TypeNotTaken,
 )
-from api.flows.intake import Intake, Paper, Place
+from api.flows.intake import RETENTION, Intake
 from api.principals import ORGANISATIONS, Principal
 from api.verification.actors import Directory, thumbprint
 from api.verification.mandates import open_directive
 from ledger.appender import Appended, Appender, Publisher
 from ledger.appender import Submission as LogSubmission
 from ledger.errors import Busy, LedgerError, Refused
+from ledger.privacy.held import Held, Paper
 from ledger.privacy.keys import LOOKUP, framed
-from ledger.privacy.vault import Held
+from ledger.privacy.taking import Place
 from ledger.records import canonical, disclosure, marks, record, statement
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
@@ -96,6 +98,8 @@ class Desk:
         self.origin = origin
         self.clock = engines.clock
         self._intake = Intake(engines.vault)
+        self.persons: subjects.Persons = subjects.NobodyKnown()
+        """Who knows from earlier entries whom a statement is about."""
         self._refusals: dict[tuple[str, int], int] = {}
         x5t = directory.add(engines.service_key.certificate)
         self.me = directory.actor(x5t, self.clock.now_ms())
@@ -163,10 +167,12 @@ class Desk:
     ) -> Opened:
         parsed = [(disclosure.parse(one.text), one.subject) for one in submitted.disclosures]
         known = record.personal_marks(type(opened.record))
-        held = tuple(_held(one, subject, known) for one, subject in parsed)
         whole = self.reveal(opened, [one for one, _ in parsed])
-        disclosed = {one.digest for one, _ in parsed}
+        whose = subjects.of_members(opened.claims.event, whole, parsed, self.persons)
+        held = tuple(_held(one, whose[one.digest], known) for one, _ in parsed)
+        disclosed = set(whose)
         attachments = {hashlib.sha256(one.data).hexdigest(): one for one in submitted.attachments}
+        attachments = subjects.of_attachments(attachments, parsed, whose)
         mentioned = _strings(canonical.decode(canonical.encode(whole)))
         for sha256 in attachments:
             if sha256 not in mentioned:
@@ -343,7 +349,11 @@ class Desk:
 
     def _bring(self, opened: Opened) -> frozenset[Place]:
         """What is about a person goes to the vault; a group's or an organisation's paper stands beside the log."""
-        papers = [Paper(one.data, one.subject) for one in opened.attachments.values() if one.subject is not None]
+        papers = [
+            Paper(one.data, one.subject, marks.Category.CREDENTIAL, RETENTION)
+            for one in opened.attachments.values()
+            if one.subject is not None
+        ]
         brought = self._intake.bring(opened.held, papers, opened.undisclosed)
         for sha256, attached in opened.attachments.items():
             if attached.subject is None:

@@ -78,3 +78,17 @@ class DocumentOther(Refused):
 
     code = "api/document-other"
     title = "Document of another kind"
+
+
+class SubjectOther(Refused):
+    """A disclosure or an attachment was given to another person than the record is about; erasure would miss it."""
+
+    code = "api/subject-other"
+    title = "Personal data of another person"
+
+
+class SubjectMissing(Refused):
+    """Personal data of somebody in particular came without saying whose it is, and nothing in the log says so."""
+
+    code = "api/subject-missing"
+    title = "Whose data it is was not said"

@@ -5,32 +5,18 @@ dies is collected at the next start; what is loose when a statement is refused i
 statement that is under way, or was accepted meanwhile, brought the very same.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
-from ledger.privacy import openings
-from ledger.privacy.errors import SubjectUnknown
+from ledger.privacy.held import Held, Paper
 from ledger.privacy.keys import ORGANISATION
-from ledger.privacy.vault import Held, Vault
-from ledger.records import disclosure, marks
+from ledger.privacy.taking import Place
+from ledger.privacy.vault import Vault
 
 RETENTION: Final = "P3Y"
 """How long a person's paper is kept."""
 
-Place = tuple[str, bytes]
-"""A table of the vault and the key of a row in it."""
-
 _KEY_OF: Final = {"facet": "digest", "undisclosed": "digest", "attachment": "id", "subject": "uid"}
-
-
-@dataclass(frozen=True, slots=True)
-class Paper:
-    """A document about a person, which the vault keeps."""
-
-    data: bytes = field(repr=False)
-    subject: str = field(repr=False)
 
 
 class Intake:
@@ -46,19 +32,8 @@ class Intake:
 
         Raises what `Vault.keep` and `Vault.attach` raise; then nothing is kept.
         """
-        before = self._present(held, papers, undisclosed)
-        try:
-            for paper in papers:
-                self._vault.attach(
-                    paper.data, subject=paper.subject, category=marks.Category.CREDENTIAL, retention=RETENTION
-                )
-            self._vault.keep(held)
-            self._vault.note_undisclosed(undisclosed)
-        except BaseException:
-            self._forget(self._present(held, papers, undisclosed) - before)
-            raise
-        after = self._present(held, papers, undisclosed)
-        loose = frozenset(place for place in after if place not in before or place in self._loose)
+        taken = self._vault.take_in(held, papers, undisclosed)
+        loose = taken.new | {place for place in taken.met if place in self._loose}
         for place in loose:
             self._loose[place] = self._loose.get(place, 0) + 1
         return loose
@@ -79,27 +54,6 @@ class Intake:
             elif count is not None:
                 self._loose[place] = count - 1
         self._forget(alone)
-
-    def _present(self, held: Sequence[Held], papers: Sequence[Paper], undisclosed: Sequence[str]) -> set[Place]:
-        """The rows that are there of all that a statement brings."""
-        database = self._vault.database
-        wanted = [("facet", openings.digest_bytes(disclosure.digest(one.text))) for one in held]
-        wanted += [("undisclosed", openings.digest_bytes(one)) for one in undisclosed]
-        found = {
-            place
-            for place in wanted
-            if database.scalar(f"SELECT 1 FROM {place[0]} WHERE digest = ?", (place[1],))  # noqa: S608 -- our own names
-        }
-        for tag in {self._vault.attachment_tag(hashlib.sha256(paper.data).hexdigest()) for paper in papers}:
-            rows = database.rows("SELECT id FROM attachment WHERE tag = ?", (tag,))
-            found |= {("attachment", row[0]) for row in rows}
-        named = {one.subject for one in held if one.subject is not None} | {paper.subject for paper in papers}
-        for name in named:
-            try:
-                found.add(("subject", self._vault.uid_of(name)))
-            except SubjectUnknown:
-                continue
-        return found
 
     def _forget(self, places: Iterable[Place]) -> None:
         """Rows go first, then whoever is left with nothing: key, then name, as an erasure does it."""

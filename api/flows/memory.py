@@ -63,6 +63,7 @@ class Memory:
         self._bodies: dict[str, str] = {}
         self.checking = asyncio.Lock()
         """Held by whoever introduces participations."""
+        desk.persons = self
         desk.listen(self.heard)
         desk.appender.listen(self.overheard)
 
@@ -176,6 +177,13 @@ class Memory:
     def person_of(self, participation: str) -> str | None:
         """Whose participation it is, or None."""
         return self._persons.get(participation)
+
+    def person_with(self, key_sha256: str) -> str | None:
+        """Who was last plugged in with the car of this key, or None."""
+        for session in reversed(self._sessions.values()):
+            if session.ev_key_spki_sha256 == key_sha256 and isinstance(session.evu, str):
+                return session.evu
+        return None
 
     def participations_of(self, evu: str) -> list[tuple[str, str]]:
         """(request, participation) of one person."""

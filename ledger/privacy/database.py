@@ -1,12 +1,15 @@
-"""One SQLite file that forgets what it is told to forget: secure_delete, WAL, and a checkpoint that is checked."""
+"""Where the vault's rows lie: one protocol, and the SQLite file that forgets what it is told to forget.
+
+Statements are written for both engines: `?` and `?1` for values, ON CONFLICT, no function that only one of them has.
+"""
 
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ledger.privacy.errors import VaultAbsent, VaultMalformed
 
@@ -27,11 +30,68 @@ _PRAGMAS: Final = (
 Row = tuple[Any, ...]
 
 
-class Database:
-    """A connection of our own, serialised by a lock; transactions are short and explicit."""
+class Database(Protocol):
+    """One connection, serialised by a lock; transactions are short and explicit, one at a time over all processes."""
 
-    def __init__(self, path: Path, schema: str, version: int, *, create: bool) -> None:
-        """Opens the file, or makes it, readable to its owner alone; raises `VaultAbsent`, `VaultMalformed`."""
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Everything inside happens or nothing does; durable when it returns. Not to be nested."""
+        ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Runs one statement; the number of rows that it changed."""
+        ...
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Runs one statement for each row."""
+        ...
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """All rows."""
+        ...
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> Row | None:
+        """The first row, if there is one."""
+        ...
+
+    def scalar(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None."""
+        ...
+
+    def empty_log(self) -> bool:
+        """What was deleted is gone from where this engine keeps it; False where a reader kept that from happening.
+
+        Does not wait: whoever must have it done tries again.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes the connection."""
+        ...
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script, one by one."""
+    return [one for part in script.split(";") if (one := part.strip())]
+
+
+def listed(count: int) -> str:
+    """`count` places for values, for an IN."""
+    return ", ".join("?" * count)
+
+
+class SqliteDatabase:
+    """One SQLite file: secure_delete, WAL, and a checkpoint that is checked."""
+
+    def __init__(self, path: Path, versions: Sequence[str], *, create: bool) -> None:
+        """Opens the file, or makes it, readable to its owner alone; a file of an earlier version is brought up.
+
+        `versions` is one script a version. Raises `VaultAbsent`, `VaultMalformed`.
+        """
         if not create and not path.is_file():
             raise VaultAbsent("no such file", file=path.name)
         if create:
@@ -43,7 +103,7 @@ class Database:
             path, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000
         )
         try:
-            self._prepare(schema, version, create=create)
+            self._prepare(versions, create=create)
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise VaultMalformed("not a database of ours", file=path.name) from error
@@ -51,20 +111,31 @@ class Database:
             self._connection.close()
             raise
 
-    def _prepare(self, schema: str, version: int, *, create: bool) -> None:
+    def _prepare(self, versions: Sequence[str], *, create: bool) -> None:
         for pragma in _PRAGMAS:
             self._connection.execute(pragma)
         if self.scalar("PRAGMA secure_delete") != 1 or self.scalar("PRAGMA journal_mode") != "wal":
             raise VaultMalformed("this SQLite cannot overwrite what it deletes", file=self.path.name)
         if create and not self.scalar("SELECT count(*) FROM sqlite_master"):
-            self._connection.executescript(
-                f"BEGIN; {schema}; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {version}; COMMIT"
-            )
+            self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        elif self.scalar("PRAGMA user_version") == 0:
+            raise VaultMalformed("not a file of ours", file=self.path.name)
         if self.scalar("PRAGMA application_id") != APPLICATION_ID:
             raise VaultMalformed("not a file of ours", file=self.path.name)
-        found = self.scalar("PRAGMA user_version")
-        if found != version:
-            raise VaultMalformed("another version", expected=version, found=found, file=self.path.name)
+        with self.transaction():
+            # Read under the lock: two processes that start at once bring it up one after the other.
+            found = self.scalar("PRAGMA user_version")
+            if found > len(versions):
+                raise VaultMalformed("another version", expected=len(versions), found=found, file=self.path.name)
+            for script in versions[found:]:
+                for statement in statements(script):
+                    self._connection.execute(statement)
+            self._connection.execute(f"PRAGMA user_version = {len(versions)}")
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.path.name
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -7,7 +7,6 @@ period key lets one month of one retention class expire for everybody; neither t
 import hashlib
 import secrets
 import struct
-from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -27,8 +26,8 @@ CACHE_TTL_MS: Final = 60_000
 MAX_CACHED: Final = 4_096
 REWRAP_BATCH: Final = 1_000
 
-_VERSION: Final = 1
-_SCHEMA: Final = """
+VERSIONS: Final = (
+    """
 CREATE TABLE subject_key (
     uid BLOB NOT NULL PRIMARY KEY, generation INTEGER NOT NULL, epoch INTEGER NOT NULL, wrapped BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
@@ -44,7 +43,9 @@ CREATE TABLE fence (uid_hash BLOB NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE lapsed (retention TEXT NOT NULL, period TEXT NOT NULL, PRIMARY KEY (retention, period))
     STRICT, WITHOUT ROWID;
 CREATE TABLE state (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL) STRICT
-"""
+""",
+)
+"""The tables of keys.db, one script a version, as in `ledger.privacy.tables`."""
 
 LOOKUP: Final = "lookup"
 ATTACHMENT: Final = "attachment"
@@ -61,19 +62,19 @@ def framed(label: bytes, *parts: bytes) -> bytes:
 class Keys:
     """The key database, opened under a provider of key-encryption keys."""
 
-    def __init__(self, path: Path, provider: KekProvider, *, clock: Clock, create: bool = False) -> None:
-        """Opens `path`; raises `VaultAbsent`, `VaultMalformed`, `KekEpochAbsent`."""
-        self._database = Database(path, _SCHEMA, _VERSION, create=create)
+    def __init__(self, database: Database, provider: KekProvider, *, clock: Clock, create: bool = False) -> None:
+        """Takes the database over; with `create` an empty one gets its first keys. Raises `KekEpochAbsent`."""
+        self._database = database
         self._provider = provider
         self._clock = clock
         self._cache: dict[tuple[bytes, str, str], tuple[AESGCM, int]] = {}
         self._services: dict[str, bytes] = {}
-        if create and self._database.scalar("SELECT epoch FROM state") is None:
+        if create and database.scalar("SELECT epoch FROM state") is None:
             self._initialise()
 
     def __repr__(self) -> str:
         """Names the file, never a key."""
-        return f"Keys({self._database.path.name!r})"
+        return f"Keys({self._database.name!r})"
 
     def __reduce__(self) -> str:
         """Raises TypeError: keys are not pickled."""
@@ -82,6 +83,9 @@ class Keys:
     def _initialise(self) -> None:
         epoch = self._provider.epochs()[-1]
         with self._database.transaction():
+            if self._database.scalar("SELECT epoch FROM state") is not None:
+                # Another replica was first.
+                return
             self._database.execute("INSERT INTO state VALUES (1, ?)", (epoch,))
             for name in _SERVICE_KEYS:
                 wrapped = self._provider.wrap(epoch, secrets.token_bytes(KEY_BYTES), _service_label(name))
@@ -143,7 +147,7 @@ class Keys:
             epoch = self._epoch()
             wrapped = self._provider.wrap(epoch, secrets.token_bytes(KEY_BYTES), _period_label(retention, period))
             self._database.execute(
-                "INSERT OR IGNORE INTO period_key VALUES (?, ?, ?, ?)", (retention, period, epoch, wrapped)
+                "INSERT INTO period_key VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (retention, period, epoch, wrapped)
             )
 
     def periods(self) -> tuple[tuple[str, str], ...]:
@@ -158,15 +162,19 @@ class Keys:
     def destroy_subject_key(self, uid: bytes) -> None:
         """The subject's key is gone and stays gone; idempotent."""
         with self._database.transaction():
-            self._database.execute("INSERT OR IGNORE INTO fence VALUES (?)", (_fence(uid),))
-            self._database.execute("UPDATE subject_key SET wrapped = zeroblob(length(wrapped)) WHERE uid = ?", (uid,))
+            self._database.execute("INSERT INTO fence VALUES (?) ON CONFLICT DO NOTHING", (_fence(uid),))
+            wrapped = self._database.scalar("SELECT wrapped FROM subject_key WHERE uid = ?", (uid,))
+            if wrapped is not None:
+                # Overwritten in its place, where the engine does that: a page may move before it is cleared.
+                zeros = bytes(len(wrapped))
+                self._database.execute("UPDATE subject_key SET wrapped = ? WHERE uid = ?", (zeros, uid))
             self._database.execute("DELETE FROM subject_key WHERE uid = ?", (uid,))
         self.purge(uid)
 
     def destroy_period_key(self, retention: str, period: str) -> None:
         """The period's key is gone, and the period takes no more writes; idempotent."""
         with self._database.transaction():
-            self._database.execute("INSERT OR IGNORE INTO lapsed VALUES (?, ?)", (retention, period))
+            self._database.execute("INSERT INTO lapsed VALUES (?, ?) ON CONFLICT DO NOTHING", (retention, period))
             self._database.execute("DELETE FROM period_key WHERE retention = ? AND period = ?", (retention, period))
         for place in [place for place in self._cache if place[1:] == (retention, period)]:
             del self._cache[place]

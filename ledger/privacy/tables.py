@@ -1,10 +1,11 @@
-"""The tables of vault.db. Erasure leaves `erased`, `tombstone` and unsent `notice` rows: no value, no key, no name."""
+"""The tables of vault.db, one script a version. Erasure leaves `erased`, `tombstone` and unsent `notice` rows only.
+
+Written for SQLite; `ledger.privacy.postgres` reads the same scripts with PostgreSQL's names of the types.
+"""
 
 from typing import Final
 
-VERSION: Final = 1
-
-SCHEMA: Final = """
+_FIRST: Final = """
 CREATE TABLE subject (
     uid BLOB NOT NULL PRIMARY KEY,
     tag BLOB UNIQUE,
@@ -82,3 +83,20 @@ CREATE TABLE notice (
     pseudonym TEXT NOT NULL
 ) STRICT
 """
+
+_REIDENTIFICATION: Final = """
+CREATE TABLE reidentification (
+    request TEXT NOT NULL PRIMARY KEY,
+    pseudonym TEXT NOT NULL,
+    salt BLOB NOT NULL,
+    recipient TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    ground TEXT NOT NULL,
+    officer TEXT NOT NULL,
+    approver TEXT,
+    asked_at_ms INTEGER NOT NULL
+) STRICT
+"""
+
+VERSIONS: Final = (_FIRST, _REIDENTIFICATION)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from ledger.privacy import held, months, taking, tombstones, vault
 from ledger.privacy import keys as keyring
-from ledger.privacy import months, tombstones, vault
 from ledger.privacy.database import Row
 from ledger.privacy.errors import LostData, TamperedData, VaultMalformed
 from ledger.privacy.keys import framed
@@ -82,7 +82,8 @@ class Jobs:
         with self._database.transaction():
             handle = self._database.scalar("SELECT handle FROM subject WHERE uid = ?", (uid,))
             self._database.execute(
-                "INSERT OR IGNORE INTO erasure (handle, request, uid, basis, stage) VALUES (?, ?, ?, ?, ?)",
+                "INSERT INTO erasure (handle, request, uid, basis, stage) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT DO NOTHING",
                 (handle, request, uid, basis.value, Stage.INTENDED.value),
             )
             return self._job(handle)
@@ -157,9 +158,12 @@ class Jobs:
         named += [one.sha256 for one in attached if one.sha256 is not None]
         tree = tombstones.grow(self._vault.keys, handle, named)
         tombstones.store(self._database, handle, tree)
-        self._database.execute_many("INSERT OR IGNORE INTO erased VALUES (?, ?)", [(one, handle) for one in digests])
         self._database.execute_many(
-            "INSERT OR IGNORE INTO erased_attachment VALUES (?, ?)", [(one.tag, handle) for one in attached]
+            "INSERT INTO erased VALUES (?, ?) ON CONFLICT DO NOTHING", [(one, handle) for one in digests]
+        )
+        self._database.execute_many(
+            "INSERT INTO erased_attachment VALUES (?, ?) ON CONFLICT DO NOTHING",
+            [(one.tag, handle) for one in attached],
         )
 
     def _attachments(self, where: str, parameters: Sequence[object]) -> list[Attached]:
@@ -170,7 +174,7 @@ class Jobs:
         )
         found: list[Attached] = []
         for identity, tag, uid, category, retention, period, key_retention, key_period, body in rows:
-            label = vault.attachment_label(uid, identity, category, retention, period)
+            label = held.attachment_label(uid, identity, category, retention, period)
             try:
                 data = self._vault.unseal(uid, (key_retention, key_period), label, body)
             except (LostData, TamperedData):
@@ -212,8 +216,8 @@ class Jobs:
             return
         with self._database.transaction():
             self._database.execute(
-                "UPDATE tombstone SET leaves = x'', root = ?, size = ? WHERE handle = ?",
-                (recorded.manifest_root, recorded.manifest_size, handle),
+                "UPDATE tombstone SET leaves = ?, root = ?, size = ? WHERE handle = ?",
+                (b"", recorded.manifest_root, recorded.manifest_size, handle),
             )
 
     def close(self, handle: str, entry: int | None) -> None:
@@ -224,7 +228,7 @@ class Jobs:
 
     def due_periods(self, now_ms: int) -> tuple[tuple[str, str], ...]:
         """Every (retention class, month) whose data has been kept long enough."""
-        places = {place for place in self._vault.keys.periods() if place[0] not in (HOLD_CLASS, vault.IDENTITY[0])}
+        places = {place for place in self._vault.keys.periods() if place[0] not in (HOLD_CLASS, taking.IDENTITY[0])}
         for table in ("facet", "attachment"):
             places |= {
                 (row[0], row[1])
@@ -268,20 +272,20 @@ class Jobs:
         # The same batch has the same handle: a restored vault that expires it again meets its own tombstone.
         message = framed(b"flexledger period handle v1", retention.encode(), period.encode(), first)
         handle = hmac.digest(self._vault.keys.service_key(keyring.TOMBSTONE), message, "sha256")[
-            : vault.HANDLE_BYTES
+            : taking.HANDLE_BYTES
         ].hex()
         self._lay_stone(handle, digests, attached)
         self._database.execute(
-            "INSERT OR IGNORE INTO erasure (handle, request, basis, stage, retention, period) "
-            "VALUES (?1, ?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO erasure (handle, request, basis, stage, retention, period) "
+            "VALUES (?1, ?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
             (handle, ErasureBasis.STORAGE_LIMITATION.value, Stage.FENCED.value, retention, period),
         )
 
     def _move_held(self, retention: str, period: str) -> None:
         place = (HOLD_CLASS, months.month_of(self._vault.clock.now_ms()))
         for table, key, label_of in (
-            ("facet", "digest", vault.facet_label),
-            ("attachment", "id", vault.attachment_label),
+            ("facet", "digest", held.facet_label),
+            ("attachment", "id", held.attachment_label),
         ):
             rows = self._database.rows(
                 f"SELECT t.{key}, t.uid, t.category, t.body FROM {table} t "  # noqa: S608

@@ -58,7 +58,7 @@ def grow(keys: Keys, handle: str, digests: Iterable[str]) -> Tree:
 def store(database: Database, handle: str, tree: Tree) -> None:
     """Keeps the tree; inside the caller's transaction, idempotent."""
     database.execute(
-        "INSERT OR IGNORE INTO tombstone (handle, leaves, root, size) VALUES (?, ?, ?, ?)",
+        "INSERT INTO tombstone (handle, leaves, root, size) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (handle, b"".join(tree.leaves), tree.root, tree.size),
     )
 

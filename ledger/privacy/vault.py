@@ -4,7 +4,6 @@ Write order: the vault first, then the log. A disclosure without an entry is col
 the log whose disclosure was never stored could not be opened by anybody, ever.
 """
 
-import contextlib
 import hashlib
 import hmac
 import secrets
@@ -16,12 +15,11 @@ from typing import Final, Self
 from cryptography.exceptions import InvalidTag
 
 from ledger.clock import Clock
-from ledger.privacy import identifiers, months, opened, openings, padding, tables, tombstones
+from ledger.privacy import identifiers, opened, openings, padding, tables, tombstones
 from ledger.privacy import keys as keyring
-from ledger.privacy.database import Database, Row
+from ledger.privacy.database import Database, Row, SqliteDatabase, listed
 from ledger.privacy.errors import (
     AttachmentAbsent,
-    AttachmentTooLarge,
     ErasedData,
     KekEpochAbsent,
     LostData,
@@ -29,31 +27,19 @@ from ledger.privacy.errors import (
     SubjectUnknown,
     TamperedData,
 )
+from ledger.privacy.held import Held, Paper, attachment_label, facet_label, name_label
 from ledger.privacy.kekring import NONCE_BYTES, KekProvider, KekRingFile
 from ledger.privacy.keys import ORGANISATION, Keys, framed
 from ledger.privacy.opened import Opened, State
-from ledger.records import disclosure, jws
-from ledger.records.errors import DisclosureMalformed
+from ledger.privacy.taking import IDENTITY, Taken, Taking
+from ledger.records import jws
 from ledger.records.marks import Category
 
 VAULT_FILE: Final = "vault.db"
 KEYS_FILE: Final = "keys.db"
 KEK_FILE: Final = "kek.ring"
-HANDLE_BYTES: Final = 16
-MAX_ATTACHMENT_BYTES: Final = 16_777_216
-
-IDENTITY: Final = ("identity", "always")
-"""The key place of a subject's own name: forgotten with the subject, never by time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """One disclosure to keep, as transmitted (RFC 9901); `subject` is the natural id of the person, if it has one."""
-
-    text: str = field(repr=False)
-    subject: str | None = field(repr=False)
-    category: Category
-    retention: str
+MAX_ASKED: Final = 500
+"""Keys that one query asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,14 +87,33 @@ class Vault:
             # A new ring beside old keys could open nothing and would hide that the old ring is missing.
             make = create and not path.exists() and not (directory / KEYS_FILE).exists()
             provider = KekRingFile.create(path) if make else KekRingFile.open(path)
-        keys = Keys(directory / KEYS_FILE, provider, clock=clock, create=create)
+        return cls.over(
+            lambda: SqliteDatabase(directory / VAULT_FILE, tables.VERSIONS, create=create),
+            lambda: SqliteDatabase(directory / KEYS_FILE, keyring.VERSIONS, create=create),
+            provider,
+            clock=clock,
+            create=create,
+        )
+
+    @classmethod
+    def over(
+        cls,
+        database: Callable[[], Database],
+        keys_database: Callable[[], Database],
+        provider: KekProvider,
+        *,
+        clock: Clock,
+        create: bool = False,
+    ) -> Self:
+        """The vault over two databases, the keys' opened first; what was opened is closed if the rest cannot be."""
+        opened_keys = keys_database()
         try:
+            keys = Keys(opened_keys, provider, clock=clock, create=create)
             keys.service_key(keyring.LOOKUP)
-            database = Database(directory / VAULT_FILE, tables.SCHEMA, tables.VERSION, create=create)
+            return cls(database(), keys, clock=clock)
         except BaseException:
-            keys.close()
+            opened_keys.close()
             raise
-        return cls(database, keys, clock=clock)
 
     def close(self) -> None:
         """Closes both files and forgets every derived key."""
@@ -123,39 +128,36 @@ class Vault:
         A digest that was erased stays erased, whoever hands its disclosure in again. Raises `SubjectNameRefused`,
         `RetentionMalformed`, `PeriodLapsed`, `DisclosureMalformed`; then nothing is kept.
         """
-        period = months.month_of(self.clock.now_ms())
         with self.database.transaction():
-            for held in disclosures:
-                self._keep(held, period)
+            Taking(self).keep(disclosures)
 
-    def _keep(self, held: Held, period: str) -> None:
-        if not held.text.isascii() or len(held.text) > disclosure.MAX_DISCLOSURE_BYTES:
-            raise DisclosureMalformed("not a transmitted disclosure")
-        digest = openings.digest_bytes(disclosure.digest(held.text))
-        if self.database.scalar("SELECT 1 FROM erased WHERE digest = ?", (digest,)):
-            return
-        if self.database.scalar("SELECT 1 FROM facet WHERE digest = ?", (digest,)):
-            return
-        uid = self._uid_to_keep_for(held.subject)
-        retention = months.require_retention(held.retention)
-        label = facet_label(uid, digest, held.category, retention, period)
-        body = self.seal(uid, (retention, period), label, held.text.encode("ascii"))
-        self.database.execute(
-            "INSERT INTO facet VALUES (?, ?, ?, ?, ?, ?, ?, 0, ?)",
-            (digest, uid, held.category.value, retention, period, retention, period, body),
-        )
-        self.database.execute("DELETE FROM undisclosed WHERE digest = ?", (digest,))
+    def take_in(self, disclosures: Sequence[Held], papers: Sequence[Paper], undisclosed: Iterable[str]) -> Taken:
+        """Everything that comes with one statement, durable in one commit; which rows are new, which were there.
+
+        Raises what `keep` and `attach` raise; then nothing is kept.
+        """
+        with self.database.transaction():
+            taking = Taking(self)
+            for paper in papers:
+                taking.attach(paper)
+            taking.keep(disclosures)
+            taking.note_undisclosed(undisclosed)
+        return taking.taken()
 
     def note_undisclosed(self, digests: Iterable[str]) -> None:
         """Remembers digests that came without a disclosure (decoys, or values kept back), so that none looks lost."""
-        rows = [(openings.digest_bytes(one),) for one in digests]
         with self.database.transaction():
-            self.database.execute_many(
-                "INSERT OR IGNORE INTO undisclosed SELECT ?1 "
-                "WHERE NOT EXISTS (SELECT 1 FROM facet WHERE digest = ?1) "
-                "AND NOT EXISTS (SELECT 1 FROM erased WHERE digest = ?1)",
-                rows,
-            )
+            Taking(self).note_undisclosed(digests)
+
+    def present(self, table: str, key: str, wanted: Iterable[bytes]) -> set[bytes]:
+        """Which of these keys the table has; the names are ours."""
+        asked = list(dict.fromkeys(wanted))
+        found: set[bytes] = set()
+        for at in range(0, len(asked), MAX_ASKED):
+            part = asked[at : at + MAX_ASKED]
+            sql = f"SELECT {key} FROM {table} WHERE {key} IN ({listed(len(part))})"  # noqa: S608 -- our own names
+            found.update(bytes(row[0]) for row in self.database.rows(sql, part))
+        return found
 
     def pending(self) -> frozenset[str]:
         """The digests of disclosures of which it is not known yet whether an entry holds them."""
@@ -182,26 +184,8 @@ class Vault:
         The digest is not stored: the digest of a predictable document would identify it. Raises
         `AttachmentTooLarge` and what `keep` raises.
         """
-        if len(data) > MAX_ATTACHMENT_BYTES:
-            raise AttachmentTooLarge("too large", expected=f"at most {MAX_ATTACHMENT_BYTES} bytes", found=len(data))
-        sha256 = hashlib.sha256(data).hexdigest()
-        tag = self.attachment_tag(sha256)
-        period = months.month_of(self.clock.now_ms())
         with self.database.transaction():
-            if self.database.scalar("SELECT 1 FROM erased_attachment WHERE tag = ?", (tag,)):
-                return sha256
-            uid = self._uid_to_keep_for(subject)
-            if self.database.scalar("SELECT 1 FROM attachment WHERE tag = ? AND uid = ?", (tag, uid)):
-                return sha256
-            months.require_retention(retention)
-            identity = secrets.token_bytes(keyring.UID_BYTES)
-            label = attachment_label(uid, identity, category, retention, period)
-            body = self.seal(uid, (retention, period), label, data)
-            self.database.execute(
-                "INSERT INTO attachment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (identity, tag, uid, category.value, retention, period, retention, period, body),
-            )
-        return sha256
+            return Taking(self).attach(Paper(data, subject, category, retention))
 
     # Reading
 
@@ -286,7 +270,7 @@ class Vault:
             "s.restriction FROM attachment a LEFT JOIN subject s ON s.uid = a.uid WHERE a.tag = ?1 "
             "AND (?2 = 0 OR (s.tag IS NOT NULL AND NOT EXISTS (SELECT 1 FROM erasure e "
             "WHERE e.retention = a.retention AND e.period = a.period))) ORDER BY a.id",
-            (tag, is_erased),
+            (tag, int(is_erased)),
         )
         if not is_erased:
             return rows
@@ -304,7 +288,7 @@ class Vault:
 
     def uid_of(self, subject: str) -> bytes:
         """The subject's internal id; raises `SubjectUnknown`, the same for never known and forgotten."""
-        found = self.database.scalar("SELECT uid FROM subject WHERE tag = ?", (self._subject_tag(subject),))
+        found = self.database.scalar("SELECT uid FROM subject WHERE tag = ?", (self.subject_tag(subject),))
         if found is None:
             raise SubjectUnknown("the vault holds nothing of that subject")
         return bytes(found)
@@ -314,7 +298,7 @@ class Vault:
         sealed = self.database.scalar("SELECT name FROM subject WHERE uid = ?", (uid,))
         if sealed is None:
             raise SubjectUnknown("the vault holds nothing of that subject")
-        return self.unseal(uid, IDENTITY, _name_label(uid), sealed).decode("ascii")
+        return self.unseal(uid, IDENTITY, name_label(uid), sealed).decode("ascii")
 
     def subjects(self) -> tuple[Subject, ...]:
         """Every subject that can still be found by name."""
@@ -359,12 +343,23 @@ class Vault:
 
     def seal(self, uid: bytes, place: tuple[str, str], label: bytes, data: bytes) -> bytes:
         """`data`, padded, under the two-factor key of (retention class, month); a fresh random 96-bit nonce."""
+        return self.sealer(uid, place)(label, data)
+
+    def sealer(self, uid: bytes, place: tuple[str, str]) -> Callable[[bytes, bytes], bytes]:
+        """Seals data under labels for one subject and place, within the caller's transaction.
+
+        Raises `PeriodLapsed`, `LostData`.
+        """
         self.keys.require_period(*place)
         cipher = self.keys.facet_cipher(uid, *place)
         if cipher is None:
             raise LostData("the subject's key is not in the key database")
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + cipher.encrypt(nonce, padding.pad(data), label)
+
+        def seal(label: bytes, data: bytes) -> bytes:
+            nonce = secrets.token_bytes(NONCE_BYTES)
+            return nonce + cipher.encrypt(nonce, padding.pad(data), label)
+
+        return seal
 
     def unseal(self, uid: bytes, place: tuple[str, str], label: bytes, body: bytes) -> bytes:
         """What was sealed; raises `LostData` where a key is gone, `TamperedData` where the bytes are not ours."""
@@ -383,37 +378,7 @@ class Vault:
         """The blind index of an attachment's digest."""
         return hmac.digest(self.keys.service_key(keyring.ATTACHMENT), openings.digest_bytes(sha256), "sha256")
 
-    def _subject_tag(self, subject: str) -> bytes:
+    def subject_tag(self, subject: str) -> bytes:
+        """The blind index of a subject's natural id."""
         name = identifiers.normalise(subject).encode("ascii")
         return hmac.digest(self.keys.service_key(keyring.LOOKUP), framed(b"flexledger lookup v1", name), "sha256")
-
-    def _uid_to_keep_for(self, subject: str | None) -> bytes:
-        """The uid under which to keep, inside the caller's transaction; a person who was erased gets a new one."""
-        if subject is None:
-            return ORGANISATION
-        with contextlib.suppress(SubjectUnknown):
-            return self.uid_of(subject)
-        uid = secrets.token_bytes(keyring.UID_BYTES)
-        # The key is durable before the subject: a crash between the two leaves a key that opens nothing.
-        self.keys.create_subject_key(uid)
-        name = self.seal(uid, IDENTITY, _name_label(uid), identifiers.normalise(subject).encode("ascii"))
-        handle = secrets.token_hex(HANDLE_BYTES)
-        self.database.execute(
-            "INSERT INTO subject (uid, tag, name, handle) VALUES (?, ?, ?, ?)",
-            (uid, self._subject_tag(subject), name, handle),
-        )
-        return uid
-
-
-def facet_label(uid: bytes, digest: bytes, category: str, retention: str, period: str) -> bytes:
-    """What a facet's ciphertext is bound to: moved to another row, it does not open."""
-    return framed(b"flexledger facet v1", uid, digest, category.encode(), retention.encode(), period.encode())
-
-
-def attachment_label(uid: bytes, identity: bytes, category: str, retention: str, period: str) -> bytes:
-    """What an attachment's ciphertext is bound to."""
-    return framed(b"flexledger attachment v1", uid, identity, category.encode(), retention.encode(), period.encode())
-
-
-def _name_label(uid: bytes) -> bytes:
-    return framed(b"flexledger name v1", uid)

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.fields import PublicParty
-from ledger.records.marks import public
+from ledger.records.marks import Category, personal, public
 from ledger.records.record import Record
 from ledger.records.statement_fields import Hash
 
@@ -22,6 +22,8 @@ RetentionClass = Annotated[str, msgspec.Meta(pattern=r"^P[1-9][0-9]{0,3}[DMY]$(?
 """How long a value is kept, as an ISO 8601 duration in days, months or years."""
 Period = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$(?!\n)")]
 """A month, UTC."""
+
+MemberName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
 
 PublicHandle = Annotated[Handle, public("random; only the vault knows whose it is, and forgets")]
 PublicRequest = Annotated[Handle, public("random id of one request")]
@@ -78,6 +80,7 @@ class Profile(StrEnum):
     SETTLEMENT = "SETTLEMENT"
     RESEARCH = "RESEARCH"
     ACCESS = "ACCESS"
+    PORTABILITY = "PORTABILITY"
 
 
 class Purpose(StrEnum):
@@ -90,6 +93,24 @@ class Purpose(StrEnum):
     REGULATION = "REGULATION"
     RESEARCH = "RESEARCH"
     SUBJECT_RIGHTS = "SUBJECT_RIGHTS"
+
+
+class ReidentificationGround(StrEnum):
+    """Why somebody may have to learn who is behind a pseudonym: a closed list."""
+
+    SAFETY = "SAFETY"
+    LEGAL_CLAIMS = "LEGAL_CLAIMS"
+    LEGAL_OBLIGATION = "LEGAL_OBLIGATION"
+    DISPUTE = "DISPUTE"
+    SUBJECT_RIGHTS = "SUBJECT_RIGHTS"
+
+
+class ReidentificationOutcome(StrEnum):
+    """How a request for re-identification ended."""
+
+    ANSWERED = "ANSWERED"
+    REFUSED = "REFUSED"
+    EXPIRED = "EXPIRED"
 
 
 class ErasureRequested(Record, frozen=True, kw_only=True):
@@ -182,6 +203,57 @@ class KekEpochDestroyed(Record, frozen=True, kw_only=True):
     epoch: PublicEpoch
 
 
+class ReidentificationRequested(Record, frozen=True, kw_only=True):
+    """A privacy officer asks who is behind one pseudonym. Nobody has been told anything yet."""
+
+    TYPE = "privacy.reidentification-requested"
+    STREAM = "privacy"
+
+    request: PublicRequest
+    officer: PublicParty
+    recipient: PublicParty
+    """Who was given the pseudonym."""
+    purpose: Annotated[Purpose, public("purpose of the export that the pseudonym is from")]
+    ground: Annotated[ReidentificationGround, public("a closed list, not a reason of the person")]
+    commitment: Annotated[Hash, public("of the pseudonym under a random salt, which the vault keeps and forgets")]
+
+
+class ReidentificationApproved(Record, frozen=True, kw_only=True):
+    """A second person in another role agrees."""
+
+    TYPE = "privacy.reidentification-approved"
+    STREAM = "privacy"
+
+    request: PublicRequest
+    approver: PublicParty
+
+
+class ReidentificationClosed(Record, frozen=True, kw_only=True):
+    """The request is used up: it is recorded before the one answer is given, or when it is refused or out of time."""
+
+    TYPE = "privacy.reidentification-closed"
+    STREAM = "privacy"
+
+    request: PublicRequest
+    outcome: Annotated[ReidentificationOutcome, public("how it ended, not what the answer was")]
+
+
+class EntryRectified(Record, frozen=True, kw_only=True):
+    """One member of an earlier entry is wrong, and this is right (GDPR Art. 16). The earlier entry stays as it is."""
+
+    TYPE = "privacy.entry-rectified"
+    STREAM = "privacy"
+
+    corrects: Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1), public("index of the entry that is corrected")]
+    member: Annotated[
+        str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)"), public("name of a member, not its value")
+    ]
+    value: Annotated[
+        str, msgspec.Meta(max_length=32_768), personal(Category.BEHAVIOUR, "sensitive", retention="P3Y")
+    ] | (msgspec.UnsetType) = msgspec.UNSET
+    """Canonical JSON of the right value."""
+
+
 KINDS: tuple[type[Record], ...] = (
     ErasureRequested,
     ErasureRefused,
@@ -190,4 +262,8 @@ KINDS: tuple[type[Record], ...] = (
     RestrictionSet,
     RestrictionLifted,
     KekEpochDestroyed,
+    ReidentificationRequested,
+    ReidentificationApproved,
+    ReidentificationClosed,
+    EntryRectified,
 )

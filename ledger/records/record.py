@@ -127,6 +127,21 @@ def digests(event: Any) -> Iterator[str]:
                 yield from digests(member)
 
 
+def holders(event: Any, whole: Part, around: tuple[Part, ...] = ()) -> Iterator[tuple[str, tuple[Part, ...]]]:
+    """Each digest of `event`, and the part of the revealed record in which it stands, behind the parts around it."""
+    chain = (*around, whole)
+    for digest in event.get("_sd", ()):
+        yield digest, chain
+    for field in _members(type(whole)):
+        value = getattr(whole, field.name)
+        if isinstance(value, Part):
+            yield from holders(event[field.encode_name], value, chain)
+        elif isinstance(value, tuple):
+            for at, item in enumerate(value):
+                if isinstance(item, Part):
+                    yield from holders(event[field.encode_name][at], item, chain)
+
+
 def personal_places(part: Part) -> Iterator[tuple[Part, str]]:
     """Where the disclosures that `conceal` makes of `part` stand: the part and the member, in the same order."""
     for field in _members(type(part)):

@@ -58,6 +58,10 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     privacy.RestrictionSet: _OFFICER,
     privacy.RestrictionLifted: _OFFICER,
     privacy.KekEpochDestroyed: _OFFICER,
+    privacy.ReidentificationRequested: _OFFICER,
+    privacy.ReidentificationApproved: _OFFICER,
+    privacy.ReidentificationClosed: _OFFICER,
+    privacy.EntryRectified: _OFFICER,
 }
 """A record type that is not here can be written by nobody; a test compares this table with the registry."""
 

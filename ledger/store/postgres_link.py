@@ -170,6 +170,15 @@ class Link:
             if not connection.is_closed():
                 await connection.execute("ROLLBACK")
 
+    async def give_up(self) -> None:
+        """Rolls back what is open; a connection that cannot do that is dropped, and the transaction with it."""
+        if self._connection is None:
+            return
+        try:
+            await self._connection.execute("ROLLBACK")
+        except FOREIGN:
+            self._drop()
+
     async def _live(self) -> "asyncpg.Connection[asyncpg.Record]":
         if self._connection is None or self._connection.is_closed():
             if self.is_pinned:

@@ -9,7 +9,7 @@ from time import perf_counter
 import msgspec
 
 from api import wire
-from ledger.privacy.vault import Held
+from ledger.privacy.held import Held
 from ledger.records import disclosure
 from ledger.records.marks import Category
 from ledger.records.privacy import ErasureBasis

@@ -1,4 +1,4 @@
-"""Two services on one log: the same settings, one PostgreSQL server, one vault; statements through both."""
+"""Two services on one log: the same settings, one PostgreSQL server for log and vault; statements through both."""
 
 import re
 from collections.abc import Iterator
@@ -36,6 +36,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, postgres_server: Server) ->
     text = re.sub(r"^port = \d+$", "port = 0", path.read_text(), flags=re.MULTILINE)
     # Stations belong to one replica; here to none.
     text = re.sub(r"\[ocpp_listen\].*?(?=\n\[)", "", text, flags=re.DOTALL)
+    text = text.replace("[vault]\n", '[vault]\ndsn_file = "keys/dsn"\nkeys_dsn_file = "keys/dsn"\n')
     path.write_text(f'{text}\n[store]\nengine = "postgres"\ndsn_file = "keys/dsn"\nschema = "{SCHEMA}"\n')
     dsn = folder / "svc" / "keys" / "dsn"
     dsn.touch(mode=0o600)
@@ -107,7 +108,9 @@ async def test_two_replicas_serve_one_log(both: tuple[Serving, Serving], config:
     assert one.http.get("/readyz").status_code == other.http.get("/readyz").status_code == 200
     found = flexledger("doctor", config, "--json")
     assert "doctor/standby-none" in found.stdout
-    assert "doctor/vault-local" in found.stdout
+    assert "the vault and its keys answer" in found.stdout
+    assert "doctor/vault-local" not in found.stdout
+    assert not list((config.parent / "vault").glob("*.db"))
     assert found.returncode == 0, found.stdout
     audited = flexledger("audit", config)
     assert audited.returncode == 0, audited.stdout + audited.stderr

@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.clock import SetClock
 from ledger.privacy.exports.rows import ExportRow
-from ledger.privacy.vault import Held, Vault
+from ledger.privacy.held import Held
+from ledger.privacy.vault import Vault
 from ledger.records import canonical, disclosure, entry, jws, statement
 from ledger.records.disclosure import Disclosure
 from ledger.records.marks import Category

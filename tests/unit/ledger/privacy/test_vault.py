@@ -11,8 +11,10 @@ from ledger.clock import SetClock
 from ledger.errors import LedgerError
 from ledger.privacy import errors, openings, rights
 from ledger.privacy.erasure import Eraser
+from ledger.privacy.held import Held, facet_label
 from ledger.privacy.opened import State
-from ledger.privacy.vault import MAX_ATTACHMENT_BYTES, Held, Vault, facet_label
+from ledger.privacy.taking import MAX_ATTACHMENT_BYTES
+from ledger.privacy.vault import Vault
 from ledger.records.errors import DisclosureMalformed
 from ledger.records.marks import Category
 from ledger.records.privacy import ErasureBasis, RestrictionGround
@@ -290,6 +292,7 @@ def test_files_are_for_their_owner_alone(vault: Vault, folder: Path) -> None:
     assert "vault.db-wal" in modes
 
 
+@pytest.mark.sqlite_only
 def test_sqlite_overwrites_what_it_deletes(vault: Vault) -> None:
     assert vault.database.scalar("PRAGMA secure_delete") == 1
     assert vault.database.scalar("PRAGMA journal_mode") == "wal"
@@ -346,6 +349,7 @@ def test_a_key_database_with_a_hole_is_refused(
         Vault.open(folder, clock=clock, kek_path=tmp_path / "kek.ring").keep([held("x", "evu-1")])
 
 
+@pytest.mark.sqlite_only
 def test_a_log_that_is_in_use_is_not_called_empty(vault: Vault) -> None:
     """A23: a checkpoint inside an open transaction of our own does not count as done."""
     with vault.database.transaction():
