@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
 from pki import regions
-from pki.asn1.claims import Claim, Thing, ThingKind, TypeRef
+from pki.asn1.claims import Claim, DerFunction, Thing, ThingKind, TypeRef
 from pki.conformity import VerifiedClaim, VerifiedLink
 from pki.errors import Refused
 from pki.roles import Role, Service
@@ -73,6 +73,8 @@ class Ask:
     response_ms: int | None = None
     firmware_sha256: Mapping[str, str] = field(default_factory=dict)
     operator: str | None = None
+    der_functions: frozenset[DerFunction] | None = None
+    """What must have been tested; None for what the service always needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +240,8 @@ def _misses_of(item: Claim, ask: Ask, *, firmware_holds: bool) -> Iterator[str]:
     profile = regions.profile_of(ask.region)
     if ask.function not in item.services:
         yield "function"
-    if not regions.functions_of(ask.function) <= item.functions:
+    needed = regions.functions_of(ask.function) if ask.der_functions is None else ask.der_functions
+    if not needed <= item.functions:
         yield "der-function"
     if not any(ask.region == region or ask.region.startswith(f"{region}-") for region in item.regions):
         yield "region"

@@ -21,6 +21,7 @@ from api.execution.port import (
     Verdict,
 )
 from api.execution.request import Patience
+from api.execution.services import InverterCurve, Reactive
 from api.execution.waiting import Clock
 
 Answer = SignedReading | LogUploaded | LogFailed
@@ -68,7 +69,9 @@ class Collector:
 
     async def _fetch_log(self, part: Part, span: Span, interval_ms: int) -> None:
         envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
-        command = FetchLog(**envelope, from_ms=span.from_ms, to_ms=span.to_ms, interval_ms=interval_ms)
+        command = FetchLog(
+            **envelope, from_ms=span.from_ms, to_ms=span.to_ms, interval_ms=interval_ms, wide=self._rule.wide
+        )
         answer = await self._ask(command, self._patience.log_s)
         if isinstance(answer, LogUploaded):
             part.log = answer.samples
@@ -104,7 +107,8 @@ class Collector:
         envelope = self._envelope(part, self._clock.now_ms() + self._patience.after_end_ms)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience.reading_s):
-                await self.send(ClearService(**envelope))
+                is_curve = isinstance(part.instruction, InverterCurve | Reactive)
+                await self.send(ClearService(**envelope, curve=is_curve))
 
     async def clear_all(self, parts: Iterable[Part]) -> None:
         """Take all that were dispatched, and are still there, out of their service."""

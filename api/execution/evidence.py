@@ -1,11 +1,14 @@
 """What an execution leaves behind: facts while it runs, and per EVSE the material that a proof of work is made of."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
 from api.execution.port import EvseAddress
-from ledger.delivery.samples import RECORD, RECORD_BYTES
+from ledger.delivery import samples as bodies
+from ledger.delivery.samples import RECORD, WIDE_HEADER
+from ledger.records.evidence import SampleSchema
 
 
 class FactKind(Enum):
@@ -22,6 +25,7 @@ class FactKind(Enum):
     RESUMED = "RESUMED"
     ALARM = "ALARM"
     ALARM_CLEARED = "ALARM_CLEARED"
+    SUPERSEDED = "SUPERSEDED"
     COMPLETED = "COMPLETED"
     ABORTED = "ABORTED"
 
@@ -60,7 +64,8 @@ class EvidenceRule:
     Under `LIVE_INTERVAL_MS` the station's own log is asked for, otherwise the periodic readings do. With
     `trigger_millihertz` the evidence is the log of `before_ms` before to `after_ms` after the first sample beyond the
     trigger anywhere in the group, both ends included, at `interval_ms`; if nothing crossed it, the whole service at
-    `quiet_interval_ms`. Without a trigger it is `start` <= t < `end`.
+    `quiet_interval_ms`. Without a trigger it is `start` <= t < `end`. With `wide` the records are those of `samples/2`:
+    voltage, reactive power, the building's connection and the state of charge as well.
     """
 
     interval_ms: int = 60_000
@@ -69,6 +74,7 @@ class EvidenceRule:
     before_ms: int = 10_000
     after_ms: int = 900_000
     quiet_interval_ms: int = 1000
+    wide: bool = False
 
 
 LIVE_INTERVAL_MS = 60_000
@@ -76,7 +82,7 @@ LIVE_INTERVAL_MS = 60_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvseEvidence:
-    """What one EVSE left: whole 24-byte records, the meter's signed texts, and what is known to be missing.
+    """What one EVSE left: sample bodies (b"" if empty), the meter's signed texts, and what is known to be missing.
 
     `quiet_before`: the coarser records from the start up to the first of `samples`, where those are of an event only.
     `unproven`: spans of the service without measurements. `overridden`: spans in which a grid-code function ruled.
@@ -103,7 +109,7 @@ class EvseEvidence:
     @property
     def sample_count(self) -> int:
         """How many records."""
-        return len(self.samples) // RECORD_BYTES
+        return bodies.count(self.samples) if self.samples else 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,25 +123,32 @@ class Execution:
     evidence: tuple[EvseEvidence, ...]
 
 
-def within(records: bytes, from_ms: int, to_ms: int) -> bytes:
-    """The records with `from_ms` <= t <= `to_ms`, bytes untouched."""
-    keep = [
-        records[at * RECORD_BYTES : (at + 1) * RECORD_BYTES]
-        for at, fields in enumerate(RECORD.iter_unpack(records))
-        if from_ms <= fields[0] <= to_ms
-    ]
-    return b"".join(keep)
+def within(body: bytes, from_ms: int, to_ms: int) -> bytes:
+    """The body of the records with `from_ms` <= t <= `to_ms`, their bytes untouched; b"" if there are none."""
+    keep = [record for t_ms, record in _records(body) if from_ms <= t_ms <= to_ms]
+    return _header(body) + b"".join(keep) if keep else b""
 
 
-def holes(samples: bytes, window: Span, interval_ms: int) -> tuple[Span, ...]:
+def holes(body: bytes, window: Span, interval_ms: int) -> tuple[Span, ...]:
     """The spans of `window` in which more than two intervals passed without a record."""
-    times = [fields[0] for fields in RECORD.iter_unpack(samples)]
+    times = [t_ms for t_ms, _ in _records(body)]
     edges = [window.from_ms, *times, window.to_ms]
     return tuple(Span(before, after) for before, after in pairwise(edges) if after - before > 2 * interval_ms)
 
 
+def _header(body: bytes) -> bytes:
+    return WIDE_HEADER if bodies.schema_of(body) is SampleSchema.WIDE else b""
+
+
+def _records(body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(time, bytes) of each record, of either format."""
+    skip, width = len(_header(body)), bodies.record_bytes(bodies.schema_of(body))
+    for at in range(skip, len(body) - width + 1, width):
+        yield int.from_bytes(body[at : at + 8]), body[at : at + width]
+
+
 def first_beyond(samples: bytes, trigger_millihertz: int, *, below: bool) -> int | None:
-    """The time of the first record whose frequency is under (or over) the trigger, or None."""
+    """The time of the first record of `samples/1` whose frequency is under (or over) the trigger, or None."""
     for t_ms, _, freq_millihertz, *_ in RECORD.iter_unpack(samples):
         if freq_millihertz == 0:
             continue

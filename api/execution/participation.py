@@ -6,7 +6,7 @@ from itertools import pairwise
 from api.execution.evidence import EvidenceRule, EvseEvidence, Span, first_beyond, holes, within
 from api.execution.port import EvseAddress, SampleReading, SignedReading
 from api.execution.services import Instruction, Limit, Participant, Setpoint
-from ledger.delivery.samples import RECORD, Status
+from ledger.delivery.samples import RECORD, WIDE_HEADER, WIDE_RECORD, Measured, Status, decode
 
 MAX_LIVE_READINGS = 100_000
 SEQ_MODULUS = 1 << 16
@@ -70,17 +70,18 @@ class Part:
         if len(self.readings) < MAX_LIVE_READINGS:
             self.readings.setdefault(reading.at_ms, reading)
 
-    def live_records(self, window: Span) -> bytes:
-        """The live readings of `window` as records, numbered here because the protocol does not number them."""
+    def live_records(self, window: Span, *, wide: bool = False) -> bytes:
+        """The live readings of `window` as a body, numbered here because the protocol does not number them."""
         times = sorted(t for t in self.readings if window.from_ms <= t < window.to_ms)
-        return b"".join(self._record(self.readings[t], seq) for seq, t in enumerate(times))
+        records = b"".join(self._record(self.readings[t], seq, wide=wide) for seq, t in enumerate(times))
+        return WIDE_HEADER + records if wide and records else records
 
-    def _record(self, reading: SampleReading, seq: int) -> bytes:
+    def _record(self, reading: SampleReading, seq: int, *, wide: bool) -> bytes:
         status = Status(0)
         if any(span.from_ms <= reading.at_ms < span.to_ms for span in self.overridden):
             status |= Status.GRID_CODE_OVERRIDE
         setpoint_w = reading.power_w if reading.setpoint_w is None else reading.setpoint_w
-        return RECORD.pack(
+        plain = (
             reading.at_ms,
             reading.power_w,
             reading.freq_millihertz or 0,
@@ -88,6 +89,7 @@ class Part:
             int(status),
             seq % SEQ_MODULUS,
         )
+        return WIDE_RECORD.pack(*plain, *_further(reading)) if wide else RECORD.pack(*plain)
 
     def event_at_ms(self, rule: EvidenceRule, window: Span) -> int | None:
         """The first moment of `window` at which this EVSE saw the frequency beyond the trigger, or None."""
@@ -103,7 +105,8 @@ class Part:
         if self.ended_at_ms is not None:
             window = Span(window.from_ms, max(window.from_ms, min(window.to_ms, self.ended_at_ms)))
         if self.log is None:
-            samples, source, interval_ms = self.live_records(window), "LIVE", max(interval_ms, self._live_interval())
+            samples, source = self.live_records(window, wide=rule.wide), "LIVE"
+            interval_ms = max(interval_ms, self._live_interval())
         else:
             last_ms = window.to_ms if event_at_ms is not None else window.to_ms - 1
             samples, source = within(self.log, window.from_ms, last_ms), "LOG"
@@ -129,9 +132,17 @@ class Part:
         """What the quiet recorder has from before the fine one's first record."""
         if self.quiet is None or not fine:
             return b""
-        return within(self.quiet, 0, RECORD.unpack_from(fine)[0] - 1)
+        return within(self.quiet, 0, decode(fine)[0].t_ms - 1)
 
     def _live_interval(self) -> int:
         times = sorted(self.readings)
         gaps = [b - a for a, b in pairwise(times)]
         return min(gaps, default=0)
+
+
+def _further(reading: SampleReading) -> tuple[int, int, int, int, int]:
+    """What a wide record has beyond a plain one; a value that was not read is 0, and its bit is not set."""
+    values = (reading.voltage_millivolt, reading.reactive_var, reading.upstream_w, reading.soc_permille)
+    measured = sum(bit for bit, value in zip(Measured, values, strict=True) if value is not None)
+    voltage, reactive, upstream, soc = (value or 0 for value in values)
+    return voltage, reactive, upstream, soc, measured

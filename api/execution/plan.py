@@ -13,6 +13,7 @@ from api.execution.port import (
     ArmInverterCurve,
     BalanceLocally,
     Command,
+    ControlPoint,
     EvseAddress,
     FollowSetpoint,
     FrequencyPoint,
@@ -42,10 +43,14 @@ from api.execution.services import (
     SetpointService,
     Step,
 )
+from ledger.delivery.rounding import half_even
 
 MAX_STEPS = 1024
 MAX_PARTICIPANTS = 1024
 MIN_POINTS, MAX_POINTS = 2, 20
+MAX_DER_POINTS = 10
+WHOLE_MILLIPERCENT = 100_000
+MILLIPERCENT_OF_CENTIPCT = 10
 FFR_MARGIN_MS = 3000
 FFR_RELEASE_SHARE = (5, 6)  # of the steepest release allowed, so that measuring noise stays below it
 
@@ -121,6 +126,8 @@ def schedule(service: Service, evses: Sequence[Participant]) -> tuple[Step, ...]
     match service:
         case SetpointService() | CongestionService() | PriceService():
             return _series_steps(service, evses)
+        case HomeService():
+            return _home_steps(service, evses)
         case _:
             return (Step(at_ms=service.start_at_ms, instructions=_standing(service, evses)),)
 
@@ -161,8 +168,7 @@ def _standing(
     | DroopService
     | InverterCurveService
     | ReactiveService
-    | ReserveService
-    | HomeService,
+    | ReserveService,
     evses: Sequence[Participant],
 ) -> dict[EvseAddress, Instruction]:
     match service:
@@ -173,15 +179,13 @@ def _standing(
         case DroopService(points=points, base_w=base_w):
             _bounded_curve(points)
             return {p.evse: FrequencyCurve(points=points, base_w=base_w) for p in evses}
-        case InverterCurveService(curve_type=kind, points=corners, response_ms=response_ms):
-            return {p.evse: InverterCurve(curve_type=kind, points=corners, response_ms=response_ms) for p in evses}
+        case InverterCurveService():
+            return {p.evse: _inverter_curve(service, p) for p in evses}
         case ReactiveService(reactive_millipercent=reactive):
             return {p.evse: Reactive(reactive_millipercent=reactive) for p in evses}
         case ReserveService(capacity_w=capacity_w, direction=direction):
             total_w = -capacity_w if direction == "UP" else capacity_w
             return {evse: Setpoint(power_w=w) for evse, w in split_setpoint(total_w, evses).items()}
-        case HomeService(target_import_w=target_w):
-            return {p.evse: Balance(target_import_w=target_w) for p in evses}
 
 
 def _mandatory(service: MandatoryLimitService, evses: Sequence[Participant]) -> dict[EvseAddress, Instruction]:
@@ -225,6 +229,65 @@ def _ffr(service: FfrService, evses: Sequence[Participant]) -> dict[EvseAddress,
     return instructions
 
 
+def _home_steps(service: HomeService, evses: Sequence[Participant]) -> tuple[Step, ...]:
+    """Dear intervals are carried by the batteries, in proportion to what they can give; in the others they charge."""
+    _bounded_series(service.series)
+    weights = {p.evse: p.max_discharge_w for p in evses}
+    if not all(weights.values()):
+        raise PlanRefused("an EVSE that cannot discharge carries no house", expected="> 0 W", found="0 W")
+    shares = _apportion(1000, weights)
+    steps = []
+    for interval in price_caps(service.series, 1, 0):
+        instructions: dict[EvseAddress, Instruction] = {
+            p.evse: Limit(import_w=p.max_charge_w)
+            if interval.value
+            else Balance(
+                target_import_w=service.target_import_w,
+                share_permille=shares[p.evse],
+                reserve_soc_permille=service.reserve_soc_permille,
+                energy_budget_wh=service.energy_budget_wh,
+            )
+            for p in evses
+        }
+        steps.append(Step(at_ms=interval.start_at_ms, instructions=instructions))
+    return tuple(steps)
+
+
+def _inverter_curve(service: InverterCurveService, p: Participant) -> InverterCurve:
+    """The curve in thousandths of a percent of what this EVSE can do; a voltage is a percentage already."""
+    if not MIN_POINTS <= len(service.points) <= MAX_DER_POINTS:
+        raise PlanRefused(
+            "number of curve points", expected=f"{MIN_POINTS}..{MAX_DER_POINTS}", found=len(service.points)
+        )
+    if any(before.x >= after.x for before, after in pairwise(service.points)):
+        raise PlanRefused("curve points must rise in x")
+    of_power = (p.max_charge_w, p.max_discharge_w)
+    y_of = of_power if service.curve_type == "VoltWatt" else (p.max_absorb_var, p.max_inject_var)
+    points = tuple(
+        ControlPoint(
+            x_millipercent=_share(corner.x, *of_power)
+            if service.curve_type == "WattVar"
+            else corner.x * MILLIPERCENT_OF_CENTIPCT,
+            y_millipercent=_share(corner.y, *y_of),
+        )
+        for corner in service.points
+    )
+    return InverterCurve(
+        curve_type=service.curve_type,
+        points=points,
+        response_ms=service.response_ms,
+        reference_millivolt=service.reference_millivolt,
+    )
+
+
+def _share(value: int, most: int, least: int) -> int:
+    """Thousandths of a percent of the greatest value in that direction; raises `PlanRefused` beyond it."""
+    whole = most if value >= 0 else least
+    if abs(value) > whole:
+        raise PlanRefused("the curve exceeds the EVSE", expected=f"<= {whole}", found=abs(value))
+    return half_even(value * WHOLE_MILLIPERCENT, whole) if value else 0
+
+
 def _bounded_curve(points: Sequence[FrequencyPoint]) -> None:
     if not MIN_POINTS <= len(points) <= MAX_POINTS:
         raise PlanRefused("number of curve points", expected=f"{MIN_POINTS}..{MAX_POINTS}", found=len(points))
@@ -254,9 +317,17 @@ def command(instruction: Instruction, envelope: Envelope) -> Command:
             return ArmFrequencyResponse(
                 **envelope, curve=points, base_w=base_w, hold_ms=hold_ms, release_permille_per_s=release
             )
-        case InverterCurve(curve_type=kind, points=corners, response_ms=response_ms):
-            return ArmInverterCurve(**envelope, curve_type=kind, points=corners, response_ms=response_ms)
+        case InverterCurve(curve_type=kind, points=corners, response_ms=response_ms, reference_millivolt=reference):
+            return ArmInverterCurve(
+                **envelope, curve_type=kind, points=corners, response_ms=response_ms, reference_millivolt=reference
+            )
         case Reactive(reactive_millipercent=reactive):
             return HoldReactive(**envelope, reactive_millipercent=reactive)
-        case Balance(target_import_w=target_w):
-            return BalanceLocally(**envelope, target_import_w=target_w)
+        case Balance():
+            return BalanceLocally(
+                **envelope,
+                target_import_w=instruction.target_import_w,
+                share_permille=instruction.share_permille,
+                reserve_soc_permille=instruction.reserve_soc_permille,
+                energy_budget_wh=instruction.energy_budget_wh,
+            )

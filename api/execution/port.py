@@ -76,7 +76,10 @@ class ArmFrequencyResponse(CommandBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlPoint:
-    """One corner of a voltage or power curve, in thousandths of a percent of the axis' reference value."""
+    """One corner of a voltage or power curve, in thousandths of a percent of the axis' reference value.
+
+    Of a power that is the EVSE's greatest in that direction: charging or discharging, absorbed or injected.
+    """
 
     x_millipercent: int
     y_millipercent: int
@@ -87,11 +90,15 @@ DerCurve = Literal["VoltWatt", "VoltVar", "WattVar", "WattPF"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmInverterCurve(CommandBase):
-    """Let the inverter follow P(U), Q(U), Q(P) or PF(P); `y` > 0 is import or absorbed reactive power."""
+    """Let the inverter follow P(U), Q(U), Q(P) or PF(P); powers > 0 are import or absorbed reactive power.
+
+    `reference_millivolt` is what the percents of a voltage are of, 0 for curves over power.
+    """
 
     curve_type: DerCurve
     points: tuple[ControlPoint, ...]
     response_ms: int = 10_000
+    reference_millivolt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,14 +110,23 @@ class HoldReactive(CommandBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceLocally(CommandBase):
-    """Keep the building's import at `target_import_w` with the EV's battery, never exporting beyond the house load."""
+    """Keep the building's import at `target_import_w` with the EV's battery, never exporting beyond the house load.
+
+    Several EVSEs of one building carry `share_permille` of it each. A battery stops giving at `reserve_soc_permille`
+    of charge, and after `energy_budget_wh`, if given, since it was last told nothing.
+    """
 
     target_import_w: int = 0
+    share_permille: int = 1000
+    reserve_soc_permille: int = 0
+    energy_budget_wh: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClearService(CommandBase):
-    """Leave the service: what the command ids of this EVSE armed is removed and the fallback applies."""
+    """Leave the service: the profile of this EVSE, or with `curve` its DER control, is removed."""
+
+    curve: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,12 +138,14 @@ class ReadMeter(CommandBase):
 class FetchLog(CommandBase):
     """Ask for the station's own record of `from_ms`..`to_ms`, both included; it arrives as `LogUploaded`.
 
-    `interval_ms` names the recorder (100 ms, 1 s); each numbers its own records, so a lost one leaves a hole.
+    `interval_ms` names the recorder (100 ms, 1 s); each numbers its own records, so a lost one leaves a hole. With
+    `wide` the records are those of `samples/2`.
     """
 
     from_ms: int
     to_ms: int
     interval_ms: int = 1000
+    wide: bool = False
 
 
 Command = (
@@ -166,7 +184,10 @@ TIMED_OUT = Outcome(Verdict.UNKNOWN, "Timeout")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleReading:
-    """What an EVSE measured at `at_ms` of its own clock."""
+    """What an EVSE measured at `at_ms` of its own clock; None is not measured.
+
+    Reactive power > 0 is absorbed; `upstream_w` is the power at the building's grid connection, > 0 import.
+    """
 
     evse: EvseAddress
     at_ms: int
@@ -174,6 +195,10 @@ class SampleReading:
     freq_millihertz: int | None = None
     setpoint_w: int | None = None
     received_at_ms: int | None = None
+    voltage_millivolt: int | None = None
+    reactive_var: int | None = None
+    upstream_w: int | None = None
+    soc_permille: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +221,14 @@ class Alarm:
     control: str
     fault: str | None
     ended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurveSuperseded:
+    """Another DER control took the place of the one that we armed; the station says which only by its id."""
+
+    evse: EvseAddress
+    at_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +277,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogUploaded:
-    """The record asked for by `FetchLog`: 24-byte samples as `ledger.delivery.samples` describes, verbatim."""
+    """The record asked for by `FetchLog`: a body as `ledger.delivery.samples` describes, verbatim, b"" if empty."""
 
     evse: EvseAddress
     at_ms: int
@@ -276,6 +309,7 @@ Telemetry = (
     SampleReading
     | SignedReading
     | Alarm
+    | CurveSuperseded
     | OperationModeChanged
     | TransactionStarted
     | TransactionEnded

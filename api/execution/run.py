@@ -14,6 +14,7 @@ from api.execution.port import (
     Alarm,
     Command,
     Connected,
+    CurveSuperseded,
     Disconnected,
     EvseAddress,
     ExecutionPort,
@@ -344,6 +345,9 @@ class Run:
                 kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
                 if part.dispatched and part.active:
                     self._facts.note(part, kind, event.at_ms, cause=event.fault or event.control, station_clock=True)
+            case CurveSuperseded():
+                if part.dispatched and part.active:
+                    self._facts.note(part, FactKind.SUPERSEDED, event.at_ms, cause="OtherControl", station_clock=True)
             case TransactionEnded():
                 if part.dispatched and part.active:
                     self._end_part(part, event.at_ms, event.reason, station_clock=True)

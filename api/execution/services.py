@@ -20,6 +20,8 @@ class Participant:
     max_discharge_w: int = 0
     min_charge_w: int = 0
     offered_w: int = 0
+    max_inject_var: int = 0
+    max_absorb_var: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +91,21 @@ class DroopService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CurveCorner:
+    """One corner in the units of its curve: x in hundredths of a percent of the voltage or in W, y in W or var."""
+
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InverterCurveService:
-    """Follow P(U), Q(U), Q(P) or PF(P) at every EVSE."""
+    """Follow the same P(U), Q(U) or Q(P) at every EVSE; W > 0 is import, var > 0 absorbed."""
 
     start_at_ms: int
     curve_type: DerCurve
-    points: tuple[ControlPoint, ...]
+    points: tuple[CurveCorner, ...]
+    reference_millivolt: int = 0
     response_ms: int = 10_000
 
 
@@ -117,10 +128,13 @@ class ReserveService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HomeService:
-    """V2H: keep the building's import at `target_import_w` from the EV's battery."""
+    """V2H: in intervals dearer than the mean price keep the building's import at `target_import_w` from the batteries,
+    in the others charge; each battery keeps its reserve and gives no more than its budget."""
 
-    start_at_ms: int
+    series: tuple[Interval, ...]
     target_import_w: int = 0
+    reserve_soc_permille: int = 0
+    energy_budget_wh: int | None = None
 
 
 Service = (
@@ -169,6 +183,7 @@ class InverterCurve:
     curve_type: DerCurve
     points: tuple[ControlPoint, ...]
     response_ms: int
+    reference_millivolt: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,9 +195,12 @@ class Reactive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """Balance the building."""
+    """Carry `share_permille` of the building, down to an import of `target_import_w`."""
 
     target_import_w: int
+    share_permille: int = 1000
+    reserve_soc_permille: int = 0
+    energy_budget_wh: int | None = None
 
 
 Instruction = Limit | Setpoint | FrequencyCurve | InverterCurve | Reactive | Balance

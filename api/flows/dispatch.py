@@ -7,9 +7,12 @@ from api.execution.evidence import EvidenceRule
 from api.execution.port import FrequencyPoint
 from api.execution.services import (
     CongestionService,
+    CurveCorner,
     DroopService,
     FfrService,
+    HomeService,
     Interval,
+    InverterCurveService,
     MandatoryLimitService,
     Participant,
     PriceService,
@@ -18,6 +21,7 @@ from api.execution.services import (
 )
 from ledger.records.services import (
     CongestionParams,
+    CurveParams,
     Direction,
     DroopParams,
     FfrParams,
@@ -25,6 +29,9 @@ from ledger.records.services import (
     PriceParams,
     ReserveParams,
     SetpointParams,
+    V2hParams,
+    VoltVarParams,
+    VoltWattParams,
 )
 from ledger.rules.request_state import RequestState
 
@@ -38,6 +45,15 @@ def service(request: RequestState, participants: list[Participant]) -> Service:
     issued, params = request.issued, request.issued.params
     if isinstance(params, CongestionParams | PriceParams | ReserveParams):
         return _against_baseline(request, params)
+    if isinstance(params, CurveParams):
+        return _curve(issued.start_at_ms, params)
+    if isinstance(params, V2hParams):
+        return HomeService(
+            series=_prices(params),
+            target_import_w=params.target_import_w,
+            reserve_soc_permille=params.reserve_soc_permille,
+            energy_budget_wh=params.energy_budget_wh,
+        )
     if isinstance(params, LimitMandatoryParams):
         return MandatoryLimitService(
             start_at_ms=issued.start_at_ms,
@@ -67,16 +83,43 @@ def service(request: RequestState, participants: list[Participant]) -> Service:
     )
 
 
+def _curve(start_at_ms: int, params: CurveParams) -> InverterCurveService:
+    """A curve of the inverter, in the units of the parameters."""
+    if isinstance(params, VoltWattParams):
+        return InverterCurveService(
+            start_at_ms=start_at_ms,
+            curve_type="VoltWatt",
+            points=tuple(CurveCorner(x=p.volt_centipct, y=p.power_w) for p in params.points),
+            reference_millivolt=params.reference_millivolt,
+            response_ms=params.response_time_ms,
+        )
+    if isinstance(params, VoltVarParams):
+        return InverterCurveService(
+            start_at_ms=start_at_ms,
+            curve_type="VoltVar",
+            points=tuple(CurveCorner(x=p.volt_centipct, y=p.power_var) for p in params.points),
+            reference_millivolt=params.reference_millivolt,
+            response_ms=params.response_time_ms,
+        )
+    return InverterCurveService(
+        start_at_ms=start_at_ms,
+        curve_type="WattVar",
+        points=tuple(CurveCorner(x=p.power_w, y=p.power_var) for p in params.points),
+        response_ms=params.response_time_ms,
+    )
+
+
+def _prices(params: PriceParams | V2hParams) -> tuple[Interval, ...]:
+    return tuple(
+        Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=s.import_micro_per_kwh)
+        for s in params.series
+    )
+
+
 def _against_baseline(request: RequestState, params: CongestionParams | PriceParams | ReserveParams) -> Service:
     """The classes whose power follows from the committed baseline, and the price, which needs none to act."""
     if isinstance(params, PriceParams):
-        return PriceService(
-            series=tuple(
-                Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=s.import_micro_per_kwh)
-                for s in params.series
-            ),
-            floor_w_per_evse=params.floor_w_per_evse,
-        )
+        return PriceService(series=_prices(params), floor_w_per_evse=params.floor_w_per_evse)
     baseline = request.baseline.baseline_w if request.baseline else ()
     if isinstance(params, ReserveParams):
         start_ms, sign = request.issued.start_at_ms, -1 if params.direction is Direction.UP else 1
@@ -120,4 +163,4 @@ def evidence_rule(request: RequestState) -> EvidenceRule:
             after_ms=AFTER_TRIGGER_MS,
             quiet_interval_ms=QUIET_MS,
         )
-    return EvidenceRule(interval_ms=resolution_ms)
+    return EvidenceRule(interval_ms=resolution_ms, wide=isinstance(params, CurveParams | V2hParams))

@@ -22,7 +22,7 @@ from api.flows.standing import SEES_PERSONS, concerns
 from api.principals import Principal
 from ledger.delivery import samples
 from ledger.delivery.rounding import PPM, half_even
-from ledger.delivery.samples import WATT_MS_PER_MILLIWH, Sample
+from ledger.delivery.samples import WATT_MS_PER_MILLIWH, AnySample
 from ledger.privacy.errors import AttachmentAbsent, ErasedData, LostData, RestrictedData
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
@@ -94,7 +94,7 @@ class _Quarter:
 class _Measured:
     """One EVSE: its samples by time, however many requests they were collected for, and when it took part."""
 
-    samples: dict[int, Sample] = field(default_factory=dict)
+    samples: dict[int, AnySample] = field(default_factory=dict)
     windows: list[tuple[int, int, str | None]] = field(default_factory=list)
     """(from, to, person)."""
     hold_ms: int = 0

@@ -12,7 +12,7 @@ import structlog
 from msgspec import UNSET
 
 from api.execution.adapter import Adapter
-from api.execution.evidence import EvseEvidence, ExecutionFact
+from api.execution.evidence import EvseEvidence, ExecutionFact, FactKind
 from api.execution.port import EvseAddress
 from api.execution.request import AcceptedRequest
 from api.execution.services import (
@@ -35,7 +35,7 @@ from ledger.records.marks import Category
 from ledger.records.opt import OptDecided
 from ledger.records.record import Part
 from ledger.records.requests import Answer, RequestAborted, RequestAnswered, SetpointBatch
-from ledger.records.sites import Evse
+from ledger.records.sites import CurrentKind, EvLimits, Evse, SessionMirrored
 from ledger.records.work import Period, ServiceRecorded
 from ledger.rules.rank import outranks
 from ledger.rules.request_state import RequestState
@@ -54,6 +54,7 @@ CAUSES: Final = {
     "EVDisconnected": Cause.EV_GONE,
     "StoppedByEV": Cause.EV_GONE,
     "SOCLimitReached": Cause.EV_LIMIT,
+    "OtherControl": Cause.GRID_CODE,
 }
 
 log = structlog.get_logger()
@@ -221,11 +222,14 @@ class Executions:
             part = request.participations[pid]
             if pid in known and (part.has_passed or request.is_mandatory):
                 offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
-                found.append(_participant(pid, evses[known[pid]], offered_w))
+                session = self._memory.session_at(request.issued.site_id, known[pid], request.issued.start_at_ms)
+                found.append(_participant(pid, evses[known[pid]], session, offered_w))
         return found
 
     async def _record(self, fact: ExecutionFact) -> None:
         cause = None if fact.cause in (None, "LateAnswer") else CAUSES.get(fact.cause, Cause.STATION_REJECTED)
+        if fact.kind in (FactKind.ALARM, FactKind.ALARM_CLEARED):
+            cause = Cause.GRID_CODE
         noted = ExecutionNoted(
             n_id=f"n-{secrets.token_hex(8)}",
             fsr_id=fact.fsr_id,
@@ -268,13 +272,14 @@ class Executions:
             fsr_id=request.fsr_id,
             participation=evidence.participation_ref,
             seq=seq,
-            n=len(body) // samples.RECORD_BYTES,
+            n=samples.count(body),
             dt_ms=dt_ms,
             root=samples.root(body).hex(),
             body_sha256=body_sha256,
             meter_key_spki_sha256=evse.meter.key_spki_sha256,
             ocmf_start=evidence.ocmf_start if seq == 1 and evidence.ocmf_start else UNSET,
             ocmf_end=evidence.ocmf_end if seq == 1 and evidence.ocmf_end else UNSET,
+            schema=samples.schema_of(body),
         )
 
     def _evse(self, request: RequestState, pid: str) -> Evse:
@@ -294,13 +299,20 @@ class Executions:
         return list(plan.schedule(SetpointService(series=series), participants))
 
 
-def _participant(pid: str, evse: Evse, offered_w: int) -> Participant:
+def _participant(pid: str, evse: Evse, session: SessionMirrored | None, offered_w: int) -> Participant:
+    """In AC the inverter is the car's, and so is its reactive power."""
+    absorb_var, inject_var = evse.max_absorb_var, evse.max_inject_var
+    if evse.kind is CurrentKind.AC:
+        car = session.ev if session is not None and isinstance(session.ev, EvLimits) else EvLimits()
+        absorb_var, inject_var = car.max_absorb_var or 0, car.max_inject_var or 0
     return Participant(
         ref=pid,
         evse=EvseAddress(station_id=evse.station_id, evse_id=evse.connector),
         max_charge_w=evse.max_charge_w,
         max_discharge_w=evse.max_discharge_w,
         offered_w=offered_w,
+        max_inject_var=inject_var,
+        max_absorb_var=absorb_var,
     )
 
 

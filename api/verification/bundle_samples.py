@@ -16,7 +16,7 @@ from ledger.delivery import grading, samples
 from ledger.delivery.grading import Grade, KeyBinding, Shown, Window
 from ledger.delivery.ocmf import VerifiedOcmf, open_ocmf
 from ledger.delivery.readings import Reading
-from ledger.delivery.samples import RECORD_BYTES, Closure, Sample
+from ledger.delivery.samples import AnySample, Closure
 from ledger.errors import LedgerError
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.record import Record
@@ -41,7 +41,9 @@ def check_samples(context: Context, _told: Told, whole: Record) -> str:
     root = samples.root(body).hex()
     if root != committed.root:
         raise RecomputedOther("the samples have another root")
-    count = len(body) // RECORD_BYTES
+    if samples.schema_of(body) is not committed.schema:
+        raise RecomputedOther("the samples are of another format", expected=committed.schema.value)
+    count = samples.count(body)
     if count != committed.n:
         raise RecomputedOther("another number of samples", expected=committed.n, found=count)
     return f"{count} samples under the committed root"
@@ -135,7 +137,7 @@ def _meter_key(context: Context, evse: Evse, at_ms: int) -> bytes:
     return der
 
 
-def _closure(begin: Shown, end: Shown, decoded: Iterable[Sample], evse: Evse, hold: int) -> Closure | None:
+def _closure(begin: Shown, end: Shown, decoded: Iterable[AnySample], evse: Evse, hold: int) -> Closure | None:
     """The samples' energy beside the register's, net of import and export; None where there are not two readings."""
     if not isinstance(begin, VerifiedOcmf) or not isinstance(end, VerifiedOcmf):
         return None

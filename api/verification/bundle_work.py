@@ -15,7 +15,7 @@ from api.verification.bundle_samples import body_of
 from api.verification.bundle_statements import Told
 from api.verification.work import Share, exclusions_of, participants_of, terms_of
 from ledger.delivery import baselines, samples, settlement
-from ledger.delivery.samples import Sample
+from ledger.delivery.samples import AnySample
 from ledger.delivery.verdicts.outcome import Period
 from ledger.records import canonical
 from ledger.records.evidence import BaselineCommitted
@@ -159,8 +159,8 @@ def _batches(request: RequestState, shares: Sequence[Share]) -> list[str]:
     return sorted(batch_id for share in shares for batch_id in request.participations[share.participation].batch_ids)
 
 
-def _samples(context: Context, batch_ids: Sequence[str]) -> tuple[Sample, ...]:
-    decoded: list[Sample] = []
+def _samples(context: Context, batch_ids: Sequence[str]) -> tuple[AnySample, ...]:
+    decoded: list[AnySample] = []
     for batch_id in batch_ids:
         committed = context.samples.get(batch_id)
         if committed is None:

@@ -11,23 +11,15 @@ from dataclasses import dataclass, field
 
 from msgspec import UNSET
 
+from api.verification import asked, capability
 from api.verification.documents import DocumentsOf
 from api.verification.errors import SignerUnknown
 from ledger.records.contracts import ContractKind, ContractOffered, ServiceTerms
 from ledger.records.credentials import CheckedSubject, CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
 from ledger.records.requests import Obligation, RequestIssued
-from ledger.records.services import (
-    CongestionParams,
-    Direction,
-    DroopParams,
-    FfrParams,
-    LimitMandatoryParams,
-    Params,
-    ReserveParams,
-    SetpointParams,
-    service_of,
-)
+from ledger.records.services import service_of
 from ledger.records.sites import CurrentKind, Evse, SessionMirrored, SiteConfigured
+from ledger.rules import orders
 from pki.conformity import VerifiedClaim, VerifiedLink
 from pki.coverage import Ask, Coverage, NotCovered, covers
 from pki.credential import Credential
@@ -132,55 +124,8 @@ def run(inputs: CheckInputs) -> CheckRecorded:
     )
 
 
-def amount_w(params: Params, share: int, of: int) -> int:
-    """What one EVSE is checked for: its share by power of what the group is asked for, rounded up."""
-    if isinstance(params, CongestionParams):
-        whole = max(step.ordered_w for step in params.series)
-    elif isinstance(params, SetpointParams):
-        whole = max(abs(step.power_w) for step in params.series)
-    elif isinstance(params, FfrParams | ReserveParams):
-        whole = params.capacity_w
-    elif isinstance(params, DroopParams):
-        return max(abs(point.power_w) for point in params.points)
-    else:
-        return 0
-    return -(-whole * share // of) if of else whole
-
-
-def discharges(params: Params) -> bool:
-    """Whether the service may make an EVSE feed power back, so that grid codes for generators apply."""
-    if isinstance(params, DroopParams):
-        return any(point.power_w + params.base_w < 0 for point in params.points)
-    if isinstance(params, SetpointParams):
-        return any(step.power_w < 0 for step in params.series)
-    if isinstance(params, ReserveParams):
-        return params.direction is Direction.UP
-    return isinstance(params, FfrParams)
-
-
-def asked_powers_w(params: Params, amount_w: int) -> tuple[int, int]:
-    """The greatest charging and discharging power that one EVSE may be told to hold; both are positive or 0.
-
-    `amount_w` is its share, as `amount_w()` says. A step of a setpoint is for the group: whichever sign it has, the
-    share is of the largest of them.
-    """
-    if isinstance(params, DroopParams):
-        powers = [point.power_w + params.base_w for point in params.points]
-    elif isinstance(params, FfrParams):
-        moved_w = params.base_w + (amount_w if params.direction is Direction.DOWN else -amount_w)
-        powers = [params.base_w, moved_w]
-    elif isinstance(params, SetpointParams):
-        charges = any(step.power_w > 0 for step in params.series)
-        powers = [amount_w if charges else 0, -amount_w if discharges(params) else 0]
-    elif isinstance(params, ReserveParams):
-        powers = [-amount_w if params.direction is Direction.UP else amount_w]
-    else:
-        powers = [0]
-    return max(0, *powers), max(0, *(-power for power in powers))
-
-
 def _requester(inputs: CheckInputs, used: _Used) -> list[DimensionResult]:
-    service = service_of(inputs.request.params)
+    service = asked.credential_service(inputs.request.params)
     try:
         credential = inputs.fo()
     except PkiError as error:
@@ -195,7 +140,7 @@ def _requester(inputs: CheckInputs, used: _Used) -> list[DimensionResult]:
         _result(Dimension.AUTHENTICATION, Status.PASS, OK),
         _either(
             Dimension.AUTHORIZATION,
-            credential.role is Role.FO and service.value in credential.services,
+            credential.role is Role.FO and service in credential.services,
             "check/service-not-authorized",
         ),
         _requester_contract(inputs),
@@ -213,20 +158,21 @@ def _subject(inputs: CheckInputs, candidate: Candidate, used: _Used) -> CheckedS
     evse = next((e for e in inputs.site.evses if e.evse_id == candidate.evse_id), None)
     chosen = [c.evse_id for c in inputs.candidates]
     whole_w = sum(e.max_charge_w for e in inputs.site.evses if e.evse_id in chosen)
-    asked_w = amount_w(inputs.request.params, evse.max_charge_w if evse else 0, whole_w)
+    asked_w = asked.amount_w(inputs.request.params, evse.max_charge_w if evse else 0, whole_w)
     contract, terms = _contract_for(inputs, candidate)
     used.private = []
     results = [_either(Dimension.IDENTITY, evse is not None and candidate.session is not None, "check/no-session")]
     results.append(_authentication(inputs, evse, used))
     results.append(_authorization(inputs, candidate))
     results.append(_contract(inputs, contract, terms, asked_w))
-    results.append(_capability(inputs, evse, asked_w))
+    results.append(_capability(inputs, evse, candidate.session, asked_w))
     results.append(_conformity(inputs, evse, candidate.session, asked_w, used))
     return CheckedSubject(
         participation=candidate.participation,
         overall=_worst([result.status for result in results]),
         dimensions=tuple(results),
         amount_w=asked_w,
+        amount_var=orders.most_var(inputs.request.params),
         fsc_id=contract.offer.fsc_id if contract else UNSET,
         evse_id=candidate.evse_id,
         evu=candidate.session.evu if candidate.session else UNSET,
@@ -252,7 +198,7 @@ def _authentication(inputs: CheckInputs, evse: Evse | None, used: _Used) -> Dime
 
 def _authorization(inputs: CheckInputs, candidate: Candidate) -> DimensionResult:
     """The EV user allows what the service would do with the car."""
-    if not discharges(inputs.request.params):
+    if not asked.discharges(inputs.request.params):
         return _result(Dimension.AUTHORIZATION, Status.PASS, OK)
     allowed = candidate.session is not None and candidate.session.discharge_allowed is True
     return _either(Dimension.AUTHORIZATION, allowed, "check/discharge-not-allowed")
@@ -292,35 +238,18 @@ def _contract(
         return _either(Dimension.CONTRACT, inputs.mandate_proven, "check/mandate-unproven")
     if contract is None or terms is None:
         return _result(Dimension.CONTRACT, Status.FAIL, "check/contract-not-in-force")
-    return _either(Dimension.CONTRACT, asked_w <= terms.max_w, "check/over-contract-limit")
+    within = asked_w <= terms.max_w and orders.most_var(inputs.request.params) <= terms.max_var
+    return _either(Dimension.CONTRACT, within, "check/over-contract-limit")
 
 
-def _capability(inputs: CheckInputs, evse: Evse | None, asked_w: int) -> DimensionResult:
+def _capability(
+    inputs: CheckInputs, evse: Evse | None, session: SessionMirrored | None, asked_w: int
+) -> DimensionResult:
     """EV and CS as a system can do what is asked, in the time that is asked."""
     if evse is None:
         return _result(Dimension.CAPABILITY, Status.FAIL, "check/evse-unknown")
-    params = inputs.request.params
-    if service_of(params).value not in evse.services:
-        return _result(Dimension.CAPABILITY, Status.FAIL, "check/service-not-supported")
-    reach_w = evse.max_charge_w + (evse.max_discharge_w if discharges(params) else 0)
-    if asked_w > reach_w:
-        return _result(Dimension.CAPABILITY, Status.FAIL, "check/power-not-reached")
-    if evse.meter.sample_period_ms > inputs.request.evidence.resolution_ms:
-        return _result(Dimension.CAPABILITY, Status.FAIL, "check/meter-too-slow")
-    allowed_ms = _allowed_ms(params)
-    return _either(Dimension.CAPABILITY, allowed_ms is None or evse.response_time_ms <= allowed_ms, "check/too-slow")
-
-
-def _allowed_ms(params: Params) -> int | None:
-    if isinstance(params, FfrParams):
-        return params.t_full_ms
-    if isinstance(params, DroopParams):
-        return params.response_time_ms
-    if isinstance(params, ReserveParams):
-        return params.full_ms
-    if isinstance(params, LimitMandatoryParams):
-        return params.t_comply_ms
-    return None
+    status, code = capability.judge(inputs.request, evse, session, asked_w)
+    return _result(Dimension.CAPABILITY, status, code)
 
 
 def _conformity(
@@ -338,18 +267,20 @@ def _conformity(
     firmware = {evse.key_spki_sha256: evse.firmware_sha256}
     if car is not None and session is not None and isinstance(session.ev_firmware_sha256, str):
         firmware[car] = session.ev_firmware_sha256
-    charge_w, discharge_w = asked_powers_w(params, asked_w)
+    charge_w, discharge_w = asked.powers_w(params, asked_w)
+    service = asked.credential_service(params)
     ask = Ask(
         kind="DC" if evse.kind is CurrentKind.DC else "AC",
-        generator=discharges(params),
-        function=PkiService(service_of(params).value),
+        generator=asked.needs_claim(params),
+        function=service,
+        der_functions=asked.der_functions(params),
         region=inputs.site.region,
         evse_spki_sha256=evse.key_spki_sha256,
         ev_spki_sha256=car,
         at_ms=inputs.as_of_ms,
         charge_w=charge_w,
-        discharge_w=discharge_w,
-        response_ms=_allowed_ms(params),
+        discharge_w=min(discharge_w, evse.max_discharge_w) if service is PkiService.V2H else discharge_w,
+        response_ms=asked.allowed_ms(params),
         firmware_sha256=firmware,
         operator=inputs.operator,
     )

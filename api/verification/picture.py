@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ledger.delivery import baselines, samples, work
+from ledger.delivery import curves, samples, work
 from ledger.delivery.rounding import half_even
-from ledger.delivery.samples import Sample
+from ledger.delivery.samples import AnySample
 from ledger.delivery.verdicts import ffr
 from ledger.delivery.verdicts.outcome import Direction, Exclusion, Period
 from ledger.delivery.work import WorkInputs, WorkResult
@@ -70,7 +70,7 @@ class Panel:
 class _Measured:
     """The samples of who counts, and the grid on which they are shown."""
 
-    by_name: Mapping[str, tuple[Sample, ...]]
+    by_name: Mapping[str, tuple[AnySample, ...]]
     from_ms: int
     to_ms: int
     bucket_ms: int
@@ -130,8 +130,6 @@ def _measured(inputs: WorkInputs, result: WorkResult) -> _Measured:
         )
         for part in result.participations
     }
-    house = getattr(inputs, "house", None)
-    by_name.pop(str(house), None)  # the house's meter is no part of the group
     steps = [
         later.t_ms - earlier.t_ms
         for found in by_name.values()
@@ -167,7 +165,7 @@ def _sum(measured: _Measured) -> tuple[tuple[Point, ...], tuple[Shade, ...]]:
     return tuple(points), tuple(shades)
 
 
-def _bounds(found: Sequence[Sample], measured: _Measured, count: int) -> list[tuple[int, int] | None]:
+def _bounds(found: Sequence[AnySample], measured: _Measured, count: int) -> list[tuple[int, int] | None]:
     """Least and greatest sample of each bucket; None where none falls into it."""
     values: list[list[int]] = [[] for _ in range(count)]
     for one in found:
@@ -202,7 +200,7 @@ def _asked(inputs: WorkInputs, result: WorkResult, measured: _Measured) -> tuple
         case work.FfrWork():
             return _reserve(inputs, result, measured)
         case work.DroopWork():
-            base = inputs.terms.base_w * len(measured.by_name)
+            base = inputs.terms.base * len(measured.by_name)
             return (
                 *_standing("baseline", "Baseline", base, measured.from_ms, measured),
                 Series(kind="requested", label="Requested (curve)", points=_droop(inputs, measured)),
@@ -266,7 +264,7 @@ def _droop(inputs: work.DroopWork, measured: _Measured) -> tuple[Point, ...]:
             continue
         total = 0
         for points in at:
-            over, under = baselines.curve_ratio(inputs.terms.points, inputs.terms.base_w, points[start].value, 1)
+            over, under = curves.ratio(inputs.terms.points, inputs.terms.base, points[start].value, 1)
             total += half_even(over, under)
         asked.append(Point(start, end, total, total, total))
     return tuple(asked)
@@ -289,7 +287,7 @@ def _setpoints(inputs: work.SetpointWork, measured: _Measured) -> tuple[Point, .
     return tuple(points)
 
 
-def _frequency(found: Sequence[Sample], measured: _Measured) -> tuple[Point, ...]:
+def _frequency(found: Sequence[AnySample], measured: _Measured) -> tuple[Point, ...]:
     values: dict[int, list[int]] = {}
     for one in found:
         if one.freq_millihertz and measured.from_ms <= one.t_ms < measured.to_ms and samples.is_usable(one):

@@ -10,9 +10,10 @@ from typing import Final, TypedDict
 
 from ledger.delivery import baselines, work
 from ledger.delivery.baselines import BaselineInputs
+from ledger.delivery.curves import Corner
 from ledger.delivery.rounding import PPM, apportion
 from ledger.delivery.samples import MAX_HOLD_MS
-from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, reserve, setpoint
+from ledger.delivery.verdicts import congestion, droop, ffr, limit, outcome, reserve, setpoint, v2h
 from ledger.delivery.verdicts.outcome import Exclusion, Reason, Thresholds
 from ledger.delivery.work import Participation, WorkInputs, WorkResult
 from ledger.records import canonical
@@ -26,6 +27,10 @@ from ledger.records.services import (
     PriceParams,
     ReserveParams,
     SetpointParams,
+    V2hParams,
+    VoltVarParams,
+    VoltWattParams,
+    WattVarParams,
 )
 from ledger.rules.request_state import RequestState
 
@@ -189,23 +194,86 @@ def _inputs(
             terms=limit.Terms(import_cap_w=params.import_cap_w, thresholds=thresholds),
         )
     if isinstance(params, FfrParams):
-        return work.FfrWork(**common, frequency_of=_frequency_of(shares, exclusions), terms=_ffr_terms(params, terms))
-    if isinstance(params, DroopParams):
-        points = tuple(baselines.CurvePoint(x=p.freq_millihertz, power_w=p.power_w) for p in params.points)
-        return work.DroopWork(
-            **common,
-            terms=droop.Terms(
-                points=points,
-                base_w=params.base_w,
-                tolerance_w=params.tolerance_w,
-                response_ms=params.response_time_ms,
-                thresholds=thresholds,
-            ),
-        )
+        return work.FfrWork(**common, frequency_of=_measuring(shares, exclusions), terms=_ffr_terms(params, terms))
+    if isinstance(params, DroopParams | VoltWattParams | VoltVarParams | WattVarParams):
+        return _curve(params, common, thresholds)
+    if isinstance(params, V2hParams):
+        return _house(params, shares, exclusions, common, thresholds)
     out = {one.participation_id for one in exclusions if one.is_whole}
     taking_part = [share for share in shares if share.participation not in out]
     return work.SetpointWork(
         **common, setpoints=_setpoints(params, taking_part, moved), terms=_setpoint_terms(params, terms)
+    )
+
+
+def _curve(
+    params: DroopParams | VoltWattParams | VoltVarParams | WattVarParams, common: "_Common", thresholds: Thresholds
+) -> WorkInputs:
+    """The classes in which every EVSE follows a curve of what it measures itself."""
+    response_ms = params.response_time_ms
+    if isinstance(params, DroopParams):
+        corners = tuple(Corner(x=p.freq_millihertz, y=p.power_w) for p in params.points)
+        terms = droop.Terms(
+            points=corners,
+            base=params.base_w,
+            tolerance=params.tolerance_w,
+            response_ms=response_ms,
+            thresholds=thresholds,
+        )
+        return work.DroopWork(**common, terms=terms)
+    if isinstance(params, VoltWattParams):
+        corners = tuple(Corner(x=p.volt_centipct, y=p.power_w) for p in params.points)
+        return work.VoltWattWork(
+            **common,
+            terms=droop.Terms(
+                points=corners,
+                tolerance=params.tolerance_w,
+                response_ms=response_ms,
+                reference_millivolt=params.reference_millivolt,
+                thresholds=thresholds,
+            ),
+        )
+    if isinstance(params, VoltVarParams):
+        corners = tuple(Corner(x=p.volt_centipct, y=p.power_var) for p in params.points)
+        return work.VoltVarWork(
+            **common,
+            terms=droop.Terms(
+                points=corners,
+                tolerance=params.tolerance_var,
+                response_ms=response_ms,
+                reference_millivolt=params.reference_millivolt,
+                thresholds=thresholds,
+            ),
+        )
+    corners = tuple(Corner(x=p.power_w, y=p.power_var) for p in params.points)
+    return work.WattVarWork(
+        **common,
+        terms=droop.Terms(
+            points=corners, tolerance=params.tolerance_var, response_ms=response_ms, thresholds=thresholds
+        ),
+    )
+
+
+def _house(
+    params: V2hParams,
+    shares: Sequence[Share],
+    exclusions: Sequence[Exclusion],
+    common: "_Common",
+    thresholds: Thresholds,
+) -> WorkInputs:
+    """The house's connection is measured by the first EVSE, by its participation's id, that counts and has measured."""
+    return work.V2hWork(
+        **common,
+        isp_ms=params.series[0].duration_ms,
+        house=_measuring(shares, exclusions),
+        terms=v2h.Terms(
+            max_export_w=params.max_export_w,
+            prices_micro_per_kwh=tuple(step.import_micro_per_kwh for step in params.series),
+            export_prices_micro_per_kwh=tuple(step.export_micro_per_kwh for step in params.series),
+            reserve_soc_permille=params.reserve_soc_permille,
+            energy_budget_milliwh=params.energy_budget_wh * 1000,
+            thresholds=thresholds,
+        ),
     )
 
 
@@ -242,8 +310,9 @@ def _against(
     )
 
 
-def _frequency_of(shares: Sequence[Share], exclusions: Sequence[Exclusion]) -> str:
-    """The participation whose frequency is the group's: the first, by its id, that counts and has measured."""
+def _measuring(shares: Sequence[Share], exclusions: Sequence[Exclusion]) -> str:
+    """The participation whose frequency, or connection, is the group's: the first, by its id, that counts and has
+    measured."""
     out = {one.participation_id for one in exclusions if one.is_whole}
     measured = [share.participation for share in shares if share.bodies and share.participation not in out]
     return min(measured or [share.participation for share in shares])

@@ -12,13 +12,14 @@ from enum import StrEnum
 
 import msgspec
 
+from ledger.delivery import curves
+from ledger.delivery.curves import Corner
 from ledger.delivery.errors import BaselineDaysRefused, BaselineRefused
 from ledger.delivery.rounding import PPM, half_even
 
 MAX_DAYS = 90
 # 31 days of quarter hours.
 MAX_INTERVALS = 2_976
-MAX_CURVE_POINTS = 20
 MAX_POWER_W = 1_000_000_000
 
 
@@ -162,9 +163,10 @@ def _series(inputs: MeterBeforeMeterAfter | PreEvent | Nomination | Zero | Limit
             return inputs.series_w
         case Curve():
             _require_count(len(inputs.x))
-            require_curve(inputs.points)
+            corners = _corners(inputs.points)
+            curves.require(corners)
             _require_powers((inputs.base_w,))
-            return tuple(half_even(*curve_ratio(inputs.points, inputs.base_w, x, 1)) for x in inputs.x)
+            return tuple(half_even(*curves.ratio(corners, inputs.base_w, x, 1)) for x in inputs.x)
         case MeterBeforeMeterAfter():
             count = _require_count(inputs.isp_count)
             _require_powers((inputs.before_w, inputs.after_w))
@@ -187,26 +189,8 @@ def mean_w(powers_w: Sequence[int]) -> int:
     return half_even(sum(powers_w), len(powers_w))
 
 
-def require_curve(points: Sequence[CurvePoint]) -> None:
-    """Raises BaselineRefused unless 2 to 20 points with rising x."""
-    if not 2 <= len(points) <= MAX_CURVE_POINTS:
-        raise BaselineRefused("number of curve points", expected=f"2..{MAX_CURVE_POINTS}", found=len(points))
-    if any(later.x <= earlier.x for earlier, later in itertools.pairwise(points)):
-        raise BaselineRefused("x of the curve does not rise")
-    _require_powers([point.power_w for point in points])
-
-
-def curve_ratio(points: Sequence[CurvePoint], base_w: int, x: int, x_over: int) -> tuple[int, int]:
-    """`base_w` + the curve at `x / x_over`, exact, as (numerator, denominator > 0); flat beyond the ends."""
-    if x <= points[0].x * x_over:
-        return base_w + points[0].power_w, 1
-    if x >= points[-1].x * x_over:
-        return base_w + points[-1].power_w, 1
-    place = next(place for place, point in enumerate(points) if x <= point.x * x_over)
-    left, right = points[place - 1], points[place]
-    run = (right.x - left.x) * x_over
-    rise = (right.power_w - left.power_w) * (x - left.x * x_over)
-    return (base_w + left.power_w) * run + rise, run
+def _corners(points: Sequence[CurvePoint]) -> tuple[Corner, ...]:
+    return tuple(Corner(x=point.x, y=point.power_w) for point in points)
 
 
 def _high_x_of_y(inputs: HighXOfY) -> BaselineResult:

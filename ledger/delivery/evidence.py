@@ -7,7 +7,7 @@ from typing import Final
 from ledger.delivery import samples
 from ledger.delivery.errors import SamplesMalformed, WorkRefused
 from ledger.delivery.rounding import PPM, half_even
-from ledger.delivery.samples import MAX_HOLD_MS, MAX_SAMPLES, Cover, Sample
+from ledger.delivery.samples import MAX_HOLD_MS, MAX_SAMPLES, AnySample, Cover
 from ledger.delivery.verdicts.congestion import Actual
 from ledger.delivery.verdicts.outcome import (
     MAX_PARTICIPATIONS,
@@ -31,7 +31,7 @@ MAX_ID_CHARS: Final = 128
 class Evidence:
     """One participation's samples over all its bodies, the bodies' roots in hex, and the records known to be lost."""
 
-    samples: tuple[Sample, ...]
+    samples: tuple[AnySample, ...]
     roots: tuple[str, ...]
     lost: int
 
@@ -150,7 +150,7 @@ def _overlap_ms(silences: Sequence[tuple[int, int]], start_at_ms: int, end_at_ms
 def _evidence(bodies: Sequence[bytes], name: str) -> Evidence:
     if len(bodies) > MAX_BODIES:
         raise WorkRefused("too many sample bodies", expected=f"at most {MAX_BODIES}", found=len(bodies))
-    found: list[Sample] = []
+    found: list[AnySample] = []
     roots: list[str] = []
     lost = 0
     for place, body in enumerate(bodies):

@@ -15,7 +15,8 @@ from ledger.delivery.errors import WorkRefused
 from ledger.delivery.evidence import Prepared, actuals, covers_of, group_means, mean_w, prepare
 from ledger.delivery.rounding import PPM, apportion, half_even
 from ledger.delivery.samples import Cover
-from ledger.delivery.verdicts import congestion, droop, ffr, informative, limit, reserve, setpoint, v2h
+from ledger.delivery.verdicts import congestion, droop, embedded, ffr, informative, limit, reserve, setpoint, v2h
+from ledger.delivery.verdicts.droop import Axes
 from ledger.delivery.verdicts.outcome import Direction, Exclusion, Period, Score, Verdict
 from ledger.delivery.work_inputs import (
     CongestionWork,
@@ -28,6 +29,9 @@ from ledger.delivery.work_inputs import (
     ReserveWork,
     SetpointWork,
     V2hWork,
+    VoltVarWork,
+    VoltWattWork,
+    WattVarWork,
     Work,
     WorkInputs,
 )
@@ -44,6 +48,9 @@ __all__ = [
     "ReserveWork",
     "SetpointWork",
     "V2hWork",
+    "VoltVarWork",
+    "VoltWattWork",
+    "WattVarWork",
     "Work",
     "WorkInputs",
     "WorkResult",
@@ -145,11 +152,14 @@ _ALGORITHMS: Mapping[type[Work], str] = {
     CongestionWork: congestion.ALGORITHM,
     LimitWork: limit.ALGORITHM,
     FfrWork: ffr.ALGORITHM,
-    DroopWork: droop.ALGORITHM,
+    DroopWork: droop.ALGORITHMS[Axes.P_OF_F],
+    VoltWattWork: droop.ALGORITHMS[Axes.P_OF_U],
+    VoltVarWork: droop.ALGORITHMS[Axes.Q_OF_U],
+    WattVarWork: droop.ALGORITHMS[Axes.Q_OF_P],
     SetpointWork: setpoint.ALGORITHM,
     ReserveWork: reserve.ALGORITHM,
-    PriceWork: informative.PRICE_ALGORITHM,
-    EmbeddedWork: informative.EMBEDDED_ALGORITHM,
+    PriceWork: informative.ALGORITHM,
+    EmbeddedWork: embedded.ALGORITHM,
     V2hWork: v2h.ALGORITHM,
 }
 _INPUTS = msgspec.json.Decoder(WorkInputs)
@@ -187,10 +197,7 @@ def _(inputs: CongestionWork, prepared: Prepared) -> tuple[Score, Rows]:
 def _(inputs: ReserveWork, prepared: Prepared) -> tuple[Score, Rows]:
     count = _count(inputs, inputs.interval_ms)
     covers = covers_of(prepared, prepared.counted, inputs.start_at_ms, inputs.interval_ms, count)
-    exported = {
-        name: sum((part.absolute_watt_ms - part.watt_ms) // 2 for part in parts) // samples.WATT_MS_PER_MILLIWH
-        for name, parts in covers.items()
-    }
+    exported = {name: _exported_milliwh(parts) for name, parts in covers.items()}
     score = reserve.score(
         start_at_ms=inputs.start_at_ms,
         interval_ms=inputs.interval_ms,
@@ -251,12 +258,32 @@ def _(inputs: FfrWork, prepared: Prepared) -> tuple[Score, Rows]:
 
 @_score.register
 def _(inputs: DroopWork, prepared: Prepared) -> tuple[Score, Rows]:
+    return _curve(inputs, prepared, inputs.terms, Axes.P_OF_F)
+
+
+@_score.register
+def _(inputs: VoltWattWork, prepared: Prepared) -> tuple[Score, Rows]:
+    return _curve(inputs, prepared, inputs.terms, Axes.P_OF_U)
+
+
+@_score.register
+def _(inputs: VoltVarWork, prepared: Prepared) -> tuple[Score, Rows]:
+    return _curve(inputs, prepared, inputs.terms, Axes.Q_OF_U)
+
+
+@_score.register
+def _(inputs: WattVarWork, prepared: Prepared) -> tuple[Score, Rows]:
+    return _curve(inputs, prepared, inputs.terms, Axes.Q_OF_P)
+
+
+def _curve(inputs: Work, prepared: Prepared, terms: droop.Terms, axes: Axes) -> tuple[Score, Rows]:
     score = droop.score(
         start_at_ms=inputs.start_at_ms,
         end_at_ms=inputs.end_at_ms,
         resources={name: prepared.trace(name) for name in prepared.counted},
         silences=prepared.silences(),
-        terms=inputs.terms,
+        terms=terms,
+        axes=axes,
     )
     return score, {}
 
@@ -280,42 +307,83 @@ def _(inputs: SetpointWork, prepared: Prepared) -> tuple[Score, Rows]:
 @_score.register
 def _(inputs: PriceWork, prepared: Prepared) -> tuple[Score, Rows]:
     count = _count(inputs, inputs.isp_ms)
-    return _informative(inputs, prepared, inputs.isp_ms, _baseline(inputs.baseline, count))
-
-
-@_score.register
-def _(inputs: EmbeddedWork, prepared: Prepared) -> tuple[Score, Rows]:
-    return _informative(inputs, prepared, inputs.isp_ms, (0,) * _count(inputs, inputs.isp_ms))
-
-
-@_score.register
-def _(inputs: V2hWork, prepared: Prepared) -> tuple[Score, Rows]:
-    if inputs.house not in prepared.counted or len(prepared.counted) < 2:
-        raise WorkRefused("V2H needs the house's meter and an EVSE that counts")
-    count = _count(inputs, inputs.isp_ms)
     covers = covers_of(prepared, prepared.counted, inputs.start_at_ms, inputs.isp_ms, count)
-    evse_w, _ = group_means({name: covers[name] for name in covers if name != inputs.house}, inputs.isp_ms)
-    _, coverage = group_means(covers, inputs.isp_ms)
-    intervals = [
-        v2h.Interval(grid_w=mean_w(grid), evse_w=power_w, coverage_ppm=covered)
-        for grid, power_w, covered in zip(covers[inputs.house], evse_w, coverage, strict=True)
-    ]
-    score = v2h.score(start_at_ms=inputs.start_at_ms, isp_ms=inputs.isp_ms, intervals=intervals, terms=inputs.terms)
-    return score, {}
-
-
-def _informative(inputs: Work, prepared: Prepared, isp_ms: int, baseline_w: Sequence[int]) -> tuple[Score, Rows]:
-    covers = covers_of(prepared, prepared.counted, inputs.start_at_ms, isp_ms, len(baseline_w))
-    powers, coverage = group_means(covers, isp_ms)
+    powers, coverage = group_means(covers, inputs.isp_ms)
     score = informative.score(
-        algorithm=_ALGORITHMS[type(inputs)],
         start_at_ms=inputs.start_at_ms,
-        isp_ms=isp_ms,
-        baseline_w=baseline_w,
+        isp_ms=inputs.isp_ms,
+        baseline_w=_baseline(inputs.baseline, count),
         actual_w=powers,
         coverage_ppm=coverage,
     )
     return score, _rows(prepared, covers, score.periods, is_up=True)
+
+
+@_score.register
+def _(inputs: EmbeddedWork, prepared: Prepared) -> tuple[Score, Rows]:
+    if not 0 < inputs.before_ms < inputs.start_at_ms:
+        raise WorkRefused("time before", expected="more than 0 ms, not before 1970", found=inputs.before_ms)
+    length_ms = inputs.end_at_ms - inputs.start_at_ms
+    during = covers_of(prepared, prepared.counted, inputs.start_at_ms, length_ms, 1)
+    before = covers_of(prepared, prepared.counted, inputs.start_at_ms - inputs.before_ms, inputs.before_ms, 1)
+    shown = {}
+    for name in prepared.counted:
+        inside = prepared.trace(name).between(inputs.start_at_ms, inputs.end_at_ms)
+        shown[name] = embedded.Shown(
+            before_w=mean_w(before[name][0]),
+            during_w=mean_w(during[name][0]),
+            coverage_ppm=min(
+                before[name][0].covered_ms * PPM // inputs.before_ms, during[name][0].covered_ms * PPM // length_ms
+            ),
+            samples=len(inside),
+            flagged=sum(bool(one.status & samples.Status.GRID_CODE_OVERRIDE) for one in inside),
+        )
+    return embedded.score(start_at_ms=inputs.start_at_ms, end_at_ms=inputs.end_at_ms, resources=shown), {}
+
+
+@_score.register
+def _(inputs: V2hWork, prepared: Prepared) -> tuple[Score, Rows]:
+    if inputs.house not in prepared.evidence:
+        raise WorkRefused("the house's connection is of no participation")
+    count = _count(inputs, inputs.isp_ms)
+    covers = covers_of(prepared, prepared.counted, inputs.start_at_ms, inputs.isp_ms, count)
+    house = samples.covers(
+        samples.upstream(prepared.evidence[inputs.house].samples),
+        inputs.start_at_ms,
+        inputs.isp_ms,
+        count,
+        max_hold_ms=inputs.max_hold_ms,
+    )
+    evse_w, _ = group_means(covers, inputs.isp_ms)
+    _, coverage = group_means({**covers, "": house}, inputs.isp_ms)
+    score = v2h.score(
+        start_at_ms=inputs.start_at_ms,
+        isp_ms=inputs.isp_ms,
+        intervals=[
+            v2h.Interval(grid_w=mean_w(grid), evse_w=power_w, coverage_ppm=covered)
+            for grid, power_w, covered in zip(house, evse_w, coverage, strict=True)
+        ],
+        given={name: _given(inputs, prepared, name, covers[name]) for name in prepared.counted},
+        terms=inputs.terms,
+    )
+    return score, {}
+
+
+def _given(inputs: V2hWork, prepared: Prepared, name: str, parts: Sequence[Cover]) -> v2h.Given:
+    below = unknown = 0
+    for one in prepared.trace(name).between(inputs.start_at_ms, inputs.end_at_ms):
+        if one.power_w > -v2h.DISCHARGE_FROM_W:
+            continue
+        if isinstance(one, samples.WideSample) and one.measured & samples.Measured.SOC:
+            below += one.soc_permille < inputs.terms.reserve_soc_permille
+        else:
+            unknown += 1
+    return v2h.Given(exported_milliwh=_exported_milliwh(parts), below_reserve=below, soc_unknown=unknown)
+
+
+def _exported_milliwh(parts: Sequence[Cover]) -> int:
+    """Whole mWh, rounded down."""
+    return sum((part.absolute_watt_ms - part.watt_ms) // 2 for part in parts) // samples.WATT_MS_PER_MILLIWH
 
 
 def _count(inputs: Work, interval_ms: int) -> int:

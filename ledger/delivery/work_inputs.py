@@ -59,6 +59,24 @@ class DroopWork(Work, frozen=True, kw_only=True, tag="DROOP"):
     terms: droop.Terms
 
 
+class VoltWattWork(Work, frozen=True, kw_only=True, tag="VOLT_WATT"):
+    """P(U): the same curve for each EVSE, the voltage that it measures itself."""
+
+    terms: droop.Terms
+
+
+class VoltVarWork(Work, frozen=True, kw_only=True, tag="VOLT_VAR"):
+    """Q(U): the same curve for each EVSE, the voltage that it measures itself."""
+
+    terms: droop.Terms
+
+
+class WattVarWork(Work, frozen=True, kw_only=True, tag="WATT_VAR"):
+    """Q(P): the same curve for each EVSE, over its own power."""
+
+    terms: droop.Terms
+
+
 class SetpointWork(Work, frozen=True, kw_only=True, tag="SETPOINT"):
     """The ordered setpoints by participation id."""
 
@@ -83,13 +101,16 @@ class PriceWork(Work, frozen=True, kw_only=True, tag="PRICE"):
 
 
 class EmbeddedWork(Work, frozen=True, kw_only=True, tag="EMBEDDED"):
-    """What an embedded function did; nothing is requested, nothing is paid."""
+    """What an embedded function did; nothing is requested, nothing is paid.
 
-    isp_ms: int
+    From `start_at_ms` to `end_at_ms` it ruled; the `before_ms` up to the start are what it is compared with.
+    """
+
+    before_ms: int
 
 
 class V2hWork(Work, frozen=True, kw_only=True, tag="V2H"):
-    """`house` is the participation whose samples are those of the house's grid connection."""
+    """`house` is the participation whose samples have the power at the house's grid connection, as `upstream_w`."""
 
     isp_ms: int
     house: str
@@ -97,5 +118,16 @@ class V2hWork(Work, frozen=True, kw_only=True, tag="V2H"):
 
 
 WorkInputs = (
-    CongestionWork | LimitWork | FfrWork | DroopWork | SetpointWork | ReserveWork | PriceWork | EmbeddedWork | V2hWork
+    CongestionWork
+    | LimitWork
+    | FfrWork
+    | DroopWork
+    | VoltWattWork
+    | VoltVarWork
+    | WattVarWork
+    | SetpointWork
+    | ReserveWork
+    | PriceWork
+    | EmbeddedWork
+    | V2hWork
 )

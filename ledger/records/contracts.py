@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.fields import (
+    CapacityVar,
     CapacityW,
     Currency,
     DurationS,
@@ -78,6 +79,8 @@ class ServiceTerms(Value, frozen=True, kw_only=True):
     currency: Currency
     cancel_notice_s: DurationS = 0
     """How long before its start the operator may still cancel a request that was accepted."""
+    max_var: CapacityVar = 0
+    """The most reactive power, for the classes that ask for it."""
 
 
 class OptPolicy(Value, frozen=True, kw_only=True):
@@ -111,7 +114,7 @@ class ContractOffered(Record, frozen=True, kw_only=True):
     ) = msgspec.UNSET
     """Where the contract holds, if not at the whole site."""
     services: Annotated[
-        tuple[ServiceTerms, ...], msgspec.Meta(min_length=1, max_length=9), public("terms between organisations")
+        tuple[ServiceTerms, ...], msgspec.Meta(min_length=1, max_length=16), public("terms between organisations")
     ]
     opt: Annotated[OptPolicy, public("terms between organisations")]
     mandatory_ack: Annotated[bool, public("the holder was told of the two grounds on which opting out is refused")]

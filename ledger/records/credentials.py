@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.fields import (
+    CapacityVar,
     CapacityW,
     Ms,
     PartyId,
@@ -73,6 +74,7 @@ class CheckedSubject(Part, frozen=True, kw_only=True):
         tuple[DimensionResult, ...], msgspec.Meta(min_length=6, max_length=6), public("in the order of `Dimension`")
     ]
     amount_w: Annotated[CapacityW, public("what the participation was checked for")]
+    amount_var: Annotated[CapacityVar, public("what the participation was checked for")] = 0
     fsc_id: PublicFsc | msgspec.UnsetType = msgspec.UNSET
     evse_id: PersonalEvse | msgspec.UnsetType = msgspec.UNSET
     evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET

@@ -1,5 +1,6 @@
 """Commitments: to a baseline before the start, to measured samples after it."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -35,6 +36,13 @@ class BaselineCommitted(Record, frozen=True, kw_only=True):
     baseline_w: Annotated[tuple[CapacityW, ...], msgspec.Meta(max_length=96), public("of the group, one a period")] = ()
 
 
+class SampleSchema(StrEnum):
+    """The formats of a sample body."""
+
+    NARROW = "samples/1"
+    WIDE = "samples/2"
+
+
 class SamplesCommitted(Record, frozen=True, kw_only=True):
     """The evidence of one participation: body in the vault, its digests hidden, its existence on record."""
 
@@ -58,6 +66,8 @@ class SamplesCommitted(Record, frozen=True, kw_only=True):
         Annotated[str, msgspec.Meta(max_length=32_768), personal(Category.METER, "direct")] | msgspec.UnsetType
     ) = msgspec.UNSET
     meter_key_spki_sha256: PersonalHash | msgspec.UnsetType = msgspec.UNSET
+    schema: Annotated[SampleSchema, public("format of the body")] = SampleSchema.NARROW
+    """The format of the body (docs/spec/samples.md)."""
 
 
 KINDS: tuple[type[Record], ...] = (BaselineCommitted, SamplesCommitted)

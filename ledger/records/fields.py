@@ -15,6 +15,12 @@ DurationS = Annotated[int, msgspec.Meta(ge=0, le=366 * 86_400)]
 PowerW = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
 """Watts; positive is import (charging), everywhere inside."""
 CapacityW = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+PowerVar = Annotated[int, msgspec.Meta(ge=-(10**9), le=10**9)]
+"""Volt-amperes reactive; positive is absorbed, as watts are positive for import."""
+CapacityVar = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
+VoltCentipct = Annotated[int, msgspec.Meta(ge=0, le=20_000)]
+"""Hundredths of a percent of the reference voltage."""
+Permille = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
 FreqMillihertz = Annotated[int, msgspec.Meta(ge=0, le=100_000)]
 Ppm = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 Share = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.fields import (
+    CapacityVar,
     CapacityW,
     Id,
     Ms,
@@ -195,6 +196,7 @@ class Offer(Part, frozen=True, kw_only=True):
     down_w: Annotated[CapacityW, public("capacity that is bound downwards")] = 0
     fsc_id: PublicFsc | msgspec.UnsetType = msgspec.UNSET
     evse_id: PersonalEvse | msgspec.UnsetType = msgspec.UNSET
+    offered_var: Annotated[CapacityVar, public("share of the group's order of reactive power")] = 0
 
 
 class RequestAnswered(Record, frozen=True, kw_only=True):

@@ -9,7 +9,19 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.records.fields import CapacityW, Currency, DurationMs, FreqMillihertz, Ms, PowerW, Ppm
+from ledger.records.fields import (
+    CapacityVar,
+    CapacityW,
+    Currency,
+    DurationMs,
+    FreqMillihertz,
+    Ms,
+    Permille,
+    PowerVar,
+    PowerW,
+    Ppm,
+    VoltCentipct,
+)
 from ledger.records.record import Value
 
 
@@ -18,9 +30,13 @@ class Service(StrEnum):
 
     SETPOINT = "SETPOINT"
     DROOP = "DROOP"
+    VOLT_WATT = "VOLT_WATT"
+    VOLT_VAR = "VOLT_VAR"
+    WATT_VAR = "WATT_VAR"
     PRICE = "PRICE"
     FFR = "FFR"
     RESERVE = "RESERVE"
+    V2H = "V2H"
     CONGESTION = "CONGESTION"
     LIMIT_MANDATORY = "LIMIT_MANDATORY"
 
@@ -68,6 +84,61 @@ class DroopParams(Value, frozen=True, kw_only=True, tag_field="class", tag="DROO
     tolerance_w: CapacityW
 
 
+CURVE_CORNERS = msgspec.Meta(min_length=2, max_length=10)
+"""As many as a DER curve of OCPP 2.1 has."""
+CurveResponseMs = Annotated[int, msgspec.Meta(ge=1_000, le=600_000)]
+"""Time to 90 % of a change. EN 50549-1 lets Q(U) be set from 3 s to 60 s; ten minutes are slower than any use."""
+ReferenceMillivolt = Annotated[int, msgspec.Meta(ge=1_000, le=100_000_000)]
+"""The reference voltage between phase and neutral, such as 230,000."""
+
+
+class VoltWattPoint(Value, frozen=True, kw_only=True):
+    """A corner of P(U)."""
+
+    volt_centipct: VoltCentipct
+    power_w: PowerW
+
+
+class VoltWattParams(Value, frozen=True, kw_only=True, tag_field="class", tag="VOLT_WATT"):
+    """Follow P(U): the power of each EVSE as a function of the voltage measured at it."""
+
+    points: Annotated[tuple[VoltWattPoint, ...], CURVE_CORNERS]
+    reference_millivolt: ReferenceMillivolt
+    response_time_ms: CurveResponseMs
+    tolerance_w: CapacityW
+
+
+class VoltVarPoint(Value, frozen=True, kw_only=True):
+    """A corner of Q(U)."""
+
+    volt_centipct: VoltCentipct
+    power_var: PowerVar
+
+
+class VoltVarParams(Value, frozen=True, kw_only=True, tag_field="class", tag="VOLT_VAR"):
+    """Follow Q(U): the reactive power of each EVSE, > 0 absorbed, as a function of the voltage measured at it."""
+
+    points: Annotated[tuple[VoltVarPoint, ...], CURVE_CORNERS]
+    reference_millivolt: ReferenceMillivolt
+    response_time_ms: CurveResponseMs
+    tolerance_var: CapacityVar
+
+
+class WattVarPoint(Value, frozen=True, kw_only=True):
+    """A corner of Q(P)."""
+
+    power_w: PowerW
+    power_var: PowerVar
+
+
+class WattVarParams(Value, frozen=True, kw_only=True, tag_field="class", tag="WATT_VAR"):
+    """Follow Q(P): the reactive power of each EVSE, > 0 absorbed, as a function of its own power."""
+
+    points: Annotated[tuple[WattVarPoint, ...], CURVE_CORNERS]
+    response_time_ms: CurveResponseMs
+    tolerance_var: CapacityVar
+
+
 class PriceStep(Value, frozen=True, kw_only=True):
     """One published price: for a kWh of import and, where it is paid, of export; it may be negative."""
 
@@ -113,6 +184,24 @@ class ReserveParams(Value, frozen=True, kw_only=True, tag_field="class", tag="RE
     """The most that each EVSE may export: beyond it the order was filled at the cost of a battery's owner."""
 
 
+class V2hParams(Value, frozen=True, kw_only=True, tag_field="class", tag="V2H"):
+    """Vehicle to home at a dynamic price: in dear periods the cars carry the house, in cheap ones they charge.
+
+    Dear is above the time-weighted mean of `import_micro_per_kwh`. The house exports at most `max_export_w`; each
+    battery keeps `reserve_soc_permille` and gives at most `energy_budget_wh`.
+    """
+
+    tariff_ref: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{3,64}$(?!\n)")]
+    currency: Currency
+    series: Annotated[tuple[PriceStep, ...], msgspec.Meta(min_length=1, max_length=96)]
+    reserve_soc_permille: Permille
+    energy_budget_wh: Annotated[int, msgspec.Meta(ge=1, le=10**9)]
+    target_import_w: CapacityW = 0
+    """What the house still draws from the grid in dear periods."""
+    max_export_w: CapacityW = 0
+    """What counts as no export, at the house's grid connection: a meter's noise is not a breach."""
+
+
 class CongestionStep(Value, frozen=True, kw_only=True):
     """One settlement period: how much less (UP) or more (DOWN) than the baseline."""
 
@@ -137,8 +226,21 @@ class LimitMandatoryParams(Value, frozen=True, kw_only=True, tag_field="class", 
     t_comply_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
 
 
+CurveParams = VoltWattParams | VoltVarParams | WattVarParams
+"""Curves of an inverter over voltage or power; P(f), which is a profile of its own, is `DroopParams`."""
+
 Params = (
-    SetpointParams | DroopParams | PriceParams | FfrParams | ReserveParams | CongestionParams | LimitMandatoryParams
+    SetpointParams
+    | DroopParams
+    | VoltWattParams
+    | VoltVarParams
+    | WattVarParams
+    | PriceParams
+    | FfrParams
+    | ReserveParams
+    | V2hParams
+    | CongestionParams
+    | LimitMandatoryParams
 )
 
 

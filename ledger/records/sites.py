@@ -6,11 +6,13 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.fields import (
+    CapacityVar,
     CapacityW,
     EvseId,
     Id,
     Ms,
     PartyId,
+    Permille,
     PersonalEvse,
     PersonalEvu,
     PersonalMs,
@@ -52,13 +54,18 @@ class Evse(Value, frozen=True, kw_only=True):
     kind: CurrentKind
     max_charge_w: CapacityW
     max_discharge_w: CapacityW
-    services: Annotated[tuple[str, ...], msgspec.Meta(max_length=9)]
+    services: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)]
     response_time_ms: Annotated[int, msgspec.Meta(ge=0, le=3_600_000)]
     """Time to 90 % of a commanded change."""
     meter: Meter
     key_spki_sha256: Hash
     """SHA-256 of the EVSE's public key: what conformity claims are made of."""
     firmware_sha256: Hash
+    max_inject_var: CapacityVar = 0
+    """Reactive power that its inverter can inject; 0 where the inverter is in the car."""
+    max_absorb_var: CapacityVar = 0
+    control_modes: Annotated[tuple[str, ...], msgspec.Meta(max_length=32)] = ()
+    """The DER controls that it takes, as OCPP 2.1 names them (`DERControlEnumType`)."""
 
 
 class SiteConfigured(Record, frozen=True, kw_only=True):
@@ -150,6 +157,24 @@ class ClaimWithdrawn(Record, frozen=True, kw_only=True):
     reason: Annotated[Withdrawal, public("a closed list")]
 
 
+class EvLimits(Value, frozen=True, kw_only=True):
+    """What a car says of itself in this session (OCPP NotifyEVChargingNeeds); what it does not say is not known.
+
+    In AC the inverter is the car's: these are its powers, and reactive power is its own too.
+    """
+
+    max_charge_w: CapacityW | None = None
+    max_discharge_w: CapacityW | None = None
+    max_inject_var: CapacityVar | None = None
+    max_absorb_var: CapacityVar | None = None
+    usable_energy_wh: Annotated[int, msgspec.Meta(ge=1, le=10**7)] | None = None
+    """Of the whole battery, from empty to full."""
+    soc_permille: Permille | None = None
+    discharge_budget_wh: Annotated[int, msgspec.Meta(ge=0, le=10**7)] | None = None
+    """What it may give in the whole session (`evSessionTotalDischargeEnergyAvailable`)."""
+    departure_at_ms: Ms | None = None
+
+
 class SessionMirrored(Record, frozen=True, kw_only=True):
     """A car is plugged in: whose contract, which EVSE, and whether its user allows discharging (OCPI's only V2G flag).
 
@@ -171,6 +196,8 @@ class SessionMirrored(Record, frozen=True, kw_only=True):
     ev_firmware_sha256: Annotated[Hash, personal(Category.VEHICLE, "quasi")] | msgspec.UnsetType = msgspec.UNSET
     from_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
     until_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
+    ev: Annotated[EvLimits, personal(Category.VEHICLE, "quasi", portable=True)] | msgspec.UnsetType = msgspec.UNSET
+    """What the car said it can do; unset where it said nothing."""
 
 
 KINDS: tuple[type[Record], ...] = (

@@ -98,8 +98,17 @@ def _require_sums(request: RequestState, record: RequestAnswered) -> None:
     if len(offered) != len(record.offers):
         raise AnswerInconsistent("a participation is offered twice", expected=len(offered), found=len(record.offers))
     total_w = sum(offer.offered_w for offer in record.offers)
-    if not offered or (total_w == 0 and not request.is_mandatory):
-        raise AnswerInconsistent("an acceptance offers something", expected="more than 0 W", found=f"{total_w} W")
+    total_var = sum(offer.offered_var for offer in record.offers)
+    is_reactive = orders.is_reactive(request.issued.params)
+    if total_w if is_reactive else total_var:
+        raise AnswerInconsistent(
+            "an offer in the unit of another class",
+            expected="0 W" if is_reactive else "0 var",
+            found=f"{total_w} W, {total_var} var",
+        )
+    total, unit = (total_var, "var") if is_reactive else (total_w, "W")
+    if not offered or (total == 0 and not request.is_mandatory):
+        raise AnswerInconsistent("an acceptance offers something", expected=f"more than 0 {unit}", found=f"0 {unit}")
     ordered_w = orders.ordered_w(request.issued.params) or 0
     wanted = Answer.ACCEPTED
     if offered != set(request.participations) or total_w < ordered_w:
@@ -114,20 +123,25 @@ def _require_sums(request: RequestState, record: RequestAnswered) -> None:
 
 def _require_contracts(seen: Projection, request: RequestState, record: RequestAnswered, now_ms: int) -> None:
     """Each offer stands under a contract of the request, and no contract gives more than its terms."""
+    is_reactive = orders.is_reactive(request.issued.params)
     under: dict[str, int] = {}
     for offer in record.offers:
         if isinstance(offer.fsc_id, str):
             if offer.fsc_id not in request.issued.fsc_ids:
                 raise ContractNotCovering("not a contract of the request", participation=offer.participation)
-            under[offer.fsc_id] = under.get(offer.fsc_id, 0) + offer.offered_w
-    for fsc_id, offered_w in under.items():
+            offered = offer.offered_var if is_reactive else offer.offered_w
+            under[offer.fsc_id] = under.get(offer.fsc_id, 0) + offered
+    for fsc_id, offered in under.items():
         contract = seen.contracts.get(fsc_id)
         terms = contract.terms(request.service, now_ms, orders.direction(request.issued.params)) if contract else None
-        if terms is not None and offered_w > terms.max_w:
+        if terms is None:
+            continue
+        most, unit = (terms.max_var, "var") if is_reactive else (terms.max_w, "W")
+        if offered > most:
             raise ContractLimit(
                 "more than the contract allows",
-                expected=f"at most {terms.max_w} W",
-                found=f"{offered_w} W",
+                expected=f"at most {most} {unit}",
+                found=f"{offered} {unit}",
                 fsc_id=fsc_id,
             )
 

@@ -23,6 +23,7 @@ class Booking:
     end_at_ms: int
     up_w: int
     down_w: int
+    sets_reactive: bool = False
 
     def overlaps(self, other: "Booking") -> bool:
         """Whether both hold the same EVSE at some instant."""
@@ -81,6 +82,14 @@ class Capacity:
                         participation=new.holder[1],
                         at_ms=at_ms,
                     )
+            if sum(b.sets_reactive for b in holding) > 1:
+                raise DoubleSelling(
+                    "an inverter follows one curve of reactive power at a time",
+                    expected="one such service",
+                    found=sum(b.sets_reactive for b in holding),
+                    participation=new.holder[1],
+                    at_ms=at_ms,
+                )
 
     def book(self, bookings: Iterable[Booking], now_ms: int) -> None:
         """The capacity is bound."""

@@ -513,7 +513,8 @@ class OptedOutOffer(RuleViolated):
 
 
 class DoubleSelling(RuleViolated):
-    """For each EVSE and instant, what is accepted under voluntary requests is at most what the EVSE can do."""
+    """For each EVSE and instant, what is accepted under voluntary requests is at most what the EVSE can do, and at most
+    one of them sets its reactive power."""
 
     code = "rules/double-selling"
     title = "The capacity is sold already"

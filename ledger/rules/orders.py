@@ -1,7 +1,16 @@
 """What a request orders and what an offer binds, read from parameters of any class."""
 
 from ledger.records.requests import Offer, RequestIssued
-from ledger.records.services import CongestionParams, Direction, FfrParams, Params, PriceParams, ReserveParams
+from ledger.records.services import (
+    CongestionParams,
+    Direction,
+    FfrParams,
+    Params,
+    PriceParams,
+    ReserveParams,
+    VoltVarParams,
+    WattVarParams,
+)
 
 
 def ordered_w(params: Params) -> int | None:
@@ -9,6 +18,18 @@ def ordered_w(params: Params) -> int | None:
     if isinstance(params, CongestionParams):
         return max(step.ordered_w for step in params.series)
     return params.capacity_w if isinstance(params, FfrParams | ReserveParams) else None
+
+
+def is_reactive(params: Params) -> bool:
+    """Whether reactive power is asked for: such offers are in var, and bind no active power."""
+    return isinstance(params, VoltVarParams | WattVarParams)
+
+
+def most_var(params: Params) -> int:
+    """The most reactive power, absorbed or injected, that the parameters ask of one EVSE; 0 if they ask for none."""
+    if isinstance(params, VoltVarParams | WattVarParams):
+        return max(abs(point.power_var) for point in params.points)
+    return 0
 
 
 def direction(params: Params) -> Direction | None:

@@ -138,7 +138,8 @@ class Projection:
             if tag is not None:
                 up_w, down_w = orders.bound_w(offer, asked)
                 holder = (record.fsr_id, offer.participation)
-                made.append(Booking(holder, tag, request.issued.start_at_ms, request.issued.end_at_ms, up_w, down_w))
+                window = request.issued.start_at_ms, request.issued.end_at_ms
+                made.append(Booking(holder, tag, *window, up_w, down_w, orders.is_reactive(request.issued.params)))
         return tuple(made)
 
 

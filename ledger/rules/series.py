@@ -13,6 +13,10 @@ from ledger.records.services import (
     ReserveParams,
     SetpointParams,
     SetpointStep,
+    V2hParams,
+    VoltVarParams,
+    VoltWattParams,
+    WattVarParams,
 )
 from ledger.rules.errors import CurveUnordered, SeriesOutside
 
@@ -23,20 +27,26 @@ MAX_PERIODS = 96
 def require_sound(record: RequestIssued) -> None:
     """Raises `SeriesOutside` or `CurveUnordered` for parameters that nobody could execute or settle as they stand."""
     params = record.params
-    if isinstance(params, SetpointParams | CongestionParams | PriceParams):
+    if isinstance(params, SetpointParams | CongestionParams | PriceParams | V2hParams):
         _require_window(record, params.series)
-    if isinstance(params, CongestionParams | PriceParams):
+    if isinstance(params, CongestionParams | PriceParams | V2hParams):
         _require_equal(params.series)
     if isinstance(params, ReserveParams):
         _require_intervals(record.end_at_ms - record.start_at_ms, params.interval_ms)
     if isinstance(params, DroopParams):
-        for before, after in pairwise(params.points):
-            if before.freq_millihertz >= after.freq_millihertz:
-                raise CurveUnordered(
-                    "a corner is not after the one before",
-                    expected=f"more than {before.freq_millihertz} mHz",
-                    found=after.freq_millihertz,
-                )
+        _require_rising([point.freq_millihertz for point in params.points], "mHz")
+    elif isinstance(params, VoltWattParams | VoltVarParams):
+        _require_rising([point.volt_centipct for point in params.points], "hundredths of a percent")
+    elif isinstance(params, WattVarParams):
+        _require_rising([point.power_w for point in params.points], "W")
+
+
+def _require_rising(corners: Sequence[int], unit: str) -> None:
+    for before, after in pairwise(corners):
+        if before >= after:
+            raise CurveUnordered(
+                "a corner is not after the one before", expected=f"more than {before} {unit}", found=after
+            )
 
 
 def _require_intervals(window_ms: int, interval_ms: int) -> None:

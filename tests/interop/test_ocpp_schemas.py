@@ -3,6 +3,7 @@
 import asyncio
 import importlib.resources
 import json
+from dataclasses import replace
 from functools import cache
 
 import jsonschema  # type: ignore[import-untyped]
@@ -68,7 +69,7 @@ async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypa
     clock = SetClock(START)
     plant = build_plant(
         "DEPOT-7",
-        DEPOT,
+        (*DEPOT[:3], replace(DEPOT[3], max_inject_var=9_000, max_absorb_var=9_000), *DEPOT[4:]),
         seed=1,
         start_ms=START,
         frequency=EventDay([LossEvent(at_ms=START + 600_000)], seed=1),
@@ -113,10 +114,12 @@ async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypa
             neutral.ArmFrequencyResponse(
                 **to(2), curve=curve, base_w=10_000, hold_ms=34_000, release_permille_per_s=166
             ),
-            neutral.BalanceLocally(**to(3)),
+            neutral.BalanceLocally(**to(3), reserve_soc_permille=300, energy_budget_wh=9_000),
             neutral.HoldReactive(**to(4), reactive_millipercent=-5500),
-            neutral.ClearService(**to(4)),
-            neutral.ArmInverterCurve(**to(4), curve_type="VoltVar", points=corners),
+            neutral.ClearService(**to(4), curve=True),
+            neutral.ArmInverterCurve(**to(4), curve_type="VoltVar", points=corners, reference_millivolt=230_000),
+            neutral.ArmInverterCurve(**to(4), curve_type="VoltWatt", points=corners, reference_millivolt=230_000),
+            neutral.ArmInverterCurve(**to(4), curve_type="WattVar", points=corners),
             neutral.ReadMeter(**to(1)),
         ):
             assert await port.send(command) == neutral.ACCEPTED
@@ -139,6 +142,7 @@ async def test_every_message_we_emit_is_valid_under_a_strangers_schemas(monkeypa
         "TransactionEvent",
         "MeterValues",
         "NotifyDERAlarm",
+        "NotifyDERStartStop",
         "DataTransfer",
         "LogStatusNotification",
         "SetChargingProfile",

@@ -8,13 +8,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.delivery import baselines, meter, ocmf, readings, samples, settlement
-from ledger.delivery.baselines import CurvePoint, ExcludedBecause, ExcludedDay, HighXOfY, HistoryDay
+from ledger.delivery import baselines, curves, meter, ocmf, readings, samples, settlement
+from ledger.delivery.baselines import ExcludedBecause, ExcludedDay, HighXOfY, HistoryDay
+from ledger.delivery.curves import Corner
 from ledger.delivery.errors import OcmfMalformed, SampleProofRefused, SamplesMalformed
 from ledger.delivery.meter import MeterReading
 from ledger.delivery.readings import Pagination
 from ledger.delivery.rounding import apportion, half_even
-from ledger.delivery.samples import Sample
+from ledger.delivery.samples import AnySample, Sample, WideSample
 from ledger.delivery.verdicts import congestion
 from ledger.delivery.verdicts.congestion import Actual
 from ledger.delivery.verdicts.outcome import Direction, Period, Thresholds, Verdict
@@ -30,12 +31,15 @@ KEY_DER = KEY.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublic
 @st.composite
 def bodies(draw: st.DrawFn) -> bytes:
     gaps = draw(st.lists(st.integers(1, 3_000), min_size=1, max_size=60))
-    at, found = START, []
+    at = START
+    found: list[AnySample] = []
+    is_wide = draw(st.booleans())
     for seq, gap in enumerate(gaps):
         at += gap
         power = draw(st.integers(-(2**31), 2**31 - 1))
+        plain = Sample(at, power, draw(st.integers(0, 60_000)), 0, draw(st.sampled_from((0, 1, 2, 4, 8, 16))), seq)
         found.append(
-            Sample(at, power, draw(st.integers(0, 60_000)), 0, draw(st.sampled_from((0, 1, 2, 4, 8, 16))), seq)
+            WideSample(*plain, 230_000, draw(st.integers(-(2**31), 2**31 - 1)), -1, 500, 15) if is_wide else plain
         )
     return samples.encode(found)
 
@@ -84,7 +88,7 @@ def test_buckets_add_up_to_the_whole(body: bytes, offset: int, width: int, count
     assert all(0 <= part.covered_ms <= width and abs(part.watt_ms) <= part.absolute_watt_ms for part in parts)
 
 
-@given(st.binary(max_size=200))
+@given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda rest: samples.WIDE_HEADER + rest))
 def test_any_bytes_are_a_body_or_refused(data: bytes) -> None:
     try:
         decoded = samples.decode(data)
@@ -197,8 +201,8 @@ def test_the_selected_days_are_the_highest_and_none_is_lost(powers: list[int], d
     st.integers(1, 20),
 )
 def test_a_curve_stays_between_its_corners(corners: list[tuple[int, int]], x: int, over: int) -> None:
-    points = tuple(CurvePoint(x=at, power_w=power) for at, power in sorted(corners))
-    numerator, denominator = baselines.curve_ratio(points, 0, x, over)
+    points = tuple(Corner(x=at, y=power) for at, power in sorted(corners))
+    numerator, denominator = curves.ratio(points, 0, x, over)
     powers = [power for _, power in corners]
     assert min(powers) * denominator <= numerator <= max(powers) * denominator
 

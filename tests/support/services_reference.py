@@ -6,7 +6,8 @@ from typing import get_args
 
 from msgspec import inspect
 
-from ledger.delivery.verdicts import congestion, droop, ffr, informative, limit, reserve, setpoint
+from ledger.delivery.verdicts import congestion, droop, ffr, informative, limit, reserve, setpoint, v2h
+from ledger.delivery.verdicts.droop import ALGORITHMS, Axes
 from ledger.records.services import Params, Service
 from tests.support.records_reference import shown
 
@@ -21,7 +22,10 @@ messages (`ocpp.md`). A request carries the parameters of one class as a union, 
 
 Powers are watts, positive for import (charging). UP is less import or more export, DOWN the opposite. Whether EV and
 station can do it as a system is the credential check's fifth dimension (CAPABILITY), whether they may is its sixth
-(CONFORMITY): generator claims are needed only where the class can make an EVSE export.
+(CONFORMITY): generator claims are needed only where the class can make an EVSE export, or sets reactive power.
+Reactive power is var, positive for absorbed; voltages are hundredths of a percent of a reference, between phase and
+neutral. What a car said of itself (`site.session-mirrored`, `ev`) bounds what it is asked for: power, energy and state
+of charge, departure, and in AC, where the inverter is the car's, its reactive power.
 """
 
 SIDES: dict[Service, dict[str, str]] = {
@@ -43,12 +47,42 @@ SIDES: dict[Service, dict[str, str]] = {
         "baseline": "CURVE",
         "OCPP 2.1": "Absolute profile `LocalFrequency` with `v2xBaseline` and `v2xFreqWattCurve`",
     },
+    Service.VOLT_WATT: {
+        "what it is": "P(U): the power of each EVSE as a curve of the voltage that it measures itself.",
+        "needs": "VOLT_WATT among the EVSE's services and VoltWatt among its control modes; every power of the curve "
+        "within reach of EVSE and car; consent and claims if the curve exports.",
+        "timing": "`response_time_ms` to 90 % of a change",
+        "evidence": "1 s, voltage and power sampled together (`samples/2`)",
+        "judged by": f"`{ALGORITHMS[Axes.P_OF_U]}`: share of seconds within `tolerance_w` of the curve",
+        "baseline": "CURVE",
+        "OCPP 2.1": "SetDERControl `VoltWatt`, x in percent of `reference_millivolt`, y in `PctMaxW` with the sign turned",
+    },
+    Service.VOLT_VAR: {
+        "what it is": "Q(U): the reactive power of each EVSE as a curve of the voltage that it measures itself.",
+        "needs": "VOLT_VAR among the EVSE's services and VoltVar among its control modes; the reactive power of the "
+        "EVSE in DC, of the car in AC; a claim for VOLT_VAR. No energy is taken, so no consent.",
+        "timing": "`response_time_ms` to 90 % of a change; EN 50549-1 lets Q(U) be set from 3 s to 60 s",
+        "evidence": "1 s, voltage and reactive power sampled together (`samples/2`)",
+        "judged by": f"`{ALGORITHMS[Axes.Q_OF_U]}`: share of seconds within `tolerance_var` of the curve",
+        "baseline": "CURVE",
+        "OCPP 2.1": "SetDERControl `VoltVar`, x in percent of `reference_millivolt`, y in `PctMaxVar` with the sign turned",
+    },
+    Service.WATT_VAR: {
+        "what it is": "Q(P): the reactive power of each EVSE as a curve of its own power.",
+        "needs": "WATT_VAR among the EVSE's services and WattVar among its control modes; the reactive power of the "
+        "EVSE in DC, of the car in AC; a claim for WATT_VAR. No energy is taken, so no consent.",
+        "timing": "`response_time_ms` to 90 % of a change",
+        "evidence": "1 s, power and reactive power sampled together (`samples/2`)",
+        "judged by": f"`{ALGORITHMS[Axes.Q_OF_P]}`: share of seconds within `tolerance_var` of the curve",
+        "baseline": "CURVE",
+        "OCPP 2.1": "SetDERControl `WattVar`, both axes with the sign turned, y in `PctMaxVar`",
+    },
     Service.PRICE: {
         "what it is": "A published price; those who take part react, nothing is owed and nothing is scored.",
         "needs": "PRICE among the EVSE's services; no claims, for it only lowers what is charged.",
         "timing": "published before the start; periods of `series` of one length, usually 15 min",
         "evidence": "energy per period; samples at the request's `resolution_ms`",
-        "judged by": f"`{informative.PRICE_ALGORITHM}`: what was drawn beside the baseline; always INFORMATIVE",
+        "judged by": f"`{informative.ALGORITHM}`: what was drawn beside the baseline; always INFORMATIVE",
         "baseline": "the contract's: HIGH_X_OF_Y, MBMA or NOMINATION",
         "OCPP 2.1": "Dynamic profile `ChargingOnly` with `limit`: full power up to the mean price, the floor above it",
     },
@@ -69,6 +103,19 @@ SIDES: dict[Service, dict[str, str]] = {
         "judged by": f"`{reserve.ALGORITHM}`: delivered and deficient power per interval, energy budget per EVSE",
         "baseline": "the contract's: NOMINATION, or ZERO for pure discharge",
         "OCPP 2.1": "Dynamic profile `CentralSetpoint`, then UpdateDynamicSchedule",
+    },
+    Service.V2H: {
+        "what it is": "Vehicle to home at a dynamic price: in dear periods the cars carry the house, in cheap ones "
+        "they charge.",
+        "needs": "V2H among the EVSE's services, power to discharge, the car's consent (`discharge_allowed`) and its "
+        "state of charge, above `reserve_soc_permille`; generator claims.",
+        "timing": "published before the start; periods of `series` of one length, usually 15 min",
+        "evidence": "means per period at the EVSE and at the house's connection, state of charge (`samples/2`)",
+        "judged by": f"`{v2h.ALGORITHM}`: share of periods without export beyond `max_export_w`; PARTIAL at best if a "
+        "battery gave below its reserve or beyond its budget; what was saved is told",
+        "baseline": "none is needed: the house without its EVSEs is measured",
+        "OCPP 2.1": "dear: SetVariables `LocalLoadBalancing[UpperThreshold]`, then a profile `LocalLoadBalancing`, "
+        "reserve and budget as vendor data; cheap: profile `ChargingOnly`",
     },
     Service.CONGESTION: {
         "what it is": "Relieve a congestion point: less (UP) or more (DOWN) than the baseline, period by period.",

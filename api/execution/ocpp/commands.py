@@ -21,8 +21,10 @@ from api.execution.port import (
 
 VENDOR = "org.flexledger"
 LOG_MESSAGE = "DataCollectorLog"
+WIDE_SUFFIX = "/wide"
 SERVICE_STACK_LEVEL = 5
 PROFILE_BASE = 1000
+CONTROL_PREFIX = "flex-"
 DER_PRIORITY = 10
 MAX_OFFLINE_S = 300
 MS_PER_S = 1000
@@ -36,7 +38,13 @@ def profile_id(evse_id: int) -> int:
 
 def control_id(evse_id: int) -> str:
     """The id of the one DER control that we keep per EVSE."""
-    return f"flex-{evse_id}"
+    return f"{CONTROL_PREFIX}{evse_id}"
+
+
+def parse_control_id(name: str) -> int | None:
+    """The EVSE of a control of ours, or None."""
+    evse = name.removeprefix(CONTROL_PREFIX)
+    return int(evse) if name.startswith(CONTROL_PREFIX) and evse.isdecimal() else None
 
 
 def _profile(command: CommandBase, period: t.SchedulePeriod, kind: t.ProfileKind, now: datetime) -> t.Wire:
@@ -112,8 +120,19 @@ def frequency_response(command: ArmFrequencyResponse, now: datetime) -> t.Wire:
 
 
 def balance(command: BalanceLocally, now: datetime) -> t.Wire:
-    """Local load balancing; its threshold is set by `balance_threshold` first."""
-    period = t.SchedulePeriod(start_period=0, operation_mode="LocalLoadBalancing")
+    """Local load balancing; its threshold is set by `balance_threshold` first.
+
+    The standard knows no least charge and no budget of a discharge, nor a building with several EVSEs: they are vendor
+    data.
+    """
+    custom: t.Untyped = {
+        "vendorId": VENDOR,
+        "reserveSocPermille": command.reserve_soc_permille,
+        "sharePermille": command.share_permille,
+    }
+    if command.energy_budget_wh is not None:
+        custom["energyBudgetWh"] = command.energy_budget_wh
+    period = t.SchedulePeriod(start_period=0, operation_mode="LocalLoadBalancing", custom_data=custom)
     return _profile(command, period, "Absolute", now)
 
 
@@ -127,19 +146,24 @@ def balance_threshold(command: BalanceLocally) -> t.Wire:
     return m.SetVariablesRequest(set_variable_data=(data,))
 
 
-def inverter_curve(command: ArmInverterCurve) -> t.Wire:
-    """A DER curve. OCPP's DER controls count injection as positive: powers flip, a power factor does not."""
-    sign = 1 if command.curve_type == "WattPF" else -1
+def inverter_curve(command: ArmInverterCurve, now: datetime) -> t.Wire:
+    """A DER curve. OCPP's DER controls count injection as positive: powers flip, on both axes; others do not.
+
+    A control that is no default must say when it begins and how long it lasts (R04).
+    """
     unit: dict[str, t.DerUnit] = {"VoltWatt": "PctMaxW", "VoltVar": "PctMaxVar", "WattVar": "PctMaxVar"}
+    custom: t.Untyped | None = None
+    if command.reference_millivolt:
+        custom = {"vendorId": VENDOR, "referenceMillivolt": command.reference_millivolt}
+    points = [t.CurvePoint(x=x / MILLIPERCENT, y=y / MILLIPERCENT) for x, y in _flipped(command)]
     curve = t.DerCurve(
         priority=DER_PRIORITY,
         y_unit=unit.get(command.curve_type, "Not_Applicable"),
         response_time=command.response_ms / MS_PER_S,
+        start_time=now,
         duration=command.duration_s,
-        curve_data=tuple(
-            t.CurvePoint(x=point.x_millipercent / MILLIPERCENT, y=sign * point.y_millipercent / MILLIPERCENT)
-            for point in command.points
-        ),
+        curve_data=tuple(points),
+        custom_data=custom,
     )
     return m.SetDERControlRequest(
         is_default=False,
@@ -149,12 +173,20 @@ def inverter_curve(command: ArmInverterCurve) -> t.Wire:
     )
 
 
-def hold_reactive(command: HoldReactive) -> t.Wire:
+def _flipped(command: ArmInverterCurve) -> list[tuple[int, int]]:
+    """The corners with powers flipped, x rising."""
+    flip_x = -1 if command.curve_type in ("WattVar", "WattPF") else 1
+    flip_y = -1 if command.curve_type != "WattPF" else 1
+    return sorted((flip_x * point.x_millipercent, flip_y * point.y_millipercent) for point in command.points)
+
+
+def hold_reactive(command: HoldReactive, now: datetime) -> t.Wire:
     """A fixed reactive power. FixedVar says "negative refers to charging, positive to discharging": the sign flips."""
     fixed = t.FixedVar(
         priority=DER_PRIORITY,
         setpoint=-command.reactive_millipercent / MILLIPERCENT,
         unit="PctMaxVar",
+        start_time=now,
         duration=command.duration_s,
     )
     return m.SetDERControlRequest(
@@ -162,18 +194,20 @@ def hold_reactive(command: HoldReactive) -> t.Wire:
     )
 
 
-def log_location(evse_id: int, interval_ms: int) -> str:
+def log_location(evse_id: int, interval_ms: int, *, wide: bool = False) -> str:
     """Where the station shall put a log: into DataTransfer messages over the connection it has."""
-    return f"flexledger:data-transfer/{evse_id}/{interval_ms}"
+    return f"flexledger:data-transfer/{evse_id}/{interval_ms}{WIDE_SUFFIX if wide else ''}"
 
 
-def parse_log_location(location: str) -> tuple[int, int] | None:
-    """(EVSE, interval in ms) of a location of ours, or None."""
+def parse_log_location(location: str) -> tuple[int, int, bool] | None:
+    """(EVSE, interval in ms, whether wide records) of a location of ours, or None."""
     scheme, slash, rest = location.partition("/")
-    evse, second, interval = rest.partition("/")
+    evse, second, interval = rest.removesuffix(WIDE_SUFFIX).partition("/")
     if scheme != "flexledger:data-transfer" or not slash or not second:
         return None
-    return (int(evse), int(interval)) if evse.isdecimal() and interval.isdecimal() else None
+    if not evse.isdecimal() or not interval.isdecimal():
+        return None
+    return int(evse), int(interval), rest.endswith(WIDE_SUFFIX)
 
 
 def get_log(command: FetchLog, request_id: int) -> t.Wire:
@@ -182,7 +216,7 @@ def get_log(command: FetchLog, request_id: int) -> t.Wire:
         log_type="DataCollectorLog",
         request_id=request_id,
         log=t.LogParameters(
-            remote_location=log_location(command.evse.evse_id, command.interval_ms),
+            remote_location=log_location(command.evse.evse_id, command.interval_ms, wide=command.wide),
             oldest_timestamp=t.from_ms(command.from_ms),
             latest_timestamp=t.from_ms(command.to_ms),
         ),

@@ -15,12 +15,15 @@ from api.execution.ocpp.mailbox import Answered, Failed, Letter, NeverSent, Repl
 from api.execution.ocpp.readings import Dropped, LogBlock, Upload, read_meter_values, read_stream
 from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.waiting import Clock
+from ledger.records.evidence import SampleSchema
 
 HEARTBEAT_S = 300
 UPDATE_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 30.0
 MAX_UPLOADS = 256
 MAX_EVSES = 50_000
+BESIDE_PROFILES = (neutral.ReadMeter, neutral.FetchLog, neutral.ArmInverterCurve, neutral.HoldReactive)
+"""Commands that leave the profile of an EVSE as it is."""
 
 
 class OcppPort:
@@ -42,7 +45,6 @@ class OcppPort:
         self._transactions: dict[EvseAddress, str] = {}
         self._sequence: dict[EvseAddress, int] = {}
         self._setpoint_installed: set[EvseAddress] = set()
-        self._der_installed: set[EvseAddress] = set()
         self._uploads: OrderedDict[tuple[str, int], Upload] = OrderedDict()
         self._uploads_started = 0
         self._sent: OrderedDict[str, EvseAddress] = OrderedDict()
@@ -91,10 +93,10 @@ class OcppPort:
             case neutral.BalanceLocally():
                 return [commands.balance_threshold(command), commands.balance(command, now)]
             case neutral.ArmInverterCurve():
-                return [commands.inverter_curve(command)]
+                return [commands.inverter_curve(command, now)]
             case neutral.HoldReactive():
-                return [commands.hold_reactive(command)]
-            case neutral.ClearService() if command.evse in self._der_installed:
+                return [commands.hold_reactive(command, now)]
+            case neutral.ClearService(curve=True):
                 return [m.ClearDERControlRequest(is_default=False, control_id=commands.control_id(evse_id))]
             case neutral.ClearService():
                 return [m.ClearChargingProfileRequest(charging_profile_id=commands.profile_id(evse_id))]
@@ -120,21 +122,19 @@ class OcppPort:
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
         """Which profile is in force decides whether the next setpoint is an update or a new profile."""
-        if isinstance(command, neutral.ReadMeter | neutral.FetchLog) or outcome.verdict is Verdict.EXPIRED:
+        if isinstance(command, BESIDE_PROFILES) or outcome.verdict is Verdict.EXPIRED:
             return
-        accepted = outcome.verdict is Verdict.ACCEPTED
-        if isinstance(command, neutral.FollowSetpoint) and accepted:
+        if isinstance(command, neutral.ClearService) and command.curve:
+            return
+        if isinstance(command, neutral.FollowSetpoint) and outcome.verdict is Verdict.ACCEPTED:
             self._setpoint_installed.add(command.evse)
         else:
             self._setpoint_installed.discard(command.evse)
-        if isinstance(command, neutral.ArmInverterCurve | neutral.HoldReactive):
-            self._der_installed.add(command.evse)
-        elif accepted:
-            self._der_installed.discard(command.evse)
 
     def _start_upload(self, command: neutral.FetchLog) -> int:
         self._uploads_started += 1
-        self._uploads[command.evse.station_id, self._uploads_started] = Upload(command.command_id, command.evse)
+        schema = SampleSchema.WIDE if command.wide else SampleSchema.NARROW
+        self._uploads[command.evse.station_id, self._uploads_started] = Upload(command.command_id, command.evse, schema)
         while len(self._uploads) > MAX_UPLOADS:
             self._uploads.popitem(last=False)
         return self._uploads_started
@@ -159,6 +159,8 @@ class OcppPort:
                 return m.NotifyEVChargingNeedsResponse(status="Accepted")
             case m.NotifyDERAlarmRequest():
                 self._on_alarm(station_id, request)
+            case m.NotifyDERStartStopRequest():
+                self._on_der(station_id, request)
             case m.LogStatusNotificationRequest():
                 self._on_log_status(station_id, request)
             case m.DataTransferRequest():
@@ -249,6 +251,14 @@ class OcppPort:
                     ended=bool(request.alarm_ended),
                 )
             )
+
+    def _on_der(self, station_id: str, request: m.NotifyDERStartStopRequest) -> None:
+        """A control of ours that another one superseded no longer rules."""
+        for name in request.superseded_ids or ():
+            evse_id = commands.parse_control_id(name)
+            if evse_id is not None:
+                evse = EvseAddress(station_id=station_id, evse_id=evse_id)
+                self._publish(neutral.CurveSuperseded(evse=evse, at_ms=t.to_ms(request.timestamp)))
 
     # ------------------------------------------------------------------ logs
     def _on_data(self, station_id: str, request: m.DataTransferRequest) -> t.Wire:

@@ -16,14 +16,18 @@ from msgspec import Meta
 from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.port import EvseAddress, SampleReading, SignedReading
-from ledger.delivery.samples import RECORD_BYTES
+from ledger.delivery import samples
+from ledger.delivery.rounding import half_even
+from ledger.delivery.samples import FULL_SOC_PERMILLE
+from ledger.records.evidence import SampleSchema
 
 MAX_ABS_W = 2**31 - 1
 MAX_MILLIHERTZ = 100_000
 MAX_BLOCKS = 128
 MAX_BLOCK_BYTES = 32 * 1024
 OCMF = "OCMF"
-_SCALE = {"W": 1, "kW": 1000, "Hz": 1000, "": 1}
+_SCALE = {"W": 1, "kW": 1000, "Hz": 1000, "var": 1, "kvar": 1000, "V": 1000, "Percent": 10}
+_KIND = {"W": "W", "kW": "W", "Hz": "Hz", "var": "var", "kvar": "var", "V": "V", "Percent": "Percent"}
 
 
 @dataclass(slots=True)
@@ -65,16 +69,26 @@ def _sample(
 ) -> SampleReading | None:
     """Power is import minus export; Power.Active.Residual is misprinted in the standard and never used."""
     found: dict[str, int] = {}
+    upstream: dict[str, int] = {}
+    phases: list[int] = []
     for value in sampled:
-        if value.measurand in _WANTED and value.phase is None:
-            number = _integer(value, MAX_MILLIHERTZ if value.measurand == "Frequency" else MAX_ABS_W)
-            if number is None:
-                dropped.values += 1
-            else:
-                found[value.measurand] = number
+        is_upstream = value.location == UPSTREAM
+        if value.measurand not in (_ACTIVE if is_upstream else _WANTED):
+            continue
+        if value.phase is not None and value.measurand != "Voltage":
+            continue
+        number = _integer(value)
+        if number is None:
+            dropped.values += 1
+        elif is_upstream:
+            upstream[value.measurand] = number
+        elif value.phase in _PHASES:
+            phases.append(number)
+        elif value.phase is None:
+            found[value.measurand] = number
     if "Power.Active.Import" not in found and "Power.Active.Export" not in found:
         return None
-    power_w = found.get("Power.Active.Import", 0) - found.get("Power.Active.Export", 0)
+    power_w = _net(found, "Power.Active.Import", "Power.Active.Export") or 0
     if abs(power_w) > MAX_ABS_W or at_ms < 0:
         dropped.values += 1
         return None
@@ -85,22 +99,49 @@ def _sample(
         freq_millihertz=found.get("Frequency"),
         setpoint_w=found.get("Power.Active.Setpoint"),
         received_at_ms=received_at_ms,
+        voltage_millivolt=half_even(sum(phases), len(phases)) if phases else found.get("Voltage"),
+        reactive_var=_net(found, "Power.Reactive.Import", "Power.Reactive.Export"),
+        upstream_w=_net(upstream, "Power.Active.Import", "Power.Active.Export"),
+        soc_permille=found.get("SoC"),
     )
 
 
-_WANTED = frozenset({"Power.Active.Import", "Power.Active.Export", "Power.Active.Setpoint", "Frequency"})
+def _net(found: dict[str, int], imported: str, exported: str) -> int | None:
+    """Import minus export; None where neither was said."""
+    if imported not in found and exported not in found:
+        return None
+    return found.get(imported, 0) - found.get(exported, 0)
 
 
-def _integer(value: t.SampledValue, bound: int) -> int | None:
+UPSTREAM = "Upstream"
+_ACTIVE = frozenset({"Power.Active.Import", "Power.Active.Export"})
+_BOUNDS = {"Frequency": MAX_MILLIHERTZ, "SoC": FULL_SOC_PERMILLE}
+_WANTED = _ACTIVE | {
+    "Power.Active.Setpoint",
+    "Power.Reactive.Import",
+    "Power.Reactive.Export",
+    "Frequency",
+    "Voltage",
+    "SoC",
+}
+_PHASES = frozenset({"L1-N", "L2-N", "L3-N", "L1", "L2", "L3"})
+_UNITS = {"Frequency": "Hz", "Voltage": "V", "SoC": "Percent"}
+_NEVER_NEGATIVE = frozenset(_UNITS)
+
+
+def _integer(value: t.SampledValue) -> int | None:
+    """The value in our unit; None if it is out of range, not a number, or in a unit of something else."""
     unit = value.unit_of_measure
-    default = "Hz" if value.measurand == "Frequency" else "W"
-    name, multiplier = (default, 0) if unit is None else (unit.unit, unit.multiplier)
-    if name not in _SCALE:
+    default = _UNITS.get(value.measurand, "var" if "Reactive" in value.measurand else "W")
+    name, multiplier = (default, 0) if unit is None else (unit.unit or default, unit.multiplier)
+    scale = _SCALE.get(name)
+    if scale is None or _KIND[name] != _KIND[default]:
         return None
-    scaled = value.value * _SCALE[name] * 10.0**multiplier
-    if not abs(scaled) <= bound:  # also false for NaN
+    scaled = value.value * scale * 10.0**multiplier
+    if not abs(scaled) <= _BOUNDS.get(value.measurand, MAX_ABS_W):  # also false for NaN
         return None
-    return round(scaled)
+    number = round(scaled)
+    return None if number < 0 and value.measurand in _NEVER_NEGATIVE else number
 
 
 def _ocmf(data: str) -> str | None:
@@ -147,6 +188,7 @@ class Upload:
 
     command_id: str
     evse: EvseAddress
+    schema: SampleSchema = SampleSchema.NARROW
     blocks: int | None = None
     parts: dict[int, bytes] = field(default_factory=dict)
 
@@ -156,7 +198,11 @@ class Upload:
             records = base64.b64decode(block.records, validate=True)
         except (binascii.Error, ValueError):
             return False
-        if len(records) > MAX_BLOCK_BYTES or len(records) % RECORD_BYTES or block.block >= block.blocks:
+        if (
+            len(records) > MAX_BLOCK_BYTES
+            or len(records) % samples.record_bytes(self.schema)
+            or block.block >= block.blocks
+        ):
             return False
         if self.blocks not in (None, block.blocks):
             return False
@@ -165,7 +211,7 @@ class Upload:
         return True
 
     def whole(self) -> bytes | None:
-        """All records in order, or None if blocks are missing."""
+        """All records in order as a body, or None if blocks are missing."""
         if self.blocks is None or len(self.parts) != self.blocks:
             return None
-        return b"".join(self.parts[index] for index in range(self.blocks))
+        return samples.body_of(b"".join(self.parts[index] for index in range(self.blocks)), self.schema)

@@ -12,6 +12,7 @@ from api.execution.simulator.demand import Demand
 from api.execution.simulator.evse import Evse, EvseConfig, Kind
 from api.execution.simulator.faults import Faults
 from api.execution.simulator.frequency import Frequency, Steady
+from api.execution.simulator.inverter import House, Voltage, steady_voltage
 from api.execution.simulator.meter import Meter, seeded_key
 from api.execution.simulator.plant import REPORT_MS, Plant
 from api.execution.simulator.response import ResponseTraits
@@ -54,6 +55,8 @@ def build_plant(
     charge_points: Mapping[int, str] | None = None,
     faults: Faults | None = None,
     report_ms: int = REPORT_MS,
+    voltage: Voltage = steady_voltage,
+    houses: Mapping[int, House] | None = None,
 ) -> Plant:
     """A plant; its meters have serials `{station_id}-M{evse_id}`, and keys from the seed where none are given."""
     evses = []
@@ -67,6 +70,7 @@ def build_plant(
                 meter=Meter(serial=serial, key=key, charge_point=place),
                 battery=(batteries or {}).get(config.evse_id) or Battery(capacity_wh=BATTERY_WH),
                 demand=(demands or {}).get(config.evse_id),
+                house=(houses or {}).get(config.evse_id),
                 seed=seed,
                 start_ms=start_ms,
             )
@@ -79,6 +83,7 @@ def build_plant(
         seed=seed,
         faults=faults,
         report_ms=report_ms,
+        voltage=voltage,
     )
 
 

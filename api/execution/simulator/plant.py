@@ -6,13 +6,17 @@ happened in between at the resolution it needs, and how the time was cut into ju
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
+from typing import TypedDict
 
 from api.execution import port as neutral
 from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.simulator import faults as f
 from api.execution.simulator import noise
-from api.execution.simulator.evse import SECOND_MS, Evse, Mode, Service
+from api.execution.simulator.battery import WATT_MS_PER_WH
+from api.execution.simulator.evse import SECOND_MS, Evse, Mode, Recorder, Service
 from api.execution.simulator.frequency import Frequency
+from api.execution.simulator.inverter import Curve, Voltage, steady_voltage
 from ledger.delivery.samples import Status
 
 MAX_OFFLINE_MS = 300_000
@@ -34,6 +38,7 @@ class Plant:
         seed: int = 0,
         faults: f.Faults | None = None,
         report_ms: int = REPORT_MS,
+        voltage: Voltage = steady_voltage,
     ) -> None:
         self.station_id = station_id
         self.evses = {evse.config.evse_id: evse for evse in evses}
@@ -41,6 +46,7 @@ class Plant:
         self.faults = faults or f.Faults()
         self.offline_since_ms: int | None = None
         self._frequency = frequency
+        self._voltage = voltage
         self._report_ms = report_ms
         self._noise = noise.channel(seed, f"plant/{station_id}")
         self._transactions = 0
@@ -115,18 +121,38 @@ class Plant:
             case neutral.ReadMeter():
                 self._report_signed(evse, CHARGING, "Trigger")
             case neutral.FetchLog():
-                return neutral.ACCEPTED if command.interval_ms in evse.recorders else _rejected("NoSuchInterval")
+                return neutral.ACCEPTED if self._recorder(command) is not None else _rejected("NoSuchInterval")
+            case neutral.ClearService(curve=True):
+                evse.arm(None)
+                evse.reactive_millipercent = 0
             case neutral.ClearService():
                 self._tell(evse, None)
-            case neutral.HoldReactive() | neutral.ArmInverterCurve() if not evse.config.max_discharge_w:
+            case neutral.HoldReactive() if not evse.config.has_reactive:
                 return _rejected("NotSupported")
             case neutral.HoldReactive():
+                evse.arm(None)
                 evse.reactive_millipercent = command.reactive_millipercent
             case neutral.ArmInverterCurve():
-                pass
+                return self._arm(evse, command)
             case _:
                 return self._serve(evse, command, max_offline_ms)
         return neutral.ACCEPTED
+
+    def _arm(self, evse: Evse, command: neutral.ArmInverterCurve) -> Outcome:
+        """An inverter without reactive power takes no such curve; PF(P) is not simulated."""
+        if command.curve_type == "WattPF" or (command.curve_type != "VoltWatt" and not evse.config.has_reactive):
+            return _rejected("NotSupported")
+        if any(b.x_millipercent <= a.x_millipercent for a, b in pairwise(command.points)):
+            return _rejected("InvalidCurve")
+        evse.integrate(self.at_ms)
+        evse.arm(Curve(command, evse.config, self.at_ms))
+        return neutral.ACCEPTED
+
+    def _recorder(self, command: neutral.FetchLog) -> Recorder | None:
+        evse = self.evses[command.evse.evse_id]
+        if command.wide:
+            return evse.wide_recorder if command.interval_ms == SECOND_MS else None
+        return evse.recorders.get(command.interval_ms)
 
     def _serve(
         self,
@@ -160,8 +186,16 @@ class Plant:
                     release_permille_per_s=command.release_permille_per_s,
                 )
                 self._tell(evse, armed)
-            case neutral.BalanceLocally(target_import_w=target_w):
-                self._tell(evse, replace(frame, mode=Mode.BALANCE, setpoint_w=target_w))
+            case neutral.BalanceLocally(energy_budget_wh=budget_wh):
+                carrying = replace(
+                    frame,
+                    mode=Mode.BALANCE,
+                    setpoint_w=command.target_import_w,
+                    share_permille=command.share_permille,
+                    reserve_soc_permille=command.reserve_soc_permille,
+                    budget_watt_ms=None if budget_wh is None else budget_wh * WATT_MS_PER_WH,
+                )
+                self._tell(evse, carrying)
         return neutral.ACCEPTED
 
     def _tell(self, evse: Evse, service: Service | None) -> None:
@@ -178,8 +212,8 @@ class Plant:
             self._report(neutral.OperationModeChanged(evse=address, at_ms=self.clock_ms(), mode=new.value))
 
     def log(self, command: neutral.FetchLog) -> bytes:
-        """The records that `command` asks for, from and to as the station's own clock counts them."""
-        recorder = self.evses[command.evse.evse_id].recorders.get(command.interval_ms)
+        """The records that `command` asks for, without a header, from and to as the station's own clock counts them."""
+        recorder = self._recorder(command)
         return b"" if recorder is None else recorder.between(command.from_ms, command.to_ms)
 
     def reboot(self) -> None:
@@ -189,6 +223,8 @@ class Plant:
             before = evse.service
             evse.service = None
             evse.tell(None, self.at_ms)
+            evse.arm(None)
+            evse.reactive_millipercent = 0
             self._mode(evse, before, None)
 
     # ------------------------------------------------------------------ time
@@ -259,7 +295,7 @@ class Plant:
                 self._mode(evse, before, None)
             grid_ms = evse.resolution_ms(before_ms, fast=fast)
             if at_ms % grid_ms == 0:
-                evse.step(at_ms, frequency, fast=fast, status=status, shift_ms=shift_ms)
+                evse.step(at_ms, frequency, fast=fast, status=status, shift_ms=shift_ms, voltage=self._voltage)
         if at_ms % self._report_ms == 0:
             self._sample(at_ms)
 
@@ -287,8 +323,27 @@ class Plant:
                     power_w=evse.meter.shown_w(evse.power_w),
                     freq_millihertz=self._frequency.millihertz(at_ms),
                     setpoint_w=evse.setpoint_w,
+                    **self._further(evse, at_ms),
                 )
             )
+
+    def _further(self, evse: Evse, at_ms: int) -> "_Further":
+        """What an EVSE with an inverter of its own, or in a building, reads beside its power."""
+        if evse.wide_recorder is None:
+            return {}
+        return {
+            "voltage_millivolt": self._voltage(at_ms),
+            "reactive_var": evse.reactive_var,
+            "upstream_w": evse.upstream_w(at_ms),
+            "soc_permille": evse.battery.permille(),
+        }
+
+
+class _Further(TypedDict, total=False):
+    voltage_millivolt: int
+    reactive_var: int
+    upstream_w: int | None
+    soc_permille: int
 
 
 def _rejected(reason: str) -> Outcome:

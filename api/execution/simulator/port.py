@@ -8,6 +8,8 @@ from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.simulator import faults as f
 from api.execution.simulator.plant import Plant
 from api.execution.waiting import POLL_S, Clock
+from ledger.delivery import samples
+from ledger.records.evidence import SampleSchema
 
 TIMEOUT_MS = 30_000
 MS_PER_S = 1000
@@ -89,7 +91,8 @@ class SimulatorPort:
             return neutral.TIMED_OUT
         self._flush(plant)
         if isinstance(command, neutral.FetchLog) and outcome.verdict is Verdict.ACCEPTED:
-            records = plant.log(command)
+            schema = SampleSchema.WIDE if command.wide else SampleSchema.NARROW
+            records = samples.body_of(plant.log(command), schema)
             self._publish(
                 neutral.LogUploaded(
                     evse=command.evse, at_ms=plant.at_ms, command_id=command.command_id, samples=records

@@ -13,19 +13,24 @@ from api.execution.plan import Envelope
 from api.execution.port import Command, Telemetry
 from api.execution.simulator.evse import Evse, Kind, Mode, Service
 from api.execution.simulator.plant import Plant
-from ledger.delivery.samples import RECORD_BYTES
+from ledger.delivery import samples
+from ledger.records.evidence import SampleSchema
 
 MAX_VALUES_PER_MESSAGE = 50
-BLOCK_BYTES = readings.MAX_BLOCK_BYTES // RECORD_BYTES * RECORD_BYTES
 NEVER_MS = 2**53
+DEFAULT_RESPONSE_MS = 10_000
 VARIABLES = {
     ("V2XChargingCtrlr", "SupportedOperationModes"): (
         "Idle,ChargingOnly,CentralSetpoint,ExternalLimits,LocalFrequency,LocalLoadBalancing"
     ),
     ("DataCollector", "SamplingIntervals"): "100,1000",
+    ("ACDERCtrlr", "ModesSupported"): "VoltWatt,VoltVar,WattVar,FixedVar",
+    ("DCDERCtrlr", "ModesSupported"): "VoltWatt,VoltVar,WattVar,FixedVar",
     ("SampledDataCtrlr", "TxUpdatedInterval"): "60",
 }
+THRESHOLD = ("V2XChargingCtrlr", "LocalLoadBalancing")
 WATT, HERTZ = t.UnitOfMeasure(unit="W"), t.UnitOfMeasure(unit="Hz")
+VOLT, VAR, PERCENT = t.UnitOfMeasure(unit="V"), t.UnitOfMeasure(unit="var"), t.UnitOfMeasure(unit="Percent")
 
 
 class Unsupported(Exception):
@@ -71,11 +76,22 @@ def _command(
         case "LocalFrequency":
             return _frequency(period, kw)
         case "LocalLoadBalancing":
-            return neutral.BalanceLocally(**kw)
+            return _balance(period, kw)
         case "ChargingOnly" | "ExternalLimits" | "CentralSetpoint" | None:
             raise Unsupported("InvalidSchedule")
         case _:
             raise Unsupported("UnsupportedParam")
+
+
+def _balance(period: t.SchedulePeriod, kw: Envelope) -> Command:
+    """The threshold is a variable and stands apart; the reserve and the budget are vendor data."""
+    custom = period.custom_data or {}
+    ours = custom if custom.get("vendorId") == commands.VENDOR else {}
+    share, reserve = ours.get("sharePermille", 1000), ours.get("reserveSocPermille", 0)
+    budget = ours.get("energyBudgetWh")
+    if not isinstance(share, int) or not isinstance(reserve, int) or not isinstance(budget, int | None):
+        raise Unsupported("InvalidSchedule")
+    return neutral.BalanceLocally(**kw, share_permille=share, reserve_soc_permille=reserve, energy_budget_wh=budget)
 
 
 def _frequency(period: t.SchedulePeriod, kw: Envelope) -> Command:
@@ -128,12 +144,12 @@ def composite_period(evse: Evse) -> t.SchedulePeriod:
 
 def der_command(request: m.SetDERControlRequest, station_id: str) -> Command | None:
     """The command in a DER control of ours, signs flipped back into the load convention, or None."""
-    evse = request.control_id.removeprefix("flex-")
-    if not evse.isdecimal():
+    evse_id = commands.parse_control_id(request.control_id)
+    if evse_id is None:
         return None
     envelope: Envelope = {
         "command_id": "",
-        "evse": neutral.EvseAddress(station_id=station_id, evse_id=int(evse)),
+        "evse": neutral.EvseAddress(station_id=station_id, evse_id=evse_id),
         "not_after_ms": NEVER_MS,
         "duration_s": 86_400,
         "transaction_id": None,
@@ -141,13 +157,24 @@ def der_command(request: m.SetDERControlRequest, station_id: str) -> Command | N
     if request.fixed_var is not None:
         return neutral.HoldReactive(**envelope, reactive_millipercent=round(-request.fixed_var.setpoint * 1000))
     if request.curve is not None and request.control_type in ("VoltWatt", "VoltVar", "WattVar", "WattPF"):
-        sign = 1 if request.control_type == "WattPF" else -1
-        points = tuple(
-            neutral.ControlPoint(x_millipercent=round(p.x * 1000), y_millipercent=round(sign * p.y * 1000))
-            for p in request.curve.curve_data
-        )
-        return neutral.ArmInverterCurve(**envelope, curve_type=request.control_type, points=points)
+        envelope["duration_s"] = round(request.curve.duration or 86_400)
+        return _curve(request.control_type, request.curve, envelope)
     return None
+
+
+def _curve(kind: neutral.DerCurve, curve: t.DerCurve, envelope: Envelope) -> Command:
+    flip_x = -1 if kind in ("WattVar", "WattPF") else 1
+    flip_y = 1 if kind == "WattPF" else -1
+    corners = sorted((round(flip_x * p.x * 1000), round(flip_y * p.y * 1000)) for p in curve.curve_data)
+    custom = curve.custom_data or {}
+    reference = custom.get("referenceMillivolt", 0) if custom.get("vendorId") == commands.VENDOR else 0
+    return neutral.ArmInverterCurve(
+        **envelope,
+        curve_type=kind,
+        points=tuple(neutral.ControlPoint(x_millipercent=x, y_millipercent=y) for x, y in corners),
+        response_ms=round((curve.response_time or 0) * 1000) or DEFAULT_RESPONSE_MS,
+        reference_millivolt=reference if isinstance(reference, int) else 0,
+    )
 
 
 def log_command(request: m.GetLogRequest, station_id: str) -> neutral.FetchLog | None:
@@ -163,15 +190,18 @@ def log_command(request: m.GetLogRequest, station_id: str) -> neutral.FetchLog |
         from_ms=0 if oldest is None else t.to_ms(oldest),
         to_ms=NEVER_MS if latest is None else t.to_ms(latest),
         interval_ms=place[1],
+        wide=place[2],
     )
 
 
 # ---------------------------------------------------------------------- to the backend
-def log_blocks(request_id: int, records: bytes) -> Iterator[t.Wire]:
+def log_blocks(request_id: int, records: bytes, *, wide: bool = False) -> Iterator[t.Wire]:
     """DataTransfer requests that carry `records` in blocks; at least one, so that an empty log is an answer too."""
-    blocks = max(1, -(-len(records) // BLOCK_BYTES))
+    width = samples.record_bytes(SampleSchema.WIDE if wide else SampleSchema.NARROW)
+    block_bytes = readings.MAX_BLOCK_BYTES // width * width
+    blocks = max(1, -(-len(records) // block_bytes))
     for index in range(blocks):
-        part = records[index * BLOCK_BYTES : (index + 1) * BLOCK_BYTES]
+        part = records[index * block_bytes : (index + 1) * block_bytes]
         yield m.DataTransferRequest(
             vendor_id=commands.VENDOR,
             message_id=commands.LOG_MESSAGE,
@@ -308,7 +338,23 @@ def _meter_value(event: neutral.SampleReading) -> t.MeterValue:
     ]
     if event.freq_millihertz is not None:
         values.append(t.SampledValue(value=event.freq_millihertz / 1000, measurand="Frequency", unit_of_measure=HERTZ))
+    values += _further_values(event)
     return t.MeterValue(timestamp=t.from_ms(event.at_ms), sampled_value=tuple(values))
+
+
+def _further_values(event: neutral.SampleReading) -> Iterator[t.SampledValue]:
+    if event.voltage_millivolt is not None:
+        yield t.SampledValue(value=event.voltage_millivolt / 1000, measurand="Voltage", unit_of_measure=VOLT)
+    if event.reactive_var is not None:
+        way = "Power.Reactive.Import" if event.reactive_var >= 0 else "Power.Reactive.Export"
+        yield t.SampledValue(value=abs(event.reactive_var), measurand=way, unit_of_measure=VAR)
+    if event.upstream_w is not None:
+        way = "Power.Active.Import" if event.upstream_w >= 0 else "Power.Active.Export"
+        yield t.SampledValue(
+            value=abs(event.upstream_w), measurand=way, location=readings.UPSTREAM, unit_of_measure=WATT
+        )
+    if event.soc_permille is not None:
+        yield t.SampledValue(value=event.soc_permille / 10, measurand="SoC", unit_of_measure=PERCENT)
 
 
 def _batches(samples: dict[int, list[t.MeterValue]]) -> Iterator[t.Wire]:

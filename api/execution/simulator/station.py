@@ -6,7 +6,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -14,7 +14,7 @@ from websockets.typing import Subprotocol
 
 from api.execution import port as neutral
 from api.execution.errors import FrameRefused
-from api.execution.ocpp import codec
+from api.execution.ocpp import codec, commands
 from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.ocpp.listener import SUBPROTOCOL
@@ -81,6 +81,7 @@ class SimulatedStation:
         self._reporting = asyncio.Lock()
         self._backlog: deque[t.Wire] = deque(maxlen=MAX_BACKLOG)
         self._profiles: dict[int, m.SetChargingProfileRequest] = {}
+        self._thresholds: dict[int, int] = {}
         self._count = 0
         self._back_off = back_off or BackOff()
         self._compression = compression
@@ -334,13 +335,10 @@ class SimulatedStation:
             case m.SetDERControlRequest():
                 return self._der(request)
             case m.ClearDERControlRequest():
-                return m.DERControlResponse(status="Accepted")
+                return self._clear_der(request)
             case m.SetVariablesRequest():
                 return m.SetVariablesResponse(
-                    set_variable_result=tuple(
-                        m.SetVariableResult(attribute_status="Accepted", component=d.component, variable=d.variable)
-                        for d in request.set_variable_data
-                    )
+                    set_variable_result=tuple(self._set_variable(data) for data in request.set_variable_data)
                 )
             case m.GetVariablesRequest():
                 return m.GetVariablesResponse(
@@ -370,6 +368,8 @@ class SimulatedStation:
             command, max_offline_ms = protocol.command_of(request, self.station_id)
         except protocol.Unsupported as unsupported:
             return _status(m.ProfileStatusResponse, Outcome(Verdict.REJECTED, unsupported.reason))
+        if isinstance(command, neutral.BalanceLocally):
+            command = replace(command, target_import_w=self._thresholds.get(request.evse_id, 0))
         outcome = self._execute(command, max_offline_ms)
         if outcome.verdict is Verdict.ACCEPTED:
             self._profiles[request.charging_profile.id] = request
@@ -409,7 +409,35 @@ class SimulatedStation:
         outcome = self._execute(command)
         if outcome.reason == "NotSupported":
             return m.DERControlResponse(status="NotSupported")
+        if outcome.verdict is Verdict.ACCEPTED:
+            self._backlog.append(self._der_changed(request.control_id, started=True))
         return _status(m.DERControlResponse, outcome)
+
+    def _der_changed(self, control_id: str, *, started: bool) -> t.Wire:
+        return m.NotifyDERStartStopRequest(
+            control_id=control_id, started=started, timestamp=t.from_ms(self.plant.clock_ms())
+        )
+
+    def _set_variable(self, data: m.SetVariableData) -> m.SetVariableResult:
+        """The threshold of local load balancing is kept, for the EVSE that it names; others are taken and not used."""
+        status = "Accepted"
+        if (data.component.name, data.variable.name) == protocol.THRESHOLD:
+            evse_id = 0 if data.component.evse is None else data.component.evse.id
+            if evse_id not in self.plant.evses or not data.attribute_value.isdecimal():
+                status = "Rejected"
+            else:
+                self._thresholds[evse_id] = int(data.attribute_value)
+        return m.SetVariableResult(attribute_status=status, component=data.component, variable=data.variable)
+
+    def _clear_der(self, request: m.ClearDERControlRequest) -> t.Wire:
+        evse_id = commands.parse_control_id(request.control_id or "")
+        evse = None if evse_id is None else self.plant.evses.get(evse_id)
+        if evse is None or not evse.has_control:
+            return m.DERControlResponse(status="NotFound")
+        self._backlog.append(self._der_changed(commands.control_id(evse.config.evse_id), started=False))
+        return _status(
+            m.DERControlResponse, self._execute(neutral.ClearService(**self._bare(evse.config.evse_id), curve=True))
+        )
 
     @staticmethod
     def _variable(data: m.GetVariableData) -> m.GetVariableResult:
@@ -443,7 +471,7 @@ class SimulatedStation:
         if command is None:
             return
         with contextlib.suppress(LineLost, TimeoutError):
-            for block in protocol.log_blocks(request.request_id, self.plant.log(command)):
+            for block in protocol.log_blocks(request.request_id, self.plant.log(command), wide=command.wide):
                 await self._call(block)
             await self._call(m.LogStatusNotificationRequest(status="Uploaded", request_id=request.request_id))
 

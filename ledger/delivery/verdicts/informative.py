@@ -1,4 +1,4 @@
-"""Price signals and embedded functions: what happened, beside what would have; nothing is owed, nothing is scored."""
+"""Price signals: what happened, beside what would have; nothing is owed, nothing is scored."""
 
 from collections.abc import Sequence
 
@@ -13,13 +13,11 @@ from ledger.delivery.verdicts.outcome import (
     require_powers,
 )
 
-PRICE_ALGORITHM = "PRICE_REACTION/1"
-EMBEDDED_ALGORITHM = "EMBEDDED_LOG/1"
+ALGORITHM = "PRICE_REACTION/1"
 
 
 def score(
     *,
-    algorithm: str,
     start_at_ms: int,
     isp_ms: int,
     baseline_w: Sequence[int],
@@ -48,7 +46,7 @@ def score(
     )
     reaction = sum(period.baseline_w - period.actual_w for period in periods)
     return Score(
-        algorithm=algorithm,
+        algorithm=ALGORITHM,
         verdict=Verdict.INFORMATIVE,
         score_ppm=0,
         periods=periods,

@@ -3,7 +3,7 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from ledger.delivery.samples import Sample, is_usable
+from ledger.delivery.samples import AnySample, is_usable
 
 
 class Trace:
@@ -12,7 +12,7 @@ class Trace:
     An unusable sample ends the one before it and stands for nothing.
     """
 
-    def __init__(self, samples: Sequence[Sample], max_hold_ms: int) -> None:
+    def __init__(self, samples: Sequence[AnySample], max_hold_ms: int) -> None:
         """`samples` as `samples.decode` gives them: times strictly rising."""
         self._samples = samples
         self._times = [sample.t_ms for sample in samples]
@@ -26,7 +26,7 @@ class Trace:
             return None
         return self._samples[place].power_w
 
-    def between(self, start_at_ms: int, end_at_ms: int) -> Sequence[Sample]:
+    def between(self, start_at_ms: int, end_at_ms: int) -> Sequence[AnySample]:
         """The usable samples with start <= t < end."""
         first, last = bisect_left(self._times, start_at_ms), bisect_left(self._times, end_at_ms)
         return [self._samples[place] for place in range(first, last) if self._usable[place]]

@@ -1,7 +1,5 @@
 """Commands in the words of OCPP 2.1: signs, units, and the dead-man in every profile."""
 
-from itertools import product
-
 import msgspec
 import pytest
 
@@ -85,7 +83,7 @@ def test_frequencies_keep_their_millihertz() -> None:
 @pytest.mark.parametrize("reactive", [-100_000, -12_345, 0, 1, 50_000])
 def test_fixed_var_counts_injection_as_positive_so_the_sign_flips(reactive: int) -> None:
     command = HoldReactive(**ENVELOPE, reactive_millipercent=reactive)
-    request = commands.hold_reactive(command)
+    request = commands.hold_reactive(command, NOW)
     assert isinstance(request, m.SetDERControlRequest)
     assert request.fixed_var is not None
     assert request.fixed_var.setpoint == -reactive / 1000
@@ -95,24 +93,67 @@ def test_fixed_var_counts_injection_as_positive_so_the_sign_flips(reactive: int)
 
 
 @pytest.mark.parametrize(
-    ("kind", "y"), list(product(("VoltWatt", "VoltVar", "WattVar", "WattPF"), (-60_000, 0, 95_000)))
+    ("kind", "wire"),
+    [
+        # Load convention: 60 % of the charging power, or of what is absorbed, is -60 % where injection counts.
+        ("VoltWatt", ((92.0, -60.0), (108.0, 95.0))),
+        ("VoltVar", ((92.0, -60.0), (108.0, 95.0))),
+        # Here x is a power as well: both axes turn, and x still rises.
+        ("WattVar", ((-108.0, 95.0), (-92.0, -60.0))),
+        # A power factor has no direction of power: > 0 absorbs on both sides.
+        ("WattPF", ((-108.0, -95.0), (-92.0, 60.0))),
+    ],
 )
-def test_der_curves_flip_powers_and_leave_a_power_factor_alone(kind: DerCurve, y: int) -> None:
+def test_der_curves_flip_powers_on_both_axes(kind: DerCurve, wire: tuple[tuple[float, float], ...]) -> None:
     points = (
-        ControlPoint(x_millipercent=92_000, y_millipercent=y),
-        ControlPoint(x_millipercent=108_000, y_millipercent=0),
+        ControlPoint(x_millipercent=92_000, y_millipercent=60_000),
+        ControlPoint(x_millipercent=108_000, y_millipercent=-95_000),
     )
-    request = commands.inverter_curve(ArmInverterCurve(**ENVELOPE, curve_type=kind, points=points))
+    command = ArmInverterCurve(
+        **{**ENVELOPE, "transaction_id": None}, curve_type=kind, points=points, reference_millivolt=230_000
+    )
+    request = commands.inverter_curve(command, NOW)
     assert isinstance(request, m.SetDERControlRequest)
     assert request.curve is not None
-    assert request.curve.curve_data[0].y == (y if kind == "WattPF" else -y) / 1000
-    back = protocol.der_command(request, "CS")
-    assert isinstance(back, ArmInverterCurve)
-    assert back.points == points
+    assert tuple((point.x, point.y) for point in request.curve.curve_data) == wire
+    assert (request.curve.start_time, request.curve.duration, request.curve.response_time) == (NOW, 600, 10)
+    back = msgspec.json.decode(msgspec.json.encode(request), type=m.SetDERControlRequest)
+    assert protocol.der_command(back, "CS") == command
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("VoltWatt", "PctMaxW"), ("VoltVar", "PctMaxVar"), ("WattVar", "PctMaxVar")]
+)
+def test_a_der_curve_says_what_its_percents_are_of(kind: DerCurve, unit: str) -> None:
+    points = (ControlPoint(x_millipercent=0, y_millipercent=0), ControlPoint(x_millipercent=1, y_millipercent=1))
+    request = commands.inverter_curve(ArmInverterCurve(**ENVELOPE, curve_type=kind, points=points), NOW)
+    assert isinstance(request, m.SetDERControlRequest)
+    assert request.curve is not None
+    assert request.curve.y_unit == unit
+
+
+@pytest.mark.parametrize("name", ["flex-", "flex-x", "flex", "other-3", "3", ""])
+def test_a_control_of_somebody_else_is_not_ours(name: str) -> None:
+    assert commands.parse_control_id(name) is None
+    assert commands.parse_control_id(commands.control_id(3)) == 3
+
+
+def test_the_reserve_and_the_budget_of_a_battery_travel_as_vendor_data() -> None:
+    command = BalanceLocally(**ENVELOPE, share_permille=400, reserve_soc_permille=300, energy_budget_wh=5_000)
+    request = commands.balance(command, NOW)
+    assert isinstance(request, m.SetChargingProfileRequest)
+    period = request.charging_profile.charging_schedule[0].charging_schedule_period[0]
+    assert period.custom_data == {
+        "vendorId": commands.VENDOR,
+        "reserveSocPermille": 300,
+        "sharePermille": 400,
+        "energyBudgetWh": 5_000,
+    }
+    assert protocol.command_of(request, "CS")[0] == command
 
 
 def test_exactly_one_control_field_is_set_and_a_market_control_is_never_a_default() -> None:
-    request = commands.hold_reactive(HoldReactive(**ENVELOPE, reactive_millipercent=1))
+    request = commands.hold_reactive(HoldReactive(**ENVELOPE, reactive_millipercent=1), NOW)
     assert isinstance(request, m.SetDERControlRequest)
     assert request.is_default is False
     fields = (request.curve, request.fixed_var, request.freq_droop, request.limit_max_discharge)
@@ -120,8 +161,17 @@ def test_exactly_one_control_field_is_set_and_a_market_control_is_never_a_defaul
 
 
 @pytest.mark.parametrize(
-    "location", ["https://elsewhere/log", "flexledger:data-transfer/x/1", "flexledger:data-transfer/1", ""]
+    "location",
+    [
+        "https://elsewhere/log",
+        "flexledger:data-transfer/x/1",
+        "flexledger:data-transfer/1",
+        "flexledger:data-transfer/1/wide",
+        "flexledger:data-transfer/1/1000/narrow",
+        "",
+    ],
 )
 def test_a_log_location_that_is_not_ours_is_not_understood(location: str) -> None:
     assert commands.parse_log_location(location) is None
-    assert commands.parse_log_location(commands.log_location(3, 100)) == (3, 100)
+    assert commands.parse_log_location(commands.log_location(3, 100)) == (3, 100, False)
+    assert commands.parse_log_location(commands.log_location(3, 1000, wide=True)) == (3, 1000, True)

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from api.execution import plan
 from api.execution.errors import PlanRefused
-from api.execution.port import ControlPoint, EvseAddress, FrequencyPoint
+from api.execution.port import EvseAddress, FrequencyPoint
 from api.execution.services import (
     Balance,
     CongestionService,
+    CurveCorner,
     DroopService,
     FfrService,
     FrequencyCurve,
@@ -138,7 +139,7 @@ def test_participants_and_intervals_are_bounded(count: int, fits: bool) -> None:
     series = tuple(Interval(start_at_ms=n, duration_ms=1, value=0) for n in range(count))
     cases: tuple[tuple[Service, tuple[Participant, ...]], ...] = (
         (CongestionService(series=series), group(1)),
-        (HomeService(start_at_ms=0), group(*[1] * count)),
+        (ReactiveService(start_at_ms=0, reactive_millipercent=1), group(*[1] * count)),
     )
     for service, who in cases:
         if fits:
@@ -162,16 +163,14 @@ def test_every_service_becomes_a_command() -> None:
         "duration_s": 1,
         "transaction_id": None,
     }
-    corners = (ControlPoint(x_millipercent=1, y_millipercent=1), ControlPoint(x_millipercent=2, y_millipercent=0))
     who = group(10_000, discharge=10_000)
     expected: dict[str, tuple[Service, Instruction]] = {
         "FollowSetpoint": (ReserveService(start_at_ms=0, capacity_w=5000), Setpoint(power_w=-5000)),
-        "BalanceLocally": (HomeService(start_at_ms=0, target_import_w=7), Balance(target_import_w=7)),
-        "HoldReactive": (ReactiveService(start_at_ms=0, reactive_millipercent=3), Reactive(reactive_millipercent=3)),
-        "ArmInverterCurve": (
-            InverterCurveService(start_at_ms=0, curve_type="VoltVar", points=corners, response_ms=5),
-            InverterCurve(curve_type="VoltVar", points=corners, response_ms=5),
+        "ArmFrequencyResponse": (
+            DroopService(start_at_ms=0, points=POINTS[:2], base_w=5),
+            FrequencyCurve(points=POINTS[:2], base_w=5),
         ),
+        "HoldReactive": (ReactiveService(start_at_ms=0, reactive_millipercent=3), Reactive(reactive_millipercent=3)),
     }
     for name, (service, instruction) in expected.items():
         (step,) = plan.schedule(service, who)
@@ -179,3 +178,93 @@ def test_every_service_becomes_a_command() -> None:
         assert type(plan.command(instruction, envelope)).__name__ == name
     down = ReserveService(start_at_ms=0, capacity_w=5000, direction="DOWN")
     assert plan.schedule(down, who)[0].instructions[evse(1)] == Setpoint(power_w=5000)
+
+
+VOLT_VAR = (CurveCorner(x=9_300, y=-4_800), CurveCorner(x=9_700, y=0), CurveCorner(x=10_700, y=2_400))
+
+
+def inverters(
+    absorb_var: int, inject_var: int, charge: int = 22_000, discharge: int = 11_000
+) -> tuple[Participant, ...]:
+    return (
+        Participant(
+            ref="p",
+            evse=evse(1),
+            max_charge_w=charge,
+            max_discharge_w=discharge,
+            max_absorb_var=absorb_var,
+            max_inject_var=inject_var,
+        ),
+    )
+
+
+def curve_of(service: InverterCurveService, who: tuple[Participant, ...]) -> list[tuple[int, int]]:
+    (step,) = plan.schedule(service, who)
+    (instruction,) = step.instructions.values()
+    assert isinstance(instruction, InverterCurve)
+    return [(point.x_millipercent, point.y_millipercent) for point in instruction.points]
+
+
+def test_reactive_power_is_a_share_of_what_the_inverter_can_in_that_direction() -> None:
+    service = InverterCurveService(start_at_ms=0, curve_type="VoltVar", points=VOLT_VAR, reference_millivolt=230_000)
+    # 4,800 var of 9,600 that it can inject, 2,400 of 2,400 that it can absorb.
+    assert curve_of(service, inverters(2_400, 9_600)) == [(93_000, -50_000), (97_000, 0), (107_000, 100_000)]
+    for weak in (inverters(2_399, 9_600), inverters(2_400, 4_799)):
+        with pytest.raises(PlanRefused, match="exceeds"):
+            plan.schedule(service, weak)
+
+
+def test_powers_of_a_curve_are_shares_of_charging_and_of_discharging() -> None:
+    by_voltage = InverterCurveService(
+        start_at_ms=0, curve_type="VoltWatt", points=(CurveCorner(x=9_000, y=-5_500), CurveCorner(x=9_500, y=5_500))
+    )
+    assert curve_of(by_voltage, inverters(0, 0)) == [(90_000, -50_000), (95_000, 25_000)]
+    by_power = InverterCurveService(
+        start_at_ms=0, curve_type="WattVar", points=(CurveCorner(x=-11_000, y=1_000), CurveCorner(x=22_000, y=0))
+    )
+    assert curve_of(by_power, inverters(4_000, 0)) == [(-100_000, 25_000), (100_000, 0)]
+    with pytest.raises(PlanRefused, match="exceeds"):
+        plan.schedule(by_voltage, inverters(0, 0, discharge=0))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(1, False), (2, True), (10, True), (11, False)])
+def test_an_inverter_curve_has_as_many_points_as_ocpp_takes(count: int, fits: bool) -> None:
+    points = tuple(CurveCorner(x=9_000 + n, y=0) for n in range(count))
+    service = InverterCurveService(start_at_ms=0, curve_type="VoltVar", points=points)
+    if fits:
+        assert len(curve_of(service, inverters(0, 0))) == count
+    else:
+        with pytest.raises(PlanRefused, match="points"):
+            plan.schedule(service, inverters(0, 0))
+
+
+def test_an_inverter_curve_rises() -> None:
+    points = (CurveCorner(x=9_000, y=0), CurveCorner(x=9_000, y=0))
+    with pytest.raises(PlanRefused, match="rise"):
+        plan.schedule(InverterCurveService(start_at_ms=0, curve_type="VoltVar", points=points), inverters(0, 0))
+
+
+def test_a_house_is_carried_in_dear_intervals_by_all_and_its_cars_charge_in_cheap_ones() -> None:
+    series = tuple(Interval(start_at_ms=n * 10, duration_ms=10, value=price) for n, price in enumerate((100, 400)))
+    service = HomeService(series=series, target_import_w=7, reserve_soc_permille=300, energy_budget_wh=900)
+    cheap, dear = plan.schedule(service, inverters(0, 0))
+    assert (cheap.at_ms, dear.at_ms) == (0, 10)
+    assert cheap.instructions[evse(1)] == Limit(import_w=22_000)
+    assert dear.instructions[evse(1)] == Balance(
+        target_import_w=7, share_permille=1000, reserve_soc_permille=300, energy_budget_wh=900
+    )
+
+
+def test_cars_carry_a_house_in_proportion_to_what_they_can_give() -> None:
+    series = (Interval(start_at_ms=0, duration_ms=10, value=1), Interval(start_at_ms=10, duration_ms=10, value=2))
+    one, two = (
+        Participant(ref=str(n), evse=evse(n), max_charge_w=11_000, max_discharge_w=watts)
+        for n, watts in ((1, 3_700), (2, 7_400))
+    )
+    dear = plan.schedule(HomeService(series=series), (one, two))[1]
+    shares = [
+        instruction.share_permille for instruction in dear.instructions.values() if isinstance(instruction, Balance)
+    ]
+    assert shares == [333, 667]
+    with pytest.raises(PlanRefused, match="discharge"):
+        plan.schedule(HomeService(series=series), group(11_000))

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import pytest
@@ -12,8 +12,11 @@ from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.port import (
     ArmFrequencyResponse,
+    ArmInverterCurve,
     BalanceLocally,
     ClearService,
+    ControlPoint,
+    DerCurve,
     EvseAddress,
     ExecutionPort,
     FetchLog,
@@ -27,13 +30,16 @@ from api.execution.port import (
     Verdict,
 )
 from api.execution.simulator import faults as f
+from api.execution.simulator.battery import Battery
+from api.execution.simulator.demand import ConstantDemand
 from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.fleet import build_plant
+from api.execution.simulator.inverter import House
 from api.execution.simulator.plant import Plant
 from api.execution.simulator.port import SimulatorPort
 from api.execution.simulator.station import SimulatedStation
 from ledger.clock import SetClock
-from ledger.delivery.samples import decode
+from ledger.delivery.samples import Measured, WideSample, decode
 
 START = 1_768_900_000_000 // 60_000 * 60_000
 MINUTE = 60_000
@@ -174,11 +180,151 @@ async def test_what_an_evse_cannot_do_is_rejected_with_its_reason(make: Make) ->
         assert await world.port.send(command) == Outcome(Verdict.REJECTED, "UnknownEvse")
 
 
+def inverter_plant(voltage: Callable[[int], int] = lambda _: 230_000) -> Plant:
+    config = EvseConfig(evse_id=1, max_discharge_w=11_000, max_inject_var=4_800, max_absorb_var=2_400)
+    return build_plant("CS-1", (config, CONFIGS[1]), seed=7, start_ms=START, voltage=voltage)
+
+
 async def test_reactive_power_keeps_its_sign_end_to_end(make: Make) -> None:
-    async for world in make(plant_with()):
-        command = HoldReactive(**world.envelope(E1), reactive_millipercent=-12_345)  # type: ignore[arg-type]
+    async for world in make(inverter_plant()):
+        command = HoldReactive(**world.envelope(E1), reactive_millipercent=-50_000)  # type: ignore[arg-type]
         assert await world.port.send(command) == neutral.ACCEPTED
-        assert world.plant.evses[1].reactive_millipercent == -12_345
+        assert world.plant.evses[1].reactive_millipercent == -50_000
+        await world.to(START + MINUTE)
+        reading = await world.until(neutral.SampleReading, evse=E1, at_ms=START + MINUTE)
+        assert isinstance(reading, neutral.SampleReading)
+        # Half of what it can inject.
+        assert (reading.reactive_var, reading.voltage_millivolt) == (-2_400, 230_000)
+
+
+VOLT_VAR = (
+    ControlPoint(x_millipercent=93_000, y_millipercent=-100_000),
+    ControlPoint(x_millipercent=97_000, y_millipercent=0),
+    ControlPoint(x_millipercent=103_000, y_millipercent=0),
+    ControlPoint(x_millipercent=107_000, y_millipercent=100_000),
+)
+
+
+@pytest.mark.parametrize(("millivolt", "var"), [(218_500, -2_400), (230_000, 0), (241_500, 1_200), (200_000, -4_800)])
+async def test_an_inverter_follows_the_voltage_and_its_log_shows_it(make: Make, millivolt: int, var: int) -> None:
+    async for world in make(inverter_plant(lambda _: millivolt)):
+        command = ArmInverterCurve(  # type: ignore[arg-type]
+            **world.envelope(E1), curve_type="VoltVar", points=VOLT_VAR, response_ms=3_000, reference_millivolt=230_000
+        )
+        assert await world.port.send(command) == neutral.ACCEPTED
+        await world.to(START + MINUTE)
+        fetch = FetchLog(**world.envelope(E1), from_ms=START, to_ms=START + MINUTE, wide=True)  # type: ignore[arg-type]
+        assert await world.port.send(fetch) == neutral.ACCEPTED
+        log = await world.until(neutral.LogUploaded, command_id=fetch.command_id)
+        assert isinstance(log, neutral.LogUploaded)
+        last = decode(log.samples)[-1]
+        assert isinstance(last, WideSample)
+        assert (last.voltage_millivolt, last.reactive_var) == (millivolt, var)
+        assert last.measured == Measured.VOLTAGE | Measured.REACTIVE | Measured.SOC
+
+
+async def test_a_curve_that_is_cleared_or_not_renewed_ends_and_the_profile_beside_it_stays(make: Make) -> None:
+    async for world in make(inverter_plant(lambda _: 218_500)):
+        await world.port.send(FollowSetpoint(**world.envelope(E1), setpoint_w=5_000))  # type: ignore[arg-type]
+        curve = {"curve_type": "VoltVar", "points": VOLT_VAR}
+        await world.port.send(ArmInverterCurve(**world.envelope(E1, duration_s=90), **curve))  # type: ignore[arg-type]
+        await world.to(START + MINUTE)
+        assert world.plant.evses[1].reactive_var == -2_400
+        await world.to(START + 2 * MINUTE)
+        assert (world.plant.evses[1].reactive_var, world.plant.evses[1].power_w) == (0, 5_000)
+        await world.port.send(ArmInverterCurve(**world.envelope(E1), **curve))  # type: ignore[arg-type]
+        cleared = await world.port.send(ClearService(**world.envelope(E1), curve=True))  # type: ignore[arg-type]
+        assert cleared == neutral.ACCEPTED
+        # Nothing is there to clear a second time, which is what was asked for.
+        again = await world.port.send(ClearService(**world.envelope(E1), curve=True))  # type: ignore[arg-type]
+        assert again == neutral.ACCEPTED
+        await world.to(START + 3 * MINUTE)
+        assert (world.plant.evses[1].reactive_var, world.plant.evses[1].power_w) == (0, 5_000)
+
+
+@pytest.mark.parametrize("kind", ["VoltVar", "WattVar", "WattPF"])
+async def test_an_inverter_without_reactive_power_takes_no_such_curve(make: Make, kind: DerCurve) -> None:
+    async for world in make(plant_with()):
+        command = ArmInverterCurve(**world.envelope(E1), curve_type=kind, points=VOLT_VAR)  # type: ignore[arg-type]
+        assert await world.port.send(command) == Outcome(Verdict.REJECTED, "NotSupported")
+        held = HoldReactive(**world.envelope(E1), reactive_millipercent=1)  # type: ignore[arg-type]
+        assert await world.port.send(held) == Outcome(Verdict.REJECTED, "NotSupported")
+
+
+async def test_power_follows_the_voltage_and_reactive_power_the_power(make: Make) -> None:
+    async for world in make(inverter_plant(lambda _: 218_500)):
+        volt_watt = (
+            ControlPoint(x_millipercent=90_000, y_millipercent=-100_000),
+            ControlPoint(x_millipercent=100_000, y_millipercent=100_000),
+        )
+        await world.port.send(ArmInverterCurve(**world.envelope(E1), curve_type="VoltWatt", points=volt_watt))  # type: ignore[arg-type]
+        await world.to(START + MINUTE)
+        # Half-way between -11 kW (all it can discharge) and +22 kW.
+        assert world.plant.evses[1].power_w == 5_500
+        watt_var = (
+            ControlPoint(x_millipercent=-100_000, y_millipercent=100_000),
+            ControlPoint(x_millipercent=0, y_millipercent=0),
+        )
+        await world.port.send(FollowSetpoint(**world.envelope(E1), setpoint_w=-5_500))  # type: ignore[arg-type]
+        await world.port.send(ArmInverterCurve(**world.envelope(E1), curve_type="WattVar", points=watt_var))  # type: ignore[arg-type]
+        await world.to(START + 3 * MINUTE)
+        # Half of the discharging power: half of what it can absorb.
+        assert (world.plant.evses[1].power_w, world.plant.evses[1].reactive_var) == (-5_500, 1_200)
+
+
+def house_plant(*configs: EvseConfig, draws_w: int = 3_000, soc_permille: int = 500) -> Plant:
+    house = House(ConstantDemand(draws_w))
+    return build_plant(
+        "CS-1",
+        configs,
+        seed=7,
+        start_ms=START,
+        houses={config.evse_id: house for config in configs},
+        batteries={config.evse_id: Battery(capacity_wh=40_000, soc_permille=soc_permille) for config in configs},
+    )
+
+
+HOME = EvseConfig(evse_id=1, max_charge_w=11_000, max_discharge_w=11_000)
+
+
+@pytest.mark.parametrize(
+    ("target_w", "power_w", "upstream_w"), [(0, -3_000, 0), (1_000, -2_000, 1_000), (5_000, 0, 3_000)]
+)
+async def test_a_house_is_carried_down_to_its_target_and_read_at_its_connection(
+    make: Make, target_w: int, power_w: int, upstream_w: int
+) -> None:
+    async for world in make(house_plant(HOME)):
+        await world.port.send(BalanceLocally(**world.envelope(E1), target_import_w=target_w))  # type: ignore[arg-type]
+        await world.to(START + MINUTE)
+        reading = await world.until(neutral.SampleReading, evse=E1, at_ms=START + MINUTE)
+        assert isinstance(reading, neutral.SampleReading)
+        assert (reading.power_w, reading.upstream_w) == (power_w, upstream_w)
+        assert reading.soc_permille == world.plant.evses[1].battery.permille()
+
+
+async def test_two_cars_carry_a_house_together_and_feed_nothing_in(make: Make) -> None:
+    async for world in make(house_plant(HOME, replace(HOME, evse_id=2))):
+        for evse, share in ((E1, 400), (E2, 600)):
+            await world.port.send(BalanceLocally(**world.envelope(evse), share_permille=share))  # type: ignore[arg-type]
+        await world.to(START + MINUTE)
+        assert [world.plant.evses[n].power_w for n in (1, 2)] == [-1_200, -1_800]
+        reading = await world.until(neutral.SampleReading, evse=E1, at_ms=START + MINUTE)
+        assert isinstance(reading, neutral.SampleReading)
+        assert reading.upstream_w == 0
+
+
+async def test_a_battery_keeps_its_reserve_and_its_budget(make: Make) -> None:
+    async for world in make(house_plant(HOME)):
+        # 3 kW for four minutes are 200 Wh.
+        command = BalanceLocally(**world.envelope(E1), energy_budget_wh=200)  # type: ignore[arg-type]
+        await world.port.send(command)
+        await world.to(START + 10 * MINUTE)
+        given = world.plant.evses[1].meter.export_milliwh
+        assert 199_000 <= given <= 200_000
+        assert world.plant.evses[1].power_w == 0
+        await world.port.send(BalanceLocally(**world.envelope(E1), reserve_soc_permille=490))  # type: ignore[arg-type]
+        await world.to(START + 30 * MINUTE)
+        assert (world.plant.evses[1].power_w, world.plant.evses[1].battery.permille()) == (0, 490)
 
 
 async def test_a_building_is_balanced_without_exporting(make: Make) -> None:

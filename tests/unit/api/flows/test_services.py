@@ -10,7 +10,7 @@ import pytest_asyncio
 from api.execution.port import EvseAddress
 from api.execution.services import CongestionService, Interval, Participant, PriceService, SetpointService
 from api.flows import dispatch
-from api.verification import bundle, check
+from api.verification import asked, bundle
 from api.verification.report import Status
 from ledger.records import canonical
 from ledger.records.services import (
@@ -153,6 +153,6 @@ async def test_less_than_the_baseline_is_a_limit_and_more_is_a_setpoint(
     ],
 )
 def test_what_is_checked_for(params: Params, *, discharges: bool, amount_w: int, powers_w: tuple[int, int]) -> None:
-    assert check.discharges(params) is discharges
-    assert check.amount_w(params, 22_000, 88_000) == amount_w
-    assert check.asked_powers_w(params, amount_w) == powers_w
+    assert asked.discharges(params) is discharges
+    assert asked.amount_w(params, 22_000, 88_000) == amount_w
+    assert asked.powers_w(params, amount_w) == powers_w

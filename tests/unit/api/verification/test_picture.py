@@ -8,7 +8,7 @@ import pytest
 from api.verification import picture, plot
 from api.verification.picture import Panel, Point, Series, Shade
 from ledger.delivery import samples, work
-from ledger.delivery.baselines import CurvePoint
+from ledger.delivery.curves import Corner
 from ledger.delivery.samples import Sample, Status
 from ledger.delivery.verdicts import droop, ffr, limit, setpoint
 from ledger.delivery.verdicts.outcome import Exclusion, Reason
@@ -103,7 +103,7 @@ def test_a_droop_is_drawn_beside_its_curve_at_the_measured_frequency() -> None:
         bodies={name: body([-500] * 10, step_ms=1_000, freq=49_900) for name in ("a", "b")},
         max_hold_ms=2_000,
         terms=droop.Terms(
-            points=(CurvePoint(x=49_800, power_w=-1_000), CurvePoint(x=50_000, power_w=0)), base_w=100, tolerance_w=50
+            points=(Corner(x=49_800, y=-1_000), Corner(x=50_000, y=0)), base=100, tolerance=50
         ),
     )
     power, frequency = picture.panels(inputs, work.recompute(inputs))

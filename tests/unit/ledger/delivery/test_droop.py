@@ -3,7 +3,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.delivery import samples
-from ledger.delivery.baselines import CurvePoint
+from ledger.delivery.curves import Corner
 from ledger.delivery.errors import BaselineRefused, WorkRefused
 from ledger.delivery.samples import Sample
 from ledger.delivery.verdicts import droop
@@ -15,13 +15,11 @@ if TYPE_CHECKING:
     from conftest import Day
 
 START = 1_768_928_400_000
-POINTS = tuple(
-    CurvePoint(x=x, power_w=power_w) for x, power_w in ((49_500, -11_000), (49_900, 0), (50_100, 0), (50_500, 11_000))
-)
+POINTS = tuple(Corner(x=x, y=power_w) for x, power_w in ((49_500, -11_000), (49_900, 0), (50_100, 0), (50_500, 11_000)))
 
 
 def terms(**changes: object) -> Terms:
-    return Terms(**({"points": POINTS, "tolerance_w": 550} | changes))  # type: ignore[arg-type]
+    return Terms(**({"points": POINTS, "tolerance": 550} | changes))  # type: ignore[arg-type]
 
 
 def score(
@@ -58,7 +56,7 @@ def test_the_tolerance_is_on_either_side_of_the_curve(power_w: int, verdict: str
 
 
 def test_base_power_lifts_the_whole_curve() -> None:
-    assert score(steady(-3_500, 49_700), terms(base_w=2_000)).verdict is Verdict.DELIVERED
+    assert score(steady(-3_500, 49_700), terms(base=2_000)).verdict is Verdict.DELIVERED
 
 
 def test_seconds_without_samples_or_without_their_response_time_are_unproven() -> None:
@@ -83,7 +81,7 @@ def test_excused_seconds_are_not_judged() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "seconds"),
-    [({"tolerance_w": -1}, 10), ({"response_ms": 0}, 10), ({}, 0), ({}, 90_001)],
+    [({"tolerance": -1}, 10), ({"response_ms": 0}, 10), ({}, 0), ({}, 90_001)],
 )
 def test_terms_and_windows_out_of_range_are_refused(changes: dict[str, object], seconds: int) -> None:
     with pytest.raises(WorkRefused):

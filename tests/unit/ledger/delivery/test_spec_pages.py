@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from ledger.delivery.verdicts import congestion, droop, ffr, informative, limit, reserve, setpoint, v2h
+from ledger.delivery.verdicts import congestion, droop, embedded, ffr, informative, limit, reserve, setpoint, v2h
 from tests.support.vectors import REPOSITORY
 
 SPEC = REPOSITORY / "docs" / "spec"
@@ -25,7 +25,6 @@ def test_the_worked_numbers_of_the_page_are_ours(page: str, monkeypatch: pytest.
 
 def test_every_algorithm_is_defined_on_the_page() -> None:
     text = (SPEC / "delivery.md").read_text(encoding="utf-8")
-    modules = (congestion, limit, ffr, droop, setpoint, reserve, v2h)
-    names = [module.ALGORITHM for module in modules]
-    for name in [*names, informative.PRICE_ALGORITHM, informative.EMBEDDED_ALGORITHM]:
+    modules = (congestion, limit, ffr, setpoint, reserve, v2h, informative, embedded)
+    for name in [*(module.ALGORITHM for module in modules), *droop.ALGORITHMS.values()]:
         assert f"`{name}`" in text

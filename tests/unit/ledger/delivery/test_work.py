@@ -6,10 +6,11 @@ import msgspec
 import pytest
 
 from ledger.delivery import samples, settlement, work
-from ledger.delivery.baselines import CurvePoint, Zero
+from ledger.delivery.baselines import Zero
+from ledger.delivery.curves import Corner
 from ledger.delivery.errors import SamplesMalformed, WorkRefused
 from ledger.delivery.evidence import MAX_BODIES
-from ledger.delivery.samples import Sample
+from ledger.delivery.samples import Measured, Sample, Status, WideSample
 from ledger.delivery.verdicts import droop, ffr, limit, reserve, setpoint, v2h
 from ledger.delivery.verdicts.outcome import Exclusion, Period, Reason, Verdict
 from ledger.delivery.work import (
@@ -220,8 +221,8 @@ def test_droop_and_setpoint_and_reserve_recompute() -> None:
         "participations": parts("E7", ordered_w=5_500),
         "bodies": {"E7": (sampled,)},
     }
-    corners = tuple(CurvePoint(x=x, power_w=power) for x, power in ((49_500, -11_000), (49_900, 0)))
-    followed = work.recompute(DroopWork(**common, terms=droop.Terms(points=corners, tolerance_w=0)))
+    corners = tuple(Corner(x=x, y=power) for x, power in ((49_500, -11_000), (49_900, 0)))
+    followed = work.recompute(DroopWork(**common, terms=droop.Terms(points=corners, tolerance=0)))
     assert (followed.verdict, followed.figures["seconds"]) == (Verdict.DELIVERED, 50)
     points = (setpoint.Setpoint(start_at_ms=START, power_w=-5_500),)
     given = setpoint.Terms(reference_w=5_500, tolerance_w=100, ramp_ms=0)
@@ -243,22 +244,81 @@ def test_droop_and_setpoint_and_reserve_recompute() -> None:
     assert reserved.participations[0].export_milliwh == 76_389
 
 
-def test_price_embedded_and_house_recompute() -> None:
-    common: dict[str, Any] = {
-        "start_at_ms": START,
-        "end_at_ms": START + HOUR,
-        "participations": parts("E1", "house"),
-        "bodies": {"E1": (body([-2_000] * 60),), "house": (body([500] * 60),)},
-        "isp_ms": 900_000,
-    }
-    priced = work.recompute(PriceWork(**common, baseline=Zero(isp_count=4)))
-    assert (priced.verdict, priced.figures["reaction_w_sum"]) == (Verdict.INFORMATIVE, 6_000)
-    logged = work.recompute(EmbeddedWork(**common))
-    assert (logged.verdict, logged.baseline, logged.baseline_digest) == (Verdict.INFORMATIVE, "", "")
-    saving = V2hWork(**common, house="house", terms=v2h.Terms(max_export_w=0, prices_micro_per_kwh=(400_000,) * 4))
-    assert work.recompute(saving).figures["saved_micro"] == 800_000
+def test_a_price_recomputes() -> None:
+    inputs = PriceWork(
+        start_at_ms=START,
+        end_at_ms=START + HOUR,
+        participations=parts("E1"),
+        bodies={"E1": (body([-2_000] * 60),)},
+        isp_ms=900_000,
+        baseline=Zero(isp_count=4),
+    )
+    priced = work.recompute(inputs)
+    assert (priced.verdict, priced.figures["reaction_w_sum"]) == (Verdict.INFORMATIVE, 8_000)
+
+
+def house_body(evse_w: int, upstream_w: int, soc_permille: int, measured: Measured) -> bytes:
+    return samples.encode(
+        WideSample(START + at * 60_000, evse_w, 0, 0, 0, at, 0, 0, upstream_w, soc_permille, int(measured))
+        for at in range(60)
+    )
+
+
+def test_a_house_is_judged_at_its_connection_and_its_cars_by_their_reserve() -> None:
+    whole = Measured.UPSTREAM | Measured.SOC
+    inputs = V2hWork(
+        start_at_ms=START,
+        end_at_ms=START + HOUR,
+        participations=parts("E1", "E2"),
+        bodies={
+            "E1": (house_body(-2_000, 500, 600, whole),),
+            # Nothing was measured at the connection here, and nobody looks: E1 is the house's meter.
+            "E2": (house_body(-1_000, 0, 600, Measured.SOC),),
+        },
+        isp_ms=900_000,
+        house="E1",
+        terms=v2h.Terms(max_export_w=0, prices_micro_per_kwh=(400_000,) * 4, reserve_soc_permille=600),
+    )
+    kept = work.recompute(inputs)
+    # 3 kW for an hour at 0.40.
+    assert (kept.verdict, kept.figures["saved_micro"]) == (Verdict.DELIVERED, 1_200_000)
+    assert [part.figures["exported_milliwh"] for part in kept.participations] == [2_000_000, 1_000_000]
+    deeper = msgspec.structs.replace(inputs.terms, reserve_soc_permille=601)
+    broken = work.recompute(msgspec.structs.replace(inputs, terms=deeper))
+    assert (broken.verdict, broken.figures["below_reserve"]) == (Verdict.PARTIAL, 120)
+    unmeasured = work.recompute(msgspec.structs.replace(inputs, house="E2"))
+    assert (unmeasured.verdict, unmeasured.figures["unproven"]) == (Verdict.UNPROVABLE, 4)
     with pytest.raises(WorkRefused):
-        work.recompute(msgspec.structs.replace(saving, house="E9"))
+        work.recompute(msgspec.structs.replace(inputs, house="E9"))
+
+
+def test_an_embedded_function_is_shown_by_its_flag_and_compared_with_the_time_before() -> None:
+    before, after = [4_000] * 60, [1_000] * 60
+    flag = int(Status.GRID_CODE_OVERRIDE)
+    shown = samples.encode(
+        Sample(START + (at - 60) * 1_000, power, 51_000, 0, flag if at >= 60 else 0, at)
+        for at, power in enumerate(before + after)
+    )
+    inputs = EmbeddedWork(
+        start_at_ms=START,
+        end_at_ms=START + 60_000,
+        participations=parts("E1"),
+        bodies={"E1": (shown,)},
+        before_ms=60_000,
+        max_hold_ms=2_000,
+    )
+    logged = work.recompute(inputs)
+    assert (logged.verdict, logged.algorithm, logged.baseline) == (Verdict.INFORMATIVE, "EMBEDDED_LOG/1", "")
+    assert logged.figures == {"reaction_w": 3_000, "flagged_ppm": 1_000_000}
+    assert [(row.baseline_w, row.actual_w, row.delivered_w) for row in logged.periods] == [(4_000, 1_000, 0)]
+    plain = samples.encode(sample._replace(status=0) for sample in samples.decode(shown))
+    silent = work.recompute(msgspec.structs.replace(inputs, bodies={"E1": (plain,)}))
+    assert (silent.verdict, silent.figures["flagged_ppm"]) == (Verdict.UNPROVABLE, 0)
+    earlier = work.recompute(msgspec.structs.replace(inputs, before_ms=120_000))
+    assert earlier.verdict is Verdict.UNPROVABLE
+    for before_ms in (0, START):
+        with pytest.raises(WorkRefused):
+            work.recompute(msgspec.structs.replace(inputs, before_ms=before_ms))
 
 
 def limited(**changes: Any) -> LimitWork:
