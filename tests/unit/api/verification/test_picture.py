@@ -102,9 +102,7 @@ def test_a_droop_is_drawn_beside_its_curve_at_the_measured_frequency() -> None:
         participations=(Participation(participation_id="a"), Participation(participation_id="b")),
         bodies={name: body([-500] * 10, step_ms=1_000, freq=49_900) for name in ("a", "b")},
         max_hold_ms=2_000,
-        terms=droop.Terms(
-            points=(Corner(x=49_800, y=-1_000), Corner(x=50_000, y=0)), base=100, tolerance=50
-        ),
+        terms=droop.Terms(points=(Corner(x=49_800, y=-1_000), Corner(x=50_000, y=0)), base=100, tolerance=50),
     )
     power, frequency = picture.panels(inputs, work.recompute(inputs))
     by_kind = {one.kind: {point.value for point in one.points} for one in power.series}
