@@ -1,8 +1,9 @@
-"""`flexledger pki invite`: a one-time code, on the machine of the office."""
+"""`flexledger pki invite`, `invitations` and `withdraw`: one-time codes, on the machine of the office."""
 
 from pathlib import Path
 
 from api.cli.pki_offline import DONE, answered, opened, say
+from api.cli.words import counted, utc
 from api.flows.enrolment import MAX_LIFETIME_MS, fitting
 from ledger.clock import SystemClock
 from pki.profiles import HOUR_MS
@@ -35,3 +36,43 @@ def _invite(config: Path, asked: Invitation, hours: int | None, json: bool) -> i
     )
     say(document, text, json=json)
     return DONE
+
+
+def listed(config: Path, *, json: bool) -> int:
+    """Exit code 0 with the codes that are still good, 2 if they cannot be read."""
+
+    def act() -> int:
+        with opened(config) as office:
+            found = office.issuing.codes.still_open(SystemClock().now_ms())
+        rows = [
+            {
+                "id": one.id,
+                "role": one.invitation.role,
+                "party_id": one.invitation.party_id,
+                "station_id": one.invitation.station_id,
+                "purposes": one.purposes,
+                "expires_at_ms": one.expires_at_ms,
+            }
+            for one in found
+        ]
+        lines = [
+            f"{one.id}  {one.invitation.role} {one.invitation.party_id}: {', '.join(one.purposes).lower()}"
+            f" until {utc(one.expires_at_ms)}"
+            for one in found
+        ]
+        say({"invitations": rows}, "\n".join([*lines, counted(len(rows), "code", "codes")]), json=json)
+        return DONE
+
+    return answered(act)
+
+
+def withdraw(config: Path, code_id: str, *, json: bool) -> int:
+    """Exit code 0 when the code is good for nothing any more, 2 if there is none of this id."""
+
+    def act() -> int:
+        with opened(config) as office:
+            office.issuing.codes.withdraw(code_id.partition(":")[0])
+        say({"withdrawn": code_id.partition(":")[0]}, f"withdrawn {code_id.partition(':')[0]}", json=json)
+        return DONE
+
+    return answered(act)

@@ -59,6 +59,26 @@ def invite(
 
 
 @app.command()
+def invitations(config: Config, json: Json = False) -> None:
+    """List the codes that are still good: for whom, for what, until when; not the codes themselves."""
+    from api.cli import pki_invite as command
+
+    raise typer.Exit(command.listed(config, json=json))
+
+
+@app.command()
+def withdraw(
+    config: Config,
+    code_id: Annotated[str, typer.Argument(metavar="ID", help="The code's half before the colon.")],
+    json: Json = False,
+) -> None:
+    """Withdraw a code: it is good for nothing any more, in a running service too."""
+    from api.cli import pki_invite as command
+
+    raise typer.Exit(command.withdraw(config, code_id, json=json))
+
+
+@app.command()
 def issue(
     config: Config,
     request: Annotated[Path, typer.Argument(help="The certification request (PKCS#10, PEM or DER).")],

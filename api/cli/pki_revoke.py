@@ -4,6 +4,7 @@ from pathlib import Path
 
 from api.cli.pki_offline import DONE, answered, opened, say
 from api.cli.words import counted, utc
+from api.flows.office import withdraw_codes
 from api.flows.office_journal import serial_text
 from pki.roles import Group
 from pki.store.records import CertificateAbsent, Reason
@@ -16,6 +17,7 @@ def run(config: Path, name: str, *, reason: Reason, invalid_from_ms: int | None,
         with opened(config) as office:
             try:
                 held = office.held(name)
+                withdraw_codes(office.issuing.codes, held, reason)
                 issuer, serial, purpose = held.issuer_key_sha256, held.serial, held.purpose
             except CertificateAbsent:
                 # A gap: the store knows its intent, and refuses the name if it does not.

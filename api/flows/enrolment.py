@@ -16,7 +16,7 @@ from api.flows.office import Office
 from api.flows.office_errors import CodeRefused, InvitationUnfit, OfficeBusy, RenewalRefused
 from api.principals import Principal
 from pki import csr as requests
-from pki import names, profiles
+from pki import handover, names, profiles
 from pki.authority import Subscriber
 from pki.credential import Credential
 from pki.csr import OpenedCsr
@@ -24,7 +24,7 @@ from pki.errors import PkiError
 from pki.profiles import Hosts
 from pki.roles import Purpose, Role
 from pki.roles import Service as FlexService
-from pki.store.codes import Claim, CodeExpired, CodeSpent, CodeStore, CodeUnknown, Invitation
+from pki.store.codes import Claim, CodeExpired, CodeSpent, CodeStore, CodeUnknown, Invitation, OpenCode
 from pki.store.listing import Sought
 from pki.store.records import CertificateAbsent, Issued, Reason
 
@@ -58,6 +58,14 @@ class Enrolment:
         invitation = fitting(asked)
         expires_at_ms = self._now_ms() + min(lifetime_ms or self._lifetime_ms, MAX_LIFETIME_MS)
         return self._codes.invite(invitation, expires_at_ms=expires_at_ms), invitation, expires_at_ms
+
+    def open_codes(self) -> list[OpenCode]:
+        """The codes that are good for something now."""
+        return self._codes.still_open(self._now_ms())
+
+    async def withdraw(self, code_id: str) -> None:
+        """The code is good for nothing any more, and what waits to be issued for it is not; raises `CodeUnknown`."""
+        await self._office.work(lambda: self._codes.withdraw(code_id))
 
     # The first credentials
 
@@ -97,7 +105,11 @@ class Enrolment:
             return self._answer(invitation.role, self._office.store.get(issuer, claim.serial).der)
         try:
             certificate = await self._office.issue(
-                opened, invitation.role, claim.purpose, subscriber(invitation, claim.purpose)
+                opened,
+                invitation.role,
+                claim.purpose,
+                subscriber(invitation, claim.purpose),
+                guard=lambda: self._require_standing(claim),
             )
         except (ApiError, PkiError):
             self._codes.release(claim)
@@ -105,20 +117,32 @@ class Enrolment:
         self._codes.fulfil(claim, certificate.serial_number)
         return Enrolled(certificate, self._office.chain_of(invitation.role))
 
+    def _require_standing(self, claim: Claim) -> None:
+        """The code may have been withdrawn while this waited for its turn."""
+        if not self._codes.stands(claim):
+            raise CodeRefused("the enrolment code was withdrawn", found=CodeUnknown.code)
+
     # The next ones
 
-    async def renew(self, principal: Principal, purpose: Purpose | None, request: bytes) -> Enrolled:
+    async def renew(
+        self, principal: Principal, purpose: Purpose | None, request: bytes, *, proof: bytes | None = None
+    ) -> Enrolled:
         """A credential that follows the caller's one of `purpose`, with the same or another key and the same names.
 
-        Raises `RenewalRefused` if there is none that stands, or the request names somebody else (RFC 7030 section
-        4.2.2), and what reading the request and issuing raise.
+        Another key of another purpose than the connection's needs `proof`, the signature of the old one for it
+        (`pki.handover`): whoever has the key of a connection has not, for that, the one that signs. Raises
+        `handover.HandoverUnproven`, `RenewalRefused` if there is none that stands, or the request names somebody else
+        (RFC 7030 section 4.2.2), and what reading the request and issuing raise.
         """
         opened = requests.open_csr(request)
         wanted = purpose or Purpose.TLS_CLIENT
-        held = self._standing(principal, wanted)
+        held = self._standing(principal, wanted, opened.spki_sha256)
         credential = self._proven(held, wanted)
         certificate = x509.load_der_x509_certificate(held.der)
         require_same_names(request, certificate)
+        if wanted is not principal.credential.purpose and opened.spki_sha256 != held.spki_sha256:
+            said = handover.message(held.issuer_key_sha256, held.serial, opened.spki_sha256)
+            handover.require_proven(credential.public_key, said, proof)
         followed = Subscriber(
             party_id=credential.party_id,
             organisation=credential.organisation,
@@ -137,8 +161,11 @@ class Enrolment:
         issued = await self._office.issue(opened, credential.role, wanted, followed, guard=guard)
         return Enrolled(issued, self._office.chain_of(credential.role))
 
-    def _standing(self, principal: Principal, purpose: Purpose) -> Issued:
-        """The certificate that is followed: the connection's own, or the caller's newest of that purpose."""
+    def _standing(self, principal: Principal, purpose: Purpose, spki_sha256: str) -> Issued:
+        """The certificate that is followed: the connection's own, or the caller's newest of that purpose.
+
+        Of several, one with this key goes before newer ones: whoever asks has that key.
+        """
         own = principal.credential
         try:
             held = self._office.store.get(own.issuer_key_sha256, own.serial)
@@ -154,8 +181,9 @@ class Enrolment:
         ]
         if not found:
             raise RenewalRefused("there is no credential of this purpose to renew", expected="an enrolment code")
-        self._require_unrevoked(found[-1].issuer_key_sha256, found[-1].serial)
-        return found[-1]
+        followed = ([one for one in found if one.spki_sha256 == spki_sha256] or found)[-1]
+        self._require_unrevoked(followed.issuer_key_sha256, followed.serial)
+        return followed
 
     def _require_unrevoked(self, issuer_key_sha256: str, serial: int) -> None:
         standing = self._office.store.revocation_of(issuer_key_sha256, serial)

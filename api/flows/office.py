@@ -28,6 +28,7 @@ from pki.errors import PkiError
 from pki.lint import second_opinion
 from pki.roles import Purpose, Role
 from pki.status import MAX_CRLS, StatusSet
+from pki.store.codes import CodeStore
 from pki.store.records import CertificateStore, Issued, Reason, Revocation
 
 TLS: Final = frozenset({Purpose.TLS_CLIENT, Purpose.TLS_SERVER})
@@ -123,9 +124,12 @@ class Office:
         """
         authority = self._issuer_of(held)
         at_ms = self.now_ms(held.purpose)
-        standing = await self.work(
-            lambda: authority.revoke(held.serial, reason, at_ms, invalid_from_ms=invalid_from_ms)
-        )
+
+        def act() -> Revocation:
+            withdraw_codes(self._codes, held, reason)
+            return authority.revoke(held.serial, reason, at_ms, invalid_from_ms=invalid_from_ms)
+
+        standing = await self.work(act)
         # At once and whatever becomes of the lists: this process refuses it from here on.
         self.desk.directory.revoke(held.issuer_key_sha256, held.serial, standing.revoked_at_ms)
         telemetry.CREDENTIALS_REVOKED.labels(standing.reason.value).inc()
@@ -222,6 +226,16 @@ class Office:
     async def close(self) -> None:
         """What was begun is finished; nothing is begun any more."""
         await asyncio.to_thread(self._thread.shutdown)
+
+
+def withdraw_codes(codes: CodeStore, held: Issued, reason: Reason) -> int:
+    """Whoever loses a credential loses the codes with which it could fetch others, but for one that is only replaced.
+
+    Before the revocation: if that fails, the codes are made again, and if it stands, none is left. How many there were.
+    """
+    if reason is Reason.SUPERSEDED or held.role is None or held.party_id is None:
+        return 0
+    return codes.withdraw_of(held.role, held.party_id, held.station_id)
 
 
 def _lists(authorities: list[Authority], at_ms: list[int], status: StatusSet) -> list[bytes]:

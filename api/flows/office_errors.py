@@ -52,6 +52,20 @@ class InvitationUnfit(Refused):
     title = "Invitation does not fit"
 
 
+class InvitationNotFound(Absent):
+    """There is no enrolment code of this id, or it is not good any more."""
+
+    code = "api/invitation-not-found"
+    title = "Invitation not found"
+
+
+class ServiceCredential(Refused):
+    """The service itself works with this credential, or could: that it ends is for operations to say."""
+
+    code = "api/service-credential"
+    title = "Credential of the service"
+
+
 class CodeRefused(Refused):
     """The enrolment code is unknown, wrong, used or too old; which of these, only its holder learns."""
 

@@ -8,13 +8,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.flows.office import Office
-from api.flows.office_errors import CredentialNotFound
+from api.flows.office_errors import CredentialNotFound, ServiceCredential
 from api.flows.office_journal import serial_text
 from api.principals import Principal
-from pki.roles import Role
+from pki.roles import Purpose, Role
 from pki.store.listing import Listed, Sought
 from pki.store.records import CertificateAbsent, Issued
 
+CONNECTS = frozenset({Purpose.TLS_CLIENT})
 SEE_ALL = frozenset({Role.OPS, Role.AUD})
 
 
@@ -95,6 +96,18 @@ def may_see(principal: Principal, held: Issued) -> bool:
     if principal.role is Role.CSO and held.role is Role.STATION:
         return True
     return held.role is principal.role and held.station_id == principal.credential.station_id
+
+
+def require_revocable(office: Office, principal: Principal, held: Issued) -> None:
+    """The service's own servers and signatures are ended by operations alone; raises `ServiceCredential`.
+
+    The port speaks for an organisation that has connections of its own, and whoever has one of those could otherwise
+    silence the port for everybody.
+    """
+    me = office.desk.me
+    is_the_ports = (str(held.role), held.party_id) == (me.role.value, me.party) and held.purpose not in CONNECTS
+    if is_the_ports and principal.role is not Role.OPS:
+        raise ServiceCredential("the service answers and signs with it", expected=Role.OPS, found=principal.role.value)
 
 
 def view(office: Office, listed: Listed, principal: Principal, *, whole: bool = False) -> CredentialView:

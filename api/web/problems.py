@@ -67,6 +67,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/scope-exceeded": 403,
     "api/code-refused": 401,
     "api/renewal-refused": 403,
+    "api/service-credential": 403,
     "api/role-not-allowed": 403,
     "api/method-not-allowed": 405,
     "api/body-too-large": 413,
@@ -100,6 +101,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "pki/code-expired": 401,
     "pki/code-spent": 401,
     "pki/code-unknown": 401,
+    "pki/handover-unproven": 403,
     "pki/key-reused": 409,
     "pki/role-not-allowed": 403,
     # Not known is not refused: the same again may be taken once newer evidence is there.

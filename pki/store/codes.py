@@ -11,6 +11,7 @@ import secrets
 import sqlite3
 import threading
 from base64 import b32encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -87,6 +88,16 @@ class Claim:
     spki_sha256: str
     invitation: Invitation
     serial: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCode:
+    """A code that is still good for these purposes. `id` is its first half, which alone is worth nothing."""
+
+    id: str
+    invitation: Invitation
+    purposes: tuple[Purpose, ...]
+    expires_at_ms: int
 
 
 class CodeStore:
@@ -184,23 +195,67 @@ class CodeStore:
                 (f"{serial:040x}", claim.id, claim.purpose, claim.spki_sha256),
             )
 
+    def stands(self, claim: Claim) -> bool:
+        """Whether the claim's code was not withdrawn meanwhile."""
+        with self._lock:
+            query = "SELECT 1 FROM invited WHERE id = ? AND purpose = ? AND spki_sha256 = ?"
+            row = self._database.execute(query, (claim.id, claim.purpose, claim.spki_sha256)).fetchone()
+        return row is not None
+
+    def still_open(self, now_ms: int) -> list[OpenCode]:
+        """Every code that is good for something now, in the order of their ends."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT id, grant_json, expires_at_ms, group_concat(purpose) FROM invitation JOIN invited USING (id)"
+                " WHERE expires_at_ms > ? AND attempts < ? AND serial IS NULL GROUP BY id ORDER BY expires_at_ms, id",
+                (now_ms, MAX_ATTEMPTS),
+            ).fetchall()
+        return [
+            OpenCode(
+                id=name,
+                invitation=msgspec.json.decode(grant, type=Invitation),
+                purposes=tuple(sorted(map(Purpose, left.split(",")))),
+                expires_at_ms=expires_at_ms,
+            )
+            for name, grant, expires_at_ms, left in rows
+        ]
+
+    def withdraw(self, code_id: str) -> None:
+        """The code is good for nothing any more; CodeUnknown if there is none."""
+        with self._lock:
+            if self._database.execute("SELECT 1 FROM invitation WHERE id = ?", (code_id,)).fetchone() is None:
+                raise CodeUnknown("no such enrolment code")
+            self._delete([(code_id,)])
+
+    def withdraw_of(self, role: Role, party_id: str, station_id: str | None) -> int:
+        """No code of this party in this role, or of this station, is good for anything any more; how many were."""
+        who = (role, party_id, station_id)
+        return self._delete_granted(lambda one: (one.role, one.party_id, one.station_id) == who)
+
     def forget(self, now_ms: int, *, party_id: str | None = None) -> int:
         """Delete codes that are no longer good, or all those of a party; how many."""
+        if party_id is not None:
+            return self._delete_granted(lambda one: one.party_id == party_id)
         with self._lock:
-            if party_id is None:
-                rows = self._database.execute(
-                    "SELECT id FROM invitation WHERE expires_at_ms <= ?", (now_ms,)
-                ).fetchall()
-            else:
-                rows = [
-                    (name,)
-                    for name, grant in self._database.execute("SELECT id, grant_json FROM invitation")
-                    if msgspec.json.decode(grant, type=Invitation).party_id == party_id
-                ]
+            rows = self._database.execute("SELECT id FROM invitation WHERE expires_at_ms <= ?", (now_ms,)).fetchall()
+            return self._delete(rows)
+
+    def _delete_granted(self, chosen: Callable[[Invitation], bool]) -> int:
+        with self._lock:
+            rows = self._database.execute("SELECT id, grant_json FROM invitation").fetchall()
+            return self._delete(
+                [(name,) for name, grant in rows if chosen(msgspec.json.decode(grant, type=Invitation))]
+            )
+
+    def _delete(self, rows: list[tuple[str]]) -> int:
+        """All of them, or none: in one transaction."""
+        if not rows:
+            return 0
+        self._database.execute("BEGIN IMMEDIATE")
+        with self._database:
             self._database.executemany("DELETE FROM invited WHERE id = ?", rows)
             self._database.executemany("DELETE FROM invitation WHERE id = ?", rows)
-            if rows:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return len(rows)
 
 

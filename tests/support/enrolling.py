@@ -11,7 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import NameOID
 
 from api.cli.demo import cast
-from api.web.routes.est import PKCS10, PREFIX
+from api.web.routes.est import HANDOVER, PKCS10, PREFIX
+from pki import handover, keys
+from pki.roles import Purpose
 from tests.support.house import House, Reply
 
 NEWCOMER: dict[str, Any] = {
@@ -35,6 +37,14 @@ def pkcs10(
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
+def handed_over(house: House, who: str, purpose: Purpose, new: ec.EllipticCurvePrivateKey) -> bytes:
+    """What the key that a party holds for a purpose signs, so that `new` may follow it."""
+    held = house.issued(who, purpose)
+    issuer = keys.spki_sha256(house.made.hierarchy.authority_of(house.made.parties[who].role).signer.public_key())
+    said = handover.message(issuer, held.certificate.serial_number, keys.spki_sha256(new.public_key()))
+    return handover.prove(held.key, said)
+
+
 def named(common_name: str) -> x509.Name:
     """A subject with a common name."""
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
@@ -55,9 +65,13 @@ async def enrol(house: House, code: str, request: bytes, *, label: str = "", hea
     return await house.ask(None, "POST", path("simpleenroll", label), base64.encodebytes(request), sent)
 
 
-async def reenrol(house: House, who: str | bytes | None, request: bytes, *, label: str = "") -> Reply:
-    """simplereenroll over the connection of a party, or of whoever has this certificate."""
-    sent = (("content-type", PKCS10),)
+async def reenrol(
+    house: House, who: str | bytes | None, request: bytes, *, label: str = "", proof: bytes | None = None
+) -> Reply:
+    """simplereenroll over the connection of a party, or of whoever has this certificate; `proof` is of a handover."""
+    sent = [("content-type", PKCS10)]
+    if proof is not None:
+        sent.append((HANDOVER, base64.b64encode(proof).decode()))
     return await house.ask(who, "POST", path("simplereenroll", label), base64.encodebytes(request), sent)
 
 

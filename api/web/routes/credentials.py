@@ -3,15 +3,16 @@
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, get, post
+from litestar import Request, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 from litestar.response import Response
 
 from api import wire
 from api.flows import office_view
+from api.flows.enrolment import Enrolment
 from api.flows.office import Office
-from api.flows.office_errors import OfficeAbsent
+from api.flows.office_errors import InvitationNotFound, OfficeAbsent
 from api.flows.office_view import CredentialPage, CredentialView
 from api.flows.service import Service
 from api.web import schema
@@ -21,7 +22,7 @@ from api.web.limits import DEFAULT_PAGE, PageSize
 from api.web.routes import body
 from pki.profiles import HOUR_MS
 from pki.roles import Purpose, Role
-from pki.store.codes import Invitation
+from pki.store.codes import CodeUnknown, Invitation
 from pki.store.listing import Sought
 from pki.store.records import Reason
 
@@ -54,6 +55,23 @@ class Invited(msgspec.Struct, frozen=True, kw_only=True):
     party_id: str
     purposes: tuple[Purpose, ...]
     expires_at_ms: int
+
+
+class OpenInvitation(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that is still good. `id` is its half before the colon, which alone is worth nothing."""
+
+    id: str
+    role: Role
+    party_id: str
+    station_id: str | None
+    purposes: tuple[Purpose, ...]
+    expires_at_ms: int
+
+
+class OpenInvitations(msgspec.Struct, frozen=True, kw_only=True):
+    """The codes that are still good for something, in the order of their ends."""
+
+    invitations: tuple[OpenInvitation, ...]
 
 
 class InvitationAsked(Invitation, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,6 +124,7 @@ async def revoke_credential(
     if principal.role is not Role.OPS:
         _require_own_to_say(asked, principal.role)
     held = office_view.one(office, principal, name)
+    office_view.require_revocable(office, principal, held.issued)
     await office.revoke(held.issued, asked.reason, invalid_from_ms=asked.invalid_from_ms)
     return office_view.view(office, office_view.one(office, principal, name), principal)
 
@@ -120,12 +139,11 @@ async def revoke_credential(
 )
 async def invite(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[Invited]:
     """A one-time code with which a party fetches its first credentials; it is shown in this answer and never again."""
-    if service.enrolment is None:
-        raise OfficeAbsent("this service issues no credentials")
+    enrolment = _enrolment(service)
     asked = await body.read(request, InvitationAsked)
     lifetime_ms = None if asked.lifetime_hours is None else asked.lifetime_hours * HOUR_MS
     plain = Invitation(**{field: getattr(asked, field) for field in Invitation.__struct_fields__})
-    code, invitation, expires_at_ms = service.enrolment.invite(plain, lifetime_ms=lifetime_ms)
+    code, invitation, expires_at_ms = enrolment.invite(plain, lifetime_ms=lifetime_ms)
     invited = Invited(
         code=code,
         role=invitation.role,
@@ -134,6 +152,38 @@ async def invite(request: Request[Any, Any, Any], service: NamedDependency[Servi
         expires_at_ms=expires_at_ms,
     )
     return Response(invited, status_code=201, media_type=wire.JSON_MEDIA_TYPE, headers={"cache-control": "no-store"})
+
+
+@get("/v1/credentials/invitations", operation_id="list_invitations", tags=["enrolment"], guards=[require(Role.OPS)])
+async def list_invitations(service: NamedDependency[Service]) -> OpenInvitations:
+    """The codes that are still good for something: for whom, for what, until when; not the codes themselves."""
+    found = (
+        OpenInvitation(
+            id=one.id,
+            role=one.invitation.role,
+            party_id=one.invitation.party_id,
+            station_id=one.invitation.station_id,
+            purposes=one.purposes,
+            expires_at_ms=one.expires_at_ms,
+        )
+        for one in _enrolment(service).open_codes()
+    )
+    return OpenInvitations(invitations=tuple(found))
+
+
+@delete(
+    "/v1/credentials/invitations/{name:str}",
+    operation_id="withdraw_invitation",
+    tags=["enrolment"],
+    guards=[require(Role.OPS)],
+    status_code=204,
+)
+async def withdraw_invitation(service: NamedDependency[Service], name: FromPath[str]) -> None:
+    """The code with this id, its half before the colon, is good for nothing any more."""
+    try:
+        await _enrolment(service).withdraw(name)
+    except CodeUnknown:
+        raise InvitationNotFound("there is no such code, or it is not good any more") from None
 
 
 def _require_own_to_say(asked: RevocationAsked, role: Role) -> None:
@@ -150,4 +200,10 @@ def _office(service: Service) -> Office:
     return service.office
 
 
-HANDLERS = (list_credentials, read_credential, revoke_credential, invite)
+def _enrolment(service: Service) -> Enrolment:
+    if service.enrolment is None:
+        raise OfficeAbsent("this service issues no credentials")
+    return service.enrolment
+
+
+HANDLERS = (list_credentials, read_credential, revoke_credential, invite, list_invitations, withdraw_invitation)

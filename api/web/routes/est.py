@@ -36,6 +36,7 @@ PREFIX: Final = "/.well-known/est"
 PKCS7: Final = "application/pkcs7-mime"
 CERTS_ONLY: Final = f"{PKCS7}; smime-type=certs-only"
 PKCS10: Final = "application/pkcs10"
+HANDOVER: Final = "key-handover"
 CSRATTRS: Final = "application/csrattrs"
 MAX_BODY_BYTES: Final = 2 * MAX_CSR_BYTES
 """A request in base64 with line ends."""
@@ -102,13 +103,16 @@ async def simpleenroll(request: Request[Any, Any, Any], service: NamedDependency
     opt={schema.OPT_BODY: bytes},
 )
 async def simplereenroll(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
-    """The next credential after the one that the caller holds, under the same names, for the same key or another."""
+    """The next credential after the one that the caller holds, under the same names, for the same key or another.
+
+    Another key of another purpose than the connection's comes with `Key-Handover`: the old key's signature, in base64.
+    """
     service.witnessing.require_signing()
     office, purpose = _office(service), _purpose(request)
     principal = principal_of(request.scope)
     body = await _pkcs10(request)
     try:
-        return _enrolled(await office.renew(principal, purpose, body))
+        return _enrolled(await office.renew(principal, purpose, body, proof=_proof(request)))
     except (Busy, PkiBusy, LedgerBusy):
         return _later()
 
@@ -137,6 +141,17 @@ def _code(header: str) -> str:
         return base64.b64decode(token.strip(), validate=True).decode("ascii")
     except ValueError:  # not base64, or not ASCII before or after it
         raise CodeRefused("the enrolment code cannot be read", expected="HTTP Basic") from None
+
+
+def _proof(request: Request[Any, Any, Any]) -> bytes | None:
+    """What the old key signed for the new one (`pki.handover`)."""
+    header = request.headers.get(HANDOVER, "")
+    if not header:
+        return None
+    try:
+        return base64.b64decode(header, validate=True)
+    except ValueError:
+        raise RequestMalformed("the signature of the old key is not base64", found=HANDOVER) from None
 
 
 async def _pkcs10(request: Request[Any, Any, Any]) -> bytes:

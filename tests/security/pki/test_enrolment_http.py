@@ -28,7 +28,7 @@ from pki.store.codes import MAX_ATTEMPTS
 from pki.store.records import Issued, Reason
 from tests.support import enrolling
 from tests.support import house as houses
-from tests.support.enrolling import certificate, certificates, der, enrol, invite, pkcs10, reenrol
+from tests.support.enrolling import certificate, certificates, der, enrol, handed_over, invite, pkcs10, reenrol
 from tests.support.house import House, require_problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -291,12 +291,16 @@ def flexrole_of(found: x509.Certificate) -> Any:
 
 
 async def test_a_signing_credential_is_renewed_over_the_connection_of_its_party(house: House) -> None:
-    renewed = certificate(await reenrol(house, cast.FO, pkcs10(keys.generate()), label="signing"))
+    new = keys.generate()
+    proof = handed_over(house, cast.FO, Purpose.SIGNING, new)
+    renewed = certificate(await reenrol(house, cast.FO, pkcs10(new), label="signing", proof=proof))
     assert renewed.subject == house.issued(cast.FO, Purpose.SIGNING).certificate.subject
+    assert renewed.public_key() == new.public_key()
 
 
 async def test_a_server_keeps_its_hosts_when_it_renews(house: House) -> None:
-    renewed = certificate(await reenrol(house, cast.CSO, pkcs10(keys.generate()), label="tls-server"))
+    mine = house.issued(cast.CSO, Purpose.TLS_SERVER).key
+    renewed = certificate(await reenrol(house, cast.CSO, pkcs10(mine), label="tls-server"))
     san = renewed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert san.get_values_for_type(x509.DNSName) == ["localhost"]
 

@@ -1,6 +1,7 @@
 """The office over real sockets: connections end with the credential, and strangers' tools enrol."""
 
 import asyncio
+import json
 import shutil
 import ssl
 import subprocess
@@ -17,7 +18,7 @@ import pytest_asyncio
 import websockets.exceptions
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
@@ -132,9 +133,18 @@ async def test_revoked_in_the_middle_of_a_tls_session(street: Street) -> None:
         writer.close()
 
 
+HANDOVER = r"""
+name=$1
+spki=$(openssl pkey -in new.key.pem -pubout -outform DER | sha256sum | cut -d' ' -f1)
+printf 'flexledger key handover v1\n%s\n%s\n' "$name" "$spki" | openssl dgst -sha256 -sign old.key.pem \
+  | base64 -w0 > handover.b64
+"""
+
+
 @pytest.mark.skipif(not all(map(shutil.which, ("curl", "openssl"))), reason="there is no curl or no openssl command")
 async def test_curl_and_openssl_enrol_and_renew(street: Street) -> None:
-    newcomer = {"role": "FO", "party_id": "FI-NEW", "organisation": "Newcomer Oy", "purposes": ["TLS_CLIENT"]}
+    wanted = ["TLS_CLIENT", "SIGNING"]
+    newcomer = {"role": "FO", "party_id": "FI-NEW", "organisation": "Newcomer Oy", "purposes": wanted}
     code = (await street.post(cast.OPS, "/v1/credentials/invitations", newcomer))["code"]
     url = f"https://localhost:{street.server.port}/.well-known/est"
 
@@ -172,6 +182,24 @@ async def test_curl_and_openssl_enrol_and_renew(street: Street) -> None:
     renewed = x509.load_pem_x509_certificate((street.folder / "renewed.pem").read_bytes())
     assert renewed.subject == held.subject
     assert renewed.serial_number != held.serial_number
+    # The key that signs hands over to another one, as docs/how-to/enrol-and-revoke.md says it.
+    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "old.key.pem")
+    run("openssl", "req", "-new", "-key", "old.key.pem", "-subj", "/", "-outform", "DER", "-out", "new.der")
+    run("openssl", "base64", "-in", "new.der", "-out", "new.b64")
+    run(*curl, "signing", "-u", code, *sent, f"{url}/signing/simpleenroll")
+    listed = json.loads(run(*curl, "-", *mine, f"https://localhost:{street.server.port}/v1/credentials"))
+    (name,) = [one["name"] for one in listed["credentials"] if one["purpose"] == "SIGNING"]
+    run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", "new.key.pem")
+    run("openssl", "req", "-new", "-key", "new.key.pem", "-subj", "/", "-outform", "DER", "-out", "new.der")
+    run("openssl", "base64", "-in", "new.der", "-out", "new.b64")
+    run("sh", "-c", HANDOVER, "sh", name)
+    proof = ("-H", f"key-handover: {(street.folder / 'handover.b64').read_text()}")
+    run(*curl, "handed", *mine, *sent, *proof, f"{url}/signing/simplereenroll")
+    unpack("handed")
+    followed = x509.load_pem_x509_certificate((street.folder / "handed.pem").read_bytes())
+    assert (
+        followed.public_key() == load_pem_private_key((street.folder / "new.key.pem").read_bytes(), None).public_key()
+    )
 
 
 async def test_enroll_fetches_what_the_code_is_for_and_says_where_it_is(street: Street) -> None:

@@ -171,6 +171,32 @@ def test_an_invitation_is_a_code_that_is_shown_once(place: Place) -> None:
     assert "api/invitation-unfit" in place.run("invite", place.config, "--role", "fo", "--purpose", "signing", code=2)
 
 
+def test_an_open_code_is_listed_without_its_secret_and_withdrawn(place: Place) -> None:
+    who = ("--role", "fo", "--party", "FI-NEW", "--organisation", "Newcomer", "--purpose", "signing")
+    code = place.run("invite", place.config, *who)["code"]
+    name, _, secret = code.partition(":")
+    (mine,) = place.run("invitations", place.config)["invitations"]
+    assert (mine["id"], mine["party_id"], mine["purposes"]) == (name, "FI-NEW", ["SIGNING"])
+    assert secret not in str(mine)
+    assert place.run("withdraw", place.config, code) == {"withdrawn": name}
+    assert place.run("invitations", place.config) == {"invitations": []}
+    assert "pki/code-unknown" in place.run("withdraw", place.config, name, code=2)
+
+
+def test_a_revocation_by_command_withdraws_the_partys_open_codes(place: Place) -> None:
+    who = ("--role", "fo", "--party", "FI-AUR", "--organisation", "Aurora Flex", "--purpose", "signing")
+    place.run("invite", place.config, *who)
+    place.run("revoke", place.config, place.certificate("FI-AUR"), "--reason", "superseded")
+    assert len(place.run("invitations", place.config)["invitations"]) == 1
+    second = place.folder / "second.pem"
+    request = place.request("second.der")
+    tls = ("--role", "fo", "--party", "FI-AUR", "--organisation", "Aurora Flex", "--purpose", "tls-client")
+    name = place.run("issue", place.config, request, *tls, "--out", second)["name"]
+    revoked = place.run("revoke", place.config, name, "--reason", "keyCompromise", "--invalid-from-ms", "1000")
+    assert revoked["invalid_from_ms"] == 1000
+    assert place.run("invitations", place.config) == {"invitations": []}
+
+
 def test_lists_are_made_anew_on_demand(place: Place) -> None:
     before = len(list((place.folder / "pki" / "crl").glob("*.pem")))
     made = place.run("crl", place.config)
