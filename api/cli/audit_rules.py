@@ -15,7 +15,6 @@ from api.cli.stored import Stored
 from api.cli.words import counted
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
-from api.verification.bundle_statements import is_relayed
 from api.verification.mandates import open_directive
 from api.verification.report import Lines, Report, Status
 from ledger.audit.processes import WorkerLost
@@ -29,6 +28,7 @@ from ledger.records.requests import RequestIssued
 from ledger.records.statement import Statement
 from ledger.rules.errors import MandateUnproven, RuleViolated
 from ledger.rules.fact import Evidence, Fact
+from ledger.rules.persons import is_relayed
 from ledger.rules.state import LogState
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Sequence
 
 from api import wire
+from api.flows import schedules
 from api.flows.desk import Desk
 from api.flows.memory import Memory
 from api.verification import check
@@ -62,6 +63,8 @@ async def _run(
         )
     )
     answer = await desk.say(result, f"fsr/{fsr_id}", subject_of=_subject)
+    if purpose is CheckPurpose.PRE_FSR:
+        await schedules.follow(desk, memory, result)
     return answer, result
 
 

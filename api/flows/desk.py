@@ -43,6 +43,7 @@ from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import Refused as RefusedRecord
 from ledger.records.log import StreamClosed
 from ledger.records.opt import OptDecided
+from ledger.records.parties import DelegationGiven
 from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
 from ledger.records.sites import SiteConfigured
@@ -283,7 +284,7 @@ class Desk:
                     actor=opened.actor,
                     submitter=submitter,
                     now_ms=now_ms,
-                    tags=self._tags(opened.whole),
+                    tags=self._tags(opened.whole) | self._person(opened),
                     evidence=opened.evidence,
                 )
             )
@@ -370,8 +371,12 @@ class Desk:
     def _tags(self, whole: Record) -> dict[str, str]:
         if isinstance(whole, SiteConfigured):
             return {evse.evse_id: self.tag("evse", evse.evse_id) for evse in whole.evses}
-        if isinstance(whole, ContractOffered) and isinstance(whole.evse_ids, tuple):
-            return {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(whole.evse_ids)}
+        if isinstance(whole, ContractOffered):
+            places = whole.evse_ids if isinstance(whole.evse_ids, tuple) else ()
+            named = {"evu": self.tag("evu", whole.evu)} if isinstance(whole.evu, str) else {}
+            return {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(places)} | named
+        if isinstance(whole, DelegationGiven) and isinstance(whole.evu_delegate, str):
+            return {"delegate": self.tag("evu", whole.evu_delegate)}
         if isinstance(whole, RequestAnswered):
             return {
                 offer.participation: self.tag("evse", offer.evse_id)
@@ -380,11 +385,22 @@ class Desk:
             }
         if isinstance(whole, CheckRecorded):
             evses = {f"evse/{one.participation}": one.evse_id for one in whole.subjects}
-            return {name: self.tag("evse", evse_id) for name, evse_id in evses.items() if isinstance(evse_id, str)}
+            users = {f"evu/{one.participation}": one.evu for one in whole.subjects}
+            return {
+                name: self.tag(kind, value)
+                for kind, values in (("evse", evses), ("evu", users))
+                for name, value in values.items()
+                if isinstance(value, str)
+            }
         if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
             # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
             return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}
         return {}
+
+    def _person(self, opened: Opened) -> dict[str, str]:
+        """A blind name of the EV user whose words are relayed, equal wherever that person speaks or is spoken of."""
+        person = opened.evidence.person
+        return {} if person is None else {"person": self.tag("evu", person.party)}
 
 
 def accepted(appended: Appended, receipt: str | None = None) -> wire.Accepted:

@@ -14,6 +14,7 @@ import structlog
 from api.errors import ApiError
 from api.flows.desk import Desk, Opened
 from api.flows.errors import AttachmentForeign, DocumentOther
+from api.flows.rights import RIGHTS, Rights
 from api.verification.documents import Document, Registered, difference, relevant
 from ledger.errors import LedgerError
 from ledger.privacy.opened import State
@@ -23,6 +24,7 @@ from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.entry import Entry
 from ledger.records.evidence import SamplesCommitted
+from ledger.records.parties import Scope
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued, RequestRevised
@@ -44,6 +46,7 @@ TYPES = frozenset(
         CheckRecorded,
         ContractOffered,
         SamplesCommitted,
+        *RIGHTS,
     )
 )
 
@@ -61,6 +64,7 @@ class Memory:
         self._offers: dict[str, ContractOffered] = {}
         self._signers: dict[str, str] = {}
         self._bodies: dict[str, str] = {}
+        self.rights = Rights(desk.clock)
         self.checking = asyncio.Lock()
         """Held by whoever introduces participations."""
         desk.persons = self
@@ -86,6 +90,7 @@ class Memory:
         """What was erased elsewhere is not remembered here: everything is opened again."""
         for known in (self._sessions, self._claims, self._evses, self._persons, self._offers, self._bodies):
             known.clear()
+        self.rights.forget_all()
 
     def recall(self, stored: Iterable[bytes]) -> None:
         """Folds what the log holds; what was erased is no longer there to be remembered."""
@@ -138,6 +143,8 @@ class Memory:
             self._remember_claim(whole)
         elif isinstance(whole, ClaimWithdrawn):
             self._claims.pop(whole.claim_id, None)
+        else:
+            self.rights.remember(whole)
 
     def _remember_claim(self, whole: Registered) -> None:
         sha256 = paper_of(whole)
@@ -185,9 +192,10 @@ class Memory:
                 return session.evu
         return None
 
-    def participations_of(self, evu: str) -> list[tuple[str, str]]:
-        """(request, participation) of one person."""
-        return [(fsr, pid) for (fsr, pid) in self._evses if self._persons.get(pid) == evu]
+    def participations_of(self, party: str) -> list[tuple[str, str]]:
+        """(request, participation) of one person, and of those whose delegate for opting the party is now."""
+        theirs = {party, *self.rights.grantors(party, Scope.OPT)}
+        return [(fsr, pid) for (fsr, pid) in self._evses if self._persons.get(pid) in theirs]
 
     def forget_person(self, evu: str) -> None:
         """The person was erased: nothing here remembers them."""
@@ -196,6 +204,7 @@ class Memory:
         self._evses = {key: evse for key, evse in self._evses.items() if key[1] not in mine}
         self._persons = {pid: person for pid, person in self._persons.items() if person != evu}
         self._offers = {fsc_id: offer for fsc_id, offer in self._offers.items() if offer.evu != evu}
+        self.rights.forget_person(evu)
         self._claims = {name: held for name, held in self._claims.items() if self._is_kept(held[0])}
 
     def _is_kept(self, registered: Registered) -> bool:

@@ -6,13 +6,17 @@ record whose `evu_statement` is a salted digest of them, and rules see the perso
 
 import secrets
 
+import msgspec
+
 from api import wire
 from api.flows.desk import Desk, Opened
 from api.flows.errors import NotConcerned, TypeNotTaken
 from api.flows.memory import Memory
 from api.principals import Principal
-from ledger.records.contracts import ContractAccepted
-from ledger.records.opt import OptDecided
+from ledger.records.contracts import ContractAccepted, ContractTerminated
+from ledger.records.opt import OptDecided, OptScheduled, OptScheduleEnded
+from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
+from ledger.records.record import Record
 from ledger.rules.fact import Evidence
 
 
@@ -23,9 +27,6 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
         raise TypeNotTaken("persons decide about participations", expected=OptDecided.TYPE)
     if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
         raise NotConcerned("no participation of yours")
-    before = desk.said(_jti(desk, opened))
-    if before is not None:
-        return before
     now_ms = desk.clock.now_ms()
     relayed = OptDecided(
         opt_id=f"opt-{secrets.token_hex(8)}",
@@ -38,14 +39,9 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
         decided_at_ms=now_ms,
         evu_statement=opened.statement.raw,
     )
-    return await desk.say(
-        relayed,
-        f"fsr/{decided.fsr_id}",
-        subject_of=lambda _part, _name: principal.party,
-        evidence=_evidence(opened),
-        papers=_papers(opened, principal),
-        jti=_jti(desk, opened),
-    )
+    # What was decided is about whose session it is; the words are about who said them, perhaps a delegate.
+    owner = memory.person_of(decided.participation) or principal.party
+    return await _say(desk, opened, principal, relayed, owner)
 
 
 async def accept(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
@@ -54,21 +50,75 @@ async def accept(desk: Desk, memory: Memory, opened: Opened, principal: Principa
     if not isinstance(agreed, ContractAccepted):
         raise TypeNotTaken("persons accept offers", expected=ContractAccepted.TYPE)
     offer = memory.offer(agreed.fsc_id)
-    if offer is None or offer.evu != principal.party:
+    if offer is None or offer.evu not in {principal.party, *memory.rights.grantors(principal.party, Scope.CONTRACT)}:
         raise NotConcerned("no contract of yours")
-    before = desk.said(_jti(desk, opened))
-    if before is not None:
-        return before
     relayed = ContractAccepted(
         fsc_id=agreed.fsc_id,
         version=agreed.version,
         offer_sha256=agreed.offer_sha256,
         evu_statement=opened.statement.raw,
     )
+    return await _say(desk, opened, principal, relayed)
+
+
+async def withdraw(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
+    """The person's withdrawal of consent ends the contract at once."""
+    ended = opened.whole
+    if not isinstance(ended, ContractTerminated):
+        raise TypeNotTaken("persons end their contracts", expected=ContractTerminated.TYPE)
+    offer = memory.offer(ended.fsc_id)
+    holders = {principal.party, *memory.rights.grantors(principal.party, Scope.CONTRACT)}
+    if offer is None or offer.evu not in holders:
+        raise NotConcerned("no contract of yours")
+    return await _say(desk, opened, principal, _with_words(ended, opened))
+
+
+async def delegate(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
+    """The person's delegation, or its end, stands in the log as the port's statement; nobody is named there."""
+    said = opened.whole
+    if isinstance(said, DelegationGiven):
+        if said.evu not in (msgspec.UNSET, principal.party):
+            raise NotConcerned("no right of yours")
+        return await _say(desk, opened, principal, _with_words(said, opened, evu=principal.party))
+    if not isinstance(said, DelegationRevoked):
+        raise TypeNotTaken("persons delegate", expected=DelegationGiven.TYPE)
+    known = memory.rights.delegation(said.delegation_id)
+    if known is None or principal.party not in (known.evu, known.evu_delegate):
+        raise NotConcerned("no delegation of yours")
+    return await _say(desk, opened, principal, _with_words(said, opened))
+
+
+async def schedule(desk: Desk, memory: Memory, opened: Opened, principal: Principal) -> wire.Accepted:
+    """What the person wants of requests to come, or its end, stands in the log as the port's statement."""
+    said = opened.whole
+    if isinstance(said, OptScheduled):
+        if said.evu not in (msgspec.UNSET, principal.party):
+            raise NotConcerned("no right of yours")
+        return await _say(desk, opened, principal, _with_words(said, opened, evu=principal.party))
+    if not isinstance(said, OptScheduleEnded):
+        raise TypeNotTaken("persons schedule", expected=OptScheduled.TYPE)
+    known = memory.rights.schedule(said.schedule_id)
+    if known is None or known.evu not in {principal.party, *memory.rights.grantors(principal.party, Scope.OPT)}:
+        raise NotConcerned("no schedule of yours")
+    return await _say(desk, opened, principal, _with_words(said, opened))
+
+
+def _with_words(what: Record, opened: Opened, **changes: str) -> Record:
+    """The port's statement of what the person said, which commits to the person's own."""
+    return msgspec.structs.replace(what, sd=(), evu_statement=opened.statement.raw, **changes)
+
+
+async def _say(
+    desk: Desk, opened: Opened, principal: Principal, relayed: Record, owner: str | None = None
+) -> wire.Accepted:
+    """The relay is in the log; the same words are relayed once, and the answer is the first time's."""
+    before = desk.said(_jti(desk, opened))
+    if before is not None:
+        return before
     return await desk.say(
         relayed,
-        f"fsc/{agreed.fsc_id}",
-        subject_of=lambda _part, _name: principal.party,
+        opened.statement.claims.stream,
+        subject_of=lambda _part, name: principal.party if name == "evu_statement" else owner or principal.party,
         evidence=_evidence(opened),
         papers=_papers(opened, principal),
         jti=_jti(desk, opened),

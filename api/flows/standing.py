@@ -6,6 +6,7 @@ from api.flows.desk import Desk
 from api.flows.errors import NotConcerned
 from api.flows.memory import Memory
 from api.principals import Principal
+from ledger.records.opt import OptActor, OptDecided
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.request_state import RequestState
@@ -119,6 +120,19 @@ def _concerns_fsc(desk: Desk, memory: Memory, fsc_id: str, principal: Principal)
         offer = memory.offer(fsc_id)
         return offer is not None and offer.evu == principal.party
     return principal.role in (Role.CSO, Role.CSP) and principal.party in (contract.counterparty, contract.relay)
+
+
+def require_delegate(desk: Desk, memory: Memory, decided: OptDecided, principal: Principal) -> None:
+    """The caller may know of the participation: it is a delegate of whose session it is, or of an organisation.
+
+    Raises `NotConcerned`; whether the delegation is for this the rules say.
+    """
+    if decided.actor is OptActor.EVU:
+        if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
+            raise NotConcerned("no participation of a grantor of yours")
+        return
+    if not desk.state.has_grantor(principal.party):
+        raise NotConcerned("no participation of a grantor of yours")
 
 
 def _own_evses(desk: Desk, memory: Memory, site_id: str, principal: Principal) -> set[str]:

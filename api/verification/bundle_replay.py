@@ -7,7 +7,7 @@ from api.errors import ApiError
 from api.verification.bundle_checks import run_again
 from api.verification.bundle_context import Context, Look
 from api.verification.bundle_samples import check_meter, check_samples
-from api.verification.bundle_statements import Told, is_relayed, open_mandate, open_person
+from api.verification.bundle_statements import Told, open_mandate, open_person
 from api.verification.bundle_work import check_baseline, check_service_record, check_settlement, check_work
 from api.verification.report import Status, status_of
 from ledger.errors import LedgerError
@@ -18,6 +18,7 @@ from ledger.records.requests import RequestIssued
 from ledger.records.work import ServiceRecorded, Settled, WorkProven
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Evidence, Fact, OpenedDirective
+from ledger.rules.persons import is_relayed
 from pki.errors import PkiError
 
 WHOLLY_NEEDED: Final = frozenset({"fsr", "fsc"})

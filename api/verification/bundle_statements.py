@@ -17,9 +17,7 @@ from ledger import verify
 from ledger.errors import LedgerError
 from ledger.records import jws, registry, statement
 from ledger.records.actor import Actor, Role
-from ledger.records.contracts import ContractAccepted
 from ledger.records.entry import Entry
-from ledger.records.opt import OptActor, OptDecided
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record
 from ledger.records.requests import DirectiveGiven, RequestIssued
@@ -99,13 +97,6 @@ def open_mandate(directory: BundleDirectory, issued: RequestIssued, at_ms: int) 
     return OpenedDirective(opened.record, actor)
 
 
-def is_relayed(record: Record) -> bool:
-    """Whether an organisation states here what a person said."""
-    if isinstance(record, OptDecided):
-        return record.actor is OptActor.EVU
-    return isinstance(record, ContractAccepted) and (bool(record.sd) or isinstance(record.evu_statement, str))
-
-
 def open_person(
     directory: BundleDirectory, room: Room, told: Told, whole: Record, origin: str
 ) -> tuple[Actor, Statement]:
@@ -134,7 +125,7 @@ def _require_same_words(said: Statement, relay: Statement, whole: Record) -> Non
     """The person said it for this log and stream, and said the same."""
     if said.claims.stream != relay.claims.stream or type(said.record) is not type(whole):
         raise RelayOther("it was said of something else", expected=relay.claims.stream, found=said.claims.stream)
-    members = ("fsr_id", "participation", "actor", "choice", "fsc_id", "version", "offer_sha256")
+    members = ("fsr_id", "revision", "participation", "actor", "choice", "fsc_id", "version", "offer_sha256")
     for member in members:
         if getattr(said.record, member, None) != getattr(whole, member, None):
             raise RelayOther("the person said otherwise", expected=f"the same {member}")

@@ -22,6 +22,7 @@ from ledger.records.fields import (
     Share,
 )
 from ledger.records.marks import Category, personal, public
+from ledger.records.parties import Words
 from ledger.records.record import Part, Record, Value
 from ledger.records.services import Direction, Service
 
@@ -138,10 +139,7 @@ class ContractAccepted(Record, frozen=True, kw_only=True):
     version: Annotated[int, msgspec.Meta(ge=1, le=10_000), public("the offer's version")]
     offer_sha256: PublicHash
     """SHA-256 of the offer's statement."""
-    evu_statement: (
-        Annotated[str, msgspec.Meta(max_length=16_384), personal(Category.CONTRACT, "direct", retention="P3Y")]
-        | msgspec.UnsetType
-    ) = msgspec.UNSET
+    evu_statement: Words = msgspec.UNSET
     """The person's own signed acceptance, where the relaying organisation signs for the log."""
 
 
@@ -161,6 +159,8 @@ class ContractTerminated(Record, frozen=True, kw_only=True):
 
     fsc_id: PublicFsc
     reason: Annotated[TerminationReason, public("a closed list")]
+    evu_statement: Words = msgspec.UNSET
+    """The person's own signed withdrawal of consent, where the relaying organisation signs for the log."""
 
 
 class HoldersAsked(Record, frozen=True, kw_only=True):

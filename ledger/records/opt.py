@@ -5,8 +5,17 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.records.fields import PersonalMs, PublicFsr, PublicParticipation, PublicReference
+from ledger.records.fields import (
+    EvseId,
+    PersonalEvu,
+    PersonalMs,
+    PublicFsr,
+    PublicParticipation,
+    PublicParty,
+    PublicReference,
+)
 from ledger.records.marks import Category, personal, public
+from ledger.records.parties import Words
 from ledger.records.record import Record
 from ledger.records.requests import Revision
 
@@ -41,6 +50,13 @@ class OptReason(StrEnum):
     LOCAL_SAFETY = "LOCAL_SAFETY"
 
 
+class OptOrigin(StrEnum):
+    """Whether somebody decided about this request, or said beforehand what they would want."""
+
+    EXPLICIT = "EXPLICIT"
+    SCHEDULED = "SCHEDULED"
+
+
 class OptDecided(Record, frozen=True, kw_only=True):
     """One actor opts one participation in or out.
 
@@ -59,14 +75,50 @@ class OptDecided(Record, frozen=True, kw_only=True):
     participation: PublicParticipation
     actor: Annotated[OptActor, public("whose right, not who")]
     choice: Annotated[Choice, public("in or out, under a random participation id")]
+    origin: Annotated[OptOrigin, public("how it came about")] = OptOrigin.EXPLICIT
+    by_delegate: Annotated[bool, public("the writer acts on a delegation of whoever has the right")] = False
     reason: Annotated[OptReason, personal(Category.BEHAVIOUR, "sensitive", retention="P1Y")] | msgspec.UnsetType = (
         msgspec.UNSET
     )
     decided_at_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
-    evu_statement: (
-        Annotated[str, msgspec.Meta(max_length=16_384), personal(Category.CONTRACT, "direct", retention="P3Y")]
+    evu_statement: Words = msgspec.UNSET
+
+
+class OptScheduled(Record, frozen=True, kw_only=True):
+    """Ahead of any request: what an actor wants of every one that falls into this time, unless they decide otherwise.
+
+    When it is for is behaviour, and personal. The port that checks a participation states the decision that follows.
+    """
+
+    TYPE = "opt.scheduled"
+    STREAM = "schedule"
+    COARSE = True
+
+    schedule_id: PublicReference
+    actor: Annotated[OptActor, public("whose right, not who")]
+    party: PublicParty | msgspec.UnsetType = msgspec.UNSET
+    """The organisation whose right it is; left out where it is a person's."""
+    choice: Annotated[Choice, public("in or out")]
+    evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET
+    from_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
+    until_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
+    evse_ids: (
+        Annotated[tuple[EvseId, ...], msgspec.Meta(max_length=512), personal(Category.LOCATION, "quasi")]
         | msgspec.UnsetType
     ) = msgspec.UNSET
+    """Which EVSEs it is for, if not all of the actor's."""
+    evu_statement: Words = msgspec.UNSET
 
 
-KINDS: tuple[type[Record], ...] = (OptDecided,)
+class OptScheduleEnded(Record, frozen=True, kw_only=True):
+    """From here on the schedule says nothing of requests to come; what followed from it stands until decided anew."""
+
+    TYPE = "opt.schedule-ended"
+    STREAM = "schedule"
+    COARSE = True
+
+    schedule_id: PublicReference
+    evu_statement: Words = msgspec.UNSET
+
+
+KINDS: tuple[type[Record], ...] = (OptDecided, OptScheduled, OptScheduleEnded)

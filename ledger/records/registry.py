@@ -3,11 +3,24 @@
 That is looked at when a type is first asked for, not at the import: whoever verifies one bundle needs few of them.
 """
 
-from ledger.records import contracts, credentials, evidence, execution, log, opt, privacy, record, requests, sites, work
+from ledger.records import (
+    contracts,
+    credentials,
+    evidence,
+    execution,
+    log,
+    opt,
+    parties,
+    privacy,
+    record,
+    requests,
+    sites,
+    work,
+)
 from ledger.records.errors import RecordTypeUnknown
 from ledger.records.record import Record
 
-FAMILIES = (log, credentials, sites, contracts, requests, opt, execution, evidence, work, privacy)
+FAMILIES = (log, credentials, parties, sites, contracts, requests, opt, execution, evidence, work, privacy)
 
 
 def _table() -> dict[tuple[str, int], type[Record]]:

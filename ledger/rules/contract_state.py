@@ -35,6 +35,8 @@ class Offered:
     at_ms: int
     evse_tags: frozenset[str]
     """Blind tags of the EVSEs that it is limited to; empty where nobody can know them or there is no limit."""
+    person_tag: str | None = None
+    """A blind name of the EV user on the other side; None where nobody can know it, or there is none."""
     accepted_at_ms: int | None = None
     accepted_by: str | None = None
 

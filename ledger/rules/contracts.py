@@ -10,9 +10,11 @@ from ledger.records.contracts import (
     ContractTerminated,
     HoldersAnswered,
     HoldersAsked,
+    TerminationReason,
 )
+from ledger.records.parties import Scope
 from ledger.records.services import Direction, Service
-from ledger.rules import persons
+from ledger.rules import delegations, persons
 from ledger.rules.contract_state import ContractState, ContractStatus, Offered
 from ledger.rules.errors import (
     AlreadyRecorded,
@@ -21,6 +23,7 @@ from ledger.rules.errors import (
     ContractNotCounterparty,
     ContractOfferOther,
     DiscoveryForeign,
+    PersonUnproven,
     TimesContradict,
     VersionGap,
     WrongOrder,
@@ -83,7 +86,7 @@ def contract_accepted(seen: Projection, fact: Fact, record: ContractAccepted) ->
     offer = contract.latest
     if (record.version, record.offer_sha256) != (offer.record.version, offer.sha256):
         raise ContractOfferOther("not the latest offer", expected=f"version {offer.record.version} {offer.sha256}")
-    _require_counterparty(fact, contract, offer, record)
+    _require_counterparty(seen, fact, contract, offer, record)
     if offer.accepted_at_ms is not None:
         raise WrongOrder("this version is accepted", found=contract.status(fact.now_ms))
     if fact.now_ms >= offer.record.valid_to_ms:
@@ -94,11 +97,14 @@ def contract_accepted(seen: Projection, fact: Fact, record: ContractAccepted) ->
         )
 
 
-def _require_counterparty(fact: Fact, contract: ContractState, offer: Offered, record: ContractAccepted) -> None:
+def _require_counterparty(
+    seen: Projection, fact: Fact, contract: ContractState, offer: Offered, record: ContractAccepted
+) -> None:
     if contract.kind is ContractKind.FO_EVU:
         if fact.actor.role is Role.FO:
             raise ContractNotCounterparty("an EV user's acceptance is relayed", expected="CSO or CSP", found=Role.FO)
         persons.require_acceptance(fact, record)
+        delegations.require_person(seen, fact, offer.person_tag, fact.tags.get("person"), Scope.CONTRACT)
         return
     role = COUNTERPARTY_ROLE[contract.kind]
     is_offered_by_fo = offer.party == contract.fo
@@ -117,9 +123,22 @@ def contract_terminated(seen: Projection, fact: Fact, record: ContractTerminated
         raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
     if contract.terminated is not None:
         raise WrongOrder("it is ended", found=ContractStatus.TERMINATED)
+    if persons.is_relayed(record):
+        _require_withdrawal(seen, fact, contract, record)
+        return
+    if record.reason is TerminationReason.CONSENT_WITHDRAWN:
+        raise PersonUnproven("consent is the person's to withdraw", expected="their own words")
     parties = [party for party in (contract.fo, contract.counterparty, contract.relay) if party is not None]
     if not any(fact.speaks_for(party) for party in parties):
         raise WrongParty("a party ends it", expected=" or ".join(parties), found=fact.actor.party)
+
+
+def _require_withdrawal(seen: Projection, fact: Fact, contract: ContractState, record: ContractTerminated) -> None:
+    """The person on the other side ends it, relayed by whoever relayed their acceptance or keeps the log."""
+    if contract.kind is not ContractKind.FO_EVU:
+        raise PersonUnproven("there is no person in this contract", found=contract.kind)
+    persons.require_words(fact, record, "fsc_id", "reason")
+    delegations.require_person(seen, fact, contract.latest.person_tag, fact.tags.get("person"), Scope.CONTRACT)
 
 
 def _rivals(seen: Projection, contract: ContractState, now_ms: int) -> Iterator[ContractState]:

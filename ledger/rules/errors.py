@@ -248,6 +248,28 @@ class DiscoveryForeign(RuleViolated):
 # Requests and mandates
 
 
+class DelegationAbsent(RuleViolated):
+    """Who acts for another has a delegation of theirs that is on record, in force, and for that; who says a person's
+    words is that person or their delegate.
+    """
+
+    code = "rules/delegation-absent"
+    title = "Nobody delegated this"
+    number = "R-29"
+    source = "nobody acts for another without a delegation"
+
+
+class DelegationContradicts(RuleViolated):
+    """A delegation names its grantor and its delegate, each either as an organisation or as a person, not the same, and
+    a time to come; who revokes it is its grantor or its delegate.
+    """
+
+    code = "rules/delegation-contradicts"
+    title = "The delegation contradicts itself"
+    number = "R-291"
+    source = "record delegation.given"
+
+
 class StartInPast(RuleViolated):
     """A voluntary request starts in the future."""
 
@@ -580,6 +602,17 @@ class FoMayNotOpt(RuleViolated):
 
 
 # Baseline, execution, evidence
+
+
+class OptUnscheduled(RuleViolated):
+    """A decision that follows from a schedule has one of the same actor, with the same choice, that was not ended, and
+    none that the actor made for this request.
+    """
+
+    code = "rules/opt-unscheduled"
+    title = "No schedule says so"
+    number = "R-65"
+    source = "record opt.scheduled"
 
 
 class OptedOutDispatch(RuleViolated):

@@ -1,19 +1,20 @@
 """Rules of opting: whose right, until when, how often, and the two grounds on which it is refused."""
 
 from ledger.records.actor import Role
-from ledger.records.opt import Choice, OptActor, OptDecided
-from ledger.rules import persons
+from ledger.records.opt import Choice, OptActor, OptDecided, OptOrigin
+from ledger.records.parties import Scope
+from ledger.rules import delegations, persons, schedules
 from ledger.rules.errors import OptLate, OptLimit, OptMandatory, OptNoStanding
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState
 from ledger.rules.standing import (
-    providers,
     require_open,
     require_participation,
     require_request,
     require_revision,
+    right_holders,
 )
 
 
@@ -25,7 +26,10 @@ def opt_decided(seen: Projection, fact: Fact, record: OptDecided) -> None:
     request = require_request(seen, fact, record.fsr_id)
     require_revision(request, record.revision)
     part = require_participation(request, record.participation)
-    _require_standing(seen, fact, request, record)
+    if record.origin is OptOrigin.SCHEDULED:
+        schedules.require_followed(seen, fact, request, part, record)
+    else:
+        _require_standing(seen, fact, request, part, record)
     if request.is_mandatory:
         mandate = request.issued.mandate
         ground = mandate.ground if mandate is not None else "unknown"
@@ -42,35 +46,40 @@ def opt_decided(seen: Projection, fact: Fact, record: OptDecided) -> None:
         _require_still_free(seen, record)
 
 
-def _require_standing(seen: Projection, fact: Fact, request: RequestState, record: OptDecided) -> None:
-    role = fact.actor.role
+def _require_standing(
+    seen: Projection, fact: Fact, request: RequestState, part: ParticipationState, record: OptDecided
+) -> None:
+    """The right is the writer's own, or that of somebody who delegated it."""
     if record.actor is OptActor.EVU:
-        persons.require_decision(fact, record)
-    elif record.actor is OptActor.CSO:
-        site = seen.sites.get(request.issued.site_id)
-        if role is not Role.CSO:
-            raise OptNoStanding("the CSO's right", expected=Role.CSO, found=role)
-        if site is not None and not fact.speaks_for(site.cso):
-            raise OptNoStanding("not an EVSE of this CSO", expected=site.cso, found=fact.actor.party)
-    else:
-        if role is not Role.CSP:
-            raise OptNoStanding("the CSP's right", expected=Role.CSP, found=role)
-        _require_provider(seen, fact, request, record)
-
-
-def _require_provider(seen: Projection, fact: Fact, request: RequestState, record: OptDecided) -> None:
-    """The CSP has, or relayed, the contract under which the participation stands; of an operator's nobody has."""
+        _require_user(seen, fact, part, record)
+        return
+    holders = right_holders(seen, request, part, record.actor)
     if not seen.sees_log:
         return
-    allowed: set[str] = set()
-    for contract in request.contracts_for(record.participation):
-        allowed |= providers(contract)
-    if not any(fact.speaks_for(party) for party in allowed):
+    if record.by_delegate:
+        if not any(delegations.has(seen, Scope.OPT, holder, fact.actor.party, fact.now_ms) for holder in holders):
+            raise OptNoStanding("no delegation of whoever has the right", found=fact.actor.party)
+        return
+    role = Role.CSO if record.actor is OptActor.CSO else Role.CSP
+    if fact.actor.role is not role:
+        raise OptNoStanding(f"the {role}'s right", expected=role, found=fact.actor.role)
+    if not any(fact.speaks_for(holder) for holder in holders):
         raise OptNoStanding(
-            "not a contract holder of this CSP",
-            expected=" or ".join(sorted(allowed)) or "a CSP of the contract",
+            "not an EVSE or a contract holder of this party",
+            expected=" or ".join(sorted(holders)) or "nobody has it",
             found=fact.actor.party,
         )
+
+
+def _require_user(seen: Projection, fact: Fact, part: ParticipationState, record: OptDecided) -> None:
+    """The EV user's own words, or a delegate's: whose session it is, blind tags tell."""
+    if part.evse_tag is not None and part.person_tag is None:
+        raise OptNoStanding("it is nobody's session", participation=part.participation)
+    if record.by_delegate:
+        delegations.require_person(seen, fact, part.person_tag, fact.actor.party, Scope.OPT)
+        return
+    persons.require_decision(fact, record)
+    delegations.require_person(seen, fact, part.person_tag, fact.tags.get("person"), Scope.OPT)
 
 
 def _require_within_limit(request: RequestState, part: ParticipationState) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from ledger.records.contracts import Silence
 from ledger.records.credentials import CheckedSubject, CheckRecorded, Status
 from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
-from ledger.records.opt import Choice, OptActor, OptDecided
+from ledger.records.opt import Choice, OptActor, OptDecided, OptOrigin
 from ledger.records.requests import Offer
 
 
@@ -54,6 +54,8 @@ class ParticipationState:
     silence: Silence | None = None
     """What silence means under its contract; None where the contract is not known."""
     choices: dict[OptActor, Choice] = field(default_factory=dict)
+    origins: dict[OptActor, OptOrigin] = field(default_factory=dict)
+    """How the choice that stands came about."""
     offer: Offer | None = None
     executions: list[ExecutionNoted] = field(default_factory=list)
     newest: dict[ExecutionKind, int] = field(default_factory=dict)
@@ -111,6 +113,7 @@ class ParticipationState:
             self.left = record.actor
         else:
             self.choices[record.actor] = record.choice
+            self.origins[record.actor] = record.origin
 
     def fold_execution(self, record: ExecutionNoted, at_ms: int) -> None:
         """A fact was noted at that time."""

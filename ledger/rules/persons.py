@@ -1,8 +1,9 @@
 """A person's own words, relayed by an organisation that signs for the log."""
 
 from ledger.records.actor import Role
-from ledger.records.contracts import ContractAccepted
-from ledger.records.opt import OptActor, OptDecided
+from ledger.records.contracts import ContractAccepted, ContractTerminated
+from ledger.records.opt import OptActor, OptDecided, OptOrigin, OptScheduled, OptScheduleEnded
+from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
 from ledger.rules.errors import PersonUnproven
 from ledger.rules.fact import Fact
@@ -33,6 +34,18 @@ def require_decision(fact: Fact, record: OptDecided) -> None:
         raise PersonUnproven("the person spoke in another right", expected=OptActor.EVU, found=inner.actor)
 
 
+def require_words(fact: Fact, record: Record, *fields: str) -> None:
+    """Raises unless an EV user verifiably said the same, as far as it is public: the fields of this name are equal."""
+    inner = _person_record(fact, record)
+    if inner is None:
+        return
+    if type(inner) is not type(record):
+        raise PersonUnproven("the person said something else", expected=record.TYPE, found=inner.TYPE)
+    for name in fields:
+        if getattr(inner, name) != getattr(record, name):
+            raise PersonUnproven("the person said otherwise", expected=f"the same {name}")
+
+
 def _person_record(fact: Fact, record: Record) -> Record | None:
     """What the person said, for this log and stream; None where evidence cannot be had any more."""
     if not record.sd:
@@ -54,9 +67,18 @@ def _person_record(fact: Fact, record: Record) -> Record | None:
 
 def is_undecided(fact: Fact) -> bool:
     """Whether a relayed statement's person can no longer be asked for."""
-    record = fact.statement.record
-    if fact.evidence is not None:
-        return False
-    if isinstance(record, OptDecided):
-        return record.actor is OptActor.EVU
-    return isinstance(record, ContractAccepted) and bool(record.sd)
+    return fact.evidence is None and is_relayed(fact.statement.record)
+
+
+def is_relayed(record: Record) -> bool:
+    """Whether the record rests on a person's own words, which it commits to."""
+    match record:
+        case OptDecided():
+            return record.actor is OptActor.EVU and record.origin is OptOrigin.EXPLICIT and not record.by_delegate
+        case OptScheduled():
+            return record.actor is OptActor.EVU
+        case DelegationGiven():
+            return record.grantor_role is Role.EVU
+        case ContractAccepted() | ContractTerminated() | OptScheduleEnded() | DelegationRevoked():
+            return bool(record.sd) or isinstance(record.evu_statement, str)
+    return False

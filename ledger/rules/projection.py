@@ -25,7 +25,8 @@ from ledger.records.credentials import (
 )
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import PolicyAdopted, StreamClosed
-from ledger.records.opt import Choice, OptDecided
+from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
+from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
 from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
@@ -60,6 +61,25 @@ class Query:
 
 
 @dataclass(slots=True)
+class DelegationState:
+    """One delegation. Grantor and delegate are organisations by their ids, persons by their blind tags, or unknown."""
+
+    record: DelegationGiven
+    grantor: str | None
+    delegate: str | None
+    is_revoked: bool = False
+
+
+@dataclass(slots=True)
+class ScheduleState:
+    """One schedule of opting. Its holder is an organisation by its id, a person by a blind tag, or unknown."""
+
+    record: OptScheduled
+    holder: str | None
+    is_ended: bool = False
+
+
+@dataclass(slots=True)
 class Projection:
     """The fold. `scope` says whether it sees the whole log or one stream of it."""
 
@@ -82,6 +102,12 @@ class Projection:
     withdrawn: set[str] = field(default_factory=set)
     """Claims and links that no longer count."""
     queries: dict[str, Query] = field(default_factory=dict)
+    delegations: dict[str, DelegationState] = field(default_factory=dict)
+    delegations_of: dict[str, list[DelegationState]] = field(default_factory=dict)
+    """By grantor, where they are known."""
+    schedules: dict[str, ScheduleState] = field(default_factory=dict)
+    schedules_of: dict[str, list[ScheduleState]] = field(default_factory=dict)
+    """By holder, where they are known."""
     credentials: CredentialBook = field(default_factory=CredentialBook)
     capacity: Capacity = field(default_factory=Capacity)
     policy_index: int | None = None
@@ -190,7 +216,8 @@ def _fold_offer(seen: Projection, fact: Fact, record: ContractOffered) -> None:
         contract = seen.contracts[record.fsc_id] = ContractState(record.fsc_id)
         seen.contracts_at.setdefault(record.site_id, []).append(record.fsc_id)
     digest = hashlib.sha256(fact.statement.raw.encode()).hexdigest()
-    contract.fold_offer(Offered(record, _party(fact), digest, fact.now_ms, frozenset(fact.tags.values())))
+    evse_tags = frozenset(tag for name, tag in fact.tags.items() if name.startswith("evse-"))
+    contract.fold_offer(Offered(record, _party(fact), digest, fact.now_ms, evse_tags, fact.tags.get("evu")))
 
 
 def _fold_acceptance(seen: Projection, fact: Fact, record: ContractAccepted) -> None:
@@ -248,6 +275,31 @@ def _fold_opt(seen: Projection, fact: Fact, record: OptDecided) -> None:
         seen.capacity.restore(holder, fact.now_ms)
 
 
+def _fold_schedule(seen: Projection, fact: Fact, record: OptScheduled) -> None:
+    holder = record.party if isinstance(record.party, str) else fact.tags.get("person")
+    state = seen.schedules.setdefault(record.schedule_id, ScheduleState(record, holder))
+    if holder is not None and state.record is record:
+        seen.schedules_of.setdefault(holder, []).append(state)
+
+
+def _fold_schedule_end(seen: Projection, _: Fact, record: OptScheduleEnded) -> None:
+    if record.schedule_id in seen.schedules:
+        seen.schedules[record.schedule_id].is_ended = True
+
+
+def _fold_delegation(seen: Projection, fact: Fact, record: DelegationGiven) -> None:
+    grantor = record.grantor if isinstance(record.grantor, str) else fact.tags.get("person")
+    delegate = record.delegate if isinstance(record.delegate, str) else fact.tags.get("delegate")
+    state = seen.delegations.setdefault(record.delegation_id, DelegationState(record, grantor, delegate))
+    if grantor is not None and state.record is record:
+        seen.delegations_of.setdefault(grantor, []).append(state)
+
+
+def _fold_delegation_end(seen: Projection, _: Fact, record: DelegationRevoked) -> None:
+    if record.delegation_id in seen.delegations:
+        seen.delegations[record.delegation_id].is_revoked = True
+
+
 def _fold_end(seen: Projection, _: Fact, record: RequestCancelled | RequestAborted | WorkProven) -> None:
     seen.capacity.release(record.fsr_id)
 
@@ -287,6 +339,10 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     RequestRevised: _fold_revision,
     RequestAnswered: _fold_answer,
     OptDecided: _fold_opt,
+    OptScheduled: _fold_schedule,
+    OptScheduleEnded: _fold_schedule_end,
+    DelegationGiven: _fold_delegation,
+    DelegationRevoked: _fold_delegation_end,
     RequestCancelled: _fold_end,
     RequestAborted: _fold_end,
     WorkProven: _fold_end,

@@ -2,6 +2,7 @@
 
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractKind
+from ledger.records.opt import OptActor
 from ledger.rules.contract_state import ContractState
 from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, RevisionOther, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
@@ -66,6 +67,21 @@ def require_revision(request: RequestState, revision: int) -> None:
     """Raises `RevisionOther` unless the revision is the one that stands."""
     if revision != request.revision:
         raise RevisionOther("the request was revised", expected=request.revision, found=revision)
+
+
+def right_holders(seen: Projection, request: RequestState, part: ParticipationState, actor: OptActor) -> frozenset[str]:
+    """Whose right it is: the site's operator, or the CSPs that have, or relayed, the participation's contract; a person
+    by their blind tag.
+    """
+    if actor is OptActor.EVU:
+        return frozenset() if part.person_tag is None else frozenset({part.person_tag})
+    if actor is OptActor.CSO:
+        site = seen.sites.get(request.issued.site_id)
+        return frozenset() if site is None else frozenset({site.cso})
+    found: set[str] = set()
+    for contract in request.contracts_for(part.participation):
+        found |= providers(contract)
+    return frozenset(found)
 
 
 def require_participation(request: RequestState, participation: str) -> ParticipationState:

@@ -7,6 +7,7 @@ from ledger.records import contracts as contract_records
 from ledger.records import credentials, log, opt
 from ledger.records import evidence as evidence_records
 from ledger.records import execution as execution_records
+from ledger.records import parties as party_records
 from ledger.records import requests as request_records
 from ledger.records import sites as site_records
 from ledger.records import work as work_records
@@ -15,6 +16,7 @@ from ledger.rules import (
     answers,
     checks,
     contracts,
+    delegations,
     disputes,
     evidence,
     execution,
@@ -22,6 +24,7 @@ from ledger.rules import (
     keeping,
     opting,
     requests,
+    schedules,
     sites,
     streams,
     undecided,
@@ -63,6 +66,10 @@ RULES: dict[type[Record], Rule] = {
     credentials.CredentialsAdopted: issuance.credentials_adopted,
     credentials.CredentialRevoked: issuance.credential_revoked,
     opt.OptDecided: opting.opt_decided,
+    opt.OptScheduled: schedules.opt_scheduled,
+    opt.OptScheduleEnded: schedules.schedule_ended,
+    party_records.DelegationGiven: delegations.delegation_given,
+    party_records.DelegationRevoked: delegations.delegation_revoked,
     evidence_records.BaselineCommitted: evidence.baseline_committed,
     evidence_records.SamplesCommitted: evidence.samples_committed,
     execution_records.ExecutionNoted: execution.execution_noted,
@@ -139,6 +146,10 @@ class LogState:
     def contracts_of(self, party: str) -> tuple[ContractState, ...]:
         """The contracts to which `party` is a party, or whose person it speaks for."""
         return tuple(one for one in self.contracts() if party in (one.fo, one.counterparty, one.relay))
+
+    def has_grantor(self, party: str) -> bool:
+        """Whether somebody made the organisation a delegate, and did not take that back."""
+        return any(one.delegate == party and not one.is_revoked for one in self._seen.delegations.values())
 
     def site(self, site_id: str) -> SiteState:
         """The site; raises `SiteAbsent`."""

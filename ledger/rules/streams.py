@@ -12,7 +12,14 @@ from ledger.records.record import Record
 from ledger.rules.errors import NotInStream, StreamCount
 from ledger.rules.fact import Fact
 
-ID_FIELD: dict[str, str] = {"fsr": "fsr_id", "fsc": "fsc_id", "site": "site_id", "discovery": "query_id"}
+ID_FIELD: dict[str, str] = {
+    "fsr": "fsr_id",
+    "fsc": "fsc_id",
+    "site": "site_id",
+    "discovery": "query_id",
+    "delegation": "delegation_id",
+    "schedule": "schedule_id",
+}
 """For each kind of stream whose name ends in an id of the body: the field that holds it."""
 FIXED: dict[type[Record], str] = dict.fromkeys(
     (CredentialIntended, CredentialIssued, CredentialsAdopted, CredentialRevoked), CREDENTIAL_STREAM

@@ -7,7 +7,7 @@ from ledger.records.actor import Role
 from ledger.records.contracts import ContractAccepted, ContractKind, ContractOffered, HoldersAnswered
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
-from ledger.records.opt import OptDecided
+from ledger.records.opt import OptActor, OptDecided, OptOrigin
 from ledger.records.record import Record
 from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import SessionMirrored, SiteConfigured
@@ -19,10 +19,12 @@ from ledger.rules.errors import (
     CancelLate,
     ContractConflict,
     ContractNotInForce,
+    DelegationAbsent,
     DiscoveryForeign,
     DoubleSelling,
     EvseNotAtSite,
     OptLimit,
+    OptUnscheduled,
     PersonUnproven,
     PolicyMissing,
     RuleViolated,
@@ -61,7 +63,7 @@ ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
     RequestRevised: (ContractNotInForce,),
     RequestCancelled: (CancelLate,),
     RequestAnswered: (ContractNotInForce, DoubleSelling),
-    OptDecided: (OptLimit,),
+    OptDecided: (OptLimit, DelegationAbsent, OptUnscheduled),
     BaselineCommitted: (BaselineMethodOther,),
     SamplesCommitted: (BatchReused,),
     WorkProven: (BatchReused,),
@@ -103,6 +105,8 @@ def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]
         if _hides_evses(seen, record):
             yield ContractConflict.code, TAGS
     elif isinstance(record, OptDecided):
+        if _hides_person(seen, fact, record):
+            yield DelegationAbsent.code, TAGS
         request = seen.requests.get(record.fsr_id)
         if request is not None and not request.is_mandatory and request.contract_of(record.participation) is None:
             yield OptLimit.code, TERMS
@@ -111,6 +115,16 @@ def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]
 def _tells_of_rank(record: Record) -> bool:
     """Whether it says that a request of higher rank came between."""
     return isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.SUPERSEDED
+
+
+def _hides_person(seen: Projection, fact: Fact, record: OptDecided) -> bool:
+    """Whether nobody can tell whose session it is, or who speaks for them."""
+    request = seen.requests.get(record.fsr_id)
+    part = request.participations.get(record.participation) if request is not None else None
+    if record.actor is not OptActor.EVU or part is None:
+        return False
+    says_who = record.by_delegate or record.origin is OptOrigin.SCHEDULED or "person" in fact.tags
+    return part.evse_tag is None or not says_who
 
 
 def _hides_evses(seen: Projection, record: ContractAccepted) -> bool:

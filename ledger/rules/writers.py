@@ -1,6 +1,18 @@
 """Who may state what: one row a record type (columns "who" of the transition tables)."""
 
-from ledger.records import contracts, credentials, evidence, execution, log, opt, privacy, requests, sites, work
+from ledger.records import (
+    contracts,
+    credentials,
+    evidence,
+    execution,
+    log,
+    opt,
+    parties,
+    privacy,
+    requests,
+    sites,
+    work,
+)
 from ledger.records.actor import Role
 from ledger.records.record import Record
 from ledger.rules.errors import FoMayNotOpt, NeverAnEntry, PersonInLog, WriterRole
@@ -43,6 +55,10 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     credentials.CredentialsAdopted: _PORT,
     credentials.CredentialRevoked: _PORT,
     opt.OptDecided: _PORT,
+    opt.OptScheduled: _PORT,
+    opt.OptScheduleEnded: _PORT,
+    parties.DelegationGiven: _PORT,
+    parties.DelegationRevoked: _PORT,
     evidence.BaselineCommitted: _PORT,
     evidence.SamplesCommitted: _PORT,
     execution.ExecutionNoted: _PORT,

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from ledger.records.actor import Role
 from ledger.records.execution import ExecutionKind, ExecutionNoted
+from ledger.records.opt import Choice, OptActor, OptScheduled
+from ledger.records.parties import DelegationGiven, Scope
 from ledger.records.requests import RequestRevised
 from tests.support.parameters import at
 from tests.support.rulebook import noted, request
@@ -27,3 +30,38 @@ def revision(number: int = 2, fsr_id: str = "fsr-1", **changes: Any) -> RequestR
         priority=meant.priority,
         evidence=meant.evidence,
     )
+
+
+def delegation(name: str = "del-1", **changes: Any) -> DelegationGiven:
+    """The driver lets the fleet manager opt until the evening, by relayed words; nobody is named in clear."""
+    fields: dict[str, Any] = {
+        "delegation_id": name,
+        "grantor_role": Role.EVU,
+        "scopes": (Scope.OPT,),
+        "until_ms": at("20:00"),
+        "evu_statement": "words",
+    }
+    return DelegationGiven(**{**fields, **changes})
+
+
+def handover(name: str = "del-org", delegate: str = "ampere", **changes: Any) -> DelegationGiven:
+    """The CSO lets another organisation opt for its EVSEs until the evening."""
+    fields: dict[str, Any] = {
+        "delegation_id": name,
+        "grantor_role": Role.CSO,
+        "grantor": "northgate",
+        "delegate": delegate,
+        "scopes": (Scope.OPT,),
+        "until_ms": at("20:00"),
+    }
+    return DelegationGiven(**{**fields, **changes})
+
+
+def scheduled(name: str = "sch-1", who: OptActor = OptActor.EVU, **changes: Any) -> OptScheduled:
+    """Whoever has the right wants to be out for a time that the log does not tell."""
+    fields: dict[str, Any] = {"schedule_id": name, "actor": who, "choice": Choice.OUT}
+    if who is OptActor.EVU:
+        fields["evu_statement"] = "words"
+    else:
+        fields["party"] = "northgate" if who is OptActor.CSO else "voltwise"
+    return OptScheduled(**{**fields, **changes})

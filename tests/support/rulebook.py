@@ -173,6 +173,8 @@ class Judge:
             v=what.VERSION,
         )
         known = tags_of(what) if tags is None else tags
+        if tags is None and evidence is not None and evidence.person is not None:
+            known = {**known, "person": tag(f"evu/{evidence.person.party}")}
         return Fact(index, made, said, by, self.now_ms, known, evidence)
 
     def admit(self, what: Record, by: Actor, stream: str | None = None, **more: Any) -> Fact:
@@ -264,7 +266,11 @@ class Judge:
 
 
 def tags_of(what: Record) -> dict[str, str]:
-    """The tags that a service would make: participation x-n is at EVSE n, each batch has a root of its own."""
+    """The tags that a service would make: participation x-n is the driver's at EVSE n, each batch has its own root."""
+    if isinstance(what, CheckRecorded):
+        names = [one.participation for one in what.subjects]
+        evses = {f"evse/{name}": tag(EVSES[int(name.rpartition("-")[2]) - 1]) for name in names}
+        return evses | {f"evu/{name}": tag(f"evu/{DRIVER.party}") for name in names}
     if isinstance(what, RequestAnswered):
         places = {one.participation: one.participation.rpartition("-")[2] for one in what.offers}
         return {name: tag(EVSES[int(place) - 1]) for name, place in places.items()}
@@ -275,7 +281,7 @@ def tags_of(what: Record) -> dict[str, str]:
 
 def stream_of(what: Record) -> str:
     """The stream that the record names."""
-    for field in ("fsr_id", "fsc_id", "query_id", "site_id"):
+    for field in ("fsr_id", "fsc_id", "query_id", "site_id", "delegation_id", "schedule_id"):
         value = getattr(what, field, None)
         if isinstance(value, str):
             return f"{what.STREAM}/{value}"

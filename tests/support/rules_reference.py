@@ -132,6 +132,10 @@ nothing is undecided at the door; `LogState.undecidable(fact)` tells.
 * **Suspension** of contracts follows from certificates, which the rules never see: the credential check answers for
   it. What the certificate office states of credentials is judged here, by issuer and serial number.
 * **An intent without issuance** is no breach: it is a gap, which every audit shows until the credential is revoked.
+* **Whose session.** A check tells by blind tags whose session a participation is; who opts for it is that person or has
+  their delegation. Delegates are organisations, or act with an EV user's credential; they delegate no further.
+* **A schedule** says beforehand what its holder wants. When it holds is personal, so the rules see only that there is
+  one; the port that checks states the decision that follows, and the holder can decide otherwise until the deadline.
 * **A revision** keeps site, contracts, obligation and class of service. Checks, answers and opt decisions name the
   revision that they mean, so none of them can be taken for another's.
 * **Rank.** A mandate goes before what is voluntary at its site; else the lower number of `priority`, at the same EVSE.

@@ -53,6 +53,13 @@ async def _accept(service: Service, opened: Opened, principal: Principal) -> wir
     return await service.desk.admit(opened, principal)
 
 
+async def _terminate(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
+    """A person's withdrawal is relayed; an organisation's termination is an entry itself."""
+    if principal.role is Role.EVU:
+        return await relay.withdraw(service.desk, service.memory, opened, principal)
+    return await service.desk.admit(opened, principal)
+
+
 async def _discover(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
     """The question is on record before it is answered; the answer is an entry of the same stream."""
     asked = await service.desk.admit(opened, principal)
@@ -152,8 +159,9 @@ HANDLERS = (
         "/v1/contracts/{fsc_id:str}/termination",
         ContractTerminated,
         name="terminate_contract",
-        summary="End a contract",
-        roles=PARTIES,
+        summary="End a contract; an EV user withdraws consent",
+        roles=(*PARTIES, Role.EVU),
+        flow=_terminate,
     ),
     taking(
         "/v1/contracts/discovery",

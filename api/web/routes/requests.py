@@ -13,7 +13,7 @@ from api.flows import baseline, paging, prove, relay
 from api.flows.decisions import Decision, decisions_of
 from api.flows.desk import Opened
 from api.flows.service import Service
-from api.flows.standing import concerns, require_concerned, require_holder
+from api.flows.standing import concerns, require_concerned, require_delegate, require_holder
 from api.flows.view import Participation, RequestView, participations_of, view
 from api.principals import Principal
 from api.web.identity import principal_of, require
@@ -72,7 +72,9 @@ async def _decide(service: Service, opened: Opened, principal: Principal) -> wir
     """A person's decision is relayed; an organisation's is an entry itself."""
     if principal.role is Role.EVU:
         return await relay.opt(service.desk, service.memory, opened, principal)
-    if principal.role is Role.CSP and isinstance(opened.whole, OptDecided):
+    if isinstance(opened.whole, OptDecided) and opened.whole.by_delegate:
+        require_delegate(service.desk, service.memory, opened.whole, principal)
+    elif principal.role is Role.CSP and isinstance(opened.whole, OptDecided):
         request = require_concerned(service.desk, opened.whole.fsr_id, principal)
         require_holder(request, opened.whole.participation, principal)
     return await service.desk.admit(opened, principal)
@@ -146,9 +148,9 @@ async def list_decisions(
     return DecisionList(tree_size=service.desk.appender.head.size, decisions=page, next=following)
 
 
-@get("/v1/participations", operation_id="my_participations", tags=["requests"], guards=[require(Role.EVU)])
+@get("/v1/participations", operation_id="my_participations", tags=["requests"], guards=[require(Role.EVU, Role.CSP)])
 async def my_participations(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> ParticipationList:
-    """The caller's own participations, so that they can decide about them."""
+    """The caller's own participations, and those of whoever it is a delegate of, so that it can decide about them."""
     found = participations_of(service, principal_of(request.scope).party)
     return ParticipationList(tree_size=service.desk.appender.head.size, participations=found)
 

@@ -25,6 +25,7 @@ from tests.support.rulebook import (
     pids,
     refused,
     request,
+    tag,
     words,
 )
 
@@ -88,7 +89,9 @@ def test_a_relay_that_commits_to_no_words_is_refused(judge: Judge) -> None:
 
 
 def test_without_evidence_an_audit_says_that_the_person_is_undecided(judge: Judge) -> None:
-    made = judge.fact(decided("p-1", Choice.OUT, OptActor.EVU), NORTHGATE, evidence=None)
+    made = judge.fact(
+        decided("p-1", Choice.OUT, OptActor.EVU), NORTHGATE, evidence=None, tags={"person": tag("evu/driver")}
+    )
     judge.state.check(made)
     assert [code for code, _ in judge.state.undecidable(made)] == ["rules/person-unproven"]
     whole = judge.fact(decided("p-1", Choice.OUT, OptActor.EVU), NORTHGATE, evidence=_said(Choice.OUT))
