@@ -100,7 +100,8 @@ def about(service: Service) -> Mapping[str, Any]:
     """The document at /.well-known/flexledger."""
     return {
         "origin": service.settings.origin,
-        "vkey": service.engines.log_signer.vkey,
+        "vkey": service.engines.log_keys.vkeys()[-1],
+        "vkeys": service.engines.log_keys.vkeys(),
         "checkpoint": "/checkpoint",
         "tiles": "/tile/",
         "party": service.desk.me.party,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from api.errors import Refused
 from api.issuing import Issuing, open_issuing
+from api.key_files import read_log_keys, secret_text
 from api.settings import Settings
 from ledger.clock import Clock, SystemClock
 from ledger.privacy import keys as keyring
@@ -20,10 +21,10 @@ from ledger.privacy.kekring import KekRingFile
 from ledger.privacy.vault import Vault
 from ledger.records import jws
 from ledger.store.errors import StoreAbsent
+from ledger.store.log_keys import LogKeys
 from ledger.store.protocol import Store
 from ledger.store.reads import SqlReads
 from ledger.store.sqlite import SqliteReader, SqliteStore
-from ledger.tlog.note import NoteSigner
 from pki import keys
 from pki.status import StatusSet
 from pki.trust import TrustAnchors
@@ -41,13 +42,6 @@ class ClockUnreadable(Refused):
 
     code = "api/clock-unreadable"
     title = "Development clock cannot be read"
-
-
-class KeyFileExposed(Refused):
-    """A key file that others can read."""
-
-    code = "api/key-file-exposed"
-    title = "Key file is exposed"
 
 
 class CertificateUnreadable(Refused):
@@ -96,7 +90,7 @@ class Engines:
     clock: Clock
     store: Store
     vault: Vault
-    log_signer: NoteSigner
+    log_keys: LogKeys
     service_key: ServiceKey
     anchors: TrustAnchors
     issuers: tuple[bytes, ...]
@@ -119,12 +113,12 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
     clock = clock_of(settings)
     anchors = TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
     status = StatusSet(_ders(settings.pki.crl_dir))
-    log_key = _secret_text(settings.log_key)
+    log_keys = LogKeys(read_log_keys(settings.log_key).signers)
     return Engines(
         clock=clock,
         store=open_store(settings, create=create),
         vault=open_vault(settings, clock, create=create),
-        log_signer=NoteSigner.load(log_key),
+        log_keys=log_keys,
         service_key=_service_key(settings),
         anchors=anchors,
         issuers=tuple(_ders(settings.pki.issuers_dir)),
@@ -144,7 +138,7 @@ def open_store(settings: Settings, *, create: bool) -> Store:
     with _driver():
         from ledger.store.postgres import PostgresStore
     return PostgresStore.open(
-        _secret_text(settings.store.dsn_file),
+        secret_text(settings.store.dsn_file),
         schema=settings.store.schema,
         create=create,
         needs_standby=settings.store.standby == "required",
@@ -162,7 +156,7 @@ def open_vault(settings: Settings, clock: Clock, *, create: bool) -> Vault:
         return Vault.open(where.dir, clock=clock, kek_path=where.kek, create=create)
     with _driver():
         from ledger.privacy.postgres import PostgresDatabase
-    dsn, keys_dsn = _secret_text(where.dsn_file), _secret_text(where.keys_dsn_file)
+    dsn, keys_dsn = secret_text(where.dsn_file), secret_text(where.keys_dsn_file)
     is_new = create and not where.kek.exists()
     if is_new:
         # A new ring beside old keys could open nothing and would hide that the old ring is missing.
@@ -189,14 +183,14 @@ def postgres_reader(dsn_file: Path, schema: str) -> "PostgresReader":
     """A log on a server, to be read; raises as `open_store`, and `KeyFileExposed` if others can read the file."""
     with _driver():
         from ledger.store.postgres import PostgresReader
-    return PostgresReader.open(_secret_text(dsn_file), schema=schema)
+    return PostgresReader.open(secret_text(dsn_file), schema=schema)
 
 
 def postgres_source(dsn_file: Path, schema: str) -> "PostgresSource":
     """The same, of one moment, for an audit."""
     with _driver():
         from ledger.audit.postgres_source import PostgresSource
-    return PostgresSource(_secret_text(dsn_file), schema)
+    return PostgresSource(secret_text(dsn_file), schema)
 
 
 def is_begun(settings: Settings) -> bool:
@@ -240,10 +234,3 @@ def _service_key(settings: Settings) -> ServiceKey:
     if not found:
         raise CertificateUnreadable("no certificate in the file", file=settings.signing.certificate.name)
     return ServiceKey(key, found[0])
-
-
-def _secret_text(path: Path) -> str:
-    """A key file's text; raises `KeyFileExposed` if others may read it: by its mode bits, for we may be root."""
-    if path.stat().st_mode & 0o077:
-        raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
-    return path.read_text("ascii").strip()

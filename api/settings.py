@@ -132,6 +132,17 @@ class Witnesses(_Section, frozen=True, kw_only=True):
     ] = 5_000
 
 
+class Predecessor(_Section, frozen=True, kw_only=True):
+    """Which log this one continues; looked at once, when the log begins, and written into its first entry."""
+
+    checkpoint: Annotated[Path, Meta(description="File: the old log's last checkpoint, with its cosignatures.")]
+    vkeys: Annotated[Path, Meta(description="File: the verifier keys of the old log, one a line.")]
+    witnesses: Annotated[
+        Path | None,
+        Meta(description="File: a c2sp.org/tlog-policy, whose quorum must have cosigned; without it, nobody."),
+    ] = None
+
+
 class SelfAudit(_Section, frozen=True, kw_only=True):
     """How often the service audits its own log."""
 
@@ -235,6 +246,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     limits: Limits = Limits()
     self_audit: SelfAudit = SelfAudit()
     witnesses: Witnesses | None = None
+    predecessor: Predecessor | None = None
 
 
 def load(path: Path | str, environ: Mapping[str, str]) -> Settings:

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from api.cli import audit_places, audit_rules
+from api.cli import audit_pair, audit_places, audit_rules
 from api.cli import verify as verify_command
 from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers, SignerUnproven
@@ -52,6 +52,7 @@ def run(
     schema: str = SCHEMA,
     checkpoints: Sequence[Path] = (),
     request: str | None = None,
+    predecessor: Path | None = None,
     jobs: int | None = None,
 ) -> int:
     """Exit code 0 clean, 1 findings, 2 unusable, 3 indeterminate; 130 if somebody interrupted it."""
@@ -62,6 +63,7 @@ def run(
             verify_command.read_policy(policy),
             held=held,
             fsr_id=request,
+            predecessor=predecessor,
             jobs=jobs or os.cpu_count() or 1,
             is_watched=sys.stderr.isatty() and not json,
         )
@@ -85,10 +87,33 @@ def audit(
     *,
     held: Sequence[SignedNote] = (),
     fsr_id: str | None = None,
+    predecessor: Path | None = None,
     jobs: int = 1,
     is_watched: bool = False,
 ) -> Report:
-    """Everything that was found in a log; raises only where there is no log to look at."""
+    """Everything that was found in a log, and in the one that it continues; raises only where there is none."""
+    report, first, _ = _audit(where, policy, held=held, fsr_id=fsr_id, jobs=jobs, is_watched=is_watched)
+    if predecessor is None:
+        return report
+    lines = Lines()
+    lines.take(report)
+    old = audit_pair.begin(predecessor, first, policy, lines)
+    if old is not None:
+        told, _, ended = _audit(old.where, old.policy, jobs=jobs, is_watched=is_watched)
+        audit_pair.end(old, told, ended, lines)
+    return lines.report(report.subject, caveat=report.caveat)
+
+
+def _audit(
+    where: Path | Stored,
+    policy: Policy | None,
+    *,
+    held: Sequence[SignedNote] = (),
+    fsr_id: str | None = None,
+    jobs: int,
+    is_watched: bool,
+) -> tuple[Report, bytes | None, audit_pair.Ended]:
+    """The report, the bytes of the first entry, and how the log ends."""
     place = audit_places.locate(where, policy)
     lines = Lines()
     try:
@@ -104,11 +129,12 @@ def audit(
         lines.take(rules)
         if fsr_id is not None:
             _request(place, fsr_id, checked, lines)
+        first, last = (audit_pair.entry_at(place.source, index, size) for index in (0, size - 1))
     finally:
         place.close()
     for path in place.bundles:
         _bundle(path, policy, lines)
-    return lines.report(f"log {place.origin}")
+    return lines.report(f"log {place.origin}"), first, audit_pair.Ended(place.origin, checked.size, checked.root, last)
 
 
 def _bar(is_watched: bool, what: str) -> Show | None:
@@ -132,7 +158,7 @@ def _log(
     """Bytes, tree, chains, checkpoints, derived tables and signatures."""
     report = audits.audit(
         place.source,
-        vkeys=[place.vkey],
+        vkeys=place.vkeys,
         origin=place.origin,
         resolve=signers.resolve if signers.can_resolve else None,
         progress=show,

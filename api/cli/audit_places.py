@@ -27,6 +27,8 @@ from pki.trust import TrustAnchors
 KEY_FOLDER: Final = "keys"
 STATE_SUFFIX: Final = ".state"
 MAX_STATES: Final = 4
+MAX_VKEYS: Final = 64
+MAX_VKEY_OCTETS: Final = 65_536
 TILE_FOLDER: Final = "tile"
 CREDENTIAL_FOLDERS: Final = ("ca", "pki", "../ca", "../pki")
 MAX_FILES: Final = 10_000
@@ -45,7 +47,8 @@ class Place:
     source: LogSource
     reader: SqlReads | None
     """The service's own database; None for a static log."""
-    vkey: str
+    vkeys: tuple[str, ...]
+    """The log's keys: one, or several where it changed its key."""
     origin: str
     bundles: tuple[Path, ...] = ()
     held: tuple[SignedNote, ...] = ()
@@ -111,7 +114,7 @@ def _static(place: Path, policy: Policy | None) -> Place:
                 folder=place,
                 source=StaticSource(inside),
                 reader=None,
-                vkey=_vkey(inside, policy),
+                vkeys=_vkeys(inside, policy),
                 origin=_origin(inside / CHECKPOINT_FILE),
                 bundles=tuple(sorted((place / "bundles").glob("*.json"))) if inside != place else (),
             )
@@ -125,7 +128,7 @@ def _static(place: Path, policy: Policy | None) -> Place:
 def _database(log: Stored, policy: Policy | None) -> Place:
     reader = log.reader()
     try:
-        vkey = _vkey(log.folder, policy)
+        vkeys = _vkeys(log.folder, policy)
         # The signer goes on: what it remembers before the log is opened, the log must hold; and what the log shows of
         # its signatures then, the signer must remember afterwards.
         keys = log.keys or log.folder.parent / KEY_FOLDER
@@ -135,7 +138,7 @@ def _database(log: Stored, policy: Policy | None) -> Place:
             folder=log.folder,
             source=source,
             reader=reader,
-            vkey=vkey,
+            vkeys=vkeys,
             origin=reader.head().origin,
             held=(*before, *_signer_states(keys, is_latest=True)),
         )
@@ -183,13 +186,13 @@ def _ders(data: bytes) -> list[bytes]:
     return [base64.b64decode(block) for block in _PEM.findall(data)]
 
 
-def _vkey(folder: Path, policy: Policy | None) -> str:
-    """The log's key: the policy's, else what is published beside the log."""
+def _vkeys(folder: Path, policy: Policy | None) -> tuple[str, ...]:
+    """The log's keys: the policy's, else what is published beside the log."""
     if policy is not None:
-        return policy.vkey
+        return tuple(key.vkey for key in policy.log_keys())
     for place in (folder / VKEY_FILE, folder.parent / VKEY_FILE):
         if place.is_file():
-            return place.read_text("utf-8").strip()
+            return tuple(read_file(place, MAX_VKEY_OCTETS).decode("utf-8", "replace").split("\n")[:-1][:MAX_VKEYS])
     raise BundleUnusable("nobody says which key signs this log", expected=f"--policy FILE, or a file {VKEY_FILE}")
 
 

@@ -1,7 +1,7 @@
 """What the doctor looks at, one function a subject; each changes nothing, and needs no running service."""
 
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +10,9 @@ import msgspec
 from cryptography import x509
 
 from api import engines
-from api.engines import KeyFileExposed, pem_blocks
+from api.engines import pem_blocks
 from api.errors import ApiError, Refused
+from api.key_files import KeyFileExposed, log_keys_in
 from api.settings import Settings
 from api.verification.actors import Directory
 from ledger.clock import Clock
@@ -24,7 +25,6 @@ from ledger.store.reads import SqlReads
 from ledger.store.signer_state import SignerState
 from ledger.tlog import checkpoint, merkle, note
 from ledger.tlog.checkpoint import Checkpoint
-from ledger.tlog.note import NoteSigner
 from pki import keys
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
@@ -183,8 +183,8 @@ def sqlite_version(version: tuple[int, ...]) -> Iterator[Finding]:
 
 def the_log(settings: Settings) -> Iterator[Finding]:
     """The log's last checkpoint is our key's, the log contains it, and it is not behind what the signer remembers."""
-    verifier = note.parse_vkey(NoteSigner.load(settings.log_key.read_text("ascii").strip()).vkey)
-    signed = SignerState(settings.log_key.with_suffix(".state")).last(settings.origin, verifier)
+    verifiers = [one.verifier for one in log_keys_in(settings.log_key.read_text("ascii")).signers]
+    signed = SignerState(settings.log_key.with_suffix(".state")).last(settings.origin, verifiers)
     try:
         reader = engines.open_reader(settings)
     except StoreAbsent:
@@ -194,7 +194,7 @@ def the_log(settings: Settings) -> Iterator[Finding]:
         return
     try:
         with reader.snapshot():
-            yield from _last_checkpoint(reader, settings.origin, verifier, signed)
+            yield from _last_checkpoint(reader, settings.origin, verifiers, signed)
     finally:
         reader.close()
 
@@ -231,14 +231,14 @@ def standby(settings: Settings) -> Iterator[Finding]:
 
 
 def _last_checkpoint(
-    reader: SqlReads, origin: str, verifier: note.Verifier, signed: Checkpoint | None
+    reader: SqlReads, origin: str, verifiers: Sequence[note.Verifier], signed: Checkpoint | None
 ) -> Iterator[Finding]:
     head = reader.head()
     stored = reader.checkpoint()
     if stored is None:
         yield ok("log", f"{head.size} entries, nothing published yet")
         return
-    published = checkpoint.open_checkpoint(stored.best, origin, [verifier]).checkpoint
+    published = checkpoint.open_checkpoint(stored.best, origin, verifiers).checkpoint
     if signed is None:
         raise SignerStateAbsent("checkpoints were signed, but the signer remembers none", found=stored.size)
     for one in (published, signed):

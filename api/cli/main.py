@@ -28,6 +28,9 @@ app.add_typer(claim_app, name="claim")
 timestamp_app = typer.Typer(help="Time stamps (RFC 3161) over a log's checkpoints.", no_args_is_help=True)
 app.add_typer(timestamp_app, name="timestamp")
 
+log_app = typer.Typer(help="A log's key and its end.", no_args_is_help=True)
+app.add_typer(log_app, name="log")
+
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
 Folder = Annotated[Path, typer.Argument(help="A data directory.")]
@@ -70,6 +73,9 @@ def audit(
         typer.Option(help="File with a signed checkpoint that you kept or a witness has; may be given several times."),
     ] = None,
     request: Annotated[str, typer.Option(help="The FSR whose stream is to be shown complete.")] = "",
+    predecessor: Annotated[
+        Path | None, typer.Option(help="The log that this one continues, audited too: a place like the first one.")
+    ] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Processes; 0 stands for one a core.")] = 0,
     json: Json = False,
 ) -> None:
@@ -84,6 +90,7 @@ def audit(
         schema=schema,
         checkpoints=checkpoint or (),
         request=request or None,
+        predecessor=predecessor,
         jobs=jobs,
     )
     raise typer.Exit(code)
@@ -256,6 +263,40 @@ def enroll(
     from api.cli import enroll as command
 
     raise typer.Exit(command.run(code, service=service, ca=ca, out=out, purposes=purpose or [], json=json))
+
+
+@log_app.command("rotate-key")
+def log_rotate_key(
+    config: Config,
+    overlap_days: Annotated[int, typer.Option(min=1, max=366, help="For how long the old key signs as well.")] = 30,
+) -> None:
+    """Give a log its next key, which signs beside the old one for a while: exit 0 done, 2 nothing was changed."""
+    from api.cli import log_life as command
+
+    raise typer.Exit(command.rotate_key(config, overlap_days=overlap_days))
+
+
+@log_app.command("retire-key")
+def log_retire_key(
+    config: Config,
+    now: Annotated[bool, typer.Option("--now", help="Before the promised time, as after a theft.")] = False,
+) -> None:
+    """Take the old key away once the overlap is over: exit 0 done, 2 nothing was changed."""
+    from api.cli import log_life as command
+
+    raise typer.Exit(command.retire_key(config, is_now=now))
+
+
+@log_app.command("freeze")
+def log_freeze(
+    config: Config,
+    reason: Annotated[str, typer.Option(help="period-end, key-stolen or closed.")],
+    out: Annotated[Path, typer.Option(help="Where the last checkpoint goes; must not exist.")],
+) -> None:
+    """End a log, for ever: exit 0 ended, 3 ended but not cosigned by enough, 2 nothing was changed."""
+    from api.cli import log_life as command
+
+    raise typer.Exit(command.freeze(config, reason=reason, out=out))
 
 
 @timestamp_app.command("request")

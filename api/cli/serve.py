@@ -65,7 +65,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 "ocpp_port": listener.bound_port if listener is not None else None,
                 "status_port": status_port,
                 "origin": settings.origin,
-                "vkey": opened.log_signer.vkey,
+                "vkey": opened.log_keys.vkeys()[-1],
             }
             if ready_file is not None:
                 beside = ready_file.with_name(ready_file.name + ".part")

@@ -11,8 +11,8 @@ import typer
 
 from api.cli import failures
 from api.cli.witness_settings import CONFIG, WitnessSettings, load
-from api.engines import KeyFileExposed
 from api.errors import ApiError, Refused
+from api.key_files import KeyFileExposed
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.tlog import note

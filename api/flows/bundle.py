@@ -78,8 +78,7 @@ def _everything(
     with_persons: bool,
 ) -> Bundle:
     """All evidence at hand that could have to do with the request."""
-    vkey = desk.engines.log_signer.vkey
-    signed, vkeys = _known_lines(checkpoint_note, desk.engines.log_signer.vkey, witnesses)
+    signed, (vkey, *vkeys) = _known_lines(checkpoint_note, desk.engines.log_keys.vkeys(), witnesses)
     size = checkpoint.parse(note.parse(signed).text).size
     rows = dict(_streams(reader, fsr_id, size))
     told = {index: _read(data) for index, data in rows.items()}
@@ -95,7 +94,7 @@ def _everything(
             origin=desk.origin,
             fsr_id=fsr_id,
             anchors=Anchors(
-                vkey=vkey, vkeys=vkeys, roots=tuple(encoded(root) for root in desk.engines.anchors.certificates)
+                vkey=vkey, vkeys=tuple(vkeys), roots=tuple(encoded(root) for root in desk.engines.anchors.certificates)
             ),
             checkpoint=signed.decode(),
             entries=tuple(
@@ -140,11 +139,12 @@ def _without(items: Sequence[bundle_format.T], positions: Iterable[int]) -> tupl
     return tuple(item for position, item in enumerate(items) if position not in left_out)
 
 
-def _known_lines(signed: bytes, vkey: str, witnesses: Sequence[Verifier]) -> tuple[bytes, tuple[str, ...]]:
-    """The checkpoint with the log's own line and the witnesses', and the witnesses' keys: other lines prove nothing."""
-    opened = note.open(signed, [note.parse_vkey(vkey), *witnesses])
+def _known_lines(signed: bytes, own: Sequence[str], witnesses: Sequence[Verifier]) -> tuple[bytes, tuple[str, ...]]:
+    """The checkpoint with the log's own lines and the witnesses', and the keys of these: other lines prove nothing."""
+    known = [*(note.parse_vkey(vkey) for vkey in own), *witnesses]
+    opened = note.open(signed, known)
     lines = {(line.name, line.key_id) for line in opened.verified}
-    vkeys = tuple(one.vkey for one in witnesses if (one.name, one.key_id) in lines)
+    vkeys = tuple(one.vkey for one in known if (one.name, one.key_id) in lines)
     return (opened.text + "\n" + "".join(line.line() for line in opened.verified)).encode(), vkeys
 
 

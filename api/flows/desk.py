@@ -48,7 +48,7 @@ from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
 from ledger.records.sites import SiteConfigured
 from ledger.records.statement import Statement
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors import LogIsFrozen, RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
 from pki.errors import PkiError
@@ -291,7 +291,7 @@ class Desk:
         except (Refused, Busy) as error:
             # No entry will ever vouch for what came along; to keep it would be to keep data without a reason.
             self._intake.take_back(brought)
-            if isinstance(error, RuleViolated):
+            if isinstance(error, RuleViolated) and not isinstance(error, LogIsFrozen):
                 await self._refuse(opened, error)
             raise
         except BaseException:

@@ -18,6 +18,7 @@ from ledger.records import entry as entries
 from ledger.records.privacy import ErasureBasis, ErasureExecuted, LegalBasis, Profile, Purpose
 from ledger.records.record import Record
 from ledger.records.work import ServiceRecorded
+from ledger.rules.errors import LogIsFrozen
 
 SETTLEMENT = ProvablePolicy(
     version=1,
@@ -68,14 +69,20 @@ class PrivacyOffice:
             if isinstance(opened.record, ErasureExecuted):
                 tombstones.append(opened.record)
         await self._eraser.reapply(tombstones)
-        await self._eraser.resume()
+        if self._desk.state.frozen_at is None:
+            await self._eraser.resume()
         with self._desk.engines.store.is_alone() as alone:
             # Another replica may be about to append what it has just put into the vault.
             if alone:
                 self._desk.engines.vault.forget_orphans(known.__contains__)
 
     async def erase(self, person: str, basis: ErasureBasis) -> ErasureReceipt:
-        """Nothing of the person can be read any longer; every proof and signature in the log still verifies."""
+        """Nothing of the person can be read any longer; every proof and signature in the log still verifies.
+
+        Raises `LogIsFrozen`, having erased nothing: a log that has ended takes no tombstone.
+        """
+        if self._desk.state.frozen_at is not None:
+            raise LogIsFrozen("no tombstone can be written into this log", index=self._desk.state.frozen_at)
         if self._also_forget is not None:
             self._also_forget(person)
         receipt = await self._eraser.erase(person, basis=basis)

@@ -12,5 +12,6 @@ async def cose(service: Service, index: int) -> bytes:
     signed = await service.witnessing.covering(index)
     head = checkpoint.parse(note.parse_text(signed))
     path = service.reader.inclusion(index, head.size)
-    verifier = note.parse_vkey(service.engines.log_signer.vkey)
-    return cose_receipt.encode(head, index, path, verifier=verifier, sign=partial(service.publisher.sign_root, head))
+    return cose_receipt.encode(
+        head, index, path, verifier=service.publisher.root_key, sign=partial(service.publisher.sign_root, head)
+    )

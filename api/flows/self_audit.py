@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -51,12 +51,12 @@ class SelfAudit:
         self,
         data_dir: Path,
         *,
-        policy: Policy,
+        policy: Callable[[], Policy],
         state: Path | None = None,
         dsn_file: Path | None = None,
         schema: str = "",
     ) -> None:
-        """`policy` is what is trusted, `state` the signer's memory; `dsn_file` names the server, if there is one."""
+        """`policy` says what is trusted, `state` the signer's memory; `dsn_file` names the server, if there is one."""
         self._data_dir = data_dir
         self._server = [] if dsn_file is None else ["--dsn-file", str(dsn_file), "--schema", schema]
         self._policy = policy
@@ -78,7 +78,7 @@ class SelfAudit:
         """Audits now; the answer is in the metrics, in the log, and in `require_clean` afterwards."""
         with tempfile.TemporaryDirectory(prefix="flexledger-audit-") as folder:
             policy = Path(folder) / "policy.json"
-            policy.write_bytes(encode_policy(self._policy))
+            policy.write_bytes(encode_policy(self._policy()))
             output = await _output(self._words(policy))
         try:
             answer = msgspec.json.decode(output, type=Answer)

@@ -8,17 +8,19 @@ from typing import Final
 
 import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
+from msgspec import UNSET
 
 from api.engines import Engines, pem_blocks
 from api.execution.adapter import Adapter
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
-from api.flows import office_start
+from api.flows import office_start, succession
 from api.flows.desk import Desk
 from api.flows.enrolment import Enrolment
 from api.flows.events import Feed
 from api.flows.execute import Executions
+from api.flows.log_keys import KeyWatch
 from api.flows.memory import TYPES, Memory
 from api.flows.office import Office
 from api.flows.privacy import PrivacyOffice
@@ -128,11 +130,12 @@ async def open_service(
     publisher = Publisher(
         engines.store,
         origin=settings.origin,
-        signer=engines.log_signer,
+        keys=engines.log_keys,
         state=SignerState(settings.log_key.with_suffix(".state")),
         clock=engines.clock,
     )
     desk = Desk(engines, directory, appender, publisher, settings.origin)
+    key_watch = KeyWatch(settings.log_key, engines.log_keys, desk)
     memory = Memory(desk)
     reader = Reader(engines.store)
     office = open_office(settings, engines, desk)
@@ -153,10 +156,12 @@ async def open_service(
         stored = [engines.store.entry(index).data for index in recollection.places]
         await privacy.catch_up(stored)
         memory.recall(stored)
-        if office is not None:
+        is_frozen = desk.state.frozen_at is not None
+        if office is not None and not is_frozen:
             await office_start.catch_up(office)
             tasks.append(asyncio.create_task(office.watch(), name="office"))
-        if listener is not None:
+        # Who executes writes down what was done, so over a log that has ended nobody executes.
+        if listener is not None and not is_frozen:
             port = OcppPort(listener, clock=engines.clock)
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(desk, memory, adapter, sleep_until_ms)
@@ -164,7 +169,7 @@ async def open_service(
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
-        tasks.append(asyncio.create_task(_publish(witnessing), name="publisher"))
+        tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
@@ -209,7 +214,13 @@ async def open_service(
 def _auditing(settings: Settings, engines: Engines) -> SelfAudit:
     """Who audits the log, by the very roots that the service trusts."""
     roots = tuple(root.public_bytes(Encoding.PEM).decode() for root in engines.anchors.certificates)
-    policy = Policy(vkey=engines.log_signer.vkey, roots=roots, development=settings.development)
+
+    def policy() -> Policy:
+        """Every key that the log ever had, for every checkpoint is looked at."""
+        first, *later = engines.log_keys.vkeys()
+        others = "".join(f"log {vkey}\n" for vkey in later) + "quorum none\n" if later else ""
+        return Policy(vkey=first, roots=roots, development=settings.development, witnesses=others)
+
     return SelfAudit(
         settings.data_dir,
         policy=policy,
@@ -240,6 +251,7 @@ def open_enrolment(settings: Settings, engines: Engines, office: Office | None) 
 
 def _policy(settings: Settings, engines: Engines) -> PolicyAdopted:
     return PolicyAdopted(
+        predecessor=UNSET if settings.predecessor is None else succession.named(settings.predecessor, settings.origin),
         anchors=tuple(sorted(engines.root_digests())),
         rules=RULES_VERSION,
         development=settings.development,
@@ -277,20 +289,21 @@ def _witnessing(
         publisher,
         reader,
         origin=settings.origin,
-        vkeys=[engines.log_signer.vkey],
+        keys=engines.log_keys,
         policy=None if wanted is None else policies.parse(wanted.policy.read_bytes()),
         post=ask,
         timeout_ms=WITNESS_TIMEOUT_MS if wanted is None else wanted.timeout_ms,
     )
 
 
-async def _publish(witnessing: Witnessing) -> None:
+async def _publish(witnessing: Witnessing, key_watch: KeyWatch) -> None:
     """Signs what grew, once a second, and asks the witnesses; a log that broke its promise stops the signing, not the
     reading.
     """
     while True:
         await asyncio.sleep(PUBLISH_EVERY_S)
         try:
+            await key_watch.once()
             await witnessing.publish()
             await witnessing.round()
         except Broken as error:

@@ -9,6 +9,7 @@ import structlog
 from api import telemetry
 from ledger.errors import Broken, LedgerError
 from ledger.reader import Reader
+from ledger.store.log_keys import LogKeys
 from ledger.store.publisher import Publisher
 from ledger.tlog import checkpoint, note
 from ledger.tlog.errors import QuorumMissing
@@ -30,16 +31,16 @@ class Witnessing:
         reader: Reader,
         *,
         origin: str,
-        vkeys: Sequence[str],
+        keys: LogKeys,
         policy: Policy | None = None,
         post: Post | None = None,
         timeout_ms: int = 5_000,
     ) -> None:
-        """Asks nobody yet. `vkeys` are the log's own keys."""
+        """Asks nobody yet. `keys` are the log's own."""
         self._publisher = publisher
         self._reader = reader
         self._origin = origin
-        self._keys = tuple(note.parse_vkey(vkey) for vkey in vkeys)
+        self._keys = keys
         self._policy = policy
         self._asking = asyncio.Lock()
         self._gatherer: Gatherer | None = None
@@ -143,7 +144,7 @@ class Witnessing:
         if self._policy is None or (self._witnessed is not None and self._witnessed[0] > size):
             return
         try:
-            opened = checkpoint.open_checkpoint(signed, self._origin, [*self._keys, *self._policy.verifiers])
+            opened = checkpoint.open_checkpoint(signed, self._origin, [*self._keys.verifiers, *self._policy.verifiers])
             self._policy.require_quorum(opened)
         except QuorumMissing as missing:
             log.warning("quorum not met", code=missing.code, tree_size=size)

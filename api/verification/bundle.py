@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from api.errors import ApiError
-from api.verification import bundle_format, bundle_log, bundle_replay, bundle_statements
+from api.verification import bundle_format, bundle_log, bundle_replay, bundle_statements, succession
 from api.verification.bundle_context import Context
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_errors import EvidenceForeign, EvidenceSurplus
@@ -119,10 +119,11 @@ class Verification:
         try:
             trusted = policy.anchors()
             keys = policy.log_keys()
+            own = {key for one in self.bundle.anchors.vkeys if (key := note.parse_vkey(one)).name == vkey.name} | {vkey}
         except (PkiError, LedgerError) as error:
             lines.failed("anchors", error)
             return None
-        if vkey not in keys:
+        if own.isdisjoint(keys):
             expected = " or ".join(key.vkey for key in keys)
             other = "the bundle names another log key than the policy"
             lines.failed("anchors", AnchorMismatch(other, expected=expected, found=vkey.vkey))
@@ -155,7 +156,8 @@ class Verification:
         for one in found:
             if one.entry.type != PolicyAdopted.TYPE:
                 continue
-            self.lines.attempt("policy", partial(_policy, one, roots), index=one.index)
+            if self.lines.attempt("policy", partial(_policy, one, roots), index=one.index):
+                succession.tell(_adopted(one), self.policy, self.lines, index=one.index)
 
     # Statements
 
@@ -205,10 +207,15 @@ class Verification:
             self.lines.verified("surplus", "everything in the bundle was needed")
 
 
-def _policy(one: Read, roots: Sequence[str]) -> str:
+def _adopted(one: Read) -> PolicyAdopted:
     adopted = statements.parse_statement(one.entry.stmt).record
     if not isinstance(adopted, PolicyAdopted):
         raise EvidenceForeign("not a policy", expected=PolicyAdopted.TYPE)
+    return adopted
+
+
+def _policy(one: Read, roots: Sequence[str]) -> str:
+    adopted = _adopted(one)
     if sorted(adopted.anchors) != list(roots):
         raise AnchorMismatch(
             "the log's policy names other roots",

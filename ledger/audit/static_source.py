@@ -10,6 +10,7 @@ from ledger.audit.report import Code, Finding
 from ledger.audit.source import Block, Projections, Row, SignedNote, TileBytes
 from ledger.errors import LedgerError
 from ledger.tlog import checkpoint, note, tiles
+from ledger.tlog.errors import KeyMalformed
 from ledger.tlog.layout import MAX_BUNDLE_OCTETS
 from ledger.tlog.tiles import TILE_WIDTH
 
@@ -80,8 +81,8 @@ class StaticSource:
         del party, jti
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
-        vkey = self._read(VKEY_FILE, note.MAX_NOTE_OCTETS)
-        if vkey is not None and vkey not in [f"{known}\n".encode() for known in vkeys]:
+        beside = self._read(VKEY_FILE, note.MAX_NOTE_OCTETS)
+        if beside is not None and not _are_keys(beside, vkeys):
             yield Finding(
                 code=Code.FILE_DIFFERS, detail="the key beside the log is none of those trusted here", file=VKEY_FILE
             )
@@ -103,6 +104,18 @@ class StaticSource:
                 return file.read(limit + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
         except OSError:
             return None
+
+
+def _are_keys(data: bytes, trusted: tuple[str, ...]) -> bool:
+    """Whether the file holds verifier keys, one a line, and one that is trusted.
+
+    A log that changed its key has several, and an auditor may know the newer ones only.
+    """
+    try:
+        found = [note.parse_vkey(line).vkey for line in data.decode().split("\n")[:-1]]
+    except (KeyMalformed, UnicodeDecodeError):
+        return False
+    return data.endswith(b"\n") and not set(trusted).isdisjoint(found)
 
 
 def _missing(path: str, index: int | None) -> Finding:

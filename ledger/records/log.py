@@ -1,14 +1,30 @@
-"""What the log says of itself: the policy in force, refused attempts, closed streams."""
+"""What the log says of itself: the policy in force, its keys, refused attempts, closed streams, its end."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
 
 from ledger.records.actor import Role
-from ledger.records.fields import MAX_COUNT, PublicParty
+from ledger.records.fields import MAX_COUNT, PublicMs, PublicParty
 from ledger.records.marks import public
-from ledger.records.record import Record
+from ledger.records.record import Record, Value
 from ledger.records.statement_fields import Hash, Jti, StreamName
+
+MAX_PREDECESSOR_CHARACTERS = 16_384
+MAX_PREDECESSOR_KEYS = 64
+
+Vkey = Annotated[str, msgspec.Meta(pattern=r"^[!-*,-~]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{4,128}$(?!\n)")]
+"""A verifier key (c2sp.org/signed-note), with a name in ASCII."""
+
+
+class Predecessor(Value, frozen=True, kw_only=True):
+    """The log that this one continues, as its last checkpoint says it; the cosignatures travel along."""
+
+    checkpoint: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_PREDECESSOR_CHARACTERS)]
+    """The signed note, without any line that `vkeys` cannot check."""
+    vkeys: Annotated[tuple[Vkey, ...], msgspec.Meta(min_length=1, max_length=MAX_PREDECESSOR_KEYS)]
+    """The keys of the old log whose lines stand in the note, and the witnesses'."""
 
 
 class PolicyAdopted(Record, frozen=True, kw_only=True):
@@ -21,6 +37,38 @@ class PolicyAdopted(Record, frozen=True, kw_only=True):
     """SHA-256 of each root certificate's to-be-signed part."""
     rules: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9./-]{1,40}$(?!\n)"), public("version of the rules in force")]
     development: Annotated[bool, public("true: development credentials are admitted; never in production")] = False
+    predecessor: Annotated[Predecessor, public("checkpoint and keys of a log")] | msgspec.UnsetType = msgspec.UNSET
+    """Which log this one continues; in entry 0 only."""
+
+
+class KeyRotated(Record, frozen=True, kw_only=True):
+    """Checkpoints are signed by a new key too, and from `until_ms` on by the new one alone."""
+
+    TYPE = "log.key-rotated"
+    STREAM = "log"
+
+    vkey: Annotated[Vkey, public("a verifier key of the log")]
+    follows: Annotated[Vkey, public("a verifier key of the log")]
+    """The key that is followed."""
+    until_ms: PublicMs
+    """The end of the overlap: who checks checkpoints has to know the new key by then."""
+
+
+class FreezeReason(StrEnum):
+    """Why a log ended."""
+
+    PERIOD_END = "PERIOD_END"
+    KEY_STOLEN = "KEY_STOLEN"
+    CLOSED = "CLOSED"
+
+
+class LogFrozen(Record, frozen=True, kw_only=True):
+    """The log ends here: nothing follows this entry, and the checkpoint over it is the last one."""
+
+    TYPE = "log.frozen"
+    STREAM = "log"
+
+    reason: Annotated[FreezeReason, public("why the log ended")]
 
 
 class Refused(Record, frozen=True, kw_only=True):
@@ -51,4 +99,4 @@ class StreamClosed(Record, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT), public("number of entries before this one")]
 
 
-KINDS: tuple[type[Record], ...] = (PolicyAdopted, Refused, StreamClosed)
+KINDS: tuple[type[Record], ...] = (PolicyAdopted, KeyRotated, LogFrozen, Refused, StreamClosed)

@@ -1,14 +1,36 @@
 """Rules of the log's own records: policies, closing records, order inside a stream."""
 
 from ledger.records.actor import Role
-from ledger.records.log import PolicyAdopted, StreamClosed
-from ledger.rules.errors import PolicyMissing, PolicyOther, RulesUnknown, StreamCount, StreamIsClosed, WrongParty
+from ledger.records.log import KeyRotated, PolicyAdopted, Predecessor, StreamClosed
+from ledger.rules.errors import (
+    KeyOverlap,
+    KeyUnfit,
+    LogIsFrozen,
+    PolicyMissing,
+    PolicyOther,
+    PredecessorUnfit,
+    RulesUnknown,
+    StreamCount,
+    StreamIsClosed,
+    WrongParty,
+)
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.rules_version import RULES_KNOWN
+from ledger.tlog import checkpoint, note
+from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.errors import CheckpointMalformed, KeyAmbiguous, KeyMalformed, NoteMalformed, NoteUnverified
+from ledger.tlog.note import KeyKind
 
 OWN_STREAMS = frozenset({"log", "privacy", "*"})
 """Streams of records that the log keeps about itself and about personal data."""
+MAX_OVERLAP_MS = 366 * 86_400_000
+
+
+def require_not_frozen(seen: Projection, fact: Fact) -> None:
+    """Raises if the log has ended."""
+    if seen.sees_log and seen.frozen_at is not None:
+        raise LogIsFrozen("nothing follows the entry that ended this log", found=fact.statement.claims.type)
 
 
 def require_policy(seen: Projection, fact: Fact) -> None:
@@ -40,10 +62,52 @@ def require_stream_open(seen: Projection, fact: Fact) -> None:
         raise StreamIsClosed("nothing follows its closing record", stream=fact.entry.stream)
 
 
-def policy_adopted(_seen: Projection, _fact: Fact, record: PolicyAdopted) -> None:
-    """A policy names rules that are known."""
+def policy_adopted(_seen: Projection, fact: Fact, record: PolicyAdopted) -> None:
+    """A policy names rules that are known; the first one may name the log that this one continues."""
     if record.rules not in RULES_KNOWN:
         raise RulesUnknown("other rules", expected=" or ".join(sorted(RULES_KNOWN)), found=record.rules)
+    if not isinstance(record.predecessor, Predecessor):
+        return
+    if fact.entry.seq != 1:
+        raise PredecessorUnfit("only a log's first entry names a predecessor", expected=1, found=fact.entry.seq)
+    last = last_checkpoint(record.predecessor)
+    if last.origin == fact.entry.log:
+        raise PredecessorUnfit("a log does not continue itself", found=last.origin)
+
+
+def last_checkpoint(named: Predecessor) -> Checkpoint:
+    """The checkpoint with which the predecessor ended, under the keys that are named; raises `PredecessorUnfit`."""
+    signed = named.checkpoint.encode()
+    try:
+        keys = [note.parse_vkey(vkey) for vkey in named.vkeys]
+        origin = checkpoint.parse(note.parse_text(signed)).origin
+        opened = checkpoint.open_checkpoint(signed, origin, keys)
+    except (KeyMalformed, KeyAmbiguous, NoteMalformed, NoteUnverified, CheckpointMalformed) as error:
+        raise PredecessorUnfit("its checkpoint does not open", found=error.code) from error
+    lines = "".join(line.line() for line in opened.note.verified)
+    if (opened.note.text + "\n" + lines).encode() != signed or len(opened.note.verified) != len(set(named.vkeys)):
+        raise PredecessorUnfit("lines and keys do not match", expected="one line a key", found=len(named.vkeys))
+    return opened.checkpoint
+
+
+def key_rotated(seen: Projection, fact: Fact, record: KeyRotated) -> None:
+    """The next key is the log's own and new, follows the one in force, and the two overlap for a bounded time."""
+    for vkey in (record.vkey, record.follows):
+        try:
+            key = note.parse_vkey(vkey)
+        except KeyMalformed as error:
+            raise KeyUnfit("not a verifier key", found=error.detail) from error
+        if key.name != fact.entry.log or key.kind is not KeyKind.ED25519:
+            raise KeyUnfit("not a key of this log", expected=fact.entry.log, found=key.name)
+    used = {vkey for one in seen.rotations for vkey in (one.follows, one.vkey)}
+    if record.vkey in used | {record.follows}:
+        raise KeyUnfit("a key of this log already", expected="a key that it never had", found=record.vkey)
+    if seen.rotations and record.follows != seen.rotations[-1].vkey:
+        raise KeyUnfit("it follows another key", expected=seen.rotations[-1].vkey, found=record.follows)
+    if seen.rotations and fact.now_ms < seen.rotations[-1].until_ms:
+        raise KeyOverlap("the last change of key is not over", expected=seen.rotations[-1].until_ms, found=fact.now_ms)
+    if not fact.now_ms < record.until_ms <= fact.now_ms + MAX_OVERLAP_MS:
+        raise KeyOverlap("the overlap ends in the past, or after a year", expected=fact.now_ms, found=record.until_ms)
 
 
 def stream_closed(seen: Projection, fact: Fact, record: StreamClosed) -> None:

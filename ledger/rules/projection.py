@@ -24,7 +24,7 @@ from ledger.records.credentials import (
     CredentialsAdopted,
 )
 from ledger.records.evidence import SamplesCommitted
-from ledger.records.log import PolicyAdopted, StreamClosed
+from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
@@ -114,6 +114,10 @@ class Projection:
     """Index of the policy entry in force."""
     keeper: str | None = None
     """The party that adopted the first policy: the log is its own."""
+    rotations: list[KeyRotated] = field(default_factory=list)
+    """How the log changed its key, in order."""
+    frozen_at: int | None = None
+    """Index of the entry that ended the log."""
 
     @property
     def sees_log(self) -> bool:
@@ -180,6 +184,14 @@ def _tag(request: RequestState, record: CheckRecorded, fact: Fact) -> None:
 def _fold_policy(seen: Projection, fact: Fact, _: PolicyAdopted) -> None:
     seen.policy_index = fact.index
     seen.keeper = seen.keeper or _party(fact)
+
+
+def _fold_rotation(seen: Projection, _: Fact, record: KeyRotated) -> None:
+    seen.rotations.append(record)
+
+
+def _fold_frozen(seen: Projection, fact: Fact, _: LogFrozen) -> None:
+    seen.frozen_at = fact.index if seen.frozen_at is None else seen.frozen_at
 
 
 def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
@@ -325,6 +337,8 @@ def _party(fact: Fact) -> str:
 
 _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     PolicyAdopted: _fold_policy,
+    KeyRotated: _fold_rotation,
+    LogFrozen: _fold_frozen,
     StreamClosed: _fold_closed,
     SiteConfigured: _fold_site,
     ClaimRegistered: _fold_claim,

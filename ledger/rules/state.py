@@ -43,6 +43,7 @@ Rule = Callable[[Projection, Fact, Any], None]
 
 RULES: dict[type[Record], Rule] = {
     log.PolicyAdopted: keeping.policy_adopted,
+    log.KeyRotated: keeping.key_rotated,
     log.StreamClosed: keeping.stream_closed,
     site_records.SiteConfigured: sites.site_configured,
     site_records.ClaimRegistered: sites.claim_registered,
@@ -100,6 +101,7 @@ class LogState:
 
     def check(self, fact: Fact) -> None:
         """Raises the `RuleViolated` that refuses the fact; changes nothing."""
+        keeping.require_not_frozen(self._seen, fact)
         writers.require_writer(fact)
         streams.require_stream(fact)
         keeping.require_policy(self._seen, fact)
@@ -158,6 +160,16 @@ class LogState:
     def sites(self) -> tuple[SiteState, ...]:
         """All sites, in the order in which they were first configured."""
         return tuple(self._seen.sites.values())
+
+    @property
+    def rotations(self) -> tuple[log.KeyRotated, ...]:
+        """How the log changed its key, in order."""
+        return tuple(self._seen.rotations)
+
+    @property
+    def frozen_at(self) -> int | None:
+        """Index of the entry that ended the log; None while it goes on."""
+        return self._seen.frozen_at
 
     @property
     def credentials(self) -> CredentialBook:

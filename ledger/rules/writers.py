@@ -30,6 +30,8 @@ _NOBODY: frozenset[Role] = frozenset()
 
 WRITERS: dict[type[Record], frozenset[Role]] = {
     log.PolicyAdopted: _KEEPER,
+    log.KeyRotated: _KEEPER,
+    log.LogFrozen: _KEEPER,
     log.Refused: _KEEPER,
     log.StreamClosed: _KEEPER,
     sites.SiteConfigured: _CSO,

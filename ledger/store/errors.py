@@ -122,6 +122,13 @@ class HistoryDiffers(Broken):
     title = "Log's history was changed"
 
 
+class LogKeyMissing(Broken):
+    """The log says that another key signs it than those that are at hand."""
+
+    code = "ledger/log-key-missing"
+    title = "Log's key is missing"
+
+
 class SignerStateAbsent(Broken):
     """The log has signed checkpoints, but the signer's own memory of the last one is gone or unreadable."""
 

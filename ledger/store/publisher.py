@@ -13,6 +13,7 @@ from ledger.store.errors import (
     SignerStateAbsent,
     StoreLocked,
 )
+from ledger.store.log_keys import LogKeys
 from ledger.store.nodes import Nodes
 from ledger.store.protocol import Store, StoredCheckpoint
 from ledger.store.signer_state import SignerState
@@ -29,12 +30,11 @@ TURN_S: Final = 0.02
 class Publisher:
     """Signs checkpoints of the committed head of one log."""
 
-    def __init__(self, store: Store, *, origin: str, signer: note.NoteSigner, state: SignerState, clock: Clock) -> None:
-        """Touches nothing yet; `signer.vkey` is what the state's file is opened with."""
+    def __init__(self, store: Store, *, origin: str, keys: LogKeys, state: SignerState, clock: Clock) -> None:
+        """Touches nothing yet; one of `keys` has signed what the state's file holds."""
         self._store = store
         self._origin = origin
-        self._signer = signer
-        self._verifier = note.parse_vkey(signer.vkey)
+        self._keys = keys
         self._state = state
         self._clock = clock
         self._nodes = Nodes(store)
@@ -53,7 +53,7 @@ class Publisher:
 
     def signed_size(self) -> int:
         """The size of the last tree that the log's key signed, as the signer remembers it; 0 before the first."""
-        last = self._state.last(self._origin, self._verifier)
+        last = self._state.last(self._origin, self._keys.verifiers)
         return 0 if last is None else last.size
 
     def latest(self) -> bytes:
@@ -64,12 +64,12 @@ class Publisher:
         return stored.best
 
     async def publish(self) -> bytes:
-        """A signed note of the committed head, kept and safe to show.
+        """A signed note of the committed head, by every key in force, kept and safe to show.
 
         Raises RolledBack or HistoryDiffers, signing nothing, if the last signed checkpoint is not a prefix of this
-        log; SignerStateAbsent if the signer's memory is gone although it signed before; SignerRaced; StandbyMissing or
-        StoreUnreachable if the synchronous standby did not confirm what would be signed; and the reason for which
-        `stop` was called.
+        log; LogKeyMissing if the key in force is not at hand; SignerStateAbsent if the signer's memory is gone although
+        it signed before; SignerRaced; StandbyMissing or StoreUnreachable if the synchronous standby did not confirm
+        what would be signed; and the reason for which `stop` was called.
         """
         try:
             if self._halted is not None:
@@ -93,8 +93,10 @@ class Publisher:
     async def _publish(self) -> bytes:
         # The signer's memory first: another replica may sign what came after a head that was read before.
         before = self._state.read()
-        last = self._state.last(self._origin, self._verifier)
+        last = self._state.last(self._origin, self._keys.verifiers)
         stored = self._store.checkpoint()
+        # Who signs is asked together with the head: a new key signs no tree that does not announce it.
+        signers = self._keys.signers()
         head = self._store.head()
         if last is None and stored is not None:
             raise SignerStateAbsent("checkpoints were signed, but the signer remembers none", found=stored.size)
@@ -105,7 +107,7 @@ class Publisher:
                 return stored.best
         # No one may hold our signature under a tree that a failover would not find.
         await self._store.settle()
-        signed = checkpoint.sign(now, [self._signer])
+        signed = checkpoint.sign(now, signers)
         # The signer remembers before anyone can see the note: a crash in between costs nothing, for Ed25519 signs
         # the same text to the same bytes.
         if signed != before:
@@ -121,7 +123,12 @@ class Publisher:
         stored = self._store.checkpoint(head.size)
         if stored is None or note.parse_text(stored.note) != head.text():
             raise CheckpointAbsent("no such checkpoint was published", size=head.size)
-        return self._signer.sign_octets(octets)
+        return self._keys.signers()[0].sign_octets(octets)
+
+    @property
+    def root_key(self) -> note.Verifier:
+        """The key by which `sign_root` signs: the older one while two overlap, which everybody knows."""
+        return self._keys.signers()[0].verifier
 
     def add_cosignatures(self, size: int, cosigned: bytes) -> None:
         """Keeps the note with witnesses' lines; the caller has verified them. Raises CheckpointAbsent."""

@@ -6,6 +6,7 @@ signs a second history. The file is the signed note itself, so a forged one is n
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -35,13 +36,13 @@ class SignerState:
         except OSError as error:
             raise SignerStateAbsent("the signer's state cannot be read", found=type(error).__name__) from error
 
-    def last(self, origin: str, verifier: note.Verifier) -> Checkpoint | None:
-        """The last checkpoint that our key signed, or None; raises SignerStateAbsent if the file says anything else."""
+    def last(self, origin: str, verifiers: Sequence[note.Verifier]) -> Checkpoint | None:
+        """The last checkpoint that a key of ours signed, or None; raises SignerStateAbsent for anything else."""
         signed = self.read()
         if signed is None:
             return None
         try:
-            return checkpoint.open_checkpoint(signed, origin, [verifier]).checkpoint
+            return checkpoint.open_checkpoint(signed, origin, verifiers).checkpoint
         except (NoteMalformed, NoteUnverified, CheckpointMalformed, OriginMismatch) as error:
             raise SignerStateAbsent("the signer's state is not a checkpoint of ours", found=error.code) from error
 

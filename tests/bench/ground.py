@@ -138,6 +138,6 @@ def _grow(scale: Scale) -> Grown:
             ground.run(world.desk.publisher.publish())
         actors = {one.x5t: one for one in (ground.asker, world.desk.me)}
         size = world.desk.appender.head.size
-        vkey = world.engines.log_signer.vkey
+        vkey = world.engines.log_keys.vkeys()[-1]
         path = Path(world.engines.store.connection.execute("PRAGMA database_list").fetchone()[2])
     return Grown(path, vkey, size, actors)

@@ -22,6 +22,7 @@ from ledger.records.record import Record
 from ledger.records.statement import Statement
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
+from ledger.store.log_keys import LogKeys
 from ledger.store.postgres import PostgresStore
 from ledger.store.signer_state import SignerState
 from ledger.store.sqlite import SqliteStore
@@ -205,7 +206,7 @@ async def begin(
     state = SignerState(directory / "signer" / "state")
     state_directory = directory / "signer"
     state_directory.mkdir(exist_ok=True)
-    publisher = Publisher(store, origin=ORIGIN, signer=signer(), state=state, clock=clock)
+    publisher = Publisher(store, origin=ORIGIN, keys=LogKeys([signer()]), state=state, clock=clock)
     return Log(directory, clock, store, appender, publisher)
 
 

@@ -78,6 +78,7 @@ from ledger.records.sites import ClaimKind, ClaimRegistered, CurrentKind, Evse, 
 from ledger.records.work import CounterResult, Period, ServiceRecorded, Settled, SettlementLine, WorkCountered
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
+from ledger.store.log_keys import LogKeys
 from ledger.store.publisher import Publisher
 from ledger.store.signer_state import SignerState
 from ledger.store.sqlite import SqliteStore
@@ -172,7 +173,7 @@ class World:
             clock=clock,
             store=SqliteStore.open(folder / "ledger.db", create=True),
             vault=Vault.open(folder / "vault", clock=clock, create=True),
-            log_signer=NoteSigner.generate(ORIGIN),
+            log_keys=LogKeys([NoteSigner.generate(ORIGIN)]),
             service_key=ServiceKey(operator.key, operator.chain[0]),
             anchors=made.anchors,
             issuers=tuple(sorted(issuers)),
@@ -184,7 +185,7 @@ class World:
             directory.add(der)
         appender = await Appender.start(engines.store, origin=ORIGIN, clock=clock, rules=LogState())
         state = SignerState(folder / "signer.state")
-        publisher = Publisher(engines.store, origin=ORIGIN, signer=engines.log_signer, state=state, clock=clock)
+        publisher = Publisher(engines.store, origin=ORIGIN, keys=engines.log_keys, state=state, clock=clock)
         desk = Desk(engines, directory, appender, publisher, ORIGIN)
         memory = Memory(desk)
         reader = Reader(engines.store)

@@ -8,6 +8,7 @@ import pytest
 from api.flows import witnessing
 from api.flows.witnessing import Witnessing
 from ledger.reader import Reader
+from ledger.store.log_keys import LogKeys
 from ledger.tlog import checkpoint, note, policy
 from ledger.tlog.note import Cosigner
 from ledger.witness.cosign import Witness
@@ -31,7 +32,7 @@ class World:
             log.publisher,
             Reader(log.store),
             origin=logs.ORIGIN,
-            vkeys=[logs.signer().vkey],
+            keys=LogKeys([logs.signer()]),
             policy=asked,
             post=self.post,
             timeout_ms=200,
@@ -117,7 +118,7 @@ async def test_a_witness_that_is_ahead_stops_the_signing_and_not_the_reading(wor
 async def test_without_a_policy_the_logs_own_signature_is_shown(tmp_path: Path) -> None:
     log = await logs.begin(tmp_path)
     await log.add(1)
-    alone = Witnessing(log.publisher, Reader(log.store), origin=logs.ORIGIN, vkeys=[logs.signer().vkey])
+    alone = Witnessing(log.publisher, Reader(log.store), origin=logs.ORIGIN, keys=LogKeys([logs.signer()]))
     await alone.round()
     assert await alone.shown() == await alone.covering(0) == log.publisher.latest()
     await log.close()

@@ -31,7 +31,7 @@ async def _story(folder: Path) -> Story:
         await world.privacy.erase(world.party(stage.PERSONS[1]), ErasureBasis.CONSENT_WITHDRAWN)
         erased = await world.bundle(played.fsr_id)
         droop_erased = await world.bundle(droop)
-        vkey = world.engines.log_signer.vkey
+        vkey = world.engines.log_keys.vkeys()[-1]
         (data / "vkey").write_text(vkey + "\n")
         output = folder / "out"
         world.reader.export_static(output / "log", vkey=vkey)

@@ -130,7 +130,7 @@ def test_a_server_that_is_not_there_or_holds_no_log_is_unusable_and_its_password
 
 async def test_a_service_audits_its_log_on_a_server_too(words: tuple[str, ...], beside: Path, story: Story) -> None:
     policy = msgspec.structs.replace(policy_of(open_bundle(story.settled)), vkey=logs.signer().vkey)
-    audit = SelfAudit(beside, policy=policy, dsn_file=beside / "dsn", schema=words[-1])
+    audit = SelfAudit(beside, policy=lambda: policy, dsn_file=beside / "dsn", schema=words[-1])
     # It is read: what is found is what this log does wrong, not that there is none.
     assert await audit.once() is Exit.REFUTED
     with pytest.raises(AuditFailed, match="rules/"):

@@ -27,7 +27,9 @@ def service(story: Story, tmp_path: Path) -> Path:
 
 
 def auditing(story: Story, service: Path) -> SelfAudit:
-    return SelfAudit(service / "data", policy=policy_of(open_bundle(story.settled)), state=service / "log.state")
+    return SelfAudit(
+        service / "data", policy=lambda: policy_of(open_bundle(story.settled)), state=service / "log.state"
+    )
 
 
 def findings() -> float:
