@@ -78,6 +78,8 @@ class EvidenceRule:
 
 
 LIVE_INTERVAL_MS = 60_000
+LOG_INTERVAL_MS = 1_000
+"""The coarser of a station's own two records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

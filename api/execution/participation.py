@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from api.execution.evidence import EvidenceRule, EvseEvidence, Span, first_beyond, holes, within
 from api.execution.port import EvseAddress, SampleReading, SignedReading
+from api.execution.request import Adopted
 from api.execution.services import Instruction, Limit, Participant, Setpoint
 from ledger.delivery.samples import RECORD, WIDE_HEADER, WIDE_RECORD, Measured, Status, decode
 
@@ -16,7 +17,11 @@ TOLERANCE_W = 200  # ... but at least this
 
 @dataclass(slots=True)
 class Part:
-    """The state of one participation while its request runs."""
+    """The state of one participation while its request runs.
+
+    `closed`: that it is over is on record. `away`: its run was broken off, and its station has not been heard of since.
+    `unanswered`: it was told, and nobody knows whether it heard.
+    """
 
     participant: Participant
     instruction: Instruction | None = None
@@ -25,6 +30,9 @@ class Part:
     dispatched: bool = False
     started: bool = False
     given_up: bool = False
+    closed: bool = False
+    away: bool = False
+    unanswered: bool = False
     ended_at_ms: int | None = None
     deviating: bool = False
     override_from_ms: int | None = None
@@ -42,8 +50,16 @@ class Part:
 
     @property
     def active(self) -> bool:
-        """Still obliged: nobody left, nobody gave up."""
-        return self.ended_at_ms is None and not self.given_up
+        """Still obliged: nobody left, nobody gave up, and it is not over."""
+        return self.ended_at_ms is None and not self.given_up and not self.closed
+
+    def adopt(self, known: Adopted | None) -> None:
+        """Go on where another run was broken off; None: this one had no part in it."""
+        if known is None:
+            self.given_up = True
+            return
+        self.dispatched = self.away = True
+        self.started, self.closed, self.ended_at_ms = known.has_started, known.is_closed, known.ended_at_ms
 
     def deviates(self, reading: SampleReading) -> bool:
         """Whether the measured power misses what was instructed, beyond the tolerance."""

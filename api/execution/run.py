@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Coroutine, Sequence
 from enum import Enum
 
 from api.execution import plan
 from api.execution.collection import Collector
-from api.execution.evidence import LIVE_INTERVAL_MS, Execution, FactKind, Span
+from api.execution.evidence import LIVE_INTERVAL_MS, LOG_INTERVAL_MS, Execution, FactKind, Span
 from api.execution.facts import FactLog
 from api.execution.participation import Part
 from api.execution.port import (
@@ -21,6 +22,7 @@ from api.execution.port import (
     LateAnswer,
     LogFailed,
     LogUploaded,
+    OperationModeChanged,
     Outcome,
     SampleReading,
     SignedReading,
@@ -35,6 +37,12 @@ from api.execution.waiting import Clock, SleepUntil
 MS_PER_S = 1000
 MAX_STEPS_FED = 10_000
 GRACE_S = 0.1
+BACK_POLL_S = 0.2
+BROKEN_OFF = "ServiceRestarted"
+MODE_CHANGED = "OperationModeChanged"
+SERVICE_MODES = frozenset(
+    {"ChargingOnly", "CentralSetpoint", "ExternalLimits", "LocalFrequency", "LocalLoadBalancing", "CentralFrequency"}
+)
 
 
 class Reaction(Enum):
@@ -70,8 +78,11 @@ class Run:
         self._sleep_until_ms = sleep_until_ms
         self._patience = patience
         self._request = request
-        self._steps = sorted(steps, key=lambda step: step.at_ms)
+        self._steps = sorted((*steps, *request.further), key=lambda step: step.at_ms)
         self._parts = {p.evse: Part(participant=p) for p in request.participants}
+        if request.adopted is not None:
+            for part in self._parts.values():
+                part.adopt(request.adopted.get(part.participant.ref))
         self._facts = FactLog(request.fsr_id, record, clock=clock, on_failure=self._fail)
         self._collector = Collector(
             port, clock=clock, patience=patience, rule=request.evidence, envelope=self._envelope
@@ -112,7 +123,9 @@ class Run:
             while self._aborted is None and not await self._until(request.start_at_ms):
                 continue  # a step was fed, or a participation released, before the start
             started_at_ms = max(request.start_at_ms, self._clock.now_ms())
-            if self._aborted is None:
+            if request.adopted is not None:
+                await self._take_over()
+            elif self._aborted is None:
                 # Asked first and not waited for: commands to one station keep their order, and a silent station must
                 # not hold up the others.
                 self._spawn(self._collector.read_meters("first", tuple(self._parts.values())))
@@ -135,10 +148,24 @@ class Run:
             unsubscribe()
             await self._facts.stop()
 
+    async def _take_over(self) -> None:
+        """Another run was broken off: since when these were alone nobody knows, so that is what the record says.
+
+        Commands wait until a station is heard of again; the register at the start is no longer to be had.
+        """
+        for part in self._parts.values():
+            if part.active and part.dispatched:
+                await self._facts.write(part, FactKind.COMMS_LOST, cause=BROKEN_OFF)
+        there = self._port.connected()
+        for part in self._parts.values():
+            if part.evse.station_id in there:
+                self._on_connection(part, Connected(station_id=part.evse.station_id, at_ms=self._clock.now_ms()))
+
     async def _follow_steps(self) -> None:
         end_at_ms = self._request.end_at_ms
         while self._aborted is None and any(part.active for part in self._parts.values()):
-            if self._steps and self._steps[0].at_ms < end_at_ms:
+            # After the end nobody is told anything any more, however late this run came to it.
+            if self._steps and self._steps[0].at_ms < end_at_ms and self._clock.now_ms() < end_at_ms:
                 if await self._until(self._steps[0].at_ms):
                     self._take_step(self._steps.pop(0))
             elif await self._until(end_at_ms):
@@ -155,7 +182,8 @@ class Run:
             part.instruction, part.instructed_at_ms = instruction, now_ms
             part.generation += 1
             part.deviating = False
-            self._spawn(self._instruct(part, instruction, self._not_after(evse)))
+            if not part.away:
+                self._spawn(self._instruct(part, instruction, self._not_after(evse)))
 
     def _not_after(self, evse: EvseAddress) -> int:
         later = [step.at_ms for step in self._steps if evse in step.instructions]
@@ -193,6 +221,7 @@ class Run:
         for attempt in range(self._patience.retries + 1):
             outcome = await self._collector.send(command)
             if outcome.verdict is Verdict.UNKNOWN:
+                part.unanswered = True
                 await self._facts.write(part, FactKind.UNKNOWN, cause=outcome.reason, command=command, values=values)
                 last = attempt == self._patience.retries
                 late = await self._late_answer(command, wait=not last)
@@ -233,8 +262,9 @@ class Run:
             return None
         late: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._late[command.command_id] = late
+        jitter_ms = zlib.crc32(command.command_id.encode()) % (self._patience.jitter_ms + 1)
         back_off: asyncio.Future[None] = asyncio.ensure_future(
-            self._sleep_until_ms(self._clock.now_ms() + self._patience.back_off_ms)
+            self._sleep_until_ms(self._clock.now_ms() + self._patience.back_off_ms + jitter_ms)
         )
         back_off.add_done_callback(lambda _: None if late.done() else late.cancel())
         try:
@@ -262,20 +292,35 @@ class Run:
     # ------------------------------------------------------------------ the end
     async def _collect(self, window: Span) -> None:
         dispatched = [part for part in self._parts.values() if part.dispatched]
+        is_adopted = self._request.adopted is not None
+        if is_adopted:
+            await self._until_back(dispatched)
         await self._collector.read_meters("last", dispatched)
         await self._collector.clear_all(self._parts.values())
         rule = self._request.evidence
         if rule.trigger_millihertz is not None:
             await self._collector.fetch_event(dispatched, window)
-        elif rule.interval_ms < LIVE_INTERVAL_MS:
-            await self._collector.fetch_logs(dispatched, window, rule.interval_ms)
+        elif rule.interval_ms < LIVE_INTERVAL_MS or is_adopted:
+            # What was reported live before the run was broken off is gone; the stations' own records are not.
+            await self._collector.fetch_logs(dispatched, window, min(rule.interval_ms, LOG_INTERVAL_MS))
+
+    async def _until_back(self, parts: Sequence[Part]) -> None:
+        """Every station was heard of again, or nobody waits any longer."""
+        wanted = {part.evse.station_id for part in parts}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience.return_s):
+                while not wanted <= self._port.connected():  # noqa: ASYNC110 -- a port has no event for a set of stations
+                    await asyncio.sleep(BACK_POLL_S)
 
     async def _close(self, ended_at_ms: int) -> None:
         for part in self._parts.values():
-            if not part.dispatched or part.ended_at_ms is not None:
+            if not part.dispatched or part.ended_at_ms is not None or part.closed:
                 continue
             if self._aborted is not None:
                 await self._facts.write(part, FactKind.ABORTED, cause=self._aborted, at_ms=ended_at_ms)
+            elif part.away:
+                # Never heard of again: nobody says that it was completed.
+                await self._facts.write(part, FactKind.UNKNOWN, cause=BROKEN_OFF)
             elif part.started:
                 await self._facts.write(part, FactKind.COMPLETED, at_ms=ended_at_ms)
 
@@ -283,6 +328,8 @@ class Run:
         rule = self._request.evidence
         window = Span(self._request.start_at_ms, ended_at_ms)
         interval_ms = rule.interval_ms
+        if self._request.adopted is not None:
+            interval_ms = min(interval_ms, LOG_INTERVAL_MS)
         parts = [part for part in self._parts.values() if part.dispatched]
         event_at_ms = min((at for part in parts if (at := part.event_at_ms(rule, window)) is not None), default=None)
         if rule.trigger_millihertz is not None:
@@ -313,6 +360,8 @@ class Run:
                     self._on_evse(part_of_event, event)
 
     def _on_connection(self, part: Part, event: Connected | Disconnected) -> None:
+        if isinstance(event, Connected):
+            part.away = False
         if not part.dispatched or not part.active or event.at_ms >= self._request.end_at_ms:
             return
         if isinstance(event, Disconnected):
@@ -340,6 +389,8 @@ class Run:
                 self._collector.answer(event)
             case LateAnswer():
                 self._on_late(part, event)
+            case OperationModeChanged(mode=mode):
+                self._on_mode(part, event, mode)
             case Alarm():
                 part.override(event.at_ms, ended=event.ended)
                 kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
@@ -353,6 +404,12 @@ class Run:
                     self._end_part(part, event.at_ms, event.reason, station_clock=True)
             case _:
                 pass
+
+    def _on_mode(self, part: Part, event: OperationModeChanged, mode: str) -> None:
+        """The EVSE is in a service: an answer that never came is no longer needed (K01.FR.110)."""
+        if part.unanswered and part.active and not part.started and mode in SERVICE_MODES:
+            part.started = True
+            self._facts.note(part, FactKind.STARTED, event.at_ms, cause=MODE_CHANGED, station_clock=True)
 
     def _on_late(self, part: Part, event: LateAnswer) -> None:
         """It is the answer if someone still waits for it, and a fact of its own if nobody does."""

@@ -12,9 +12,9 @@ import structlog
 from msgspec import UNSET
 
 from api.execution.adapter import Adapter
-from api.execution.evidence import EvseEvidence, ExecutionFact, FactKind
+from api.execution.evidence import EvseEvidence, ExecutionFact
 from api.execution.port import EvseAddress
-from api.execution.request import AcceptedRequest
+from api.execution.request import AcceptedRequest, Adopted
 from api.execution.services import (
     Interval,
     Participant,
@@ -22,7 +22,7 @@ from api.execution.services import (
     Step,
 )
 from api.execution.waiting import SleepUntil
-from api.flows import check, dispatch
+from api.flows import check, dispatch, recover
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
 from api.verification import work
@@ -45,17 +45,6 @@ DSR_PERIOD_MS: Final = 900_000
 HOLDING: Final = frozenset({ExecutionKind.STARTED})
 LETTING_GO: Final = frozenset({ExecutionKind.ABORTED, ExecutionKind.UNABLE})
 """Facts after which a request holds its EVSE no longer, though its window goes on."""
-OPTED_OUT: Final = "OptedOut"
-
-CAUSES: Final = {
-    OPTED_OUT: Cause.OPTED_OUT,
-    "Timeout": Cause.STATION_SILENT,
-    "Disconnected": Cause.STATION_SILENT,
-    "EVDisconnected": Cause.EV_GONE,
-    "StoppedByEV": Cause.EV_GONE,
-    "SOCLimitReached": Cause.EV_LIMIT,
-    "OtherControl": Cause.GRID_CODE,
-}
 
 log = structlog.get_logger()
 
@@ -101,7 +90,7 @@ class Executions:
             return
         evse = self._evse(request, said.participation)
         address = EvseAddress(station_id=evse.station_id, evse_id=evse.connector)
-        self._adapter.release(said.fsr_id, address, OPTED_OUT)
+        self._adapter.release(said.fsr_id, address, recover.OPTED_OUT)
 
     def _note_rank(self, said: ExecutionNoted) -> None:
         """What a request of higher rank takes from the others at its EVSE, and what it gives back, is on record."""
@@ -140,10 +129,13 @@ class Executions:
             self._tasks[fsr_id] = asyncio.create_task(self._watched(fsr_id, self._execute(fsr_id)))
 
     def resume(self) -> None:
-        """After a restart: requests that have not ended are scheduled again."""
+        """After a restart: requests that have not begun are scheduled again, and broken-off runs are taken over."""
         now_ms = self._desk.clock.now_ms()
         for request in self._desk.state.requests():
-            if now_ms < request.issued.end_at_ms and request.bound() and not request.has_started:
+            if recover.is_broken_off(request, now_ms):
+                going_on = self._watched(request.fsr_id, self._go_on(request.fsr_id))
+                self._tasks[request.fsr_id] = asyncio.create_task(going_on)
+            elif now_ms < request.issued.end_at_ms and request.bound() and not request.has_started:
                 self.schedule(request.fsr_id)
 
     async def close(self) -> None:
@@ -168,24 +160,36 @@ class Executions:
         await self._require_baseline(request)
         await self._sleep_until_ms(request.issued.start_at_ms)
         await self._check_again(fsr_id)
+        await self._run(self._desk.state.request(fsr_id), None)
+
+    async def _go_on(self, fsr_id: str) -> None:
+        """A run was broken off by the end of this service: its stations are asked for what they did meanwhile."""
         request = self._desk.state.request(fsr_id)
+        await self._run(request, recover.adopted(request))
+
+    async def _run(self, request: RequestState, adopted: dict[str, Adopted] | None) -> None:
         participants = self._participants(request)
-        if not participants:
+        if not participants or self._adapter is None:
             return
         by_ref = {participant.ref: participant for participant in participants}
         found = await self._adapter.run(
             AcceptedRequest(
-                fsr_id=fsr_id,
+                fsr_id=request.fsr_id,
                 service=dispatch.service(request, participants),
                 participants=tuple(participants),
                 start_at_ms=request.issued.start_at_ms,
                 end_at_ms=request.issued.end_at_ms,
                 evidence=dispatch.evidence_rule(request),
+                further=tuple(step for batch in request.setpoints for step in self._moved_steps(batch)),
+                adopted=adopted,
             ),
             self._record,
         )
+        now = self._desk.state.request(request.fsr_id)
         for evidence in found.evidence:
-            await self._keep(request, evidence, by_ref[evidence.participation_ref])
+            # Of who never started there is nothing to prove: that it was told, and what it answered, is on record.
+            if now.participations[evidence.participation_ref].has_started:
+                await self._keep(request, evidence, by_ref[evidence.participation_ref])
 
     async def _require_baseline(self, request: RequestState) -> None:
         """Under a mandate there is no contract to name a method: the cap itself is what is kept to."""
@@ -227,15 +231,12 @@ class Executions:
         return found
 
     async def _record(self, fact: ExecutionFact) -> None:
-        cause = None if fact.cause in (None, "LateAnswer") else CAUSES.get(fact.cause, Cause.STATION_REJECTED)
-        if fact.kind in (FactKind.ALARM, FactKind.ALARM_CLEARED):
-            cause = Cause.GRID_CODE
         noted = ExecutionNoted(
             n_id=f"n-{secrets.token_hex(8)}",
             fsr_id=fact.fsr_id,
             participation=fact.participation_ref,
             kind=ExecutionKind(fact.kind.value),
-            cause=cause,
+            cause=recover.cause_of(fact),
             at_ms=fact.at_ms,
         )
         await self._desk.say(noted, f"fsr/{fact.fsr_id}", subject_of=self._person_of(fact.participation_ref))

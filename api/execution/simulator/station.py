@@ -135,6 +135,7 @@ class SimulatedStation:
             proxy=None,
             close_timeout=1,
         )
+        await self._stop_working()
         self.plant.offline_since_ms = None
         self._orders = asyncio.Queue()
         self._reading = asyncio.create_task(self._read(self._connection))
@@ -161,11 +162,16 @@ class SimulatedStation:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+        await self._stop_working()
+        self._lost()
+
+    async def _stop_working(self) -> None:
+        """Nothing reads or carries out orders of an older connection any longer."""
         for task in (self._reading, self._working):
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        self._lost()
+        self._reading = self._working = None
 
     def _lost(self) -> None:
         """The connection is gone: who waits for an answer hears that there is none, and the dead-man starts."""
