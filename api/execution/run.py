@@ -391,19 +391,23 @@ class Run:
                 self._on_late(part, event)
             case OperationModeChanged(mode=mode):
                 self._on_mode(part, event, mode)
-            case Alarm():
-                part.override(event.at_ms, ended=event.ended)
-                kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
-                if part.dispatched and part.active:
-                    self._facts.note(part, kind, event.at_ms, cause=event.fault or event.control, station_clock=True)
-            case CurveSuperseded():
-                if part.dispatched and part.active:
-                    self._facts.note(part, FactKind.SUPERSEDED, event.at_ms, cause="OtherControl", station_clock=True)
+            case Alarm() | CurveSuperseded():
+                self._on_control(part, event)
             case TransactionEnded():
                 if part.dispatched and part.active:
                     self._end_part(part, event.at_ms, event.reason, station_clock=True)
             case _:
                 pass
+
+    def _on_control(self, part: Part, event: Alarm | CurveSuperseded) -> None:
+        """A function of the grid code took over or let go, or another control took the place of ours."""
+        kind, cause = FactKind.SUPERSEDED, "OtherControl"
+        if isinstance(event, Alarm):
+            part.override(event.at_ms, ended=event.ended)
+            kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
+            cause = event.fault or event.control
+        if part.dispatched and part.active:
+            self._facts.note(part, kind, event.at_ms, cause=cause, station_clock=True)
 
     def _on_mode(self, part: Part, event: OperationModeChanged, mode: str) -> None:
         """The EVSE is in a service: an answer that never came is no longer needed (K01.FR.110)."""
