@@ -54,7 +54,7 @@ class NoCertificate(Refused):
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """The office's files; the service may run beside, and adopts at its next start what was done here."""
+    """The office's files; a service that runs beside adopts within seconds what was done here."""
 
     settings: Settings
     issuing: Issuing

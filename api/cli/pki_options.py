@@ -92,7 +92,7 @@ def issue(
     station: Station = None,
     json: Json = False,
 ) -> None:
-    """Issue a certificate for the key in a request, without the service; the log adopts it at the next start."""
+    """Issue a certificate for the key in a request, without the service; a running one tells the log within seconds."""
     from api.cli import pki_asked
     from api.cli import pki_issue as command
 

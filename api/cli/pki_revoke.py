@@ -1,4 +1,4 @@
-"""`flexledger pki revoke` and `crl`: on the machine of the office; a running service takes up the list in a second."""
+"""`flexledger pki revoke` and `crl`: on the machine of the office; a running service follows in seconds."""
 
 from pathlib import Path
 

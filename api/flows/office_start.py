@@ -4,23 +4,22 @@ The log leads. What it says was revoked is revoked in the store and in the lists
 not was done elsewhere, in a ceremony or offline, and is adopted. Done again, nothing changes.
 """
 
-from collections.abc import Iterator, Sequence
-
 import structlog
 from msgspec import UNSET
 
 from api import telemetry
 from api.flows.office import Office
-from api.flows.office_journal import issuance_of, revocation_of, serial_text
-from ledger.records.credentials import MAX_ADOPTED, AdoptedCredential, CredentialRevoked, CredentialsAdopted
-from ledger.rules.credential_state import CredentialBook, CredentialState
+from api.flows.office_adopt import Adoption
+from api.flows.office_journal import issuance_of
+from ledger.records.credentials import CredentialRevoked
+from ledger.rules.credential_state import CredentialState
 from pki import issuance
-from pki.store.records import CertificateAbsent, Issued, Reason, Revocation
+from pki.store.records import CertificateAbsent, Reason, Revocation
 
 log = structlog.get_logger()
 
 
-async def catch_up(office: Office) -> None:
+async def catch_up(office: Office, adoption: Adoption) -> None:
     """Log, store, lists and this process's own memory tell the same of every credential.
 
     What was interrupted is settled: told to the log, or revoked as a precaution. An intent that only the log knows
@@ -33,19 +32,12 @@ async def catch_up(office: Office) -> None:
     if repaired.recorded or repaired.revoked:
         log.warning("issuances were repaired", recorded=len(repaired.recorded), revoked=len(repaired.revoked))
     book = office.desk.state.credentials
-    listed = office.listing.all()
-    held = [one.issued for one in listed]
-    known_tbs = {one.tbs_sha256: one for one in held}
-    for gap in book.gaps():
-        issued = known_tbs.get(gap.tbs_sha256)
-        if issued is not None:
-            await office.journal.say(issuance_of(issued))
-    for batch in _batches([one for one in held if _state(book, one.issuer_key_sha256, one.serial) is None]):
-        await office.journal.say(CredentialsAdopted(credentials=batch))
-    for revocation in [one.revocation for one in listed if one.revocation is not None]:
-        state = _state(book, revocation.issuer_key_sha256, revocation.serial)
-        if state is not None and state.revoked is None:
-            await office.journal.say(revocation_of(revocation))
+    gaps = book.gaps()
+    held = {one.issued.tbs_sha256: one.issued for one in office.listing.all()} if gaps else {}
+    for gap in gaps:
+        if gap.tbs_sha256 in held:
+            await office.journal.say(issuance_of(held[gap.tbs_sha256]))
+    await adoption.look()
     await office.settle()
     for said in book.revocations():
         await _apply(office, said)
@@ -87,20 +79,3 @@ def said_in(said: CredentialRevoked) -> Revocation:
         reason=Reason(said.reason.value),
         invalid_from_ms=None if said.invalid_from_ms is UNSET else said.invalid_from_ms,
     )
-
-
-def _state(book: CredentialBook, issuer_key_sha256: str, serial: int) -> CredentialState | None:
-    return book.find(issuer_key_sha256, serial_text(serial))
-
-
-def _batches(held: Sequence[Issued]) -> Iterator[tuple[AdoptedCredential, ...]]:
-    for start in range(0, len(held), MAX_ADOPTED):
-        yield tuple(
-            AdoptedCredential(
-                issuer_key_sha256=one.issuer_key_sha256,
-                serial=serial_text(one.serial),
-                tbs_sha256=one.tbs_sha256,
-                profile=one.profile,
-            )
-            for one in held[start : start + MAX_ADOPTED]
-        )

@@ -23,6 +23,7 @@ from api.flows.execute import Executions
 from api.flows.log_keys import KeyWatch
 from api.flows.memory import TYPES, Memory
 from api.flows.office import Office
+from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
 from api.flows.recollection import Recollection
 from api.flows.self_audit import SelfAudit
@@ -158,8 +159,10 @@ async def open_service(
         memory.recall(stored)
         is_frozen = desk.state.frozen_at is not None
         if office is not None and not is_frozen:
-            await office_start.catch_up(office)
+            adoption = Adoption(office)
+            await office_start.catch_up(office, adoption)
             tasks.append(asyncio.create_task(office.watch(), name="office"))
+            tasks.append(asyncio.create_task(adoption.watch(), name="office-store"))
         # Who executes writes down what was done, so over a log that has ended nobody executes.
         if listener is not None and not is_frozen:
             port = OcppPort(listener, clock=engines.clock)

@@ -4,11 +4,11 @@ import sqlite3
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from pki.roles import Purpose, Role
-from pki.store.records import Issued, Revocation
+from pki.store.records import Issued, Reason, Revocation, StoreUnavailable
 from pki.store.rows import revocation_of
 
 MAX_PAGE: Final = 1_000
@@ -73,9 +73,36 @@ class Listing:
             " FROM issued i LEFT JOIN revoked r USING (issuer_key_sha256, serial)"
             f" WHERE {where} ORDER BY i.rowid LIMIT ?"
         )
-        with self._lock:
-            rows = self._database.execute(query, (after, *asked.values(), min(limit, MAX_PAGE))).fetchall()
+        rows = self._ask(query, (after, *asked.values(), min(limit, MAX_PAGE)))
         return [_listed(row) for row in rows]
+
+    def _ask(self, query: str, values: tuple[str | int | None, ...] = ()) -> list[Any]:
+        """The rows; StoreUnavailable if the file does not answer."""
+        try:
+            with self._lock:
+                return self._database.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreUnavailable("the store cannot be read now") from error
+
+    def version(self) -> int:
+        """Another number after every write to the file, whoever wrote: `PRAGMA data_version`."""
+        return int(self._ask("PRAGMA data_version")[0][0])
+
+    def last_revoked(self) -> int:
+        """The place of the last revocation; it goes back when persons are forgotten."""
+        return int(self._ask("SELECT coalesce(max(rowid), 0) FROM revoked")[0][0])
+
+    def revocations(self, *, after: int = 0, limit: int = MAX_PAGE) -> list[tuple[int, Revocation]]:
+        """At most `limit` revocations behind place `after`, in the order of their writing, each with its place."""
+        query = (
+            "SELECT rowid, issuer_key_sha256, serial, revoked_at_ms, reason, invalid_from_ms FROM revoked"
+            " WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        )
+        rows = self._ask(query, (after, min(limit, MAX_PAGE)))
+        return [
+            (place, Revocation(issuer, int(serial, 16), at_ms, Reason(reason), invalid_ms))
+            for place, issuer, serial, at_ms, reason, invalid_ms in rows
+        ]
 
     def all(self, sought: Sought = Sought()) -> list[Listed]:
         """Every one that matches, read in pages."""

@@ -1,8 +1,10 @@
 """`flexledger pki`: the certificate office on its own machine, from the command line."""
 
+import asyncio
 import json
 import shutil
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from typer.testing import CliRunner
 
 from api import engines
-from api.cli import init
+from api.cli import init, pki_issue, pki_revoke
 from api.cli.audit_rules import GAP
 from api.cli.main import app
+from api.flows.office_journal import serial_text
 from api.flows.service import open_service
 from api.settings import load
 from ledger.clock import SystemClock
@@ -22,6 +25,9 @@ from pki import ceremony, keys
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec
 from pki.journal import Intent
 from pki.roles import Purpose, Role
+from pki.status import Revoked
+from pki.store.codes import Invitation
+from pki.store.records import Reason
 from tests.support.enrolling import pkcs10
 
 ORIGIN = "ledger.example/office"
@@ -218,6 +224,34 @@ async def test_what_was_intended_and_never_issued_is_a_gap(place: Place) -> None
     audited = CliRunner().invoke(app, ["audit", str(place.folder), "--json"])
     (line,) = [one for one in json.loads(audited.stdout)["lines"] if one["code"] == GAP]
     assert (line["status"], "FO/TLS_CLIENT/v1" in str(line)) == ("UNDECIDED", True)
+
+
+async def test_what_is_done_beside_the_service_reaches_log_and_connections_while_it_runs(place: Place) -> None:
+    settings = load(place.config, {})
+    held = x509.load_pem_x509_certificate(place.certificate("FI-AUR").read_bytes()).public_bytes(Encoding.DER)
+    wanted = Invitation(role=Role.FO, party_id="FI-NEW", organisation="Newcomer", purposes=(Purpose.TLS_CLIENT,))
+    out, mine = place.folder / "new.pem", str(place.certificate("FI-AUR"))
+    async with open_service(settings, engines.open_engines(settings, create=True), None) as service:
+        directory, book = service.directory, service.desk.state.credentials
+        credential = directory.validate(held, SystemClock().now_ms(), purpose=Purpose.TLS_CLIENT)
+        ended = asyncio.Event()
+        directory.on_evidence(ended.set)
+        issue = partial(pki_issue.run, place.config, place.request(), wanted, out=out, json=True)
+        revoke = partial(pki_revoke.run, place.config, mine, reason=Reason.CESSATION, invalid_from_ms=None, json=True)
+        assert [await asyncio.to_thread(act) for act in (issue, revoke)] == [0, 0]
+        issued = x509.load_pem_x509_certificate(out.read_bytes()).serial_number
+        found = [(credential.issuer_key_sha256, serial_text(one)) for one in (issued, credential.serial)]
+        for _ in range(400):
+            adopted, revoked = (book.find(*one) for one in found)
+            if adopted is not None and revoked is not None and revoked.revoked is not None:
+                break
+            await asyncio.sleep(0.05)
+        assert adopted is not None
+        assert revoked is not None
+        assert revoked.revoked is not None
+        assert ended.is_set()
+        with pytest.raises(Revoked):
+            directory.validate(held, SystemClock().now_ms(), purpose=Purpose.TLS_CLIENT)
 
 
 async def test_what_was_done_without_the_service_is_adopted_at_its_next_start(place: Place) -> None:
