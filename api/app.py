@@ -1,5 +1,6 @@
 """The composition root: the only place that lists the routes and puts the service behind them."""
 
+import base64
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any, Final
@@ -25,6 +26,7 @@ from api.web.routes import (
     statements,
     status,
     streams,
+    webhooks,
 )
 from api.web.routes import tokens as tokens_route
 from api.web.tokens import Tokens
@@ -62,6 +64,7 @@ def create_app(service: Service) -> Assembly:
         *checks.HANDLERS,
         *statements.HANDLERS,
         *streams.HANDLERS,
+        *webhooks.HANDLERS,
         *log.HANDLERS,
         *events.HANDLERS,
         *evidence.HANDLERS,
@@ -105,6 +108,7 @@ def about(service: Service) -> Mapping[str, Any]:
         "checkpoint": "/checkpoint",
         "tiles": "/tile/",
         "party": service.desk.me.party,
+        "signing_certificate": base64.b64encode(service.engines.service_key.certificate).decode(),
         "development": service.settings.development,
         "version": version(DISTRIBUTION),
     }

@@ -13,6 +13,8 @@ from api.errors import Refused
 from api.issuing import Issuing, open_issuing
 from api.key_files import read_log_keys, secret_text
 from api.settings import Settings
+from api.subscriptions import FILE as WEBHOOKS_FILE
+from api.subscriptions import Subscriptions
 from ledger.clock import Clock, SystemClock
 from ledger.privacy import keys as keyring
 from ledger.privacy import tables
@@ -99,6 +101,17 @@ class Engines:
     status: StatusSet
     issuing: Issuing | None = None
     """The keys of the certificate office, where the service has one."""
+    subscriptions: Subscriptions | None = None
+    """Who is told of new entries where, if the service posts to anybody."""
+
+    def close(self) -> None:
+        """Everything is given back; nothing may be used afterwards."""
+        self.vault.close()
+        self.store.close()
+        if self.subscriptions is not None:
+            self.subscriptions.close()
+        if self.issuing is not None:
+            self.issuing.close()
 
     def root_digests(self) -> list[str]:
         """Hex SHA-256 of the to-be-signed part of each root."""
@@ -125,6 +138,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
         certificates=tuple(_ders(settings.pki.issuers_dir / "known")),
         status=status,
         issuing=open_issuing(settings),
+        subscriptions=None if settings.webhooks is None else Subscriptions.open(settings.data_dir / WEBHOOKS_FILE),
     )
 
 

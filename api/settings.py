@@ -4,6 +4,7 @@
 the file, in the file and in the environment alike. `docs/reference/settings.md` lists every key.
 """
 
+import ipaddress
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -196,6 +197,25 @@ class Store(_Section, frozen=True, kw_only=True):
     ] = 30
 
 
+class Webhooks(_Section, frozen=True, kw_only=True):
+    """Posting events to parties' own receivers."""
+
+    allow: Annotated[
+        tuple[Annotated[str, Meta(max_length=64)], ...],
+        Meta(max_length=64, description="Networks, as 10.1.0.0/16, that may be posted to although they are private."),
+    ] = ()
+    ca: Annotated[
+        Path | None, Meta(description="PEM bundle: the authorities of the receivers' servers; else the system's.")
+    ] = None
+    timeout_ms: Annotated[int, Meta(ge=100, le=60_000, description="How long one receiver may take over one post.")] = (
+        10_000
+    )
+    give_up_hours: Annotated[
+        int, Meta(ge=1, le=720, description="How long a receiver that fails is tried; then its party resumes it.")
+    ] = 72
+    per_party: Annotated[int, Meta(ge=1, le=100, description="Webhooks that a party may have.")] = 8
+
+
 class Limits(_Section, frozen=True, kw_only=True):
     """Bounds on what one caller can cost."""
 
@@ -247,6 +267,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     self_audit: SelfAudit = SelfAudit()
     witnesses: Witnesses | None = None
     predecessor: Predecessor | None = None
+    webhooks: Webhooks | None = None
 
 
 def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
@@ -270,6 +291,7 @@ def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
         raise SettingsInvalid(
             "a virtual clock is for development only", key="clock_file", expected="development = true"
         )
+    _require_networks(settings.webhooks)
     if (settings.store.engine == "postgres") != (settings.store.dsn_file is not None):
         raise SettingsInvalid(
             "a server's address belongs to the engine postgres, and only to it",
@@ -283,6 +305,16 @@ def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
             expected="dsn_file and keys_dsn_file, or neither",
         )
     return settings
+
+
+def _require_networks(webhooks: Webhooks | None) -> None:
+    for number, text in enumerate(() if webhooks is None else webhooks.allow):
+        try:
+            ipaddress.ip_network(text)
+        except ValueError:
+            raise SettingsInvalid(
+                "not a network", key=f"webhooks.allow[{number}]", expected="such as 10.1.0.0/16"
+            ) from None
 
 
 def schema() -> dict[str, Any]:

@@ -123,6 +123,16 @@ SELF_AUDIT_FINDINGS: Final = Gauge(
     "flexledger_self_audit_findings", "Findings of the last audit of the own log.", registry=REGISTRY
 )
 
+WEBHOOK_DELIVERIES: Final = Counter(
+    "flexledger_webhook_deliveries_total",
+    "Deliveries to webhooks, by what came of them.",
+    ("result",),
+    registry=REGISTRY,
+)
+WEBHOOKS: Final = Gauge(
+    "flexledger_webhooks", "Webhook subscriptions, by how they stand.", ("state",), registry=REGISTRY
+)
+
 log: structlog.typing.FilteringBoundLogger = structlog.get_logger("flexledger")
 
 

@@ -81,6 +81,17 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """c2sp.org/tlog-proof, where the caller preferred it and a checkpoint covers the entry already."""
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry: its index is the cursor, and with it the entry can be read and proven."""
+
+    index: int
+    type: str
+    stream: str
+    seq: int
+    rec_ms: int
+    leaf_hash: str
+
+
 class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
     """The hashes that show the first `old_size` leaves to be a prefix of the first `new_size` (RFC 9162, 2.1.4)."""
 

@@ -9,16 +9,18 @@ from pathlib import Path
 
 import typer
 
-from api import engines, telemetry
+from api import engines, telemetry, webhook
 from api.app import create_app, probes
 from api.cli import failures
 from api.client.http import Posting
+from api.client.outbound import Outbound
 from api.engines import Engines
 from api.errors import ApiError
 from api.execution.errors import StationRefused
 from api.execution.ocpp.access import StationIdentity, server_context
 from api.execution.ocpp.listener import StationListener
 from api.flows.service import directory_of, open_service
+from api.flows.webhooks import Answered
 from api.settings import Settings, load
 from api.verification.actors import Directory
 from api.web import server
@@ -54,7 +56,8 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     listener = station_listener(settings, opened, directory)
     async with (
         asking(settings) as ask,
-        open_service(settings, opened, listener, directory=directory, ask=ask) as service,
+        posting(settings) as poster,
+        open_service(settings, opened, listener, directory=directory, ask=ask, poster=poster) as service,
     ):
 
         def started(bound: server.Bound, status_port: int | None) -> None:
@@ -137,6 +140,40 @@ async def asking(settings: Settings) -> AsyncIterator[Post | None]:
         yield post
     finally:
         await posting.close()
+
+
+class Receivers:
+    """How webhooks' receivers are reached over HTTP."""
+
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
+
+    def require_url(self, url: str) -> None:
+        """Raises `UrlRefused`, `AddressRefused`."""
+        self._outbound.require_url(url)
+
+    async def post(self, url: str, body: bytes) -> Answered:
+        """The receiver's answer; raises as `Outbound.post`."""
+        answer = await self._outbound.post(url, body, webhook.MEDIA_TYPE)
+        return Answered(answer.status, answer.body, answer.headers.get("retry-after"))
+
+
+@asynccontextmanager
+async def posting(settings: Settings) -> AsyncIterator[Receivers | None]:
+    """How webhooks are posted, where the settings want any."""
+    if settings.webhooks is None:
+        yield None
+        return
+    outbound = Outbound(
+        allow=settings.webhooks.allow,
+        ca=settings.webhooks.ca,
+        timeout_s=settings.webhooks.timeout_ms / MS_PER_S,
+        development=settings.development,
+    )
+    try:
+        yield Receivers(outbound)
+    finally:
+        await outbound.close()
 
 
 def station_listener(settings: Settings, opened: Engines, directory: Directory) -> StationListener | None:

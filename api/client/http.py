@@ -218,10 +218,23 @@ class Posting:
 
     async def post(self, url: str, body: bytes, media_type: str) -> Answer:
         """The answer with any status; raises `Unreachable`, `HandshakeRefused` or `AnswerMalformed`."""
+        return await self._post(url, body, {"content-type": media_type}, {})
+
+    async def post_to(self, address: str, url: str, body: bytes, media_type: str) -> Answer:
+        """The same over a connection to this IP address, whatever a name server says; TLS asks for the URL's own host.
+
+        The connection ends with the answer: the next post to this address may be for another host that shares it.
+        """
+        wanted = httpx2.URL(url)
+        headers = {"content-type": media_type, "host": wanted.netloc.decode("ascii"), "connection": "close"}
+        pinned = str(wanted.copy_with(host=address))
+        return await self._post(pinned, body, headers, {"sni_hostname": wanted.host})
+
+    async def _post(self, url: str, body: bytes, headers: dict[str, str], extensions: dict[str, Any]) -> Answer:
         got = bytearray()
         try:
             async with self._client.stream(
-                "POST", url, content=body, headers={"content-type": media_type, "accept-encoding": "identity"}
+                "POST", url, content=body, headers={**headers, "accept-encoding": "identity"}, extensions=extensions
             ) as response:
                 async for chunk in response.aiter_bytes():
                     got += chunk
@@ -232,8 +245,8 @@ class Posting:
             if reason is not None:
                 raise HandshakeRefused("TLS was refused", found=reason) from error
             raise Unreachable("the service did not answer", found=type(error).__name__) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, headers, bytes(got))
+        answered = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, answered, bytes(got))
 
     async def close(self) -> None:
         """Closes every kept connection."""

@@ -8,14 +8,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
-import msgspec
-
 from api.errors import Busy, Refused
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
 from api.flows.standing import concerns_stream
 from api.principals import Principal
+from api.wire import Event
 from ledger.records import entry as entries
+from ledger.store.protocol import StoredEntry
 
 MAX_LISTENERS: Final = 1_000
 MAX_LISTENERS_OF_PARTY: Final = 8
@@ -37,17 +37,6 @@ class EventsAhead(Refused):
 
     code = "api/events-ahead"
     title = "The log is shorter than what was heard"
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry: its index is the cursor, and with it the entry can be read and proven."""
-
-    index: int
-    type: str
-    stream: str
-    seq: int
-    rec_ms: int
-    leaf_hash: str
 
 
 class Feed:
@@ -95,7 +84,7 @@ class Feed:
                 still()
                 last = min(self._desk.appender.head.size, first + PAGE)
                 for row in self._desk.engines.store.entries(first, last):
-                    event = _event(row.index, row.leaf, entries.decode(row.data))
+                    event = event_of(row)
                     if (stream is None or event.stream == stream) and concerns_stream(
                         self._desk, self._memory, event.stream, principal
                     ):
@@ -134,7 +123,14 @@ async def _wait(changed: asyncio.Event) -> None:
         return
 
 
-def _event(index: int, leaf: bytes, entry: entries.Entry) -> Event:
+def event_of(row: StoredEntry) -> Event:
+    """What is told of an entry."""
+    entry = entries.decode(row.data)
     return Event(
-        index=index, type=entry.type, stream=entry.stream, seq=entry.seq, rec_ms=entry.rec, leaf_hash=leaf.hex()
+        index=row.index,
+        type=entry.type,
+        stream=entry.stream,
+        seq=entry.seq,
+        rec_ms=entry.rec,
+        leaf_hash=row.leaf.hex(),
     )

@@ -28,6 +28,7 @@ from api.flows.privacy import PrivacyOffice
 from api.flows.recollection import Recollection
 from api.flows.self_audit import SelfAudit
 from api.flows.status import StatusDesk
+from api.flows.webhooks import Poster, Webhooks
 from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
@@ -79,6 +80,7 @@ class Service:
         enrolment: Enrolment | None,
         auditing: SelfAudit,
         status: StatusDesk,
+        webhooks: Webhooks | None,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -96,6 +98,7 @@ class Service:
         self.enrolment = enrolment
         self.auditing = auditing
         self.status = status
+        self.webhooks = webhooks
 
 
 @asynccontextmanager
@@ -106,14 +109,15 @@ async def open_service(
     *,
     directory: Directory | None = None,
     ask: Post | None = None,
+    poster: Poster | None = None,
 ) -> AsyncIterator[Service]:
     """The service with its log loaded, its vault in step with the log, and its checkpoint published.
 
     Order matters: tombstones are applied to a restored vault, and interrupted erasures finished, before anything is
     served; the signer refuses to go on over a log that is behind what it signed (`ledger/rolled-back`); log and store
     of the certificate office are in step before anybody is let in. `directory` is what the listener judges by, so that
-    evidence moves for stations and parties at once. `ask` is how the witnesses of the settings are
-    reached; without it nobody is asked.
+    evidence moves for stations and parties at once. `ask` is how the witnesses of the settings are reached; without it
+    nobody is asked. `poster` is how webhooks are; without it, or without their table, there are none.
     """
     directory = directory or directory_of(engines)
     for der in engines.certificates:
@@ -145,6 +149,7 @@ async def open_service(
     enrolment = open_enrolment(settings, engines, office)
     privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
     auditing = _auditing(settings, engines)
+    webhooks = _webhooks(settings, desk, memory, poster)
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
@@ -171,6 +176,8 @@ async def open_service(
             executions.resume()
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
+        if webhooks is not None:
+            tasks.append(asyncio.create_task(webhooks.watch(), name="webhooks"))
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
         if settings.self_audit.every_hours:
@@ -194,6 +201,7 @@ async def open_service(
             enrolment=enrolment,
             auditing=auditing,
             status=status,
+            webhooks=webhooks,
         )
     finally:
         for task in tasks:
@@ -208,10 +216,7 @@ async def open_service(
         await appender.close()
         with suppress(LedgerError):
             await publisher.publish()
-        engines.vault.close()
-        engines.store.close()
-        if engines.issuing is not None:
-            engines.issuing.close()
+        engines.close()
 
 
 def _auditing(settings: Settings, engines: Engines) -> SelfAudit:
@@ -231,6 +236,13 @@ def _auditing(settings: Settings, engines: Engines) -> SelfAudit:
         dsn_file=settings.store.dsn_file,
         schema=settings.store.schema,
     )
+
+
+def _webhooks(settings: Settings, desk: Desk, memory: Memory, poster: Poster | None) -> Webhooks | None:
+    """Who is posted to, where the settings want it and somebody says how."""
+    if settings.webhooks is None or desk.engines.subscriptions is None or poster is None:
+        return None
+    return Webhooks(desk, memory, desk.engines.subscriptions, settings.webhooks, poster)
 
 
 def directory_of(engines: Engines) -> Directory:

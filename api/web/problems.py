@@ -80,6 +80,8 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/gateway-secret": 401,
     "api/events-busy": 429,
     "api/remote-problem": 502,
+    "api/webhook-limit": 429,
+    "api/webhook-position": 409,
     "ledger/attachment-too-large": 413,
     "ledger/entry-too-large": 413,
     "ledger/erased": 410,

@@ -54,6 +54,7 @@ class Act:
 
     may: str
     body: str = ""
+    method: str = "POST"
 
 
 PUBLIC: Final = frozenset(
@@ -97,6 +98,7 @@ READS: Final[Mapping[str, Read]] = {
     "/v1/claims/{claim_id}": Read(sees="cso cb aud dpo"),
     "/v1/claims/{claim_id}/status": Read(sees="cso cb aud dpo"),
     "/v1/credentials/{name}": Read(sees="fo aud ops"),
+    "/v1/webhooks/{webhook_id}": Read(sees="fo"),
 }
 """GET, by path."""
 
@@ -113,6 +115,7 @@ LISTS: Final[Mapping[str, Listed]] = {
     "/v1/claims": Listed(member="claims", name="claim_id", sees="cso cb aud dpo"),
     "/v1/credentials": Listed(member="credentials", name="name", sees="fo aud ops", query="?limit=1000"),
     "/v1/participations": Listed(member="participations", name="participation", sees="e1"),
+    "/v1/webhooks": Listed(member="webhooks", name="id", sees="fo"),
     "/v1/disclosures": Listed(member="disclosures", name="index", sees="fo aud dpo"),
 }
 """GET, by path."""
@@ -121,12 +124,15 @@ ACTS: Final[Mapping[str, Act]] = {
     "/v1/checks": Act(may="cso", body="check"),
     "/v1/requests/{fsr_id}/proof": Act(may="cso", body="nothing"),
     "/v1/credentials/{name}/revocation": Act(may="fo ops", body="revocation"),
+    "/v1/webhooks/{webhook_id}/resumption": Act(may="fo", body="nothing"),
+    "/v1/webhooks/{webhook_id}": Act(may="fo", method="DELETE"),
 }
-"""POST, by path: it is about an object, and no statement."""
+"""By path: it is about an object, and no statement."""
 
 OWN: Final = frozenset(
     {
         ("POST", "/v1/tokens"),
+        ("POST", "/v1/webhooks"),
         ("POST", "/v1/statements"),
         ("POST", "/v1/statements/prepare"),
         ("POST", "/v1/exports"),

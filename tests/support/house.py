@@ -32,7 +32,8 @@ from api.client.signer import StatementSigner
 from api.engines import Engines
 from api.execution.simulator.fleet import Fleet
 from api.flows.service import Service, open_service
-from api.settings import Limits, Settings, load
+from api.flows.webhooks import Poster
+from api.settings import Limits, Settings, Webhooks, load
 from api.web.asgi import Application
 from ledger.clock import SetClock, SystemClock
 from ledger.privacy.vault import Vault
@@ -82,13 +83,17 @@ class House:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, folder: Path, made: Ceremony, *, max_body_bytes: int = 1 << 20) -> AsyncIterator["House"]:
-        """The service over an empty log; it is closed afterwards."""
+    async def open(
+        cls, folder: Path, made: Ceremony, *, max_body_bytes: int = 1 << 20, poster: Poster | None = None
+    ) -> AsyncIterator["House"]:
+        """The service over an empty log; it is closed afterwards. With `poster` it has webhooks."""
         settings = lay_out(folder, made, max_body_bytes)
+        if poster is not None:
+            settings = msgspec.structs.replace(settings, webhooks=Webhooks())
         clock = SetClock(people.at(9))
         opened = open_engines(settings, clock)
         with structlog.testing.capture_logs() as lines:
-            async with open_service(settings, opened, None) as service:
+            async with open_service(settings, opened, None, poster=poster) as service:
                 house = cls(made, settings, clock, service, create_app(service).app, cast("list[Any]", lines))
                 house.car_keys = {bay.name: keys.generate() for bay in people.BAYS}
                 house.begun = house.size()

@@ -100,6 +100,7 @@ TITLES: Final = {
     "claims": "Conformity claims",
     "tokens": "Access tokens",
     "log": "The public log",
+    "webhooks": "Webhooks",
     "status": "Revocation status",
     "health": "Health",
 }

@@ -10,12 +10,12 @@ from litestar.params import QueryParameter
 from litestar.response import Response, ServerSentEvent
 from litestar.response.sse import ServerSentEventMessage
 
-from api.flows.events import Event
 from api.flows.service import Service
 from api.web import problems
 from api.web.errors import RequestMalformed
 from api.web.identity import principal_of, require, still_good
 from api.web.methods import STATE_METHOD
+from api.wire import Event
 from ledger.records.canonical import MAX_INT
 from pki.roles import Role
 

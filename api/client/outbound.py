@@ -1,0 +1,153 @@
+"""Posting to addresses that others name: only to public ones, over TLS, never where a redirect or a name server leads.
+
+The name is looked up here, every address that it has is judged, and the connection goes to an address that was judged:
+a second look-up could answer otherwise. The certificate is checked for the name.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from api.client.errors import Unreachable
+from api.client.http import Answer, Posting
+from api.errors import Refused
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+MAX_URL_CHARS: Final = 1_024
+MAX_ANSWER_BYTES: Final = 4_096
+_TRANSLATED: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
+"""NAT64 (RFC 6052, RFC 8215): an IPv4 address stands in them, and a gateway decides where it leads."""
+
+
+class UrlRefused(Refused):
+    """The URL is none that is posted to: https with a host name or a public address, and nothing hidden in it."""
+
+    code = "api/url-refused"
+    title = "URL is not posted to"
+
+
+class AddressRefused(Refused):
+    """The host has an address that is not public, and that the settings do not allow."""
+
+    code = "api/address-refused"
+    title = "Address is not posted to"
+
+
+class Outbound:
+    """Posts to receivers; with `development`, to plain HTTP on the loopback interface too."""
+
+    def __init__(
+        self,
+        *,
+        allow: Sequence[str] = (),
+        ca: Path | None = None,
+        timeout_s: float,
+        development: bool = False,
+        resolve: Resolve | None = None,
+    ) -> None:
+        self._allow = tuple(ipaddress.ip_network(one) for one in allow)
+        self._development = development
+        self._resolve = resolve or _resolve
+        self._timeout_s = timeout_s
+        self._posting = Posting(ca=ca, max_answer_bytes=MAX_ANSWER_BYTES, timeout_s=timeout_s)
+
+    def require_url(self, url: str) -> None:
+        """Raises `UrlRefused`, or `AddressRefused` where the host is an address; a name is judged when it is used."""
+        parts = split(url)
+        if parts.scheme != "https" and not (self._development and parts.scheme == "http"):
+            raise UrlRefused("not posted to", expected="https", found=parts.scheme)
+        literal = _literal(parts.hostname or "")
+        if literal is not None:
+            self._require(literal, parts.scheme)
+        elif parts.scheme == "http" and parts.hostname != "localhost":
+            raise UrlRefused("plain HTTP goes to the loopback interface only", expected="https")
+
+    async def post(self, url: str, body: bytes, media_type: str) -> Answer:
+        """The answer with any status; a redirect is one, and is not followed.
+
+        Raises `UrlRefused`, `AddressRefused`, `Unreachable`, `HandshakeRefused` or `AnswerMalformed`.
+        """
+        self.require_url(url)
+        parts = split(url)
+        host = parts.hostname or ""
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                found = [ipaddress.ip_address(one) for one in await self._resolve(host, port)]
+        except (OSError, ValueError, UnicodeError):  # a TimeoutError is an OSError
+            raise Unreachable("the host has no address", found="no answer from the name service") from None
+        if not found:
+            raise Unreachable("the host has no address", found="none")
+        for address in found:
+            # All of them: whoever answers with a public and a private one is not posted to at all.
+            self._require(address, parts.scheme)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._posting.post_to(str(found[0]), url, body, media_type)
+        except TimeoutError:
+            raise Unreachable("the receiver took too long", expected=f"{self._timeout_s} s") from None
+
+    async def close(self) -> None:
+        """Closes every kept connection."""
+        await self._posting.close()
+
+    def _require(self, address: Address, scheme: str) -> None:
+        inner = _inner(address)
+        if self._development and inner.is_loopback:
+            return
+        if scheme == "http":
+            raise UrlRefused("plain HTTP goes to the loopback interface only", expected="https")
+        if any(inner.version == network.version and inner in network for network in self._allow):
+            return
+        if not is_public(address):
+            raise AddressRefused("the address is not public", expected="a public address, or one that is allowed")
+
+
+def split(url: str) -> SplitResult:
+    """The parts of a URL that hides nothing; raises `UrlRefused`."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UrlRefused("not a URL", expected="https://host/path") from None
+    odd = not url.isascii() or not url.isprintable() or " " in url or "\\" in url or len(url) > MAX_URL_CHARS
+    if odd or parts.username is not None or parts.password is not None or parts.fragment or not parts.hostname:
+        raise UrlRefused("not posted to", expected="https://host/path, without user, password and fragment")
+    if port == 0:
+        raise UrlRefused("no such port", expected="1 to 65535")
+    return parts
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address is one of the whole internet, whatever it is written inside of."""
+    inner = _inner(address)
+    if any(inner.version == network.version and inner in network for network in _TRANSLATED):
+        return False
+    if isinstance(inner, ipaddress.IPv6Address) and (inner.sixtofour is not None or inner.teredo is not None):
+        return False
+    return inner.is_global and not inner.is_multicast and not inner.is_reserved
+
+
+def _inner(address: Address) -> Address:
+    """The IPv4 address that is mapped into an IPv6 one; else the address itself."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _literal(host: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(one[4][0]).partition("%")[0] for one in found]
