@@ -9,10 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final, Self
 
-from ledger.privacy.database import Database, Row
+from ledger.privacy.database import Database, Row, SqliteDatabase
 
 FILE: Final = "webhooks.db"
-VERSION: Final = 1
 SCHEMA: Final = """
 CREATE TABLE webhook (
     id TEXT PRIMARY KEY,
@@ -87,8 +86,8 @@ class Subscriptions:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """The file at `path`, made if it is not there; raises what `Database` raises."""
-        return cls(Database(path, SCHEMA, VERSION, create=True))
+        """The file at `path`, made if it is not there; raises what `SqliteDatabase` raises."""
+        return cls(SqliteDatabase(path, (SCHEMA,), create=True))
 
     def close(self) -> None:
         """Closes the file."""

@@ -36,6 +36,7 @@ from ledger.records.requests import (
     CancelReason,
     RequestAborted,
     RequestAnswered,
+    RequestRevised,
     SetpointBatch,
     SetpointStepMoved,
 )
@@ -312,6 +313,20 @@ def _answered(scene: Scene, _: Role) -> Record:
     return RequestAnswered(fsr_id=FSR, answer=Answer.REJECTED, check_id=scene.names["check_id"], offers=())
 
 
+def _revised(_scene: Scene, _: Role) -> Record:
+    asked = house_acts.request()
+    return RequestRevised(
+        fsr_id=FSR,
+        revision=2,
+        params=asked.params,
+        respond_by_ms=asked.respond_by_ms,
+        opt_deadline_ms=asked.opt_deadline_ms,
+        start_at_ms=asked.start_at_ms,
+        end_at_ms=asked.end_at_ms,
+        evidence=asked.evidence,
+    )
+
+
 def _baseline(scene: Scene, _role: Role) -> Record:
     return BaselineCommitted(
         baseline_id="baseline-matrix",
@@ -371,6 +386,7 @@ STATEMENTS: Mapping[str, Words] = {
     ),
     "/v1/requests": Words("fo", lambda *_: house_acts.request("fsr-matrix"), "fsr/fsr-matrix"),
     "/v1/requests/{fsr_id}/response": Words("cso", _answered, f"fsr/{FSR}"),
+    "/v1/requests/{fsr_id}/revision": Words("fo", _revised, f"fsr/{FSR}"),
     "/v1/requests/{fsr_id}/setpoints": Words(
         "fo",
         lambda *_: SetpointBatch(fsr_id=FSR, batch=1, steps=(SetpointStepMoved(at_ms=house_acts.START_MS, power_w=0),)),
