@@ -138,6 +138,8 @@ OWN: Final = frozenset(
         ("POST", "/v1/exports"),
         ("POST", "/v1/subjects/erasure"),
         ("POST", "/v1/credentials/invitations"),
+        ("GET", "/v1/credentials/invitations"),
+        ("DELETE", "/v1/credentials/invitations/{name}"),
         ("POST", "/.well-known/est/simplereenroll"),
         ("POST", "/.well-known/est/{label}/simplereenroll"),
         ("GET", "/v1/events"),
