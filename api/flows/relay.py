@@ -1,7 +1,8 @@
 """Persons speak through the port: their own signed words go to the vault, the port's statement of them to the log.
 
 An EV user's certificate and signature are personal data, so they are never entries. The port verifies them, signs a
-record whose `evu_statement` is a salted digest of them, and rules see the person only as verified evidence.
+record whose `evu_statement` is a salted digest of them, and rules see the person only as verified evidence. It is the
+port's key that speaks, so nothing but a person's own right is relayed: else a person would use the port's.
 """
 
 import secrets
@@ -13,8 +14,9 @@ from api.flows.desk import Desk, Opened
 from api.flows.errors import NotConcerned, TypeNotTaken
 from api.flows.memory import Memory
 from api.principals import Principal
+from ledger.records.actor import Role
 from ledger.records.contracts import ContractAccepted, ContractTerminated
-from ledger.records.opt import OptDecided, OptScheduled, OptScheduleEnded
+from ledger.records.opt import OptActor, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
 from ledger.records.record import Record
 from ledger.rules.fact import Evidence
@@ -25,6 +27,8 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
     decided = opened.whole
     if not isinstance(decided, OptDecided):
         raise TypeNotTaken("persons decide about participations", expected=OptDecided.TYPE)
+    if decided.actor is not OptActor.EVU:
+        raise NotConcerned("no right of yours")
     if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
         raise NotConcerned("no participation of yours")
     now_ms = desk.clock.now_ms()
@@ -77,7 +81,7 @@ async def delegate(desk: Desk, memory: Memory, opened: Opened, principal: Princi
     """The person's delegation, or its end, stands in the log as the port's statement; nobody is named there."""
     said = opened.whole
     if isinstance(said, DelegationGiven):
-        if said.evu not in (msgspec.UNSET, principal.party):
+        if said.grantor_role is not Role.EVU or said.evu not in (msgspec.UNSET, principal.party):
             raise NotConcerned("no right of yours")
         return await _say(desk, opened, principal, _with_words(said, opened, evu=principal.party))
     if not isinstance(said, DelegationRevoked):
@@ -92,7 +96,7 @@ async def schedule(desk: Desk, memory: Memory, opened: Opened, principal: Princi
     """What the person wants of requests to come, or its end, stands in the log as the port's statement."""
     said = opened.whole
     if isinstance(said, OptScheduled):
-        if said.evu not in (msgspec.UNSET, principal.party):
+        if said.actor is not OptActor.EVU or said.evu not in (msgspec.UNSET, principal.party):
             raise NotConcerned("no right of yours")
         return await _say(desk, opened, principal, _with_words(said, opened, evu=principal.party))
     if not isinstance(said, OptScheduleEnded):

@@ -29,7 +29,8 @@ from ledger.records.contracts import (
     TerminationReason,
 )
 from ledger.records.evidence import BaselineCommitted
-from ledger.records.opt import Choice, OptActor, OptDecided, OptReason
+from ledger.records.opt import Choice, OptActor, OptDecided, OptReason, OptScheduled, OptScheduleEnded
+from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
 from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
@@ -129,6 +130,24 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, made: Ceremony) -> Asy
         exported = await house.post(cast.DPO, "/v1/exports", {"profile": "SETTLEMENT", "recipient": cast.FO})
         assert exported.status == 201
         credentials = (await house.ask(cast.FO, "GET", "/v1/credentials")).json()["credentials"]
+        given = DelegationGiven(
+            delegation_id="delegation-matrix",
+            grantor_role=Role.CSO,
+            grantor=cast.CSO,
+            delegate=cast.CSP,
+            scopes=(Scope.OPT,),
+            until_ms=cast.at(23),
+        )
+        await play.post(cast.CSO, "/v1/delegations", given, "delegation/delegation-matrix")
+        ahead = OptScheduled(
+            schedule_id="schedule-matrix",
+            actor=OptActor.CSO,
+            party=cast.CSO,
+            choice=Choice.IN,
+            from_ms=cast.at(20),
+            until_ms=cast.at(23),
+        )
+        await play.post(cast.CSO, "/v1/schedules", ahead, "schedule/schedule-matrix")
         hook = (await house.post(cast.FO, "/v1/webhooks", {"url": "https://receiver.example/"})).json()
         disclosed = (await house.ask(cast.FO, "GET", "/v1/disclosures")).json()["disclosures"]
         names = {
@@ -145,6 +164,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, made: Ceremony) -> Asy
             "credential": next(one["name"] for one in credentials if one["purpose"] == "SIGNING"),
             "label": "signing",
             "webhook_id": hook["id"],
+            "delegation_id": "delegation-matrix",
+            "schedule_id": "schedule-matrix",
             "id": hook["id"],
         }
         yield Scene(house, names, parts)
@@ -360,7 +381,47 @@ def _claim(scene: Scene, _: Role) -> Record:
     return record
 
 
+def _delegated(scene: Scene, role: Role) -> Record:
+    """A person's own right, or that of the port's operator or of another CSP."""
+    if role is Role.EVU:
+        return DelegationGiven(
+            delegation_id="delegation-new",
+            grantor_role=Role.EVU,
+            delegate=cast.CSP,
+            scopes=(Scope.OPT,),
+            until_ms=cast.at(23),
+        )
+    return DelegationGiven(
+        delegation_id="delegation-new",
+        grantor_role=role,
+        grantor=cast.CSO if role is Role.CSO else "FI-ELSE",
+        delegate=cast.RIVAL,
+        scopes=(Scope.OPT,),
+        until_ms=cast.at(23),
+    )
+
+
+def _scheduled(scene: Scene, role: Role) -> Record:
+    """The same, of schedules."""
+    return OptScheduled(
+        schedule_id="schedule-new",
+        actor=OptActor(role.value),
+        choice=Choice.IN,
+        from_ms=cast.at(20),
+        until_ms=cast.at(23),
+        **({} if role is Role.EVU else {"party": cast.CSO if role is Role.CSO else "FI-ELSE"}),
+    )
+
+
 STATEMENTS: Mapping[str, Words] = {
+    "/v1/delegations": Words("cso e1 e5", _delegated, "delegation/delegation-new"),
+    "/v1/delegations/{delegation_id}/revocation": Words(
+        "cso csp", lambda *_: DelegationRevoked(delegation_id="delegation-matrix"), "delegation/delegation-matrix"
+    ),
+    "/v1/schedules": Words("cso e1 e5", _scheduled, "schedule/schedule-new"),
+    "/v1/schedules/{schedule_id}/end": Words(
+        "cso", lambda *_: OptScheduleEnded(schedule_id="schedule-matrix"), "schedule/schedule-matrix"
+    ),
     "/v1/contracts": Words("fo cso", _offered, "fsc/fsc-matrix"),
     "/v1/contracts/{fsc_id}/acceptance": Words(
         "cso",
@@ -467,3 +528,21 @@ async def test_nobody_speaks_for_others(scene: Scene, template: str) -> None:
         else:
             assert code in AUTHORIZATION, (caller, reply.body)
             assert house.size() <= size + 1  # one refusal entry at most
+
+
+async def test_a_person_exercises_no_right_of_the_port_that_relays_it(scene: Scene) -> None:
+    """The relay speaks with the port's own key, so what it relays must be a person's right and nothing else."""
+    house, person = scene.house, cast.DC_BAYS[0].person
+    everybody = house.party(person)
+    given = msgspec.structs.replace(_delegated(scene, Role.CSO), delegation_id="delegation-of-others")
+    ahead = msgspec.structs.replace(_scheduled(scene, Role.CSO), schedule_id="schedule-of-others")
+    told = [
+        ("/v1/delegations", given, "delegation/delegation-of-others"),
+        ("/v1/schedules", ahead, "schedule/schedule-of-others"),
+        (scene.path("/v1/requests/{fsr_id}/decisions"), _decided(scene, Role.CSO), f"fsr/{FSR}"),
+    ]
+    for path, record, stream in told:
+        size = house.size()
+        reply = await house.post(person, path, house.said(person, record, stream, subject=everybody))
+        assert (reply.status, reply.json()["code"]) == (404, "api/not-concerned"), path
+        assert house.size() == size
