@@ -11,11 +11,10 @@ leaves the outcome open; the batch is then judged again, and what did get throug
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import msgspec
 
@@ -34,12 +33,14 @@ from ledger.store.errors import (
     HistoryDiffers,
     ListTooLong,
     OutcomeUnknown,
+    ProjectionsOther,
     QueueFull,
     RolledBack,
     StoreDamaged,
     StoreIo,
     StoreUnreachable,
 )
+from ledger.store.folding import Folded, Follower, Kept, KeptRules, Rules, folding, hear_all
 from ledger.store.nodes import OpenTiles
 from ledger.store.position import JtiReused, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
 from ledger.store.protocol import Batch, Found, Head, Store, StreamHead, Wanted
@@ -80,22 +81,6 @@ COARSE_MS: Final = 15 * 60 * 1000
 """Records whose moment is personal carry the quarter of an hour."""
 
 
-class Rules(Protocol):
-    """What may be written, when, and by whom; a fold of the whole log.
-
-    `check` sees the submission as it came. `apply` sees what a restart will see: `now_ms` is the entry's own time and
-    `evidence` is None, so that a rebuilt state can never differ from the one that was running.
-    """
-
-    def check(self, fact: Fact) -> None:
-        """Raises a Refused if the fact may not be written; changes nothing."""
-        ...
-
-    def apply(self, fact: Fact) -> None:
-        """The fact has been written."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A statement that was opened at the door, and what the door learned about it."""
@@ -126,8 +111,6 @@ class Appended(msgspec.Struct, frozen=True):
 
 
 Outcome = Appended | LedgerError
-Follower = Callable[[Fact], None]
-"""Hears of an entry that another replica wrote, perhaps twice after a failure; must not block, refuses nothing."""
 Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
 
 
@@ -143,8 +126,8 @@ class _Draft:
         self.batch = Batch(head)
         self.made: dict[tuple[str, str], tuple[str, Appended]] = {}
 
-    def close(self, origin: str) -> Head:
-        self.batch.head = Head(origin, self.frontier.size, self.frontier, self.rec_ms)
+    def close(self, origin: str, projected: str | None) -> Head:
+        self.batch.head = Head(origin, self.frontier.size, self.frontier, self.rec_ms, projected)
         return self.batch.head
 
 
@@ -152,13 +135,19 @@ class Appender:
     """One log's sequencer; use `start`."""
 
     def __init__(
-        self, store: Store, *, clock: Clock, rules: Rules, policy_index: int, queue_limit: int, patience_s: float
+        self,
+        store: Store,
+        *,
+        clock: Clock,
+        rules: Rules | KeptRules,
+        policy_index: int,
+        queue_limit: int,
+        patience_s: float,
     ) -> None:
         """Use `start`."""
         self._store = store
         self._clock = clock
-        self._fresh_rules: Rules = deepcopy(rules)
-        self._rules = rules
+        self._state: Folded | Kept = folding(store, rules)
         self.policy_index = policy_index
         self._queue_limit = queue_limit
         self._patience_s = patience_s
@@ -184,16 +173,16 @@ class Appender:
         *,
         origin: str,
         clock: Clock,
-        rules: Rules,
+        rules: Rules | KeptRules,
         policy_index: int = 0,
         queue_limit: int = MAX_QUEUED,
         patience_s: float = PATIENCE_S,
-        witness: Follower | None = None,
     ) -> Self:
         """The sequencer of the log of `origin`, begun if the store is new, with `rules` folded over all of it.
 
-        `rules` must be fresh: nothing applied yet. `witness` sees every entry on the way, so that nobody else has to
-        read the log again. Raises StoreForeign, StoreDamaged, StoreUnreachable.
+        `rules` must be fresh: nothing applied yet. Rules that can be written down by key are not folded: what they
+        know stands in the store, and is made anew only if it was written by another version.
+        Raises StoreForeign, StoreDamaged, StoreUnreachable.
         """
         store.begin_log(origin)
         appender = cls(
@@ -204,7 +193,7 @@ class Appender:
             queue_limit=queue_limit,
             patience_s=patience_s,
         )
-        await appender._load(witness)
+        await appender._load()
         appender._task = asyncio.create_task(appender._work(), name="appender")
         return appender
 
@@ -215,9 +204,9 @@ class Appender:
         return self._head
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> Rules | KeptRules:
         """The state of the rules after the last commit. Ask again each time: a failed commit replaces the object."""
-        return self._rules
+        return self._state.rules
 
     def listen(self, follower: Follower) -> None:
         """From now on `follower` hears of every entry that another replica wrote, once it is folded here."""
@@ -337,10 +326,11 @@ class Appender:
 
     def _fail(self, taken: list[Waiting], error: LedgerError) -> None:
         """Nothing of the batch was kept, or nobody knows; whatever the rules have seen of it is loaded again."""
-        if isinstance(error, StoreIo | RolledBack | HistoryDiffers):
+        if isinstance(error, StoreIo | RolledBack | HistoryDiffers | ProjectionsOther):
             # After a failed sync nobody knows what the medium holds, and a log that lost what it had promised must not
             # be continued: only a restart may write again.
             self._halted = error
+        self._state.drop()
         self._acknowledge(taken, [[error] * len(submissions) for submissions, _ in taken])
 
     async def _recover(self) -> None:
@@ -353,26 +343,20 @@ class Appender:
         except Exception as error:
             raise AppenderBroken("the log could not be loaded again", found=type(error).__name__) from error
 
-    async def _load(self, witness: Follower | None = None) -> None:
+    async def _load(self) -> None:
         """Takes over the committed state, and the rules folded over it."""
         head = await self._store.peek()
         tiles = replay.open_tiles(self._store, head)
         self._require_grown(head)
-        rules = self._rules if self._head is None else deepcopy(self._fresh_rules)
-        actors: dict[int, Actor] = {}
-        for start in range(0, head.size, replay.BLOCK):
-            stop = min(head.size, start + replay.BLOCK)
-            tail = await self._store.tail(start, stop, known_actors=len(actors))
-            actors.update(tail.actors)
-            for fact in replay.facts(tail, start, stop, actors):
-                rules.apply(fact)
-                if witness is not None:
-                    witness(fact)
-                if self._head is not None and fact.index >= self._head.size:
-                    self._tell(fact)
-            await asyncio.sleep(0)
-        self._rules = rules
-        self._actors = {actor: number for number, actor in actors.items()}
+        known = head.size if self._head is None else self._head.size
+
+        def hear(fact: Fact) -> None:
+            if fact.index >= known:
+                self._tell(fact)
+
+        self._actors = await self._state.load(head, hear)
+        if isinstance(self._state, Kept):
+            await hear_all(self._store, known, head.size, self._tell)
         self._tiles = tiles
         self._head = head
         self._streams = {}
@@ -400,12 +384,14 @@ class Appender:
         self._actors.update((actor, number) for number, actor in tail.actors.items())
         actors = {number: actor for actor, number in self._actors.items()}
         frontier, tiles = mine.frontier.copy(), self._tiles.copy()
-        for row, fact in zip(tail.entries, replay.facts(tail, mine.size, head.size, actors), strict=True):
+        facts = list(replay.facts(tail, mine.size, head.size, actors))
+        for row in tail.entries:
             tiles.add(frontier.append(row.leaf))
-            self._rules.apply(fact)
-            self._tell(fact)
         if frontier != head.frontier:
             raise StoreDamaged("the entries are not the head's", expected=head.frontier.root().hex(), size=head.size)
+        await self._state.follow(mine.size, facts)
+        for fact in facts:
+            self._tell(fact)
         self._tiles = tiles
         self._head = head
         self._is_stale = False
@@ -418,9 +404,12 @@ class Appender:
             if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
                 # Whoever came while we waited for the others goes along.
                 taken += self._take()
-            found = await self._store.look_up(self._wanted(taken))
+            wanted = self._wanted(taken)
+            found = await self._store.look_up(wanted)
             head = found.head
+            self._state.require_ours(head)
             await self._catch_up(head)
+            self._state.look({name: found.streams.get(name) for name in wanted.streams})
             draft = _Draft(found, self._tiles)
             self._is_stale = True
             answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
@@ -429,12 +418,14 @@ class Appender:
             raise
         if draft.frontier.size == head.size:
             await self._store.unlock()
+            self._state.look({})
             self._is_stale = False
             if any(isinstance(outcome, Appended) for outcomes in answers for outcome in outcomes):
                 # What is said to be there must be where a failover finds it, even if nothing new is written now.
                 await self._store.settle()
             return answers
-        made = draft.close(head.origin)
+        made = draft.close(head.origin, self._state.version)
+        self._state.write(draft.batch)
         try:
             await self._store.commit(draft.batch)
         except OutcomeUnknown:
@@ -443,6 +434,7 @@ class Appender:
         # Committed. The state moves only now.
         self._head = made
         self._tiles = draft.tiles
+        self._state.settle()
         self._is_stale = False
         if not self._store.is_shared:
             if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
@@ -499,7 +491,7 @@ class Appender:
             v=claims.v,
         )
         data = entries.encode(made)
-        self._rules.check(
+        self._state.rules.check(
             Fact(
                 index=index,
                 entry=made,
@@ -513,7 +505,7 @@ class Appender:
         )
         # From here on nothing may refuse: the rules see the fact, and so does the rest of the batch.
         actor = self._actor_id(draft, submission.actor)
-        self._rules.apply(replay.fact(index, made, statement, submission.actor, submission.tags))
+        self._state.rules.apply(replay.fact(index, made, statement, submission.actor, submission.tags))
         leaf = hashing.leaf(data)
         draft.batch.tiles += draft.tiles.add(draft.frontier.append(leaf))
         draft.rec_ms = rec_ms

@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,9 @@ from ledger.rules.errors import MandateUnproven, RuleViolated
 from ledger.rules.fact import Evidence, Fact
 from ledger.rules.persons import is_relayed
 from ledger.rules.state import LogState
+from ledger.store import rebuild
+from ledger.store.errors import ProjectionsOther
+from ledger.store.reads import SqlReads
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 
 UNDECIDED_MANDATE: Final = "evidence: no certificates at hand"
@@ -98,7 +102,7 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
     """The first `size` entries once more through the rules, in order; what a rule refuses is named, and it goes on."""
     lines = Lines()
     state = LogState(scope="log")
-    kept = total = mandates = 0
+    kept = total = mandates = unread = 0
     with Seen() as seen:
         for index, data, tags in _entries(place, size):
             if show is not None and index % TELL_EVERY == 0:
@@ -107,6 +111,7 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
                 made = entries.decode(data)
                 opened = statements.parse_statement(made.stmt)
             except LedgerError:
+                unread += 1
                 continue  # named by the audit of the bytes
             total += 1
             where: dict[str, str | int] = {"index": index, "stream": made.stream, "seq": made.seq}
@@ -125,6 +130,9 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
             else:
                 kept += 1
             state.apply(fact)
+    if place.reader is not None and not unread:
+        # The rows of a log that cannot be read whole are compared with nothing; the log is refuted already.
+        _rows(place.reader, state, size, lines)
     if kept:
         lines.verified("rules", f"{kept} of {counted(total, 'entry', 'entries')} keep every rule that can be decided")
     if mandates:
@@ -138,6 +146,34 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
     if show is not None:
         show(size, size)
     return lines.report("the rules")
+
+
+def _rows(reader: SqlReads, state: LogState, size: int, lines: Lines) -> None:
+    """What the service keeps of this state, row by row; the log may have grown meanwhile."""
+    with reader.moment():
+        head = reader.head()
+        if not head.size:
+            return
+        if head.projected != state.version:
+            lines.add(
+                "projections",
+                Status.UNDECIDED,
+                ProjectionsOther.code,
+                f"kept by {head.projected or 'none'}, and not used by {state.version}",
+            )
+            return
+        try:
+            now = state if head.size == size else rebuild.fold(reader, deepcopy(state), size, head.size)
+            wrong = list(rebuild.differences(reader, now))
+        except LedgerError as error:
+            lines.failed("projections", error)
+            return
+    for row in wrong:
+        where = {"table": "projection", "kind": row.kind, "key": row.key}
+        detail = f"the row is not what the log says: expected {row.expected}, found {row.found}"
+        lines.add("projections", Status.REFUTED, Code.PROJECTION_DIFFERS.value, detail, **where)
+    if not wrong:
+        lines.verified("projections", "every row of the rules' state is what the log says")
 
 
 def _undecided(state: LogState, lines: Lines) -> None:

@@ -227,6 +227,18 @@ def doctor(config: Config, json: Json = False) -> None:
 
 
 @app.command()
+def rebuild(
+    config: Config,
+    check: Annotated[bool, typer.Option("--check", help="Only compare; the service may run.")] = False,
+    json: Json = False,
+) -> None:
+    """Make the projections anew from the log: exit 0 done or nothing wrong, 1 a check found wrong rows, 2 not done."""
+    from api.cli import rebuild as command
+
+    raise typer.Exit(command.run(config, is_check=check, json=json))
+
+
+@app.command()
 def demo(
     out: Annotated[Path | None, typer.Option(help="Leave log, bundles, exports and report here.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the service's own files too, and say where.")] = False,

@@ -50,12 +50,10 @@ def book_of(settings: Settings) -> CredentialBook:
         return book
     try:
         with reader.snapshot():
-            for row in reader.entries(0, reader.head().size):
-                entry = entries.decode(row.data)
-                if entry.stream == CREDENTIAL_STREAM:
-                    record = statement.parse_statement(entry.stmt).record
-                    if isinstance(record, KINDS):
-                        book.fold(record, row.index)
+            for row in reader.entries_at(reader.stream_indices(CREDENTIAL_STREAM)):
+                record = statement.parse_statement(entries.decode(row.data).stmt).record
+                if isinstance(record, KINDS):
+                    book.fold(record, row.index)
     finally:
         reader.close()
     return book

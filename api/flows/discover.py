@@ -14,7 +14,7 @@ async def answer(desk: Desk, memory: Memory, opened: Opened) -> wire.Accepted:
     if not isinstance(asked, HoldersAsked):
         raise TypeNotTaken("this flow answers questions about holders", expected=HoldersAsked.TYPE)
     holders = []
-    for contract in desk.state.contracts():
+    for contract in desk.state.contracts_at(asked.site_id):
         offer = memory.offer(contract.fsc_id)
         if offer is None or offer.fo != opened.actor.party or offer.site_id != asked.site_id:
             continue

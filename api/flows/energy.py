@@ -163,7 +163,7 @@ async def report(
 def _requests(
     desk: Desk, site: SiteState, principal: Principal, from_ms: int, to_ms: int, *, only_proven: bool
 ) -> Iterator[RequestState]:
-    for request in desk.state.requests():
+    for request in desk.state.requests_until(from_ms):
         if request.issued.site_id != site.site_id or not concerns(desk, request, principal):
             continue
         if request.issued.end_at_ms <= from_ms or request.issued.start_at_ms >= to_ms:

@@ -131,7 +131,7 @@ class Executions:
     def resume(self) -> None:
         """After a restart: requests that have not begun are scheduled again, and broken-off runs are taken over."""
         now_ms = self._desk.clock.now_ms()
-        for request in self._desk.state.requests():
+        for request in self._desk.state.requests_until(now_ms - recover.RECOVER_WITHIN_MS):
             if recover.is_broken_off(request, now_ms):
                 going_on = self._watched(request.fsr_id, self._go_on(request.fsr_id))
                 self._tasks[request.fsr_id] = asyncio.create_task(going_on)

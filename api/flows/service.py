@@ -21,11 +21,10 @@ from api.flows.enrolment import Enrolment
 from api.flows.events import Feed
 from api.flows.execute import Executions
 from api.flows.log_keys import KeyWatch
-from api.flows.memory import TYPES, Memory
+from api.flows.memory import Memory
 from api.flows.office import Office
 from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
-from api.flows.recollection import Recollection
 from api.flows.self_audit import SelfAudit
 from api.flows.status import StatusDesk
 from api.flows.webhooks import Poster, Webhooks
@@ -122,7 +121,6 @@ async def open_service(
     directory = directory or directory_of(engines)
     for der in engines.certificates:
         directory.add(der)
-    recollection = Recollection(TYPES, engines.vault.pending())
     appender = await Appender.start(
         engines.store,
         origin=settings.origin,
@@ -130,7 +128,6 @@ async def open_service(
         rules=LogState(),
         queue_limit=settings.limits.queue,
         patience_s=settings.store.patience_s,
-        witness=recollection.see,
     )
     publisher = Publisher(
         engines.store,
@@ -159,7 +156,7 @@ async def open_service(
             with suppress(JtiReused):
                 await desk.say(_policy(settings, engines), POLICY_STREAM, jti=FIRST_POLICY)
         await publisher.publish()
-        stored = [engines.store.entry(index).data for index in recollection.places]
+        stored = [row.data for row in engines.store.entries_at(list(desk.state.places()))]
         await privacy.catch_up(stored)
         memory.recall(stored)
         is_frozen = desk.state.frozen_at is not None

@@ -62,10 +62,8 @@ def concerns_site(desk: Desk, memory: Memory, site: SiteState, principal: Princi
         return principal.party in (site.cso, desk.me.party)
     now_ms = desk.clock.now_ms()
     return any(
-        contract.latest.record.site_id == site.site_id
-        and contract.signed(now_ms) is not None
-        and _concerns_fsc(desk, memory, contract.fsc_id, principal)
-        for contract in desk.state.contracts()
+        contract.signed(now_ms) is not None and _concerns_fsc(desk, memory, contract.fsc_id, principal)
+        for contract in desk.state.contracts_at(site.site_id)
     )
 
 
@@ -145,7 +143,7 @@ def _own_evses(desk: Desk, memory: Memory, site_id: str, principal: Principal) -
         return there if principal.party in (site.cso, desk.me.party) else set()
     now_ms = desk.clock.now_ms()
     own: set[str] = set()
-    for contract in desk.state.contracts():
+    for contract in desk.state.contracts_at(site_id):
         offer = memory.offer(contract.fsc_id)
         if offer is None or offer.site_id != site_id or principal.party not in providers(contract):
             continue

@@ -52,17 +52,14 @@ class LoggedEntry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def own(desk: Desk, memory: Memory, principal: Principal, prefix: str) -> tuple[str, ...]:
-    """The streams that concern the caller and begin so, in the order in which they began."""
-    return tuple(
-        name
-        for name in tuple(desk.state.streams())
-        if name.startswith(prefix) and concerns_stream(desk, memory, name, principal)
-    )
+    """The streams that concern the caller and begin so, in order of name."""
+    names = desk.engines.store.stream_names(prefix)
+    return tuple(name for name in names if concerns_stream(desk, memory, name, principal))
 
 
 def require_own(desk: Desk, memory: Memory, stream: str, principal: Principal) -> None:
     """The stream concerns the caller; raises `NotConcerned`, the same for one that is not there."""
-    if stream not in desk.state.streams() or not concerns_stream(desk, memory, stream, principal):
+    if desk.engines.store.stream_head(stream) is None or not concerns_stream(desk, memory, stream, principal):
         raise NotConcerned("no such stream of yours")
 
 

@@ -159,11 +159,6 @@ class Vault:
             found.update(bytes(row[0]) for row in self.database.rows(sql, part))
         return found
 
-    def pending(self) -> frozenset[str]:
-        """The digests of disclosures of which it is not known yet whether an entry holds them."""
-        rows = self.database.rows("SELECT digest FROM facet WHERE settled = 0")
-        return frozenset(jws.encode_base64url(row[0]) for row in rows)
-
     def forget_orphans(self, known: Callable[[str], bool]) -> int:
         """Deletes disclosures whose digest is in no entry.
 

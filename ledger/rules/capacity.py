@@ -6,8 +6,11 @@ EVSEs are known here by blind tags only. A booking whose end has passed is forgo
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from ledger.records.sites import SiteConfigured
 from ledger.rules.errors import DoubleSelling, EvseNotAtSite
+from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
 
 Holder = tuple[str, str]
 """(request, participation)."""
@@ -31,16 +34,38 @@ class Booking:
         return is_same and self.start_at_ms < other.end_at_ms and other.start_at_ms < self.end_at_ms
 
 
+_decode = msgspec.json.Decoder(list[Booking]).decode
+_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+class Bookings(Shape[dict[Holder, Booking]]):
+    """By holder; written down as a list, in the order in which they were made."""
+
+    def read(self, source: Source, key: str) -> tuple[dict[Holder, Booking] | None, bytes | None]:
+        octets = source.value(self.kind, key)
+        if octets is None:
+            return None, None
+        return {one.holder: one for one in _decode(octets)}, octets
+
+    def row(self, key: str, value: dict[Holder, Booking]) -> Row:
+        return Row(self.kind, key, _encode(list(value.values())) if value else None)
+
+
 class Capacity:
     """Capabilities and bookings of all EVSEs whose tags are known."""
 
-    def __init__(self) -> None:
-        self._can_w: dict[str, int] = {}
-        self._site_of: dict[str, str] = {}
-        self._tags_at: dict[str, frozenset[str]] = {}
-        self._active: dict[str, dict[Holder, Booking]] = {}
-        self._made: dict[str, dict[Holder, Booking]] = {}
-        self._withdrawn: set[Holder] = set()
+    def __init__(self, tables: Tables) -> None:
+        """Its tables are among these."""
+        new = tables.new
+        self._can_w: Table[int] = new(Plain("can-w", int))
+        self._site_of: Table[str] = new(Plain("site-of-tag", str))
+        self._tags_at: Table[frozenset[str]] = new(Plain("tags-at", frozenset[str]))
+        self._active: Table[dict[Holder, Booking]] = new(Bookings("booked"))
+        """By tag."""
+        self._made: Table[dict[Holder, Booking]] = new(Bookings("booked-by"))
+        """By request."""
+        self._withdrawn: Table[set[str]] = new(Plain("opted-out", set[str]))
+        """Participations by request."""
 
     def knows_site(self, site_id: str) -> bool:
         """Whether the tags of that site's EVSEs are known."""
@@ -102,24 +127,26 @@ class Capacity:
 
     def withdrawn(self, holder: Holder) -> Booking | None:
         """What this participation held before it opted out."""
-        return self._made.get(holder[0], {}).get(holder) if holder in self._withdrawn else None
+        if holder[1] not in self._withdrawn.get(holder[0], ()):
+            return None
+        return self._made.get(holder[0], {}).get(holder)
 
     def withdraw(self, holder: Holder) -> None:
         """The participation opted out: its capacity is free, and remembered in case it comes back."""
         booking = self._made.get(holder[0], {}).get(holder)
         if booking is not None:
-            self._active[booking.tag].pop(holder, None)
-            self._withdrawn.add(holder)
+            self._active.get(booking.tag, {}).pop(holder, None)
+            self._withdrawn.setdefault(holder[0], set()).add(holder[1])
 
     def restore(self, holder: Holder, now_ms: int) -> None:
         """The participation is in again."""
         booking = self.withdrawn(holder)
         if booking is not None:
-            self._withdrawn.discard(holder)
+            self._withdrawn[holder[0]].discard(holder[1])
             self.book((booking,), now_ms)
 
     def release(self, fsr_id: str) -> None:
         """The request is over: nothing is bound by it any more."""
         for holder, booking in self._made.pop(fsr_id, {}).items():
-            self._active[booking.tag].pop(holder, None)
-            self._withdrawn.discard(holder)
+            self._active.get(booking.tag, {}).pop(holder, None)
+        self._withdrawn.pop(fsr_id, None)

@@ -51,6 +51,8 @@ class ContractState:
     """A contract's versions, and its end."""
 
     fsc_id: str
+    index: int
+    """Of the entry that first offered it."""
     versions: list[Offered] = field(default_factory=list)
     terminated: ContractTerminated | None = None
     terminated_at_ms: int | None = None

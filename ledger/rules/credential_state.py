@@ -1,6 +1,6 @@
 """`CredentialBook`: the life of each credential as the log tells it, by issuer and serial number."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ledger.records.credentials import (
@@ -9,6 +9,7 @@ from ledger.records.credentials import (
     CredentialRevoked,
     CredentialsAdopted,
 )
+from ledger.rules.tables import Plain, Table, Tables
 
 
 class CredentialName(NamedTuple):
@@ -36,23 +37,32 @@ class CredentialState:
         return not self.is_issued and self.revoked is None
 
 
-@dataclass(slots=True)
 class CredentialBook:
     """All of them, in the order in which the log first named them."""
 
-    known: dict[CredentialName, CredentialState] = field(default_factory=dict)
+    def __init__(self, tables: Tables | None = None) -> None:
+        """Its tables are among these; by itself it has all in memory."""
+        new = (tables or Tables()).new
+        self._known: Table[CredentialState] = new(Plain("credential", CredentialState, is_walked=True))
+        """By issuer and serial number, with a slash between."""
+        self._gaps: Table[CredentialState] = new(Plain("credential-gap", CredentialState, is_walked=True))
+        """Those of them that are gaps, so that nobody has to look through all to find these few."""
 
     def find(self, issuer_key_sha256: str, serial: str) -> CredentialState | None:
         """The credential of this name, or None."""
-        return self.known.get(CredentialName(issuer_key_sha256, serial))
+        return self._known.get(_key(issuer_key_sha256, serial))
+
+    def all(self) -> tuple[CredentialState, ...]:
+        """Every credential that the log named."""
+        return tuple(self._known.values())
 
     def gaps(self) -> tuple[CredentialState, ...]:
         """Every intent that no issuance and no revocation followed."""
-        return tuple(one for one in self.known.values() if one.is_gap)
+        return tuple(self._gaps.values())
 
     def revocations(self) -> tuple[CredentialRevoked, ...]:
         """Every revocation that is on record."""
-        return tuple(one.revoked for one in self.known.values() if one.revoked is not None)
+        return tuple(one.revoked for one in self._known.values() if one.revoked is not None)
 
     def fold(
         self, record: CredentialIntended | CredentialIssued | CredentialsAdopted | CredentialRevoked, index: int
@@ -68,13 +78,24 @@ class CredentialBook:
                 state = self.find(record.issuer_key_sha256, record.serial)
                 if state is not None and state.tbs_sha256 == record.tbs_sha256:
                     state.is_issued = True
+                    self._gaps.pop(_key(*state.name), None)
             case CredentialRevoked():
                 state = self.find(record.issuer_key_sha256, record.serial)
                 if state is not None and state.revoked is None:
                     state.revoked = record
+                    self._gaps.pop(_key(*state.name), None)
 
     def _begin(
         self, issuer: str, serial: str, tbs_sha256: str, profile: str, index: int, *, is_issued: bool = False
     ) -> None:
-        name = CredentialName(issuer, serial)
-        self.known.setdefault(name, CredentialState(name, tbs_sha256, profile, index, is_issued))
+        key = _key(issuer, serial)
+        if key in self._known:
+            return
+        state = CredentialState(CredentialName(issuer, serial), tbs_sha256, profile, index, is_issued)
+        self._known[key] = state
+        if state.is_gap:
+            self._gaps[key] = state
+
+
+def _key(issuer: str, serial: str) -> str:
+    return f"{issuer}/{serial}"

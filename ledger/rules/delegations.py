@@ -63,7 +63,7 @@ def has(seen: Projection, scope: Scope, grantor: str | None, delegate: str | Non
     """Whether a delegation for that is in force from the one to the other, each by party id or blind tag."""
     return delegate is not None and any(
         one.delegate == delegate and scope in one.record.scopes and not one.is_revoked and at_ms < one.record.until_ms
-        for one in seen.delegations_of.get(grantor or "", ())
+        for one in seen.delegated_by(grantor or "")
     )
 
 

@@ -5,10 +5,11 @@ refuses; an auditor goes on past an entry that a rule refuses.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+from ledger.records import registry
 from ledger.records.contracts import (
     ContractAccepted,
     ContractOffered,
@@ -27,11 +28,12 @@ from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked
-from ledger.records.record import Record
+from ledger.records.privacy import ErasureExecuted
+from ledger.records.record import Record, personal_marks
 from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
 from ledger.records.work import WorkProven
-from ledger.rules import orders
+from ledger.rules import orders, retold
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
 from ledger.rules.credential_state import CredentialBook
@@ -39,8 +41,18 @@ from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
+from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
 
 Scope = Literal["log", "stream"]
+
+POLICY: Final = "policy"
+"""The one key of its table."""
+PLACED: Final = frozenset(kind for kind in registry.kinds() if personal_marks(kind)) | {
+    ErasureExecuted,
+    RequestIssued,
+    RequestRevised,
+}
+"""Records with personal parts, the erasures of such parts, and requests, whose signer is asked for again."""
 
 
 @dataclass(slots=True)
@@ -80,44 +92,106 @@ class ScheduleState:
 
 
 @dataclass(slots=True)
-class Projection:
-    """The fold. `scope` says whether it sees the whole log or one stream of it."""
+class Kept:
+    """Who keeps the log, under which policy and which key."""
 
-    scope: Scope = "log"
-    contracts: dict[str, ContractState] = field(default_factory=dict)
-    contracts_at: dict[str, list[str]] = field(default_factory=dict)
-    """Contract ids by site."""
-    requests: dict[str, RequestState] = field(default_factory=dict)
-    requests_at: dict[str, list[str]] = field(default_factory=dict)
-    """Request ids by site."""
-    sites: dict[str, SiteState] = field(default_factory=dict)
-    site_of_evse: dict[str, str] = field(default_factory=dict)
-    streams: dict[str, StreamState] = field(default_factory=dict)
-    batches: dict[str, str] = field(default_factory=dict)
-    """Request by sample batch, of the whole log."""
-    roots: set[str] = field(default_factory=set)
-    """Blind tags of the sample roots that were committed."""
-    claims: dict[str, str] = field(default_factory=dict)
-    """Site by claim or link."""
-    withdrawn: set[str] = field(default_factory=set)
-    """Claims and links that no longer count."""
-    queries: dict[str, Query] = field(default_factory=dict)
-    delegations: dict[str, DelegationState] = field(default_factory=dict)
-    delegations_of: dict[str, list[DelegationState]] = field(default_factory=dict)
-    """By grantor, where they are known."""
-    schedules: dict[str, ScheduleState] = field(default_factory=dict)
-    schedules_of: dict[str, list[ScheduleState]] = field(default_factory=dict)
-    """By holder, where they are known."""
-    credentials: CredentialBook = field(default_factory=CredentialBook)
-    capacity: Capacity = field(default_factory=Capacity)
     policy_index: int | None = None
-    """Index of the policy entry in force."""
     keeper: str | None = None
     """The party that adopted the first policy: the log is its own."""
     rotations: list[KeyRotated] = field(default_factory=list)
     """How the log changed its key, in order."""
     frozen_at: int | None = None
     """Index of the entry that ended the log."""
+
+
+class Places(Shape[str]):
+    """Walked through in the order of the log."""
+
+    def read(self, source: Source, key: str) -> tuple[str | None, bytes | None]:
+        octets = source.value(self.kind, key)
+        return (None if octets is None else octets.decode()), octets
+
+    def row(self, key: str, value: str) -> Row:
+        return Row(self.kind, key, value.encode(), int(key))
+
+
+class Projection:
+    """The fold. `scope` says whether it sees the whole log or one stream of it.
+
+    Everything that it remembers is in a `Table`, so that it can be written down by key. What one stream alone tells is
+    not written down twice: it is folded from that stream again when somebody asks (`ledger/rules/retold.py`).
+    """
+
+    def __init__(self, scope: Scope = "log") -> None:
+        """Nothing was folded yet."""
+        self.scope: Scope = scope
+        self.tables = Tables()
+        new = self.tables.new
+        self.kept: Table[Kept] = new(Plain("log", Kept))
+        self.contracts: Table[ContractState] = new(retold.Contracts(Projection))
+        self.contracts_at: Table[list[str]] = new(Plain("contracts-at", list[str]))
+        """Contract ids by site."""
+        self.requests: Table[RequestState] = new(retold.Requests(Projection, self.contracts))
+        self.sites: Table[SiteState] = new(retold.Sites(Projection))
+        self.site_of_evse: Table[str] = new(Plain("site-of-evse", str))
+        self.streams: Table[StreamState] = new(retold.Streams(StreamState))
+        self.batches: Table[str] = new(Plain("batch", str))
+        """Request by sample batch, of the whole log."""
+        self.roots: Table[bool] = new(Plain("root", bool))
+        """Blind tags of the sample roots that were committed."""
+        self.claims: Table[str] = new(Plain("claim", str))
+        """Site by claim or link."""
+        self.withdrawn: Table[bool] = new(Plain("withdrawn", bool))
+        """Claims and links that no longer count."""
+        self.queries: Table[Query] = new(retold.Told("query", "discovery", Projection))
+        self.delegations: Table[DelegationState] = new(retold.Told("delegation", "delegation", Projection))
+        self.delegations_of: Table[list[str]] = new(Plain("delegations-of", list[str]))
+        """By grantor, where it is known."""
+        self.delegations_to: Table[list[str]] = new(Plain("delegations-to", list[str]))
+        """By delegate, where it is known."""
+        self.schedules: Table[ScheduleState] = new(retold.Told("schedule", "schedule", Projection))
+        self.schedules_of: Table[list[str]] = new(Plain("schedules-of", list[str]))
+        """By holder, where it is known."""
+        self.places: Table[str] = new(Places("place"))
+        """Record type by index, of the entries that matter to those who remember personal parts beside the log."""
+        self.credentials = CredentialBook(self.tables)
+        self.capacity = Capacity(self.tables)
+
+    @property
+    def policy_index(self) -> int | None:
+        """Index of the policy entry in force."""
+        kept = self.kept.get(POLICY)
+        return None if kept is None else kept.policy_index
+
+    @property
+    def keeper(self) -> str | None:
+        """The party that keeps the log."""
+        kept = self.kept.get(POLICY)
+        return None if kept is None else kept.keeper
+
+    @property
+    def rotations(self) -> Sequence[KeyRotated]:
+        """How the log changed its key, in order."""
+        kept = self.kept.get(POLICY)
+        return () if kept is None else kept.rotations
+
+    @property
+    def frozen_at(self) -> int | None:
+        """Index of the entry that ended the log."""
+        kept = self.kept.get(POLICY)
+        return None if kept is None else kept.frozen_at
+
+    def delegated_by(self, grantor: str) -> Iterator[DelegationState]:
+        """The delegations that a party gave, by its id or blind tag, in the order in which it did."""
+        return (self.delegations[name] for name in self.delegations_of.get(grantor, ()))
+
+    def delegated_to(self, delegate: str) -> Iterator[DelegationState]:
+        """The delegations that a party was given, as above."""
+        return (self.delegations[name] for name in self.delegations_to.get(delegate, ()))
+
+    def scheduled_by(self, holder: str) -> Iterator[ScheduleState]:
+        """The schedules of a party, as above."""
+        return (self.schedules[name] for name in self.schedules_of.get(holder, ()))
 
     @property
     def sees_log(self) -> bool:
@@ -144,17 +218,30 @@ class Projection:
 
     def fold(self, fact: Fact) -> None:
         """The fact was written."""
-        stream = self.streams.setdefault(fact.entry.stream, StreamState())
+        self.tables.is_folding = True
+        try:
+            self._fold(fact)
+        finally:
+            self.tables.is_folding = False
+
+    def _fold(self, fact: Fact) -> None:
+        stream = self.streams.get(fact.entry.stream)
+        if stream is None:
+            stream = self.streams[fact.entry.stream] = StreamState()
         stream.count += 1
         record = fact.statement.record
+        if type(record) in PLACED:
+            self.places[str(fact.index)] = record.TYPE
         step = _FOLDS.get(type(record))
         if step is not None:
             step(self, fact, record)
         kind, _, name = fact.entry.stream.partition("/")
-        if kind == "fsr" and name in self.requests and not isinstance(record, RequestIssued):
-            self.requests[name].fold(record, fact.actor, fact.now_ms)
-            if isinstance(record, CheckRecorded):
-                _tag(self.requests[name], record, fact)
+        if kind == "fsr" and not isinstance(record, RequestIssued):
+            request = self.requests.get(name)
+            if request is not None:
+                request.fold(record, fact.actor, fact.now_ms)
+                if isinstance(record, CheckRecorded):
+                    _tag(request, record, fact)
 
     def bookings(self, fact: Fact, record: RequestAnswered) -> tuple[Booking, ...]:
         """What an answer would bind, of the participations whose EVSE's tag is known."""
@@ -182,16 +269,18 @@ def _tag(request: RequestState, record: CheckRecorded, fact: Fact) -> None:
 
 
 def _fold_policy(seen: Projection, fact: Fact, _: PolicyAdopted) -> None:
-    seen.policy_index = fact.index
-    seen.keeper = seen.keeper or _party(fact)
+    kept = seen.kept.setdefault(POLICY, Kept())
+    kept.policy_index = fact.index
+    kept.keeper = kept.keeper or _party(fact)
 
 
 def _fold_rotation(seen: Projection, _: Fact, record: KeyRotated) -> None:
-    seen.rotations.append(record)
+    seen.kept.setdefault(POLICY, Kept()).rotations.append(record)
 
 
 def _fold_frozen(seen: Projection, fact: Fact, _: LogFrozen) -> None:
-    seen.frozen_at = fact.index if seen.frozen_at is None else seen.frozen_at
+    kept = seen.kept.setdefault(POLICY, Kept())
+    kept.frozen_at = fact.index if kept.frozen_at is None else kept.frozen_at
 
 
 def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
@@ -200,6 +289,7 @@ def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
 
 def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     site = seen.sites.setdefault(record.site_id, SiteState(record.site_id, _party(fact)))
+    site.places.append(fact.index)
     site.versions.append((fact.now_ms, record))
     if len(site.versions) > 1:
         for evse in site.versions[-2][1].evses:
@@ -208,24 +298,26 @@ def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     seen.capacity.configure(record, fact.tags)
 
 
-def _fold_claim(seen: Projection, _: Fact, record: ClaimRegistered | InstallationLinked) -> None:
+def _fold_claim(seen: Projection, fact: Fact, record: ClaimRegistered | InstallationLinked) -> None:
     seen.claims.setdefault(record.claim_id, record.site_id)
     site = seen.sites.get(record.site_id)
     if site is not None:
+        site.places.append(fact.index)
         site.claims.append(record)
 
 
-def _fold_withdrawal(seen: Projection, _: Fact, record: ClaimWithdrawn) -> None:
+def _fold_withdrawal(seen: Projection, fact: Fact, record: ClaimWithdrawn) -> None:
     seen.withdrawn.add(record.claim_id)
     site = seen.sites.get(record.site_id)
     if site is not None:
+        site.places.append(fact.index)
         site.withdrawn[record.claim_id] = record
 
 
 def _fold_offer(seen: Projection, fact: Fact, record: ContractOffered) -> None:
     contract = seen.contracts.get(record.fsc_id)
     if contract is None:
-        contract = seen.contracts[record.fsc_id] = ContractState(record.fsc_id)
+        contract = seen.contracts[record.fsc_id] = ContractState(record.fsc_id, fact.index)
         seen.contracts_at.setdefault(record.site_id, []).append(record.fsc_id)
     digest = hashlib.sha256(fact.statement.raw.encode()).hexdigest()
     evse_tags = frozenset(tag for name, tag in fact.tags.items() if name.startswith("evse-"))
@@ -253,8 +345,7 @@ def _fold_holders(seen: Projection, _: Fact, record: HoldersAnswered) -> None:
 
 def _fold_request(seen: Projection, fact: Fact, record: RequestIssued) -> None:
     if record.fsr_id not in seen.requests:
-        seen.requests[record.fsr_id] = RequestState(record, _party(fact), fact.now_ms, seen.contracts)
-        seen.requests_at.setdefault(record.site_id, []).append(record.fsr_id)
+        seen.requests[record.fsr_id] = RequestState(record, _party(fact), fact.now_ms, seen.contracts, index=fact.index)
 
 
 def _fold_revision(seen: Projection, _: Fact, record: RequestRevised) -> None:
@@ -291,7 +382,7 @@ def _fold_schedule(seen: Projection, fact: Fact, record: OptScheduled) -> None:
     holder = record.party if isinstance(record.party, str) else fact.tags.get("person")
     state = seen.schedules.setdefault(record.schedule_id, ScheduleState(record, holder))
     if holder is not None and state.record is record:
-        seen.schedules_of.setdefault(holder, []).append(state)
+        seen.schedules_of.setdefault(holder, []).append(record.schedule_id)
 
 
 def _fold_schedule_end(seen: Projection, _: Fact, record: OptScheduleEnded) -> None:
@@ -303,8 +394,12 @@ def _fold_delegation(seen: Projection, fact: Fact, record: DelegationGiven) -> N
     grantor = record.grantor if isinstance(record.grantor, str) else fact.tags.get("person")
     delegate = record.delegate if isinstance(record.delegate, str) else fact.tags.get("delegate")
     state = seen.delegations.setdefault(record.delegation_id, DelegationState(record, grantor, delegate))
-    if grantor is not None and state.record is record:
-        seen.delegations_of.setdefault(grantor, []).append(state)
+    if state.record is not record:
+        return
+    if grantor is not None:
+        seen.delegations_of.setdefault(grantor, []).append(record.delegation_id)
+    if delegate is not None:
+        seen.delegations_to.setdefault(delegate, []).append(record.delegation_id)
 
 
 def _fold_delegation_end(seen: Projection, _: Fact, record: DelegationRevoked) -> None:

@@ -107,6 +107,8 @@ class RequestState:
     refusals: list[Refused] = field(default_factory=list)
     cancelled: RequestCancelled | None = None
     aborted: RequestAborted | None = None
+    index: int = 0
+    """Of the entry that issued it."""
 
     @property
     def fsr_id(self) -> str:

@@ -52,7 +52,7 @@ def require_followed(
     if not seen.sees_log or (record.actor is OptActor.EVU and part.evse_tag is None):
         return
     holders = right_holders(seen, request, part, record.actor)
-    for known in (one for holder in holders for one in seen.schedules_of.get(holder, ())):
+    for known in (one for holder in holders for one in seen.scheduled_by(holder)):
         if known.record.actor is record.actor and known.record.choice is record.choice and not known.is_ended:
             return
     raise OptUnscheduled("no schedule of this actor says so", found=record.choice, participation=part.participation)

@@ -17,6 +17,8 @@ class SiteState:
     """Claims and links, in the order in which they were registered."""
     withdrawn: dict[str, ClaimWithdrawn] = field(default_factory=dict)
     """By claim or link."""
+    places: list[int] = field(default_factory=list)
+    """Indices of the entries that made it what it is, among all that its stream holds."""
 
     @property
     def configured(self) -> SiteConfigured:

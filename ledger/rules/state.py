@@ -1,6 +1,7 @@
 """`LogState`: the judge. It is asked before a fact is written and told after; it never changes its mind in between."""
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ledger.records import contracts as contract_records
@@ -34,9 +35,11 @@ from ledger.rules import (
 from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection, Scope, StreamState
+from ledger.rules.projection import Projection, Scope
 from ledger.rules.request_state import RequestState
+from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.site_state import SiteState
+from ledger.rules.tables import ROWS_VERSION, Tables
 from ledger.rules.undecided import Undecided
 
 Rule = Callable[[Projection, Fact, Any], None]
@@ -114,15 +117,33 @@ class LogState:
 
     def apply(self, fact: Fact) -> None:
         """The fact has been written, whatever `check` says of it; refuses nothing."""
+        if self._seen.tables.source is None:
+            # An audit's question; who keeps a log has judged every entry with all there was.
+            self._note_undecided(fact)
+        self._seen.fold(fact)
+
+    def _note_undecided(self, fact: Fact) -> None:
         for code, why in undecided.found(self._seen, fact):
             known = self._undecided.get((code, why))
             first, count = (known.first, known.count) if known is not None else (fact.index, 0)
             self._undecided[code, why] = Undecided(code, why, count + 1, first, fact.index)
-        self._seen.fold(fact)
+
+    # Written down by key
+
+    @property
+    def version(self) -> str:
+        """By which rules, and in which shape, the rows are written; rows of another version are made anew."""
+        kinds = hashlib.sha256(" ".join(self._seen.tables.kinds).encode()).hexdigest()
+        return f"{RULES_VERSION} {ROWS_VERSION} {kinds[:8]}"
+
+    @property
+    def tables(self) -> Tables:
+        """Everything that is remembered, by key."""
+        return self._seen.tables
 
     @property
     def undecided(self) -> tuple[Undecided, ...]:
-        """Which rules could not be decided, why, and for which entries."""
+        """Which rules could not be decided, why, and for which entries; an audit's, where all is in memory."""
         return tuple(self._undecided[key] for key in sorted(self._undecided))
 
     def undecidable(self, fact: Fact) -> tuple[tuple[str, str], ...]:
@@ -133,9 +154,13 @@ class LogState:
         """The request; raises `RequestAbsent`."""
         return self._seen.request(fsr_id)
 
-    def requests(self) -> tuple[RequestState, ...]:
-        """All requests, in the order in which they were issued."""
-        return tuple(self._seen.requests.values())
+    def requests(self, after: str | None = None) -> Iterator[RequestState]:
+        """The requests in the order in which they were issued, those after one if it is named."""
+        return (self._seen.requests.peek(key) for key in self._seen.requests.after(after))
+
+    def requests_until(self, after_ms: int) -> Iterator[RequestState]:
+        """The requests whose window ends later than `after_ms`."""
+        return (self._seen.requests.peek(key) for key in self._seen.requests.until(after_ms))
 
     def contract(self, fsc_id: str) -> ContractState:
         """The contract; raises `ContractAbsent`."""
@@ -151,7 +176,11 @@ class LogState:
 
     def has_grantor(self, party: str) -> bool:
         """Whether somebody made the organisation a delegate, and did not take that back."""
-        return any(one.delegate == party and not one.is_revoked for one in self._seen.delegations.values())
+        return any(not one.is_revoked for one in self._seen.delegated_to(party))
+
+    def contracts_at(self, site_id: str) -> tuple[ContractState, ...]:
+        """The contracts that were first offered for a site, in that order."""
+        return tuple(self._seen.contracts[name] for name in self._seen.contracts_at.get(site_id, ()))
 
     def site(self, site_id: str) -> SiteState:
         """The site; raises `SiteAbsent`."""
@@ -176,6 +205,10 @@ class LogState:
         """The life of every credential that is on record."""
         return self._seen.credentials
 
+    def places(self) -> Iterator[int]:
+        """The indices of the entries with personal parts, of erasures and of requests, in the order of the log."""
+        return (int(key) for key in self._seen.places)
+
     def query(self, query_id: str) -> contract_records.HoldersAsked | None:
         """The question about contract holders, or None."""
         asked = self._seen.queries.get(query_id)
@@ -185,7 +218,3 @@ class LogState:
         """The operator that asked the question about contract holders, or None."""
         asked = self._seen.queries.get(query_id)
         return asked.fo if asked is not None else None
-
-    def streams(self) -> Mapping[str, StreamState]:
-        """Every stream of the log with its length, in the order in which they began."""
-        return self._seen.streams

@@ -115,6 +115,13 @@ class RolledBack(Broken):
     title = "Log was rolled back"
 
 
+class ProjectionsOther(Broken):
+    """Another replica keeps the projections by other rules: both at once would spoil each other's rows."""
+
+    code = "ledger/projections-other"
+    title = "Another replica has other rules"
+
+
 class HistoryDiffers(Broken):
     """The log does not contain what its key signed last: signing on would fork it."""
 

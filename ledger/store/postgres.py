@@ -7,7 +7,7 @@ would leave some). COMMIT waits for the synchronous standby where there is one, 
 import asyncio
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 
@@ -15,6 +15,7 @@ import asyncpg
 
 from ledger.errors import Refused
 from ledger.records import canonical
+from ledger.rules.tables import Row
 from ledger.store import postgres_link, reads
 from ledger.store.errors import (
     OutcomeUnknown,
@@ -40,19 +41,21 @@ _SETTLE: Final = "UPDATE settled SET times = times + 1 WHERE id = 1"
 _STATEMENTS: Final = (
     "SELECT party, jti, idx FROM idempotency WHERE (party, jti) IN (SELECT * FROM unnest($1::text[], $2::text[]))"
 )
-_STATEMENT, _STREAM, _COUNTER = 1, 2, 3
+_STATEMENT, _STREAM, _COUNTER, _PROJECTED = 1, 2, 3, 4
 _LOOK_UP: Final = f"""
 SELECT 0, origin, current_setting('synchronous_standby_names'), size, rec_ms, frontier, 0::smallint FROM head
+UNION ALL SELECT {_PROJECTED}, coalesce(projected, ''), '', 0, 0, NULL, 0::smallint FROM head
 UNION ALL SELECT {_STATEMENT}, party, jti, idx, 0, NULL, 0::smallint FROM idempotency
  WHERE (party, jti) IN (SELECT * FROM unnest($1::text[], $2::text[]))
 UNION ALL SELECT {_STREAM}, stream, '', seq, idx, leaf, closed FROM stream_head WHERE stream = ANY($3::text[])
 UNION ALL SELECT {_COUNTER}, party, x5t, seq, 0, NULL, 0::smallint FROM actor_counter
  WHERE (party, x5t) IN (SELECT * FROM unnest($4::text[], $5::text[]))
-"""  # noqa: S608 -- three numbers of ours
+"""  # noqa: S608 -- numbers of ours
 """All that a batch is judged on in one round trip: (kind, text, text, number, number, octets, flag)."""
 _TAIL: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= $1 AND idx < $2 ORDER BY idx"
 _TAIL_TAGS: Final = "SELECT idx, name, tag FROM tag WHERE idx >= $1 AND idx < $2 ORDER BY idx, name"
 _TAIL_ACTORS: Final = "SELECT id, value FROM actor WHERE id > $1 ORDER BY id"
+_CHANGED: Final = "SELECT kind, key FROM projection WHERE idx >= $1"
 _WRITE: Final = """
 WITH e AS (INSERT INTO entry SELECT * FROM unnest($1::bigint[], $2::bytea[], $3::bytea[], $4::bigint[], $5::bigint[])),
  i AS (INSERT INTO idempotency SELECT * FROM unnest($6::text[], $7::text[], $8::bigint[])),
@@ -64,8 +67,12 @@ WITH e AS (INSERT INTO entry SELECT * FROM unnest($1::bigint[], $2::bytea[], $3:
        ON CONFLICT (party, x5t) DO UPDATE SET seq = excluded.seq),
  g AS (INSERT INTO tag SELECT * FROM unnest($17::bigint[], $18::text[], $19::text[])),
  t AS (INSERT INTO tile SELECT * FROM unnest($20::bigint[], $21::bytea[], $22::bytea[])),
- a AS (INSERT INTO actor SELECT * FROM unnest($23::bigint[], $24::bytea[]))
-UPDATE head SET size = $25, frontier = $26, rec_ms = $27 WHERE id = 1 AND size = $28 RETURNING size
+ a AS (INSERT INTO actor SELECT * FROM unnest($23::bigint[], $24::bytea[])),
+ p AS (INSERT INTO projection
+       SELECT * FROM unnest($25::text[], $26::text[], $27::bytea[], $28::bigint[], $29::bigint[], $30::bigint[])
+       ON CONFLICT (kind, key) DO UPDATE SET value = excluded.value, idx = excluded.idx, born = excluded.born,
+       until_ms = excluded.until_ms)
+UPDATE head SET size = $31, frontier = $32, rec_ms = $33, projected = $34 WHERE id = 1 AND size = $35 RETURNING size
 """
 """All of a batch in one round trip."""
 
@@ -210,7 +217,7 @@ class PostgresStore(PostgresReader):
         return True
 
     def begin_log(self, origin: str) -> Head:
-        self._do("INSERT INTO head VALUES (1, $1, 0, $2, 0) ON CONFLICT DO NOTHING", origin, Frontier().dump())
+        self._do("INSERT INTO head VALUES (1, $1, 0, $2, 0, NULL) ON CONFLICT DO NOTHING", origin, Frontier().dump())
         head = self.head()
         if head.origin != origin:
             raise StoreForeign("the store holds another log", expected=origin, found=head.origin)
@@ -249,7 +256,8 @@ class PostgresStore(PostgresReader):
             )
         except FOREIGN as error:
             raise self._lost(error) from error
-        heads: list[Head] = []
+        heads: list[Any] = []
+        projected: str | None = None
         statements: dict[tuple[str, str], int] = {}
         streams: dict[str, StreamHead] = {}
         counters: dict[tuple[str, str], int] = {}
@@ -260,10 +268,13 @@ class PostgresStore(PostgresReader):
                 streams[one] = StreamHead(first, octets, second, bool(flag))
             elif kind == _COUNTER:
                 counters[one, other] = first
+            elif kind == _PROJECTED:
+                projected = one or None
             else:
                 self._require_standby(other)
-                heads.append(reads.head_of((one, first, octets, second)))
-        return Found(heads[0] if heads else reads.head_of(None), statements, streams, counters)
+                heads.append((one, first, octets, second))
+        head = reads.head_of((*heads[0], projected) if heads else None)
+        return Found(head, statements, streams, counters)
 
     def _require_standby(self, names: str) -> None:
         if self._needs_standby and not names:
@@ -278,6 +289,28 @@ class PostgresStore(PostgresReader):
         except FOREIGN as error:
             raise self._lost(error) from error
         return Tail([StoredEntry(*row) for row in rows], reads.tags_of(tags), reads.actors_of(actors))
+
+    async def changed(self, start: int) -> Sequence[tuple[str, str]]:
+        connection = await self._live()
+        try:
+            return [(kind, key) for kind, key in await connection.fetch(_CHANGED, start)]
+        except FOREIGN as error:
+            raise self._lost(error) from error
+
+    async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
+        connection = await self._live()
+        try:
+            last = await connection.fetchval("SELECT size - 1 FROM head")
+            await connection.execute("DELETE FROM projection")
+            written = ((row.kind, row.key, row.value, last, row.born, row.until_ms) for row in rows)
+            await connection.copy_records_to_table("projection", records=written)
+            await connection.execute("UPDATE head SET projected = $1", version)
+        except FOREIGN as error:
+            raise self._lost(error) from error
+        except BaseException:
+            await self.unlock()
+            raise
+        await self._commit(connection)
 
     async def unlock(self) -> None:
         if self._writer is None or self._writer.is_closed():
@@ -322,9 +355,11 @@ class PostgresStore(PostgresReader):
             *columns(batch.tags, 3),
             *columns([(place(level, index), hashes, root) for level, index, hashes, root in batch.tiles], 3),
             *columns([(number, canonical.encode(actor)) for number, actor in batch.actors.items()], 2),
+            *columns(batch.projections, 6),
             head.size,
             head.frontier.dump(),
             head.rec_ms,
+            head.projected,
             before,
         )
         if moved is None:

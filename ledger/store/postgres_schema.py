@@ -68,6 +68,19 @@ CREATE TRIGGER head_no_shrinking BEFORE UPDATE ON head FOR EACH ROW EXECUTE FUNC
 """
 
 
+_PROJECTIONS: Final = """
+-- As on SQLite; the index by idx is how a replica learns what the others changed.
+ALTER TABLE head ADD COLUMN projected text COLLATE "C";
+CREATE TABLE projection (
+  kind text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, value bytea, idx bigint NOT NULL, born bigint,
+  until_ms bigint, PRIMARY KEY (kind, key)
+) WITH (fillfactor = 80);
+CREATE INDEX projection_born ON projection (kind, born, key) WHERE born IS NOT NULL AND value IS NOT NULL;
+CREATE INDEX projection_until ON projection (kind, until_ms, key) WHERE until_ms IS NOT NULL AND value IS NOT NULL;
+CREATE INDEX projection_changed ON projection (idx);
+"""
+
+
 def _fence(table: str, acts: str) -> str:
     # Per statement: it costs nothing where nothing is changed, and TRUNCATE has no rows.
     return (
@@ -81,6 +94,7 @@ VERSIONS: Final = (
     + "".join(_fence(table, "UPDATE OR DELETE OR TRUNCATE") for table in APPEND_ONLY)
     + "".join(_fence(table, "DELETE OR TRUNCATE") for table in ("checkpoint", "stream_head", "head"))
     + "CREATE TABLE about (application text NOT NULL, version integer NOT NULL);\n",
+    _PROJECTIONS,
 )
 """What makes version n + 1 out of version n, from an empty schema on. A script that was released is never edited."""
 

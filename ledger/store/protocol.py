@@ -1,6 +1,6 @@
 """What the log asks of its medium, and the values that cross the line."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from ledger.records.actor import Actor
+from ledger.rules.tables import Row
 from ledger.tlog.merkle import Frontier
 
 
@@ -20,6 +21,8 @@ class Head:
     frontier: Frontier
     rec_ms: int
     """Time of the last entry; 0 in an empty log."""
+    projected: str | None = None
+    """By which rules the projections are kept up to this size; None where the last writer kept none."""
 
 
 class StreamHead(msgspec.Struct, frozen=True):
@@ -85,6 +88,8 @@ class Batch:
     tiles: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
     """(level, index, hashes, root)."""
     actors: dict[int, Actor] = field(default_factory=dict)
+    projections: list[tuple[str, str, bytes | None, int, int | None, int | None]] = field(default_factory=list)
+    """(kind, key, value, index of the last entry of the batch, born, until_ms)."""
 
 
 @dataclass(slots=True)
@@ -149,6 +154,10 @@ class ReadStore(Protocol):
         """The last entry of a stream, or None."""
         ...
 
+    def stream_names(self, prefix: str) -> Iterator[str]:
+        """The names of the streams that begin so, in order."""
+        ...
+
     def find_statement(self, party: str, jti: str) -> int | None:
         """The index of the entry that holds this statement, or None."""
         ...
@@ -167,6 +176,34 @@ class ReadStore(Protocol):
 
     def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
         """The tags of the entries start <= index < stop that have any."""
+        ...
+
+    def entries_at(self, indices: Sequence[int]) -> list[StoredEntry]:
+        """The rows of these indices that are there, in order."""
+        ...
+
+    def tags_at(self, indices: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        """The tags of these entries."""
+        ...
+
+    def stream_indices(self, stream: str) -> list[int]:
+        """The indices of a stream's entries, oldest first."""
+        ...
+
+    def projection(self, kind: str, key: str) -> bytes | None:
+        """The value of a projection, or None."""
+        ...
+
+    def projection_keys(self, kind: str, after: str | None = None) -> Iterator[str]:
+        """The keys of a kind that were born, in that order; those after a key if it is named."""
+        ...
+
+    def projection_keys_until(self, kind: str, after_ms: int) -> Iterator[str]:
+        """The keys of a kind whose `until_ms` is later."""
+        ...
+
+    def projections(self) -> Iterator[tuple[str, str, bytes, int | None, int | None]]:
+        """Every (kind, key, value, born, until_ms) that has a value, in order of kind and key."""
         ...
 
     def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
@@ -233,8 +270,16 @@ class Store(ReadStore, Protocol):
         """The entries start <= index < stop that are committed, with what the rules need of them."""
         ...
 
+    async def changed(self, start: int) -> Sequence[tuple[str, str]]:
+        """(kind, key) of the projections that the entries from index `start` on have changed."""
+        ...
+
     async def settle(self) -> None:
         """Everything committed so far is where a failover will find it; raises StandbyMissing, StoreUnreachable."""
+        ...
+
+    async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
+        """The projections are these and no others, kept by `version` up to the head; the head is held and let go."""
         ...
 
     async def leave(self) -> None:

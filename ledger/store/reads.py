@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 import msgspec
@@ -14,8 +15,16 @@ from ledger.tlog.merkle import Frontier
 
 SCAN_ROWS: Final = 256
 
-HEAD: Final = "SELECT origin, size, frontier, rec_ms FROM head"
+HEAD: Final = "SELECT origin, size, frontier, rec_ms, projected FROM head"
 _ENTRY: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry"
+_CHAIN: Final = """WITH RECURSIVE chain (idx, previous_idx) AS (
+ SELECT e.idx, e.previous_idx FROM stream_head s JOIN entry e ON e.idx = s.idx WHERE s.stream = ?
+ UNION ALL SELECT e.idx, e.previous_idx FROM chain c JOIN entry e ON e.idx = c.previous_idx)
+ SELECT idx FROM chain"""
+_BORN: Final = """SELECT born, key FROM projection WHERE kind = ? AND value IS NOT NULL AND born IS NOT NULL
+ AND born >= ? AND (born > ? OR key > ?) ORDER BY born, key LIMIT ?"""
+_UNTIL: Final = """SELECT key FROM projection WHERE kind = ? AND value IS NOT NULL AND until_ms IS NOT NULL
+ AND until_ms > ? ORDER BY until_ms, key"""
 _TAGS: Final = "SELECT idx, name, tag FROM tag WHERE idx >= ? AND idx < ? ORDER BY idx, name"
 _ACTORS: Final = "SELECT id, value FROM actor WHERE id > ? ORDER BY id"
 
@@ -38,6 +47,10 @@ class SqlReads(ABC):
     @abstractmethod
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Those of the (party, jti) that are in the log, each with its index."""
+
+    @abstractmethod
+    def moment(self) -> AbstractContextManager[None]:
+        """Everything read inside is of one moment; that of a snapshot that is open already, if there is one."""
 
     @abstractmethod
     def close(self) -> None:
@@ -98,6 +111,15 @@ class SqlReads(ABC):
         for row in self._each("SELECT stream, seq, leaf, idx, closed FROM stream_head ORDER BY stream"):
             yield row[0], StreamHead(row[1], row[2], row[3], bool(row[4]))
 
+    def stream_names(self, prefix: str) -> Iterator[str]:
+        last = prefix
+        above = prefix + "\U0010ffff"
+        sql = "SELECT stream FROM stream_head WHERE stream {} ? AND stream < ? ORDER BY stream LIMIT ?"
+        compared = ">="
+        while rows := self._all(sql.format(compared), (last, above, SCAN_ROWS)):
+            yield from (row[0] for row in rows)
+            last, compared = rows[-1][0], ">"
+
     def statements(self) -> Iterator[tuple[str, str, int]]:
         """Every (party, jti, index) that is kept for idempotency."""
         yield from self._each("SELECT party, jti, idx FROM idempotency")
@@ -119,6 +141,47 @@ class SqlReads(ABC):
 
     def tags(self, start: int, stop: int) -> Mapping[int, Mapping[str, str]]:
         return tags_of(self._all(_TAGS, (start, stop)))
+
+    def entries_at(self, indices: Sequence[int]) -> list[StoredEntry]:
+        return [StoredEntry(*row) for row in self._at(f"{_ENTRY} WHERE idx IN ({{}}) ORDER BY idx", indices)]
+
+    def tags_at(self, indices: Sequence[int]) -> Mapping[int, Mapping[str, str]]:
+        return tags_of(list(self._at("SELECT idx, name, tag FROM tag WHERE idx IN ({}) ORDER BY idx, name", indices)))
+
+    def _at(self, sql: str, indices: Sequence[int]) -> Iterator[Any]:
+        """The rows of these indices, asked for some at a time; few lengths, so that few queries are ever compiled."""
+        ordered = sorted(indices)
+        for start in range(0, len(ordered), SCAN_ROWS):
+            some = ordered[start : start + SCAN_ROWS]
+            length = 1 << (len(some) - 1).bit_length()
+            yield from self._all(sql.format(",".join("?" * length)), some + some[-1:] * (length - len(some)))
+
+    def stream_indices(self, stream: str) -> list[int]:
+        return [row[0] for row in reversed(self._all(_CHAIN, (stream,)))]
+
+    def projection(self, kind: str, key: str) -> bytes | None:
+        row = self._one("SELECT value FROM projection WHERE kind = ? AND key = ?", (kind, key))
+        return None if row is None else row[0]
+
+    def projection_keys(self, kind: str, after: str | None = None) -> Iterator[str]:
+        born, key = -1, after or ""
+        if after is not None:
+            row = self._one("SELECT born FROM projection WHERE kind = ? AND key = ?", (kind, after))
+            if row is None or row[0] is None:
+                return
+            born = row[0]
+        while rows := self._all(_BORN, (kind, born, born, key, SCAN_ROWS)):
+            yield from (row[1] for row in rows)
+            born, key = rows[-1][0], rows[-1][1]
+
+    def projection_keys_until(self, kind: str, after_ms: int) -> Iterator[str]:
+        yield from (row[0] for row in self._all(_UNTIL, (kind, after_ms)))
+
+    def projections(self) -> Iterator[tuple[str, str, bytes, int | None, int | None]]:
+        """Every (kind, key, value, born, until_ms) that has a value, in order of kind and key."""
+        yield from self._each(
+            "SELECT kind, key, value, born, until_ms FROM projection WHERE value IS NOT NULL ORDER BY kind, key"
+        )
 
     def checkpoint(self, size: int | None = None) -> StoredCheckpoint | None:
         where = "ORDER BY size DESC LIMIT 1" if size is None else "WHERE size = ?"
@@ -153,7 +216,7 @@ def head_of(row: Any) -> Head:
     """The head in a row of HEAD; raises StoreForeign where there is none."""
     if row is None:
         raise StoreForeign("no log was begun here")
-    return Head(row[0], row[1], Frontier.load(row[2]), row[3])
+    return Head(row[0], row[1], Frontier.load(row[2]), row[3], row[4])
 
 
 def actors_of(rows: Sequence[Any]) -> dict[int, Actor]:

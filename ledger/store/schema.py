@@ -1,9 +1,12 @@
-"""The tables of a log on SQLite. Version 1; a store of another version is not opened."""
+"""The tables of a log on SQLite, one script a version.
+
+Whoever opens a file to write brings it up to the newest version; a reader opens that version only.
+"""
+
+from typing import Final
 
 APPLICATION_ID = 0x464C584C
 """'FLXL' in the file's header."""
-
-SCHEMA_VERSION = 1
 
 TILE_LEVEL_SHIFT = 48
 """A tile's key is level << 48 | index: both levels grow at their own end, and no index beside the key is needed."""
@@ -61,15 +64,36 @@ BEGIN SELECT RAISE(ABORT, 'stream_head never forgets'); END;
 """
 
 
-def script() -> str:
-    """Everything that a new store needs."""
+PROJECTIONS: Final = """
+-- By which rules the projections are kept up to the head's size; NULL where the last writer kept none.
+ALTER TABLE head ADD COLUMN projected TEXT;
+-- What the rules know, by key, as of the head. Never NULL but where a key stands for nothing any more.
+CREATE TABLE projection (
+  kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB, idx INTEGER NOT NULL, born INTEGER, until_ms INTEGER,
+  PRIMARY KEY (kind, key)
+) STRICT, WITHOUT ROWID;
+-- Both grow at the end of each kind only.
+CREATE INDEX projection_born ON projection (kind, born, key) WHERE born IS NOT NULL AND value IS NOT NULL;
+CREATE INDEX projection_until ON projection (kind, until_ms, key) WHERE until_ms IS NOT NULL AND value IS NOT NULL;
+"""
+
+
+def _first() -> str:
     fences = "".join(
         f"CREATE TRIGGER {table}_no_{act.lower()} BEFORE {act} ON {table}\n"
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
         for table in APPEND_ONLY
         for act in ("UPDATE", "DELETE")
     )
-    return (
-        f"BEGIN;\n{TABLES}\n{fences}\n{SIGNED_ONCE}\n"
-        f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;\n"
-    )
+    return f"{TABLES}\n{fences}\n{SIGNED_ONCE}\nPRAGMA application_id = {APPLICATION_ID};\n"
+
+
+VERSIONS: Final = (_first(), PROJECTIONS)
+"""What makes version n + 1 out of version n, from an empty file on. A script that was released is never edited."""
+
+SCHEMA_VERSION: Final = len(VERSIONS)
+
+
+def script(version: int = 0) -> str:
+    """Everything that a store of this version lacks; a new one is of version 0."""
+    return "\n".join(["BEGIN;", *VERSIONS[version:], f"PRAGMA user_version = {SCHEMA_VERSION};", "COMMIT;", ""])

@@ -5,13 +5,14 @@ SQLite before 3.51.3 may tear a WAL that two connections write or checkpoint at 
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from ledger.errors import LedgerError
 from ledger.records import canonical
+from ledger.rules.tables import Row
 from ledger.store import schema
 from ledger.store.errors import (
     StoreAbsent,
@@ -39,6 +40,8 @@ STATEMENTS: Final = 256
 """Compiled queries that are kept."""
 
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
+_PROJECT: Final = """INSERT INTO projection VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE
+ SET value = excluded.value, idx = excluded.idx, born = excluded.born, until_ms = excluded.until_ms"""
 
 
 def code_of(error: sqlite3.Error) -> LedgerError:
@@ -117,6 +120,14 @@ class SqliteReader(SqlReads):
         finally:
             self._one("COMMIT")
 
+    @contextmanager
+    def moment(self) -> Iterator[None]:
+        if self._db.in_transaction:
+            yield
+        else:
+            with self.snapshot():
+                yield
+
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         try:
             return self._db.execute(sql, values).fetchone()
@@ -187,11 +198,20 @@ class SqliteStore(SqliteReader):
                 store = cls(_connect_writer(file), lock)
                 if create:
                     store._db.executescript(schema.script())
+                else:
+                    store._bring_up()
             store.require_schema()
         except Exception:
             lock.release()
             raise
         return store
+
+    def _bring_up(self) -> None:
+        """A file of an older version of ours gets what it lacks; any other is left as it is."""
+        found = self._db.execute("PRAGMA application_id").fetchone()[0]
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if found == schema.APPLICATION_ID and 0 < version < schema.SCHEMA_VERSION:
+            self._db.executescript(schema.script(version))
 
     def close(self) -> None:
         """Checkpoints the WAL, closes the file, gives the lock back."""
@@ -202,7 +222,7 @@ class SqliteStore(SqliteReader):
 
     def begin_log(self, origin: str) -> Head:
         if self._one("SELECT 1 FROM head") is None:
-            self._one("INSERT INTO head VALUES (1, ?, 0, ?, 0)", (origin, Frontier().dump()))
+            self._one("INSERT INTO head VALUES (1, ?, 0, ?, 0, NULL)", (origin, Frontier().dump()))
         head = self.head()
         if head.origin != origin:
             raise StoreForeign("the store holds another log", expected=origin, found=head.origin)
@@ -231,6 +251,26 @@ class SqliteStore(SqliteReader):
 
     async def tail(self, start: int, stop: int, *, known_actors: int) -> Tail:
         return Tail(list(self.entries(start, stop)), self.tags(start, stop), self.actors(above=known_actors))
+
+    async def changed(self, start: int) -> Sequence[tuple[str, str]]:
+        return ()
+
+    async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
+        with coded():
+            self._begin()
+            try:
+                last = self.head().size - 1
+                self._db.execute("DELETE FROM projection")
+                self._db.executemany(
+                    _PROJECT, ((row.kind, row.key, row.value, last, row.born, row.until_ms) for row in rows)
+                )
+                self._db.execute("UPDATE head SET projected = ?", (version,))
+                # The rows and the word that they hold are one step.
+                self._commit()
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
 
     async def leave(self) -> None:
         """As `unlock`."""
@@ -277,10 +317,12 @@ class SqliteStore(SqliteReader):
         if batch.actors:
             actors = [(number, canonical.encode(actor)) for number, actor in batch.actors.items()]
             db.executemany("INSERT INTO actor VALUES (?, ?)", actors)
+        if batch.projections:
+            db.executemany(_PROJECT, batch.projections)
         head = batch.head
         moved = db.execute(
-            "UPDATE head SET size = ?, frontier = ?, rec_ms = ? WHERE id = 1 AND size = ?",
-            (head.size, head.frontier.dump(), head.rec_ms, head.size - len(batch.entries)),
+            "UPDATE head SET size = ?, frontier = ?, rec_ms = ?, projected = ? WHERE id = 1 AND size = ?",
+            (head.size, head.frontier.dump(), head.rec_ms, head.projected, head.size - len(batch.entries)),
         ).rowcount
         if moved != 1:
             raise StoreDamaged("the head is not where the last commit left it", expected=head.size - len(batch.entries))

@@ -7,13 +7,16 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ledger.appender import Appended, Appender
+from ledger.rules.tables import Row
 from ledger.store.postgres import PostgresStore
 from ledger.store.protocol import Batch
 from ledger.store.signer_state import SignerState
 from tests.support import logs
+from tests.support.kept import Tally
 
 KILL_AT_COMMIT = 3
 """The third commit of the run dies, so that there is something acknowledged before it."""
@@ -58,6 +61,15 @@ class DyingStore:
         await super()._insert(*what)
         self.dying.at("after-insert")
 
+    async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
+        def dying() -> Iterator[Row]:
+            for row in rows:
+                yield row
+                self.dying.at("in-rebuild", ahead=KILL_AT_COMMIT)
+
+        await super().replace_projections(dying(), version)
+        self.dying.at("after-rebuild", ahead=KILL_AT_COMMIT)
+
     def put_checkpoint(self, checkpoint: object) -> None:
         self.dying.at("before-publish")
         super().put_checkpoint(checkpoint)
@@ -88,7 +100,7 @@ async def main(directory: Path, point: str, batch: int, count: int, dsn: str | N
         acknowledge(self, taken, answers)
 
     Appender._acknowledge = dying_acknowledge
-    log = await logs.begin(directory, store=store)
+    log = await logs.begin(directory, store=store, rules=Tally())
     state = DyingState(directory / "signer" / "state")
     state.dying = dying
     log.publisher._state = state

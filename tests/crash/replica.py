@@ -7,12 +7,12 @@ Waits for a line on its input, then sells `COUNT` EVSEs in an order of its own, 
 import asyncio
 import random
 import sys
-from dataclasses import dataclass, field
 
 from ledger.appender import Appender, QueueFull
 from ledger.clock import SetClock
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.rules.fact import Fact
+from ledger.rules.tables import Plain, Table, Tables
 from ledger.store.postgres import PostgresStore
 from tests.support import logs
 
@@ -20,18 +20,26 @@ STREAMS = 5
 PATIENCE_S = 60.0
 
 
-@dataclass
 class OneBuyer:
-    """Each EVSE is sold once, whoever sells it: a rule across streams, like the one about capacity."""
+    """Each EVSE is sold once, whoever sells it: a rule across streams, like the one about capacity.
 
-    sold: dict[str, int] = field(default_factory=dict)
+    Who bought what is kept in rows, so that a replica learns of the others' sales from there.
+    """
+
+    version = "one-buyer/1"
+
+    def __init__(self) -> None:
+        self.tables = Tables()
+        self.sold: Table[int] = self.tables.new(Plain("sold", int))
 
     def check(self, fact: Fact) -> None:
         if fact.tags["evse"] in self.sold:
             raise logs.RefusedForTest("sold already")
 
     def apply(self, fact: Fact) -> None:
+        self.tables.is_folding = True
         self.sold[fact.tags["evse"]] = fact.index
+        self.tables.is_folding = False
 
 
 def sale(name: str, evse: int):

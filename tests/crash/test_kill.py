@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 from ledger.appender import Appended
 from ledger.audit.run import audit
 from ledger.audit.sqlite_source import SqliteSource
+from ledger.records import entry as entries
+from ledger.records import statement
 from tests.support import logs, oracle
+from tests.support.kept import Tally
 from tests.support.vectors import REPOSITORY
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -53,12 +57,27 @@ def require_sound(directory: Path) -> int:
     return report.size
 
 
+def require_rows(directory: Path, version: str | None = Tally.version) -> None:
+    """The rows that are kept are those of the entries that are there, whatever was killed when."""
+    store = logs.medium.open(directory)
+    head = store.head()
+    said = [entries.decode(row.data) for row in store.entries(0, head.size)]
+    found = {(kind, key): int(value) for kind, key, value, *_ in store.projections()}
+    store.close()
+    assert head.projected == version
+    if version is not None:
+        ids = (statement.parse_statement(one.stmt).claims.jti for one in said)
+        wanted = {("count", stream): count for stream, count in Counter(one.stream for one in said).items()}
+        assert found == wanted | {("said", jti): index for index, jti in enumerate(ids)}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 @pytest.mark.parametrize("batch", [1, 100])
 async def test_a_kill_in_a_commit_loses_nothing_acknowledged(tmp_path: Path, point: str, batch: int) -> None:
     acknowledged, _ = run(tmp_path, point, batch, 5 * batch)
     assert acknowledged == {number: number for number in range(2 * batch)}
+    require_rows(tmp_path)
     size = require_sound(tmp_path)
     assert size == (3 if point in ("after-commit", "before-ack") else 2) * batch
 
@@ -96,5 +115,21 @@ async def test_kills_one_after_another_are_survived(tmp_path: Path) -> None:
         acknowledged, _ = run(tmp_path, point, 7, 35)
         assert not seen.keys() & acknowledged.keys()
         seen |= acknowledged
+        require_rows(tmp_path)
         size = require_sound(tmp_path)
         assert all(index == number < size for number, index in seen.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["in-rebuild", "after-rebuild"])
+async def test_a_kill_while_rows_are_made_anew_leaves_the_old_ones_or_all_new_ones(tmp_path: Path, point: str) -> None:
+    log = await logs.begin(tmp_path)
+    await log.add(*range(30))
+    await log.close()
+    require_rows(tmp_path, None)
+    assert run(tmp_path, point, 10, 10) == ({}, [])
+    require_rows(tmp_path, Tally.version if point == "after-rebuild" else None)
+    acknowledged, _ = run(tmp_path, "never", 10, 10)
+    assert acknowledged == {number: number for number in range(30, 40)}
+    require_rows(tmp_path)
+    assert require_sound(tmp_path) == 40

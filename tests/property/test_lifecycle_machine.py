@@ -41,7 +41,9 @@ from ledger.records.work import (
 from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
+from ledger.rules.state import LogState
 from tests.support.acts import revision
+from tests.support.kept import Forgetful
 from tests.support.parameters import congestion
 from tests.support.rulebook import (
     AUDITOR,
@@ -117,12 +119,24 @@ def _names(fsr_id: str) -> tuple[str, ...]:
     return tuple(_pid(fsr_id, number) for number in (1, 2))
 
 
+def _refusal(state: LogState, made: Fact) -> str | None:
+    """The code of the rule that refuses it, or None."""
+    try:
+        state.check(made)
+    except RuleViolated as violated:
+        return violated.code
+    return None
+
+
 class Afternoon(RuleBasedStateMachine):
     """fsr-1 and fsr-2 are voluntary and overlap on the same two EVSEs; fsr-3 is mandatory."""
 
     def __init__(self) -> None:
         super().__init__()
         self.judge = Judge()
+        self.kept = Forgetful()
+        for fact in self.judge.facts:
+            self.kept.fold(fact)
         self.seen: dict[str, S] = {}
         self.count = 0
 
@@ -137,6 +151,8 @@ class Afternoon(RuleBasedStateMachine):
         self.judge.admit(request("fsr-2", **later), AURORA)
         for fsr_id in FSRS[:2]:
             self.judge.admit(check(f"{fsr_id}-c-0", fsr_id, names=_names(fsr_id), now_ms=at("15:00")), NORTHGATE)
+        for fact in self.judge.facts[1:]:
+            self.kept.fold(fact)
         for fsr_id, agrees in honest:
             self.the_day_goes_on(fsr_id, agrees)
 
@@ -145,13 +161,13 @@ class Afternoon(RuleBasedStateMachine):
         self.count += 1
         made = self.judge.fact(what, liar or by, **more)
         before = pickle.dumps(self.judge.state)
-        try:
-            self.judge.state.check(made)
-        except RuleViolated:
-            assert pickle.dumps(self.judge.state) == before
-            return False
+        refusal = _refusal(self.judge.state, made)
         assert pickle.dumps(self.judge.state) == before
+        assert _refusal(self.kept.state, made) == refusal, "a state that forgot judges otherwise"
+        if refusal is not None:
+            return False
         self.judge.fold(made)
+        self.kept.fold(made)
         return True
 
     @rule(fsr_id=fsrs, agrees=st.booleans())
@@ -447,6 +463,10 @@ class Afternoon(RuleBasedStateMachine):
         for state in self.judge.state.requests():
             for work in state.works.values():
                 assert set(work.batch_ids) <= set(state.batches)
+
+    def teardown(self) -> None:
+        """A state that forgot everything after each entry knows the same as one that never forgot."""
+        self.kept.require_same(self.judge.state)
 
     def _said(self, *kinds: type[Record]) -> list[Fact]:
         return [fact for fact in self.judge.facts if isinstance(fact.statement.record, kinds)]

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -18,6 +19,7 @@ from ledger.store.errors import StoreFull
 from ledger.store.sqlite import SqliteStore
 from ledger.tlog import merkle
 from tests.support import logs
+from tests.support.kept import Tally
 
 STREAMS = st.sampled_from(["fsr/a", "fsr/b", "fsr/c"])
 PARTIES = st.sampled_from(logs.PARTIES)
@@ -49,7 +51,11 @@ class LogMachine(RuleBasedStateMachine):
     def open(self) -> logs.Log:
         path = self.directory / "log.db"
         store = Failing.open(path, create=not path.exists())
-        return self.runner.run(logs.begin(self.directory, store=store))
+        return self.runner.run(logs.begin(self.directory, store=store, rules=self.new_rules()))
+
+    def new_rules(self) -> object:
+        """Those of a new process."""
+        return logs.RecordingRules()
 
     def append(self, whats: list[Statement]) -> list[object]:
         return list(self.runner.run(self.log.appender.append_many([logs.submitted(what) for what in whats])))
@@ -120,6 +126,10 @@ class LogMachine(RuleBasedStateMachine):
         rows = list(self.log.store.entries(0, len(self.said) + 1))
         assert [entries.decode(row.data).stmt for row in rows] == [what.raw for what in self.said]
         assert self.log.appender.head.frontier.root() == merkle.root([row.leaf for row in rows])
+        self.require_rules()
+
+    def require_rules(self) -> None:
+        """The rules have seen what was said."""
         applied = [fact.statement.claims.jti for fact in self.log.appender.rules.applied]
         # After a failed commit the rules are loaded again with the next batch, not before.
         assert applied[: len(self.said)] == [what.claims.jti for what in self.said]
@@ -135,11 +145,39 @@ class LogMachine(RuleBasedStateMachine):
         report.raise_for_findings()
 
 
-LogMachine.TestCase.settings = settings(
-    max_examples=25,
-    stateful_step_count=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+class KeptMachine(LogMachine):
+    """The same with a state that is kept in rows: at any moment they are those of the statements that are there."""
+
+    def new_rules(self) -> Tally:
+        self.before, self.first = len(self.said), self.next
+        return Tally()
+
+    @rule()
+    def forget(self) -> None:
+        """Memory is short of room."""
+        self.log.appender.rules.tables.forget_all()
+
+    def require_rules(self) -> None:
+        rules = self.log.appender.rules
+        # Nothing is folded but what was said to this very process, whether it could be committed or not.
+        assert rules.folded >= len(self.said) - self.before
+        assert rules.folded <= self.next - self.first
+        kept = {(kind, key): int(value) for kind, key, value, *_ in self.log.store.projections()}
+        counted = Counter(what.claims.stream for what in self.said)
+        assert kept == {("count", stream): count for stream, count in counted.items()} | {
+            ("said", what.claims.jti): index for index, what in enumerate(self.said)
+        }
+        for stream, count in counted.items():
+            assert rules.counts.get(stream) == count
+
+
+for machine in (LogMachine, KeptMachine):
+    machine.TestCase.settings = settings(
+        max_examples=25,
+        stateful_step_count=25,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 TestLog = LogMachine.TestCase
+TestKept = KeptMachine.TestCase

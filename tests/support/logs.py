@@ -194,9 +194,7 @@ def dealt(number: int, streams: int = 3) -> Statement:
     return said(number, stream=f"fsr/s{number % streams}", party=PARTIES[number // 5 % 2], actor_seq=number + 1)
 
 
-async def begin(
-    directory: Path, *, rules: RecordingRules | None = None, store: Any = None, patience_s: float = 5.0
-) -> Log:
+async def begin(directory: Path, *, rules: Any = None, store: Any = None, patience_s: float = 5.0) -> Log:
     """Opens the log of the directory, new if there is none."""
     clock = SetClock(START_MS)
     store = store or medium.open(directory)

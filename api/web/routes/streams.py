@@ -60,7 +60,7 @@ async def list_streams(
     after: After = None,
     prefix: Prefix = "",
 ) -> StreamList:
-    """The streams that concern the caller, in the order in which they began, a page at a time."""
+    """The streams that concern the caller, in order of name, a page at a time."""
     found, following = paging.page(
         stream_view.own(service.desk, service.memory, principal_of(request.scope), prefix),
         name=lambda stream: stream,

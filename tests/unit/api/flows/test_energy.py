@@ -101,7 +101,7 @@ async def test_a_request_of_others_and_one_without_proof_add_nothing(world: Worl
     operator = world.principal(FO)
     stranger = Principal(party="FI-OTHER", role=Role.FO, credential=operator.credential)
     assert (await _report(world, stranger)).periods == ()
-    world.desk.state.request(world.desk.state.requests()[0].fsr_id).work = None
+    world.desk.state.request(next(world.desk.state.requests()).fsr_id).work = None
     assert (await _report(world, operator)).periods == ()
     assert len((await _report(world, world.principal(CSO))).periods) == 2
 

@@ -226,7 +226,7 @@ async def test_an_intent_whose_issuance_the_store_knows_is_completed_at_the_star
         office.store.put(lost)
     async with again(door) as later:
         assert later.desk.state.credentials.gaps() == ()
-        assert other.tbs_sha256 in {one.tbs_sha256 for one in later.desk.state.credentials.known.values()}
+        assert other.tbs_sha256 in {one.tbs_sha256 for one in later.desk.state.credentials.all()}
 
 
 async def test_an_orphaned_intent_stays_a_gap_until_it_is_revoked(tmp_path: Path, made: Ceremony) -> None:

@@ -91,6 +91,18 @@ def test_an_edited_entry_is_named_by_its_index(service: Path) -> None:
     assert ("ledger/body-edited", 5) in {(line["code"], line["where"].get("index")) for line in lines}
 
 
+@pytest.mark.parametrize("kind", ["request", "contract", "site", "batch", "root", "claim", "tags-at", "place"])
+def test_a_changed_row_of_the_rules_state_is_named_by_its_key(service: Path, kind: str) -> None:
+    with logs.unfenced(service / "ledger.db") as db:
+        (key,) = db.execute("SELECT key FROM projection WHERE kind = ? AND value IS NOT NULL", (kind,)).fetchone()
+        db.execute("UPDATE projection SET value = x'7b7d' WHERE kind = ? AND key = ?", (kind, key))
+    code, text = run(service, "--json")
+    assert code == 1
+    lines = [line for line in msgspec.json.decode(text)["lines"] if line["status"] == "REFUTED"]
+    found = [(line["code"], line["where"].get("kind"), line["where"].get("key")) for line in lines]
+    assert found == [("ledger/projection-differs", kind, key)]
+
+
 def test_the_policy_brings_key_and_roots(story: Story, service: Path, tmp_path: Path) -> None:
     policy = policy_of(open_bundle(story.settled))
     path = tmp_path / "policy.json"

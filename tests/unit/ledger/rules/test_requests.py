@@ -473,4 +473,4 @@ def test_a_mandate_nobody_answered_ends_with_its_window() -> None:
     state = judge.state.request("fsr-1")
     assert state.status(at("18:44")) is RequestStatus.SCHEDULED
     assert state.status(at("18:45")) is RequestStatus.COMPLETED
-    assert judge.state.requests() == (state,)
+    assert tuple(judge.state.requests()) == (state,)

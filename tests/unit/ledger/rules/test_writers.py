@@ -222,7 +222,7 @@ def test_what_is_not_on_record_is_absent() -> None:
     with pytest.raises(SiteAbsent):
         state.site("DEPOT-7")
     assert state.query("q-1") is None
-    assert (state.requests(), state.contracts(), state.sites()) == ((), (), ())
+    assert (tuple(state.requests()), state.contracts(), state.sites()) == ((), (), ())
 
 
 def test_an_auditor_writes_nothing_but_findings() -> None:

@@ -14,7 +14,7 @@ from ledger.store.errors import (
     StoreLocked,
 )
 from ledger.store.protocol import Batch, Head
-from ledger.store.schema import APPEND_ONLY
+from ledger.store.schema import APPEND_ONLY, VERSIONS
 from ledger.store.sqlite import SqliteReader, SqliteStore
 from ledger.tlog.merkle import Frontier
 from tests.support import logs
@@ -50,6 +50,22 @@ def test_another_schema_is_not_opened(path: Path, pragma: str) -> None:
     for kind in (SqliteReader, SqliteStore):
         with pytest.raises(StoreForeign):
             kind.open(path)
+
+
+def test_a_file_of_the_first_version_is_brought_up_by_its_writer_alone(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    db = sqlite3.connect(path)
+    db.executescript(f"{VERSIONS[0]} PRAGMA user_version = 1;")
+    db.execute("INSERT INTO head VALUES (1, ?, 0, ?, 0)", (logs.ORIGIN, Frontier().dump()))
+    db.commit()
+    db.close()
+    with pytest.raises(StoreForeign):
+        SqliteReader.open(path)
+    store = SqliteStore.open(path)
+    assert store.begin_log(logs.ORIGIN).projected is None
+    assert list(store.projections()) == []
+    store.close()
+    SqliteReader.open(path).close()
 
 
 def test_a_file_that_is_no_database_is_not_opened(tmp_path: Path) -> None:
