@@ -26,6 +26,7 @@ class Part:
     participant: Participant
     instruction: Instruction | None = None
     instructed_at_ms: int = 0
+    renewed_at_ms: int = 0
     generation: int = 0
     dispatched: bool = False
     started: bool = False

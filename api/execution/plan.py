@@ -43,9 +43,9 @@ from api.execution.services import (
     SetpointService,
     Step,
 )
-from ledger.delivery.rounding import half_even
+from ledger.delivery.rounding import apportion, half_even
 
-MAX_STEPS = 1024
+MAX_STEPS = 10_000
 MAX_PARTICIPANTS = 1024
 MIN_POINTS, MAX_POINTS = 2, 20
 MAX_DER_POINTS = 10
@@ -81,6 +81,12 @@ def split_setpoint(total_w: int, evses: Sequence[Participant]) -> dict[EvseAddre
         )
     sign = 1 if total_w >= 0 else -1
     return {evse: sign * share for evse, share in _apportion(abs(total_w), weights).items()}
+
+
+def split_by_offer(total_w: int, evses: Sequence[Participant]) -> dict[EvseAddress, int]:
+    """Shares in proportion to the offers, rounded as the verdict rounds them, each kept within what its EVSE can do."""
+    shares = apportion(total_w, [p.offered_w for p in evses])
+    return {p.evse: max(-p.max_discharge_w, min(p.max_charge_w, share)) for p, share in zip(evses, shares, strict=True)}
 
 
 def split_capacity(capacity_w: int, evses: Sequence[Participant]) -> dict[EvseAddress, int]:
@@ -145,7 +151,8 @@ def _series_steps(
     for interval in series:
         instructions: dict[EvseAddress, Instruction]
         if isinstance(service, SetpointService):
-            shares = split_setpoint(interval.value, evses)
+            split = split_by_offer if service.by_offer else split_setpoint
+            shares = split(interval.value, evses)
             instructions = {evse: Setpoint(power_w=w) for evse, w in shares.items()}
         else:
             shares = split_limit(interval.value, evses, service.floor_w_per_evse)

@@ -26,8 +26,9 @@ class Adopted:
 class AcceptedRequest:
     """An accepted flexibility request, as far as execution needs to know it.
 
-    `dead_man_s`: how long an EVSE stays in the service without a newer command; by default until the end. `further`:
-    steps that were ordered since it was accepted. `adopted`: this run goes on where another was broken off, with these
+    `dead_man_s`: how long an EVSE stays in the service without a newer command; by default until the end. With
+    `renewed`, what is followed is said again before half of it has passed, for as long as we live. `further`: steps
+    that were ordered since it was accepted. `adopted`: this run goes on where another was broken off, with these
     participations (by ref) and no other.
     """
 
@@ -40,6 +41,7 @@ class AcceptedRequest:
     dead_man_s: int | None = None
     further: tuple[Step, ...] = ()
     adopted: Mapping[str, Adopted] | None = None
+    renewed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,12 +164,39 @@ class Run:
     async def _follow_steps(self) -> None:
         end_at_ms = self._request.end_at_ms
         while self._aborted is None and any(part.active for part in self._parts.values()):
+            step_at_ms = self._steps[0].at_ms if self._steps else end_at_ms
+            renew_at_ms = self._renew_at_ms()
+            if not await self._until(min(step_at_ms, renew_at_ms, end_at_ms)):
+                continue
             # After the end nobody is told anything any more, however late this run came to it.
-            if self._steps and self._steps[0].at_ms < end_at_ms and self._clock.now_ms() < end_at_ms:
-                if await self._until(self._steps[0].at_ms):
-                    self._take_step(self._steps.pop(0))
-            elif await self._until(end_at_ms):
+            if self._clock.now_ms() >= end_at_ms:
                 return
+            if step_at_ms <= renew_at_ms:
+                self._take_step(self._steps.pop(0))
+            else:
+                self._renew()
+
+    def _renew_at_ms(self) -> int:
+        """Half a dead-man after the oldest instruction that is followed: a service that lives says so in time."""
+        if self._request.dead_man_s is None or not self._request.renewed:
+            return self._request.end_at_ms
+        told = [part.renewed_at_ms for part in self._parts.values() if part.active and part.started and not part.away]
+        return min(told, default=self._request.end_at_ms) + self._request.dead_man_s * MS_PER_S // 2
+
+    def _renew(self) -> None:
+        """The same values again, which starts the dead-man anew and changes nothing else."""
+        now_ms = self._clock.now_ms()
+        for part in self._parts.values():
+            if part.active and part.started and not part.away and part.instruction is not None:
+                part.renewed_at_ms = now_ms
+                self._spawn(self._send_again(part, part.instruction))
+
+    async def _send_again(self, part: Part, instruction: Instruction) -> None:
+        generation = part.generation
+        command = plan.command(instruction, self._envelope(part, self._not_after(part.evse)))
+        outcome = await self._collector.send(command)
+        if outcome.verdict is Verdict.REJECTED and part.generation == generation:
+            await self._facts.write(part, FactKind.REJECTED, cause=outcome.reason, command=command)
 
     def _take_step(self, step: Step) -> None:
         """Spawn one instructing task per EVSE; a newer instruction makes the tasks of older ones give way."""
@@ -179,7 +206,7 @@ class Run:
             part = self._parts.get(evse)
             if part is None or not part.active or evse in following:
                 continue
-            part.instruction, part.instructed_at_ms = instruction, now_ms
+            part.instruction, part.instructed_at_ms, part.renewed_at_ms = instruction, now_ms, now_ms
             part.generation += 1
             part.deviating = False
             if not part.away:
@@ -246,6 +273,7 @@ class Run:
             case Verdict.ACCEPTED:
                 kind = FactKind.SETPOINT_APPLIED if part.started else FactKind.STARTED
                 part.started = True
+                self._wake.set()  # from now on it has to be renewed
                 await self._facts.write(part, kind, cause=outcome.reason or None, command=command, values=values)
             case Verdict.EXPIRED:
                 await self._facts.write(
@@ -401,7 +429,7 @@ class Run:
 
     def _on_control(self, part: Part, event: Alarm | CurveSuperseded) -> None:
         """A function of the grid code took over or let go, or another control took the place of ours."""
-        kind, cause = FactKind.SUPERSEDED, "OtherControl"
+        kind, cause = FactKind.DEVIATION, "OtherControl"
         if isinstance(event, Alarm):
             part.override(event.at_ms, ended=event.ended)
             kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM

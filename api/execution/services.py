@@ -35,9 +35,14 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetpointService:
-    """Hold the group's total power at each interval's W, split in proportion to what the EVSEs can do."""
+    """Hold the group's total power at each interval's W, split in proportion to what the EVSEs can do.
+
+    With `by_offer` it is split as they offered, the way in which each of them is judged; who offered more than it can
+    do does what it can.
+    """
 
     series: tuple[Interval, ...]
+    by_offer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

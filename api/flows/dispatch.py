@@ -19,6 +19,7 @@ from api.execution.services import (
     Service,
     SetpointService,
 )
+from ledger.records.requests import SetpointBatch
 from ledger.records.services import (
     CongestionParams,
     CurveParams,
@@ -38,6 +39,8 @@ from ledger.rules.request_state import RequestState
 QUIET_MS: Final = 1_000
 BEFORE_TRIGGER_MS: Final = 10_000
 AFTER_TRIGGER_MS: Final = 900_000
+DEAD_MAN_UPDATES: Final = 15
+MIN_DEAD_MAN_S: Final = 60
 
 
 def service(request: RequestState, participants: list[Participant]) -> Service:
@@ -79,8 +82,26 @@ def service(request: RequestState, participants: list[Participant]) -> Service:
     return SetpointService(
         series=tuple(
             Interval(start_at_ms=s.start_at_ms, duration_ms=s.duration_ms, value=s.power_w) for s in params.series
-        )
+        ),
+        by_offer=True,
     )
+
+
+def moved(batch: SetpointBatch) -> SetpointService:
+    """What one batch of a moving setpoint orders, each step until the next one."""
+    series = tuple(Interval(start_at_ms=step.at_ms, duration_ms=1, value=step.power_w) for step in batch.steps)
+    return SetpointService(series=series, by_offer=True)
+
+
+def dead_man_s(request: RequestState) -> int | None:
+    """How long an EVSE follows a moving setpoint without hearing anything more; None: until the end.
+
+    Many updates may be lost before it leaves the service, so that a slow minute is no end; a dead backend is.
+    """
+    params = request.issued.params
+    if not isinstance(params, SetpointParams):
+        return None
+    return max(MIN_DEAD_MAN_S, DEAD_MAN_UPDATES * params.update_interval_s)
 
 
 def _curve(start_at_ms: int, params: CurveParams) -> InverterCurveService:

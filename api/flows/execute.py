@@ -5,22 +5,18 @@ The adapter tells facts; each is a record before the next step is taken, so a ru
 
 import asyncio
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 import structlog
 from msgspec import UNSET
 
+from api.execution import plan
 from api.execution.adapter import Adapter
 from api.execution.evidence import EvseEvidence, ExecutionFact
 from api.execution.port import EvseAddress
 from api.execution.request import AcceptedRequest, Adopted
-from api.execution.services import (
-    Interval,
-    Participant,
-    SetpointService,
-    Step,
-)
+from api.execution.services import Participant, Step
 from api.execution.waiting import SleepUntil
 from api.flows import check, dispatch, recover
 from api.flows.desk import Desk, Opened
@@ -182,6 +178,8 @@ class Executions:
                 evidence=dispatch.evidence_rule(request),
                 further=tuple(step for batch in request.setpoints for step in self._moved_steps(batch)),
                 adopted=adopted,
+                dead_man_s=dispatch.dead_man_s(request),
+                renewed=True,
             ),
             self._record,
         )
@@ -291,13 +289,9 @@ class Executions:
     def _person_of(self, pid: str) -> Callable[[Part, str], str | None]:
         return lambda _part, _name: self._memory.person_of(pid)
 
-    def _moved_steps(self, batch: SetpointBatch) -> list[Step]:
-        request = self._desk.state.request(batch.fsr_id)
-        participants = self._participants(request)
-        series = tuple(Interval(start_at_ms=s.at_ms, duration_ms=1, value=s.power_w) for s in batch.steps)
-        from api.execution import plan
-
-        return list(plan.schedule(SetpointService(series=series), participants))
+    def _moved_steps(self, batch: SetpointBatch) -> Sequence[Step]:
+        participants = self._participants(self._desk.state.request(batch.fsr_id))
+        return plan.schedule(dispatch.moved(batch), participants) if participants else ()
 
 
 def _participant(pid: str, evse: Evse, session: SessionMirrored | None, offered_w: int) -> Participant:

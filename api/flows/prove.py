@@ -22,7 +22,7 @@ async def prove(desk: Desk, memory: Memory, fsr_id: str) -> wire.Accepted:
     if not request.batches or request.check is None or request.baseline is None:
         raise NothingToProve("no evidence was recorded yet", expected="sample batches after the end")
     shares = shares_of(desk, memory, request)
-    exclusions = exclusions_of(request)
+    exclusions = exclusions_of(request, shares)
     stored = desk.engines.store.evidence(request.baseline.inputs_sha256)
     if stored is None:
         raise NothingToProve("the inputs of the committed baseline are missing")

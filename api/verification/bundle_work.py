@@ -91,7 +91,7 @@ def check_work(context: Context, told: Told, whole: Record) -> str:
             terms_of(request),
             work.read_baseline(document),
             shares,
-            exclusions_of(request),
+            exclusions_of(request, shares),
             request.setpoints,
         )
     except ValueError as error:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypedDict
 
-from ledger.delivery import baselines, work
+from ledger.delivery import baselines, samples, work
 from ledger.delivery.baselines import BaselineInputs
 from ledger.delivery.curves import Corner
 from ledger.delivery.rounding import PPM, apportion
@@ -18,6 +18,7 @@ from ledger.delivery.verdicts.outcome import Exclusion, Reason, Thresholds
 from ledger.delivery.work import Participation, WorkInputs, WorkResult
 from ledger.records import canonical
 from ledger.records.contracts import BaselineMethod, Scoring, ServiceTerms
+from ledger.records.execution import ExecutionKind
 from ledger.records.requests import RequestIssued, SetpointBatch
 from ledger.records.services import (
     CongestionParams,
@@ -36,6 +37,8 @@ from ledger.rules.request_state import RequestState
 
 MANDATED: Final = Thresholds(delivered_from_ppm=1_000_000, partial_from_ppm=500_000)
 """What counts as delivered where no contract says it: a mandate is kept whole."""
+MAX_OVERRIDES: Final = 4
+"""How often a grid code's function excuses one participation: one that comes and goes all the time excuses nothing."""
 SETPOINT_IN_BAND_PPM: Final = 0
 LIMIT_INTERVAL_MS: Final = 15_000
 """A cap is looked at in means of a quarter of a minute: shorter peaks are the meter's noise, not the grid's load."""
@@ -135,11 +138,13 @@ def participants_of(request: RequestState) -> list[str]:
     return sorted(request.bound())
 
 
-def exclusions_of(request: RequestState) -> list[Exclusion]:
-    """Who was bound and does not count: who opted out, and who never started because the check at the start failed."""
+def exclusions_of(request: RequestState, shares: Sequence[Share]) -> list[Exclusion]:
+    """Who was bound and does not count: who opted out, and who never started because the check at the start failed;
+    and when somebody does not count: while superseded, and while a grid-code function ruled the inverter.
+    """
     if request.is_mandatory:
         return []
-    found = []
+    found = [one for share in shares for one in _overrides(request, share)]
     for pid in participants_of(request):
         part = request.participations[pid]
         if part.is_out(request.issued.start_at_ms):
@@ -153,6 +158,35 @@ def exclusions_of(request: RequestState) -> list[Exclusion]:
                 for start, end in _within(since, until, (request.issued.start_at_ms, request.issued.end_at_ms))
             )
     return found
+
+
+def _overrides(request: RequestState, share: Share) -> Iterator[Exclusion]:
+    """When the samples say that a grid-code function had taken over, if an alarm of it is on record.
+
+    A flag alone excuses nobody: the station sets it in samples that nobody sees until the end, an alarm is on record at
+    once. At most `MAX_OVERRIDES` times count.
+    """
+    issued, part = request.issued, request.participations[share.participation]
+    if not part.has_noted(ExecutionKind.ALARM) or part.is_out(issued.start_at_ms) or not part.has_passed:
+        return
+    window = (issued.start_at_ms, issued.end_at_ms)
+    series = [one for body in share.bodies for one in samples.decode(body)]
+    since: int | None = None
+    spans: list[tuple[int, int]] = []
+    for one in series:
+        is_ruled = bool(one.status & samples.Status.GRID_CODE_OVERRIDE)
+        if is_ruled and since is None:
+            since = one.t_ms
+        elif not is_ruled and since is not None:
+            spans.append((since, one.t_ms))
+            since = None
+    if since is not None:
+        spans.append((since, series[-1].t_ms + hold_ms(issued)))
+    inside = [span for start, end in spans for span in _within(start, end, window)]
+    for start, end in inside[:MAX_OVERRIDES]:
+        yield Exclusion(
+            participation_id=share.participation, reason=Reason.GRID_CODE_OVERRIDE, start_at_ms=start, end_at_ms=end
+        )
 
 
 def _within(start_ms: int, end_ms: int, window: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -96,7 +96,7 @@ class CheckRecorded(Record, frozen=True, kw_only=True):
     revision: Revision = 1
     """Of the request that was looked at."""
     purpose: Annotated[CheckPurpose, public("why it was run")]
-    service: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}$(?!\n)"), public("class of service")]
+    service: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]{3,24}$(?!\n)"), public("class of service")]
     as_of_ms: PublicMs
     valid_until_ms: PublicMs
     """The earliest limit of any input."""

@@ -112,13 +112,13 @@ class WorkProven(Record, frozen=True, kw_only=True):
     fsr_id: PublicFsr
     check_id: PublicReference
     baseline_id: PublicReference
-    algorithm: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{3,24}/[0-9]{1,3}$(?!\n)"), public("id and version")]
+    algorithm: Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9_]{3,24}/[0-9]{1,3}$(?!\n)"), public("id and version")]
     batch_ids: Annotated[tuple[Id, ...], msgspec.Meta(max_length=512), public("ids that are used once")]
     group: Annotated[str, msgspec.Meta(max_length=32_768), public("canonical JSON of the group's figures")]
     score_ppm: Annotated[Share, public("of the group")]
     verdict: Annotated[Verdict, public("of the group")]
     delivered_wh: Annotated[CapacityW, public("of the group")]
-    excluded: Annotated[tuple[Excluded, ...], msgspec.Meta(max_length=256), public("random participation ids")] = ()
+    excluded: Annotated[tuple[Excluded, ...], msgspec.Meta(max_length=1024), public("random participation ids")] = ()
     parts: Annotated[tuple[WorkPart, ...], msgspec.Meta(max_length=256), public("a list of parts")]
     reverses: PublicReference | None = None
 

@@ -767,7 +767,7 @@ class ReversesUnknown(RuleViolated):
 
 
 class ExcludedWithoutCause(RuleViolated):
-    """A participation excluded as opted out, ineligible or superseded is so on record."""
+    """A participation excluded as opted out, ineligible, superseded or overridden by a grid code is so on record."""
 
     code = "rules/excluded-without-cause"
     title = "The record shows no such cause"

@@ -5,6 +5,7 @@ import msgspec
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records.credentials import Status
+from ledger.records.execution import ExecutionKind
 from ledger.records.work import Excluded, ExcludedReason, ServiceRecorded, WorkPart, WorkProven
 from ledger.rules.errors import (
     AlreadyRecorded,
@@ -167,6 +168,7 @@ def _require_cause(request: RequestState, excluded: Excluded, now_ms: int) -> No
     has_cause = {
         ExcludedReason.OPTED_OUT: part.is_out(now_ms),
         ExcludedReason.INELIGIBLE: part.subject.overall is not Status.PASS,
+        ExcludedReason.GRID_CODE_OVERRIDE: part.has_noted(ExecutionKind.ALARM),
         ExcludedReason.SUPERSEDED: any(since <= start_ms and end_ms <= until for since, until in part.superseded),
     }
     if not has_cause.get(excluded.reason, True):

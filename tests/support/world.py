@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from cryptography.hazmat.primitives import serialization
@@ -74,7 +75,16 @@ from ledger.records.services import (
     Params,
     Service,
 )
-from ledger.records.sites import ClaimKind, ClaimRegistered, CurrentKind, Evse, Meter, SessionMirrored, SiteConfigured
+from ledger.records.sites import (
+    ClaimKind,
+    ClaimRegistered,
+    CurrentKind,
+    EvLimits,
+    Evse,
+    Meter,
+    SessionMirrored,
+    SiteConfigured,
+)
 from ledger.records.work import CounterResult, Period, ServiceRecorded, Settled, SettlementLine, WorkCountered
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
@@ -292,8 +302,8 @@ class World:
 # The site and its contracts
 
 
-async def configure(world: World) -> None:
-    """The site, with the meters' keys handed in beside it."""
+async def configure(world: World, **of_each: Any) -> None:
+    """The site, with the meters' keys handed in beside it; `of_each` is changed at every EVSE."""
     evses = tuple(
         Evse(
             evse_id=evse,
@@ -316,6 +326,7 @@ async def configure(world: World) -> None:
         )
         for evse, station in zip(EVSES, STATIONS, strict=True)
     )
+    evses = tuple(msgspec.structs.replace(evse, **of_each) for evse in evses)
     site = SiteConfigured(
         site_id=SITE,
         version=1,
@@ -329,8 +340,8 @@ async def configure(world: World) -> None:
     await world.states(CSO, site, f"site/{SITE}", attachments=spkis)
 
 
-async def plug_in(world: World) -> None:
-    """Each person's car stands at its EVSE all day."""
+async def plug_in(world: World, ev: EvLimits | msgspec.UnsetType = msgspec.UNSET) -> None:
+    """Each person's car stands at its EVSE all day, and says `ev` of itself."""
     for person, evse in zip(PERSONS, EVSES, strict=True):
         session = SessionMirrored(
             session_id=new_id("session"),
@@ -342,6 +353,7 @@ async def plug_in(world: World) -> None:
             ev_firmware_sha256=FIRMWARE,
             from_ms=DAWN_MS,
             until_ms=DAWN_MS + 14 * HOUR_MS,
+            ev=ev,
         )
         await world.states(CSO, session, f"site/{SITE}", subject=world.party(person))
 
@@ -352,7 +364,11 @@ def laboratory(made: Ceremony) -> AttributeAuthority:
     return AttributeAuthority(body.certificate, body.key, made.store, made.hierarchy.root.journal)
 
 
-async def certify(world: World) -> None:
+async def certify(
+    world: World,
+    services: frozenset[PkiService] = frozenset({PkiService.DROOP, PkiService.RESERVE}),
+    functions: frozenset[DerFunction] = frozenset({DerFunction.FREQUENCY_WATT, DerFunction.ACTIVE_POWER_SETPOINT}),
+) -> None:
     """The laboratory's claim for each EVSE, registered by the operator."""
     for number, station in enumerate(STATIONS, start=1):
         window = Window(world.clock.now_ms(), world.clock.now_ms() + 200 * 86_400_000)
@@ -364,12 +380,12 @@ async def certify(world: World) -> None:
                     edition="2022",
                     scheme=Scheme.TYPE_EXAMINATION,
                     cert_number=f"L-{number}",
-                    services=frozenset({PkiService.DROOP, PkiService.RESERVE}),
+                    services=services,
                     regions=("FI",),
                     max_charge_w=CAN_W,
                     max_discharge_w=CAN_W,
                     response_ms=1_000,
-                    functions=frozenset({DerFunction.FREQUENCY_WATT, DerFunction.ACTIVE_POWER_SETPOINT}),
+                    functions=functions,
                 ),
             ),
         )
@@ -379,7 +395,7 @@ async def certify(world: World) -> None:
             site_id=SITE,
             subject=ClaimKind.EVSE,
             standard="EN 50549-10",
-            functions=("DROOP", "RESERVE"),
+            functions=tuple(sorted(services)),
             region="FI",
             issuer=LAB,
             not_before_ms=window.not_before_ms // 1000 * 1000,
@@ -435,7 +451,9 @@ OTHER_TERMS = (
 )
 
 
-async def contract(world: World, person: str | None = None, evse: str | None = None) -> str:
+async def contract(
+    world: World, person: str | None = None, evse: str | None = None, services: tuple[ServiceTerms, ...] = ()
+) -> str:
     """A contract with the operator for the whole site, or with a person for one EVSE; signed by both."""
     fsc_id = new_id("fsc")
     common = {
@@ -443,7 +461,7 @@ async def contract(world: World, person: str | None = None, evse: str | None = N
         "version": 1,
         "fo": FO,
         "site_id": SITE,
-        "services": (*TERMS, DROOP_TERMS, *OTHER_TERMS),
+        "services": services or (*TERMS, DROOP_TERMS, *OTHER_TERMS),
         "opt": OptPolicy(default_on_silence=Silence.IN, opt_deadline_s=600, max_opt_outs=10),
         "mandatory_ack": True,
         "valid_from_ms": world.clock.now_ms(),
@@ -540,7 +558,14 @@ def mandate(world: World, start_at_ms: int, end_at_ms: int, cap_w: int) -> Manda
 
 
 async def issue(
-    world: World, fsc_ids: Sequence[str], params: Params, start_at_ms: int, end_at_ms: int, of: Mandate | None = None
+    world: World,
+    fsc_ids: Sequence[str],
+    params: Params,
+    start_at_ms: int,
+    end_at_ms: int,
+    of: Mandate | None = None,
+    *,
+    resolution_ms: int = 60_000,
 ) -> str:
     """A request is in the log."""
     fsr_id = new_id("fsr")
@@ -555,7 +580,7 @@ async def issue(
         opt_deadline_ms=start_at_ms - 20 * MINUTE_MS,
         start_at_ms=start_at_ms,
         end_at_ms=end_at_ms,
-        evidence=Evidence(resolution_ms=60_000),
+        evidence=Evidence(resolution_ms=resolution_ms),
     )
     certificates = (world.made.parties[GRID].credentials[Purpose.SIGNING].chain[0],)
     submitted = world.submission(FO, issued, f"fsr/{fsr_id}")

@@ -30,6 +30,7 @@ from api.execution.services import (
     Setpoint,
     SetpointService,
 )
+from ledger.delivery.rounding import apportion
 
 
 def evse(number: int) -> EvseAddress:
@@ -135,18 +136,41 @@ def test_a_curve_rises_in_frequency() -> None:
 
 
 @pytest.mark.parametrize(("count", "fits"), [(0, False), (1, True), (1024, True), (1025, False)])
-def test_participants_and_intervals_are_bounded(count: int, fits: bool) -> None:
-    series = tuple(Interval(start_at_ms=n, duration_ms=1, value=0) for n in range(count))
-    cases: tuple[tuple[Service, tuple[Participant, ...]], ...] = (
-        (CongestionService(series=series), group(1)),
-        (ReactiveService(start_at_ms=0, reactive_millipercent=1), group(*[1] * count)),
+def test_participants_are_bounded(count: int, fits: bool) -> None:
+    service = ReactiveService(start_at_ms=0, reactive_millipercent=1)
+    if fits:
+        assert plan.schedule(service, group(*[1] * count))
+    else:
+        with pytest.raises(PlanRefused, match="number of"):
+            plan.schedule(service, group(*[1] * count))
+
+
+@pytest.mark.parametrize(("count", "fits"), [(0, False), (1, True), (10_000, True), (10_001, False)])
+def test_intervals_are_bounded(count: int, fits: bool) -> None:
+    service = CongestionService(series=tuple(Interval(start_at_ms=n, duration_ms=1, value=0) for n in range(count)))
+    if fits:
+        assert plan.schedule(service, group(1))
+    else:
+        with pytest.raises(PlanRefused, match="number of"):
+            plan.schedule(service, group(1))
+
+
+def test_an_ordered_setpoint_is_split_as_it_is_judged_and_kept_within_the_evse() -> None:
+    one, two = (
+        Participant(ref=str(n), evse=evse(n), max_charge_w=11_000 * n, max_discharge_w=11_000, offered_w=offered)
+        for n, offered in ((1, 6_000), (2, 3_000))
     )
-    for service, who in cases:
-        if fits:
-            assert plan.schedule(service, who)
-        else:
-            with pytest.raises(PlanRefused, match="number of"):
-                plan.schedule(service, who)
+
+    def split(total_w: int, *, by_offer: bool = True) -> list[int]:
+        service = SetpointService(series=(Interval(start_at_ms=0, duration_ms=1, value=total_w),), by_offer=by_offer)
+        (step,) = plan.schedule(service, (one, two))
+        return [shown.power_w for shown in step.instructions.values() if isinstance(shown, Setpoint)]
+
+    assert split(9_001) == list(apportion(9_001, [6_000, 3_000])) == [6_001, 3_000]
+    assert split(-9_001) == list(apportion(-9_001, [6_000, 3_000])) == [-6_001, -3_000]
+    # Two thirds of 30 kW are more than the first can: it does what it can, and the verdict sees the rest missing.
+    assert split(30_000) == [11_000, 10_000]
+    assert split(30_000, by_offer=False) == [10_000, 20_000]
 
 
 def test_intervals_do_not_overlap() -> None:
