@@ -212,7 +212,7 @@ def test_a_part_may_be_excluded_for_an_interval_of_the_request(judge: Judge) -> 
 
     with refused("excluded-without-cause"):  # no alarm is on record: samples alone excuse nobody
         judge.try_it(fact(at("17:00"), at("18:00")), NORTHGATE)  # type: ignore[arg-type]
-    judge.admit(noted("p-1", ExecutionKind.ALARM), NORTHGATE)
+    judge.admit(noted("p-2", ExecutionKind.ALARM), NORTHGATE)
     judge.try_it(fact(at("17:00"), at("18:00")), NORTHGATE)  # type: ignore[arg-type]
     for start, end in ((at("16:59"), at("17:10")), (at("17:50"), at("18:01")), (at("17:10"), at("17:10"))):
         with refused("times-contradict"):
