@@ -1,4 +1,4 @@
-"""Later ceremonies, each from a reviewed file too: an authority is followed, a root is followed, a root signs its list.
+"""Later ceremonies, each from a reviewed file too: an authority or a root is followed or ended, a root signs its list.
 
 They need the root's key for as long as they last, and change nothing of what is there: they add.
 """
@@ -15,7 +15,7 @@ from pki.ceremony import TRANSCRIPTS, BadSpec, read_spec, require_first
 from pki.hierarchy import Hierarchy, save_authority
 from pki.keys import Signer, require_online
 from pki.roles import Group
-from pki.store.records import CeremonyRecord
+from pki.store.records import CeremonyRecord, Reason
 
 MAX_STEPS = 32
 
@@ -39,19 +39,27 @@ class ListSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The next revocation list of every root whose key is here."""
 
 
+class RevokeSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="act", tag="revoke"):
+    """The issuing authority of this name ("fo", "fo-g2") ends for ever, and all that it issued; the list says so."""
+
+    authority: str
+    reason: Reason
+
+
 class SuccessionSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is to be done, in order; `ceremony` is its id, given once for ever."""
 
     ceremony: str
     performed_by: tuple[str, ...] = ()
-    steps: tuple[FollowSpec | FollowRootSpec | ListSpec, ...]
+    steps: tuple[FollowSpec | FollowRootSpec | ListSpec | RevokeSpec, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """What a later ceremony made: the hierarchy from now on, lists (DER) by name, the transcript and its signature."""
+    """What a later ceremony made: the hierarchy from now on, what is new in it, lists (DER) by name, the transcript."""
 
     hierarchy: Hierarchy
+    made: tuple[Authority, ...]
     crls: dict[str, bytes]
     transcript: bytes
     signature: bytes
@@ -77,8 +85,9 @@ def perform(
 ) -> Succession:
     """The steps of `spec` are done; new authorities are in the folders, as `Hierarchy.save` puts them.
 
-    It is recorded in the hierarchy's store, so that it is done once: CeremonyReplayed. Raises what the steps raise;
-    what the steps before made is then in the store and not in the folders, and stands for nothing.
+    Each new authority has its first list, for without one nothing under it is known to be good. It is recorded in the
+    hierarchy's store, so that it is done once: CeremonyReplayed. Raises BadSpec for an authority that is not there,
+    and what the steps raise; what those before made is then in the store alone, and stands for nothing.
     """
     store = hierarchy.root.store
     digest = transcript.spec_sha256(spec)
@@ -89,6 +98,9 @@ def perform(
     for step in spec.steps:
         if isinstance(step, ListSpec):
             crls |= {root.name: root.crl(now_ms) for root in hierarchy.roots() if root.online}
+        elif isinstance(step, RevokeSpec):
+            root = _revoke(hierarchy, step, now_ms)
+            crls[root.name] = root.crl(now_ms)
         elif isinstance(step, FollowSpec):
             signer = _signer(step.key, ec.SECP256R1())
             hierarchy, authority = rollover.follow_issuing(hierarchy, step.group, now_ms=now_ms, signer=signer)
@@ -97,6 +109,7 @@ def perform(
             signer = _signer(step.key, ec.SECP384R1())
             hierarchy, authority = rollover.follow_root(hierarchy, now_ms=now_ms, signer=signer)
             made.append(authority)
+    crls = {authority.name: authority.crl(now_ms) for authority in made if authority.name not in crls} | crls
     text = transcript.written(
         ceremony=spec.ceremony,
         spec=spec,
@@ -114,7 +127,18 @@ def perform(
     place.mkdir(exist_ok=True)
     (place / f"{digest[:16]}.json").write_bytes(text)
     (place / f"{digest[:16]}.sig").write_bytes(signature)
-    return Succession(hierarchy, crls, text, signature)
+    return Succession(hierarchy, tuple(made), crls, text, signature)
+
+
+def _revoke(hierarchy: Hierarchy, step: RevokeSpec, now_ms: int) -> Authority:
+    """The root that ended the authority; its next list has to say so."""
+    found = [one for one in hierarchy.authorities() if one.group is not None and one.name == step.authority]
+    if not found:
+        raise BadSpec("no issuing authority has this name", found=step.authority)
+    root = next(one for one in hierarchy.roots() if one.certificate == found[0].root)
+    require_online(root.signer)
+    root.revoke(found[0].certificate.serial_number, step.reason, now_ms)
+    return root
 
 
 def _signer(place: str | None, curve: ec.EllipticCurve) -> Signer | None:

@@ -29,12 +29,45 @@ def ceremony(
     password_file: Annotated[
         Path | None, typer.Option(help="File, mode 0600, with the password of all keys; without it, none.")
     ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="Store that knows earlier ceremonies; `issued.db` in the folder if not.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a root, its issuing authorities and the first credentials from one reviewed file."""
     from api.cli import pki_ceremony as command
 
-    raise typer.Exit(command.run(file, out, password_file=password_file, json=json))
+    raise typer.Exit(command.run(file, out, password_file=password_file, store=store, json=json))
+
+
+@app.command()
+def succession(
+    file: Annotated[Path, typer.Argument(help="The file of the later ceremony (TOML).")],
+    place: Annotated[Path, typer.Argument(help="The folder of the first ceremony, or a service's settings file.")],
+    root: Annotated[
+        Path | None, typer.Option(help="The folder with the root's key; `root` in the folder of the ceremony if not.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File, mode 0600, with the password of the authorities' keys.")
+    ] = None,
+    root_password_file: Annotated[
+        Path | None, typer.Option(help="File, mode 0600, with the password of the root's key.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let a next generation of an authority or a root take over, end an authority, or have the root sign its list."""
+    from api.cli import pki_succession as command
+
+    raise typer.Exit(
+        command.run(
+            file,
+            place,
+            root=root,
+            password_file=password_file,
+            root_password_file=root_password_file,
+            json=json,
+        )
+    )
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from pki.ceremony import BadSpec, CeremonySpec, PartySpec
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.roles import Group, Role
+from pki.status import Revoked, Scope, StatusSet
 from pki.store.records import CeremonyReplayed
 from pki.store.sqlite import SqliteStore
 from tests.support import softhsm
@@ -118,7 +120,8 @@ def test_a_later_ceremony_follows_authorities_and_is_done_once(store: SqliteStor
         perform(load(None))
     done = perform(load(root_folder))
     assert (done.hierarchy.root.name, done.hierarchy.issuing[Group.FO].name) == ("root-g2", "fo-g2")
-    assert set(done.crls) == {"root", "root-g2"}
+    assert set(done.crls) == {"root", "root-g2", "fo-g2"}
+    assert [one.name for one in done.made] == ["fo-g2", "root-g2"]
     assert x509.load_der_x509_crl(done.crls["root"]).issuer == made.hierarchy.root.certificate.subject
     _verify(done.hierarchy, done.transcript, done.signature)
     said = json.loads(done.transcript)
@@ -167,3 +170,35 @@ def test_a_ceremony_may_make_its_keys_in_a_token(store: SqliteStore, tmp_path: P
     assert (tmp_path / "out" / "root" / "root.key.uri").exists()
     assert not (tmp_path / "out" / "root" / "root.key.pem").exists()
     assert transcript.spec_sha256(SPEC) != transcript.spec_sha256(replace(SPEC, development=True))
+
+
+REVOKE = b"""
+ceremony = "2028 compromise"
+[[steps]]
+act = "follow"
+group = "FO"
+[[steps]]
+act = "revoke"
+authority = "fo"
+reason = "cACompromise"
+"""
+
+
+def test_an_authority_is_ended_in_a_ceremony_and_the_roots_list_says_so(store: SqliteStore, tmp_path: Path) -> None:
+    made = _perform(SPEC, store)
+    ceremony.save(made, tmp_path, None)
+    folder, root_folder = tmp_path / "authorities", tmp_path / "root"
+    hierarchy = Hierarchy.load(folder, None, store=store, journal=MemoryJournal(), root_folder=root_folder)
+    given: dict[str, Any] = {"folder": folder, "password": None, "root_folder": root_folder, "root_password": None}
+    wrong = succession.parse_spec(REVOKE.replace(b'authority = "fo"', b'authority = "root"'))
+    with pytest.raises(BadSpec):
+        succession.perform(wrong, hierarchy, now_ms=NOW_MS + 1000, **given)
+    done = succession.perform(succession.parse_spec(REVOKE), hierarchy, now_ms=NOW_MS + 2000, **given)
+    assert set(done.crls) == {"root", "fo-g2"}
+    fo = made.hierarchy.issuing[Group.FO].certificate
+    status = StatusSet([*made.crls, *done.crls.values()])
+    with pytest.raises(Revoked):
+        status.standing(hierarchy.root.certificate, fo.serial_number, NOW_MS + 3000, Scope.AUTHORITY)
+    later = done.hierarchy.issuing[Group.FO].certificate
+    assert status.standing(hierarchy.root.certificate, later.serial_number, NOW_MS + 3000, Scope.AUTHORITY)
+    assert status.crl_for(later, NOW_MS + 3000)

@@ -21,7 +21,8 @@ from api.flows.office_journal import serial_text
 from api.flows.service import open_service
 from api.settings import load
 from ledger.clock import SystemClock
-from pki import ceremony, keys
+from pki import ceremony, csr, keys
+from pki.authority import Subscriber
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec
 from pki.journal import Intent
 from pki.roles import Purpose, Role
@@ -282,6 +283,75 @@ def test_a_ceremony_makes_a_hierarchy_with_its_keys_under_a_password(tmp_path: P
     assert "api/password-file-exposed" in place.run(
         "ceremony", file, tmp_path / "b", "--password-file", password, code=2
     )
+
+
+FOLLOW = """
+ceremony = "2029 FO"
+performed_by = ["Key holder 1"]
+[[steps]]
+act = "follow"
+group = "FO"
+[[steps]]
+act = "root-list"
+"""
+
+
+def test_a_ceremony_that_is_done_twice_is_noticed(tmp_path: Path) -> None:
+    file, store = tmp_path / "c.toml", tmp_path / "kept.db"
+    file.write_text(f'ceremony = "2026 first"\n{CEREMONY}')
+    place = Place(tmp_path, None)  # type: ignore[arg-type]
+    place.run("ceremony", file, tmp_path / "a", "--store", store)
+    assert store.stat().st_mode & 0o077 == 0
+    assert "pki/ceremony-replayed" in place.run("ceremony", file, tmp_path / "b", "--store", store, code=2)
+    assert not any((tmp_path / "b").iterdir())
+
+
+def test_a_later_ceremony_by_command_follows_what_the_first_one_made(tmp_path: Path) -> None:
+    file, later, out = tmp_path / "c.toml", tmp_path / "later.toml", tmp_path / "made"
+    file.write_text(CEREMONY)
+    later.write_text(FOLLOW + '[[steps]]\nact = "follow-root"\n')
+    place = Place(tmp_path, None)  # type: ignore[arg-type]
+    place.run("ceremony", file, out)
+    done = place.run("succession", later, out)
+    assert set(done["made"]) == {"fo-g2", "root-g2"}
+    assert (done["lists"], done["retired"]) == (["fo-g2", "root", "root-g2"], ["fo", "root"])
+    assert (out / "root" / "root-g2.key.pem").stat().st_mode & 0o077 == 0
+    assert not (out / "authorities" / "root-g2.key.pem").exists()
+    root = x509.load_pem_x509_certificate((out / "root-g2.crt.pem").read_bytes())
+    assert root.issuer == root.subject
+    assert "pki/ceremony-replayed" in place.run("succession", later, out, code=2)
+    (out / "issued.db").unlink()
+    assert "api/ceremony-store-absent" in place.run("succession", later, out, code=2)
+
+
+def test_without_the_roots_key_there_is_no_later_ceremony(place: Place) -> None:
+    later = place.folder / "later.toml"
+    later.write_text(FOLLOW)
+    before = sorted(path.name for path in (place.folder / "issuing").iterdir())
+    assert "pki/key-offline" in place.run("succession", later, place.config, code=2)
+    assert sorted(path.name for path in (place.folder / "issuing").iterdir()) == before
+
+
+async def test_a_service_issues_with_the_next_generation_of_an_authority(place: Place) -> None:
+    later = place.folder / "later.toml"
+    later.write_text(FOLLOW)
+    root = place.folder / "credentials" / "root"
+    done = place.run("succession", later, place.config, "--root", root)
+    assert list(done["made"]) == ["fo-g2"]
+    settings = load(place.config, {})
+    async with open_service(settings, engines.open_engines(settings, create=True), None) as service:
+        office = service.office
+        assert office is not None
+        key = keys.generate()
+        who = Subscriber(party_id="FI-NEW", organisation="Newcomer")
+        issued = await office.issue(csr.open_csr(pkcs10(key)), Role.FO, Purpose.TLS_CLIENT, who)
+        assert office.authority_of(Role.FO).name == "fo-g2"
+        der = issued.public_bytes(Encoding.DER)
+        found = service.directory.validate(der, SystemClock().now_ms(), purpose=Purpose.TLS_CLIENT)
+        assert found.issuer_key_sha256 == done["made"]["fo-g2"]
+        # Those of the generation before hold as they did.
+        old = x509.load_pem_x509_certificate(place.certificate("FI-AUR").read_bytes()).public_bytes(Encoding.DER)
+        assert service.directory.validate(old, SystemClock().now_ms(), purpose=Purpose.TLS_CLIENT)
 
 
 def test_settings_without_an_office_say_so(place: Place) -> None:
