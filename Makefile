@@ -5,10 +5,11 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check bench docs lint vectors clean requirements
+.PHONY: help demo tamper test coverage check bench docs lint vectors clean requirements
 
 help:
 	@echo "make demo    set up, then play the demo day end to end (about a minute with setting up)"
+	@echo "make tamper  set up, then edit one row of a real log and see it named (seconds)"
 	@echo "make test    set up, then lint and run every test (under ten minutes on two cores)"
 	@echo "make coverage  every test with a coverage report (takes about twice as long)"
 	@echo "make check   format, lint, types, import directions and the fast tests (under a minute)"
@@ -38,6 +39,9 @@ $(VENV)/.test: $(VENV)/.server requirements-test.txt requirements-vectors.txt
 
 demo: $(VENV)/.server
 	@$(BIN)/flexledger demo $(DEMO_ARGS)
+
+tamper: $(VENV)/.server
+	@$(BIN)/flexledger demo --tamper
 
 test: $(VENV)/.test lint
 	@$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -242,8 +242,15 @@ def rebuild(
 def demo(
     out: Annotated[Path | None, typer.Option(help="Leave log, bundles, exports and report here.")] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the service's own files too, and say where.")] = False,
+    tamper: Annotated[
+        bool, typer.Option("--tamper", help="Instead of the day: edit one row of a real log, and see it named.")
+    ] = False,
 ) -> None:
     """Play the demo day through a real service: real mTLS, real OCPP, real signatures, on a virtual clock."""
+    if tamper:
+        from api.cli.demo import tamper as act
+
+        raise typer.Exit(act.run())
     from api.cli.demo import day as command
 
     raise typer.Exit(command.run(out, keep=keep))
