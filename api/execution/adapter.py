@@ -6,12 +6,13 @@ What fails on the way follows one table (`docs/explanation/execution.md`): a tim
 not retried unchanged, silence is not delivery.
 """
 
+import asyncio
 from collections.abc import Sequence
 
 from api.execution import plan
 from api.execution.errors import RunUnknown
 from api.execution.evidence import Execution
-from api.execution.port import EvseAddress, ExecutionPort
+from api.execution.port import Capabilities, EvseAddress, ExecutionPort
 from api.execution.request import AcceptedRequest, Patience, Record
 from api.execution.run import Run
 from api.execution.services import Step
@@ -56,6 +57,20 @@ class Adapter:
             return await run.play()
         finally:
             self._runs.pop(request.fsr_id, None)
+
+    async def capabilities(self, evses: Sequence[EvseAddress], patience_s: float) -> dict[EvseAddress, Capabilities]:
+        """What stations say they can do, for those that say it within `patience_s` real seconds."""
+        asked = {evse: asyncio.create_task(self._port.capabilities(evse)) for evse in evses}
+        if asked:
+            await asyncio.wait(asked.values(), timeout=patience_s)
+        found = {}
+        for evse, task in asked.items():
+            if not task.done():
+                task.cancel()
+            elif task.exception() is None and (said := task.result()) is not None:
+                found[evse] = said
+        await asyncio.gather(*asked.values(), return_exceptions=True)
+        return found
 
     def running(self) -> frozenset[str]:
         """The ids of the requests that are being executed now."""

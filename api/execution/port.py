@@ -323,6 +323,14 @@ Telemetry = (
 Listener = Callable[[Telemetry], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a station says it can do: OCPP's operation modes, and the curves that its inverter follows."""
+
+    modes: frozenset[str]
+    curves: frozenset[str]
+
+
 class ExecutionPort(Protocol):
     """Everything the adapter needs of a protocol."""
 
@@ -336,6 +344,10 @@ class ExecutionPort(Protocol):
 
     def connected(self) -> frozenset[str]:
         """The ids of the stations that are there now."""
+        ...
+
+    async def capabilities(self, evse: EvseAddress) -> Capabilities | None:
+        """What the station of `evse` says it can do there; None where it is not there, or says nothing in time."""
         ...
 
     def transaction(self, evse: EvseAddress) -> str | None:

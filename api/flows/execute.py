@@ -19,6 +19,7 @@ from api.execution.request import AcceptedRequest, Adopted
 from api.execution.services import Participant, Step
 from api.execution.waiting import SleepUntil
 from api.flows import check, dispatch, recover
+from api.flows.ability import ASK_S, Ability, ability
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
 from api.verification import work
@@ -118,6 +119,17 @@ class Executions:
         task = asyncio.create_task(self._watched(request.fsr_id, saying))
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
+
+    async def abilities(self, request: RequestState, evse_ids: Sequence[str]) -> dict[str, Ability]:
+        """What the stations of these EVSEs say of the service; UNKNOWN for who does not say it soon."""
+        site = self._desk.state.site(request.issued.site_id).configured
+        places = {
+            evse.evse_id: EvseAddress(station_id=evse.station_id, evse_id=evse.connector)
+            for evse in site.evses
+            if evse.evse_id in evse_ids
+        }
+        said = {} if self._adapter is None else await self._adapter.capabilities(tuple(places.values()), ASK_S)
+        return {name: ability(request.service, said.get(place)) for name, place in places.items()}
 
     def schedule(self, fsr_id: str) -> None:
         """From now on the request is executed when its time comes. Asking twice changes nothing."""

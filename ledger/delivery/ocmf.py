@@ -210,8 +210,8 @@ def _object(raw: bytes, part: str) -> dict[str, object]:
 
 def _text(fields: Mapping[str, object], name: str) -> str | None:
     value = fields.get(name)
-    if value is None:
-        return None
+    if value is None or (type(value) is str and len(value) <= MAX_FIELD_CHARS):
+        return value
     # Some meters write a version as a number; its digits are its text.
     if not isinstance(value, str) or len(value) > MAX_FIELD_CHARS:
         raise OcmfMalformed("not a short text", expected=f"at most {MAX_FIELD_CHARS} characters", field=name)

@@ -95,7 +95,9 @@ def parse_readings(value: object) -> tuple[tuple[Reading, ...], bool]:
                 digits = _digits(text, place)
                 as_string |= not isinstance(text, Literal)
             elif name in _INHERITED and text is not None:
-                carried[name] = _short(text, name, place)
+                # Exactly a string, and short: no call for what nearly all of them are.
+                is_short = type(text) is str and len(text) <= MAX_SHORT_CHARS
+                carried[name] = text if is_short else _short(text, name, place)
         readings.append(
             Reading(
                 time=carried.get("TM"),

@@ -3,11 +3,11 @@
 `decode` keeps the raw frame, because evidence is what arrived and never what we would have written instead.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from api.execution.errors import FrameRefused, FrameUnfit
 
@@ -29,8 +29,7 @@ class MessageType(IntEnum):
     SEND = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """A request that wants an answer."""
 
     message_id: str
@@ -39,8 +38,7 @@ class Call:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
+class CallResult(msgspec.Struct, frozen=True, gc=False):
     """The answer to a CALL."""
 
     message_id: str
@@ -48,8 +46,7 @@ class CallResult:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CallError:
+class CallError(msgspec.Struct, frozen=True, gc=False):
     """The refusal of a CALL."""
 
     message_id: str
@@ -58,8 +55,7 @@ class CallError:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CallResultError:
+class CallResultError(msgspec.Struct, frozen=True, gc=False):
     """The refusal of a CALLRESULT."""
 
     message_id: str
@@ -68,8 +64,7 @@ class CallResultError:
     raw: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """A message that wants no answer."""
 
     message_id: str
@@ -80,6 +75,8 @@ class Send:
 
 Frame = Call | CallResult | CallError | CallResultError | Send
 
+# Plain integers: an enumeration costs a call for each frame.
+_CALL, _CALLRESULT, _SEND = int(MessageType.CALL), int(MessageType.CALLRESULT), int(MessageType.SEND)
 _LENGTHS = {
     MessageType.CALL: 4,
     MessageType.CALLRESULT: 3,
@@ -87,6 +84,28 @@ _LENGTHS = {
     MessageType.CALLRESULTERROR: 5,
     MessageType.SEND: 4,
 }
+_Id = Annotated[str, Meta(min_length=1, max_length=MAX_MESSAGE_ID)]
+
+
+class _PlainCall(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
+    """A CALL as nearly all of them come; whatever is not exactly so is looked at part by part."""
+
+    kind: int
+    message_id: _Id
+    action: Annotated[str, Meta(min_length=1, max_length=MAX_ACTION)]
+    payload: msgspec.Raw
+
+
+class _PlainResult(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
+    """A CALLRESULT, likewise."""
+
+    kind: int
+    message_id: _Id
+    payload: msgspec.Raw
+
+
+_plain_call = msgspec.json.Decoder(_PlainCall)
+_plain_result = msgspec.json.Decoder(_PlainResult)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _whole = msgspec.json.Decoder(int)
 _text = msgspec.json.Decoder(str)
@@ -98,6 +117,24 @@ def decode(frame: bytes) -> Frame | None:
     """The frame, or None for a message type that part 4 says to ignore. Raises `FrameRefused`."""
     if len(frame) > MAX_FRAME_BYTES:
         raise FrameRefused("frame too long", ocpp_code="RpcFrameworkError", found=len(frame))
+    try:
+        if frame[:3] == b"[2,":
+            call = _plain_call.decode(frame)
+            payload = bytes(call.payload)
+            if payload[:1] == b"{":
+                return Call(call.message_id, call.action, payload, frame)
+        elif frame[:3] == b"[3,":
+            result = _plain_result.decode(frame)
+            payload = bytes(result.payload)
+            if payload[:1] == b"{":
+                return CallResult(result.message_id, payload, frame)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # what exactly is wrong is found out below
+    return _part_by_part(frame)
+
+
+def _part_by_part(frame: bytes) -> Frame | None:
+    """See `decode`; this one says of each part what is wrong with it."""
     try:
         parts = _array.decode(frame)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -170,17 +207,17 @@ def _violation(message: str) -> str:
 
 def encode_call(message_id: str, action: str, message: msgspec.Struct) -> bytes:
     """A CALL. Raises `FrameUnfit`."""
-    return _bytes([int(MessageType.CALL), message_id, action, message])
+    return _bytes([_CALL, message_id, action, message])
 
 
 def encode_send(message_id: str, action: str, message: msgspec.Struct) -> bytes:
     """A SEND. Raises `FrameUnfit`."""
-    return _bytes([int(MessageType.SEND), message_id, action, message])
+    return _bytes([_SEND, message_id, action, message])
 
 
 def encode_result(message_id: str, message: msgspec.Struct) -> bytes:
     """A CALLRESULT. Raises `FrameUnfit`."""
-    return _bytes([int(MessageType.CALLRESULT), message_id, message])
+    return _bytes([_CALLRESULT, message_id, message])
 
 
 def encode_error(message_id: str, code: str, description: str = "") -> bytes:

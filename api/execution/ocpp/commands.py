@@ -12,6 +12,7 @@ from api.execution.port import (
     ArmFrequencyResponse,
     ArmInverterCurve,
     BalanceLocally,
+    Capabilities,
     CommandBase,
     FetchLog,
     FollowSetpoint,
@@ -192,6 +193,38 @@ def hold_reactive(command: HoldReactive, now: datetime) -> t.Wire:
     return m.SetDERControlRequest(
         is_default=False, control_id=control_id(command.evse.evse_id), control_type="FixedVar", fixed_var=fixed
     )
+
+
+MODES_VARIABLE = ("V2XChargingCtrlr", "SupportedOperationModes")
+CURVES_VARIABLES = (("ACDERCtrlr", "ModesSupported"), ("DCDERCtrlr", "ModesSupported"))
+
+
+def read_capabilities(evse_id: int) -> t.Wire:
+    """Which operation modes and curves the station has at this EVSE."""
+    asked = tuple(
+        m.GetVariableData(
+            component=t.Component(name=component, evse=t.Evse(id=evse_id)), variable=t.Variable(name=variable)
+        )
+        for component, variable in (MODES_VARIABLE, *CURVES_VARIABLES)
+    )
+    return m.GetVariablesRequest(get_variable_data=asked)
+
+
+def parse_capabilities(response: t.Wire) -> Capabilities | None:
+    """What the answer says; None where it does not know the modes at all, as a station without V2X may not."""
+    if not isinstance(response, m.GetVariablesResponse):
+        return None
+    said = {
+        (one.component.name, one.variable.name): frozenset(
+            word.strip() for word in (one.attribute_value or "").split(",") if word.strip()
+        )
+        for one in response.get_variable_result
+        if one.attribute_status == "Accepted"
+    }
+    if MODES_VARIABLE not in said:
+        return None
+    curves = frozenset(word for name in CURVES_VARIABLES for word in said.get(name, ()))
+    return Capabilities(modes=said[MODES_VARIABLE], curves=curves)
 
 
 def log_location(evse_id: int, interval_ms: int, *, wide: bool = False) -> str:

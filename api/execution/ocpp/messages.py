@@ -31,6 +31,32 @@ from api.execution.ocpp.backend_messages import (
     UpdateDynamicScheduleRequest,
 )
 from api.execution.ocpp.datatypes import Wire
+from api.execution.ocpp.further_messages import (
+    AFRRSignalRequest,
+    ChangeTransactionTariffRequest,
+    ChangeTransactionTariffResponse,
+    ChargingLimit,
+    GenericResponse,
+    GetChargingProfilesRequest,
+    GetChargingProfilesResponse,
+    GetDERControlRequest,
+    NotifyAllowedEnergyTransferRequest,
+    NotifyChargingLimitRequest,
+    NotifyEventRequest,
+    NotifyReportRequest,
+    ProfileCriterion,
+    PullDynamicScheduleUpdateRequest,
+    PullDynamicScheduleUpdateResponse,
+    ReportChargingProfilesRequest,
+    ReportDERControlRequest,
+    RequestStartTransactionRequest,
+    RequestStartTransactionResponse,
+    RequestStopTransactionRequest,
+    SetDefaultTariffRequest,
+    SetDefaultTariffResponse,
+    UsePriorityChargingRequest,
+    UsePriorityChargingResponse,
+)
 from api.execution.ocpp.station_messages import (
     BootNotificationRequest,
     BootNotificationResponse,
@@ -59,9 +85,13 @@ __all__ = [
     "ACTIONS",
     "SENDS",
     "STREAM_DECODER",
+    "AFRRSignalRequest",
     "Action",
     "BootNotificationRequest",
     "BootNotificationResponse",
+    "ChangeTransactionTariffRequest",
+    "ChangeTransactionTariffResponse",
+    "ChargingLimit",
     "ChargingNeeds",
     "ChargingStation",
     "ClearChargingProfileRequest",
@@ -72,8 +102,12 @@ __all__ = [
     "DataTransferRequest",
     "DataTransferResponse",
     "Empty",
+    "GenericResponse",
+    "GetChargingProfilesRequest",
+    "GetChargingProfilesResponse",
     "GetCompositeScheduleRequest",
     "GetCompositeScheduleResponse",
+    "GetDERControlRequest",
     "GetLogRequest",
     "GetLogResponse",
     "GetVariableData",
@@ -83,16 +117,30 @@ __all__ = [
     "HeartbeatResponse",
     "LogStatusNotificationRequest",
     "MeterValuesRequest",
+    "NotifyAllowedEnergyTransferRequest",
+    "NotifyChargingLimitRequest",
     "NotifyDERAlarmRequest",
     "NotifyDERStartStopRequest",
     "NotifyEVChargingNeedsRequest",
     "NotifyEVChargingNeedsResponse",
+    "NotifyEventRequest",
     "NotifyPeriodicEventStream",
+    "NotifyReportRequest",
     "ProfileCriteria",
+    "ProfileCriterion",
     "ProfileStatusResponse",
+    "PullDynamicScheduleUpdateRequest",
+    "PullDynamicScheduleUpdateResponse",
+    "ReportChargingProfilesRequest",
+    "ReportDERControlRequest",
+    "RequestStartTransactionRequest",
+    "RequestStartTransactionResponse",
+    "RequestStopTransactionRequest",
     "SecurityEventNotificationRequest",
     "SetChargingProfileRequest",
     "SetDERControlRequest",
+    "SetDefaultTariffRequest",
+    "SetDefaultTariffResponse",
     "SetVariableData",
     "SetVariableResult",
     "SetVariablesRequest",
@@ -105,6 +153,8 @@ __all__ = [
     "TriggerMessageRequest",
     "TriggerMessageResponse",
     "UpdateDynamicScheduleRequest",
+    "UsePriorityChargingRequest",
+    "UsePriorityChargingResponse",
     "action_of",
 ]
 
@@ -140,6 +190,12 @@ _FROM_STATION: tuple[tuple[type[Wire], type[Wire]], ...] = (
     (SecurityEventNotificationRequest, Empty),
     (LogStatusNotificationRequest, Empty),
     (DataTransferRequest, DataTransferResponse),
+    (NotifyEventRequest, Empty),
+    (NotifyReportRequest, Empty),
+    (NotifyChargingLimitRequest, Empty),
+    (ReportChargingProfilesRequest, Empty),
+    (ReportDERControlRequest, Empty),
+    (PullDynamicScheduleUpdateRequest, PullDynamicScheduleUpdateResponse),
 )
 _FROM_BACKEND: tuple[tuple[type[Wire], type[Wire]], ...] = (
     (SetChargingProfileRequest, ProfileStatusResponse),
@@ -152,6 +208,15 @@ _FROM_BACKEND: tuple[tuple[type[Wire], type[Wire]], ...] = (
     (GetVariablesRequest, GetVariablesResponse),
     (GetLogRequest, GetLogResponse),
     (TriggerMessageRequest, TriggerMessageResponse),
+    (GetChargingProfilesRequest, GetChargingProfilesResponse),
+    (GetDERControlRequest, DERControlResponse),
+    (AFRRSignalRequest, GenericResponse),
+    (NotifyAllowedEnergyTransferRequest, GenericResponse),
+    (UsePriorityChargingRequest, UsePriorityChargingResponse),
+    (SetDefaultTariffRequest, SetDefaultTariffResponse),
+    (ChangeTransactionTariffRequest, ChangeTransactionTariffResponse),
+    (RequestStartTransactionRequest, RequestStartTransactionResponse),
+    (RequestStopTransactionRequest, GenericResponse),
 )
 
 
@@ -174,5 +239,5 @@ STREAM_DECODER = msgspec.json.Decoder(NotifyPeriodicEventStream)
 
 
 def action_of(request: Wire) -> Action:
-    """The action whose request this is."""
-    return ACTIONS[_named(type(request))]
+    """The action whose request this is; an empty one is a heartbeat."""
+    return ACTIONS["Heartbeat" if isinstance(request, Empty) else _named(type(request))]

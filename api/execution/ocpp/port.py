@@ -20,6 +20,7 @@ from ledger.records.evidence import SampleSchema
 HEARTBEAT_S = 300
 UPDATE_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 30.0
+CAPABILITY_MS = 10_000
 MAX_UPLOADS = 256
 MAX_EVSES = 50_000
 BESIDE_PROFILES = (neutral.ReadMeter, neutral.FetchLog, neutral.ArmInverterCurve, neutral.HoldReactive)
@@ -44,7 +45,8 @@ class OcppPort:
         self._subscribers: list[neutral.Listener] = []
         self._transactions: dict[EvseAddress, str] = {}
         self._sequence: dict[EvseAddress, int] = {}
-        self._setpoint_installed: set[EvseAddress] = set()
+        self._setpoint_installed: dict[EvseAddress, int] = {}
+        self._capabilities: dict[EvseAddress, neutral.Capabilities] = {}
         self._uploads: OrderedDict[tuple[str, int], Upload] = OrderedDict()
         self._uploads_started = 0
         self._sent: OrderedDict[str, EvseAddress] = OrderedDict()
@@ -72,6 +74,26 @@ class OcppPort:
     def connected(self) -> frozenset[str]:
         """See `ExecutionPort.connected`."""
         return self._listener.connected()
+
+    async def capabilities(self, evse: EvseAddress) -> neutral.Capabilities | None:
+        """See `ExecutionPort.capabilities`; asked once in a connection."""
+        if evse in self._capabilities or evse.station_id not in self._listener.connected():
+            return self._capabilities.get(evse)
+        request = commands.read_capabilities(evse.evse_id)
+        letter = Letter(
+            action=m.action_of(request),
+            request=request,
+            not_after_ms=self._clock.now_ms() + CAPABILITY_MS,
+            timeout_s=self._update_timeout_s,
+            reference=f"capabilities of {evse}",
+        )
+        reply = await self._listener.post(evse.station_id, letter)
+        found = None
+        if isinstance(reply, Answered) and isinstance(reply.response, m.GetVariablesResponse):
+            found = commands.parse_capabilities(reply.response)
+        if found is not None and len(self._capabilities) < MAX_EVSES:
+            self._capabilities[evse] = found
+        return found
 
     def transaction(self, evse: EvseAddress) -> str | None:
         """See `ExecutionPort.transaction`."""
@@ -127,9 +149,9 @@ class OcppPort:
         if isinstance(command, neutral.ClearService) and command.curve:
             return
         if isinstance(command, neutral.FollowSetpoint) and outcome.verdict is Verdict.ACCEPTED:
-            self._setpoint_installed.add(command.evse)
+            self._setpoint_installed[command.evse] = command.setpoint_w
         else:
-            self._setpoint_installed.discard(command.evse)
+            self._setpoint_installed.pop(command.evse, None)
 
     def _start_upload(self, command: neutral.FetchLog) -> int:
         self._uploads_started += 1
@@ -165,9 +187,21 @@ class OcppPort:
                 self._on_log_status(station_id, request)
             case m.DataTransferRequest():
                 return self._on_data(station_id, request)
+            case m.PullDynamicScheduleUpdateRequest(charging_profile_id=profile_id):
+                return self._on_pull(station_id, profile_id)
             case _:
                 pass
         return m.Empty()
+
+    def _on_pull(self, station_id: str, profile_id: int) -> t.Wire:
+        """The value in force, to a station that asks for it by itself."""
+        evse = EvseAddress(station_id=station_id, evse_id=profile_id - commands.PROFILE_BASE)
+        setpoint_w = self._setpoint_installed.get(evse)
+        if setpoint_w is None:
+            return m.PullDynamicScheduleUpdateResponse(status="Rejected")
+        return m.PullDynamicScheduleUpdateResponse(
+            status="Accepted", schedule_update=t.ScheduleUpdate(setpoint=setpoint_w)
+        )
 
     def on_send(self, station_id: str, message: t.Wire, raw: bytes) -> None:
         """See `StationHandler.on_send`."""
@@ -193,8 +227,11 @@ class OcppPort:
             self._publish(neutral.LateAnswer(evse=evse, at_ms=at_ms, command_id=reference, outcome=outcome))
 
     def _forget_profiles(self, station_id: str) -> None:
-        """After a reconnect or boot a station may have left its profile: the next setpoint installs it again."""
-        self._setpoint_installed = {evse for evse in self._setpoint_installed if evse.station_id != station_id}
+        """After a reconnect or boot a station may have left its profile, and may be another than it was."""
+        self._capabilities = {evse: can for evse, can in self._capabilities.items() if evse.station_id != station_id}
+        self._setpoint_installed = {
+            evse: power_w for evse, power_w in self._setpoint_installed.items() if evse.station_id != station_id
+        }
 
     def _on_transaction(self, station_id: str, request: m.TransactionEventRequest, raw: bytes) -> None:
         info, at_ms = request.transaction_info, t.to_ms(request.timestamp)

@@ -22,6 +22,9 @@ from ledger.delivery.samples import Status
 MAX_OFFLINE_MS = 300_000
 REPORT_MS = 60_000
 MAX_OUTBOX = 200_000
+MODES = frozenset(mode.value for mode in Mode)
+CURVES = frozenset({"VoltWatt", "VoltVar", "WattVar", "FixedVar"})
+"""What every plant can do; whether an EVSE can discharge is another question."""
 BEGIN, CHARGING, END = "B", "C", "E"
 
 

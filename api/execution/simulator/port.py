@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from api.execution import port as neutral
 from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.simulator import faults as f
-from api.execution.simulator.plant import Plant
+from api.execution.simulator.plant import CURVES, MODES, Plant
 from api.execution.waiting import POLL_S, Clock
 from ledger.delivery import samples
 from ledger.records.evidence import SampleSchema
@@ -113,6 +113,13 @@ class SimulatorPort:
     def connected(self) -> frozenset[str]:
         """See `ExecutionPort.connected`."""
         return frozenset(self._online)
+
+    async def capabilities(self, evse: EvseAddress) -> neutral.Capabilities | None:
+        """See `ExecutionPort.capabilities`."""
+        plant = self._plants.get(evse.station_id)
+        if plant is None or evse.station_id not in self._online or evse.evse_id not in plant.evses:
+            return None
+        return neutral.Capabilities(modes=MODES, curves=CURVES)
 
     def transaction(self, evse: EvseAddress) -> str | None:
         """See `ExecutionPort.transaction`."""

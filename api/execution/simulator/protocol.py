@@ -12,7 +12,7 @@ from api.execution.ocpp import messages as m
 from api.execution.plan import Envelope
 from api.execution.port import Command, Telemetry
 from api.execution.simulator.evse import Evse, Kind, Mode, Service
-from api.execution.simulator.plant import Plant
+from api.execution.simulator.plant import CURVES, MODES, Plant
 from ledger.delivery import samples
 from ledger.records.evidence import SampleSchema
 
@@ -20,12 +20,10 @@ MAX_VALUES_PER_MESSAGE = 50
 NEVER_MS = 2**53
 DEFAULT_RESPONSE_MS = 10_000
 VARIABLES = {
-    ("V2XChargingCtrlr", "SupportedOperationModes"): (
-        "Idle,ChargingOnly,CentralSetpoint,ExternalLimits,LocalFrequency,LocalLoadBalancing"
-    ),
+    ("V2XChargingCtrlr", "SupportedOperationModes"): ",".join(sorted(MODES)),
     ("DataCollector", "SamplingIntervals"): "100,1000",
-    ("ACDERCtrlr", "ModesSupported"): "VoltWatt,VoltVar,WattVar,FixedVar",
-    ("DCDERCtrlr", "ModesSupported"): "VoltWatt,VoltVar,WattVar,FixedVar",
+    ("ACDERCtrlr", "ModesSupported"): ",".join(sorted(CURVES)),
+    ("DCDERCtrlr", "ModesSupported"): ",".join(sorted(CURVES)),
     ("SampledDataCtrlr", "TxUpdatedInterval"): "60",
 }
 THRESHOLD = ("V2XChargingCtrlr", "LocalLoadBalancing")

@@ -21,7 +21,7 @@ from api.execution.ocpp.listener import SUBPROTOCOL
 from api.execution.plan import Envelope
 from api.execution.port import Command, Outcome, Verdict
 from api.execution.simulator import faults as f
-from api.execution.simulator import noise, protocol
+from api.execution.simulator import further, noise, protocol
 from api.execution.simulator.plant import Plant
 
 CALL_TIMEOUT_S = 30.0
@@ -355,7 +355,9 @@ class SimulatedStation:
             case m.TriggerMessageRequest(requested_message="MeterValues", evse=t.Evse(id=evse_id)):
                 return _status(m.TriggerMessageResponse, self._execute(neutral.ReadMeter(**self._bare(evse_id))))
             case _:
-                return m.TriggerMessageResponse(status="NotImplemented")
+                response, reports = further.respond(self.plant, self._profiles, request)
+                self._backlog.extend(reports)
+                return response
 
     def _bare(self, evse_id: int) -> Envelope:
         return {

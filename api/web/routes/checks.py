@@ -9,6 +9,7 @@ from litestar.params import FromPath, QueryParameter
 
 from api import wire
 from api.flows import check, check_view, paging
+from api.flows.ability import Ability
 from api.flows.check_view import CheckView
 from api.flows.service import Service
 from api.flows.standing import require_concerned, require_evses
@@ -45,6 +46,8 @@ class CheckedParticipation(msgspec.Struct, frozen=True, kw_only=True):
     """`DIMENSION code` of each question that was not answered with PASS."""
     amount_w: int
     fsc_id: str | None
+    station: str
+    """What the station says of itself: ABLE, UNABLE or UNKNOWN. A hint for the offer, not in the log."""
 
 
 class Checked(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +85,7 @@ async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Se
     found = require_concerned(service.desk, asked.fsr_id, principal)
     require_evses(service.desk, service.memory, found.issued.site_id, asked.evse_ids, principal)
     accepted, result = await check.run(service.desk, service.memory, asked.fsr_id, asked.evse_ids, CheckPurpose.PRE_FSR)
+    says = {} if service.executions is None else await service.executions.abilities(found, asked.evse_ids)
     return Checked(
         accepted=accepted,
         check_id=result.check_id,
@@ -95,6 +99,7 @@ async def run_check(request: Request[Any, Any, Any], service: NamedDependency[Se
                 failed=tuple(f"{d.dimension} {d.code}" for d in subject.dimensions if d.status != "PASS"),
                 amount_w=subject.amount_w,
                 fsc_id=subject.fsc_id if isinstance(subject.fsc_id, str) else None,
+                station=says.get(str(subject.evse_id), Ability.UNKNOWN),
             )
             for subject in result.subjects
         ),

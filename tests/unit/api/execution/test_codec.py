@@ -1,8 +1,12 @@
 """OCPP-J frames: what is read, what is refused with which code, and what is ignored."""
 
 import json
+from collections.abc import Callable
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from api.execution.errors import FrameRefused, FrameUnfit
 from api.execution.ocpp import codec
@@ -127,3 +131,46 @@ def test_phase_names_keep_their_underscores() -> None:
 @pytest.mark.parametrize("at_ms", [0, 1, 999, 1_768_921_200_123, 4_102_444_799_999])
 def test_milliseconds_survive_the_way_to_a_timestamp_and_back(at_ms: int) -> None:
     assert t.to_ms(t.from_ms(at_ms)) == at_ms
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=60).map(lambda rest: b"[2," + rest),
+    st.binary(max_size=60).map(lambda rest: b"[3," + rest),
+    st.lists(
+        st.one_of(
+            st.integers(0, 7),
+            st.text(max_size=70),
+            st.none(),
+            st.floats(allow_nan=False),
+            st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+            st.lists(st.integers(), max_size=2),
+        ),
+        max_size=6,
+    ).map(msgspec.json.encode),
+    st.tuples(
+        st.sampled_from([2, 3, 4, 5, 6]), st.text(max_size=40), st.text(max_size=70), st.just({"a": [1, "x"]})
+    ).map(msgspec.json.encode),
+    st.tuples(st.sampled_from([3]), st.text(max_size=40), st.just({"a": [1, "x"]})).map(msgspec.json.encode),
+)
+
+
+def judged(decode: Callable[[bytes], object], data: bytes) -> object:
+    try:
+        return decode(data)
+    except FrameRefused as refused:
+        return refused.ocpp_code, refused.message_id, refused.detail
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(data=FRAMES)
+def test_the_short_way_through_a_frame_finds_what_the_long_way_finds(data: bytes) -> None:
+    assert judged(codec.decode, data) == judged(codec._part_by_part, data)
+
+
+def test_a_name_that_comes_twice_is_read_as_its_last_and_evidence_is_what_arrived() -> None:
+    raw = b'[2,"1","Heartbeat",{"customData":{"vendorId":"a"},"customData":{"vendorId":"b"}}]'
+    frame = codec.decode(raw)
+    assert isinstance(frame, codec.Call)
+    request = codec.open_payload(frame.payload, m.ACTIONS["Heartbeat"].request_decoder, "1")
+    assert request.custom_data == {"vendorId": "b"}
+    assert frame.raw == raw
