@@ -27,6 +27,7 @@ from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
 from api.flows.self_audit import SelfAudit
 from api.flows.status import StatusDesk
+from api.flows.suspensions import Suspensions
 from api.flows.webhooks import Poster, Webhooks
 from api.flows.witnessing import Witnessing
 from api.settings import Settings
@@ -141,6 +142,7 @@ async def open_service(
     memory = Memory(desk)
     reader = Reader(engines.store)
     office = open_office(settings, engines, desk)
+    suspensions: Suspensions | None = None
     status = StatusDesk(directory, office, engines.clock)
     witnessing = _witnessing(settings, engines, publisher, reader, ask)
     enrolment = open_enrolment(settings, engines, office)
@@ -163,6 +165,8 @@ async def open_service(
         if office is not None and not is_frozen:
             adoption = Adoption(office)
             await office_start.catch_up(office, adoption)
+            suspensions = Suspensions(desk)
+            await suspensions.settle_all()
             tasks.append(asyncio.create_task(office.watch(), name="office"))
             tasks.append(asyncio.create_task(adoption.watch(), name="office-store"))
         # Who executes writes down what was done, so over a log that has ended nobody executes.
@@ -210,6 +214,8 @@ async def open_service(
             await listener.close()
         if office is not None:
             await office.close()
+        if suspensions is not None:
+            await suspensions.close()
         await appender.close()
         with suppress(LedgerError):
             await publisher.publish()

@@ -30,6 +30,7 @@ LINE_MEMBERS: Final = (
     "deficiency_milliwh",
     "pay_micro",
     "penalty_micro",
+    "availability_micro",
 )
 
 
@@ -134,6 +135,7 @@ def check_settlement(context: Context, _told: Told, whole: Record) -> str:
             price_micro_per_kwh=terms.price_micro_per_kwh,
             penalty_micro_per_kwh=terms.penalty_micro_per_kwh,
             currency=terms.currency,
+            availability_micro_per_kw_h=terms.availability_micro_per_kw_h,
         ),
     )
     _require_same("currency", settled.currency, found.currency)

@@ -20,6 +20,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     price_micro_per_kwh: int
     penalty_micro_per_kwh: int
     currency: str
+    availability_micro_per_kw_h: int = 0
+    """For each kW that was ordered and not missing, for an hour, whatever energy it delivered."""
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,6 +34,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     pay_micro: int
     penalty_micro: int
     net_micro: int
+    availability_micro: int = 0
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,11 +47,15 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     pay_micro: int
     penalty_micro: int
     net_micro: int
+    availability_micro: int = 0
 
 
 def settle(periods: Sequence[Period], terms: Terms) -> Settlement:
-    """One line per period: price x delivered energy - penalty x deficient energy. Raises WorkRefused."""
-    for price in (terms.price_micro_per_kwh, terms.penalty_micro_per_kwh):
+    """One line per period: price x delivered energy - penalty x deficient energy + availability.
+
+    Raises WorkRefused.
+    """
+    for price in (terms.price_micro_per_kwh, terms.penalty_micro_per_kwh, terms.availability_micro_per_kw_h):
         if not 0 <= price <= MAX_PRICE_MICRO:
             raise WorkRefused("a price out of range", expected=f"0..{MAX_PRICE_MICRO} micro", found=price)
     if not (len(terms.currency) == 3 and terms.currency.isascii() and terms.currency.isupper()):
@@ -64,6 +71,7 @@ def settle(periods: Sequence[Period], terms: Terms) -> Settlement:
         pay_micro=sum(line.pay_micro for line in lines),
         penalty_micro=sum(line.penalty_micro for line in lines),
         net_micro=sum(line.net_micro for line in lines),
+        availability_micro=sum(line.availability_micro for line in lines),
     )
 
 
@@ -72,6 +80,9 @@ def _line(period: Period, terms: Terms) -> Line:
     deficient = period.deficiency_w * period.duration_ms
     pay = half_even(delivered * terms.price_micro_per_kwh, WATT_MS_PER_KWH)
     penalty = half_even(deficient * terms.penalty_micro_per_kwh, WATT_MS_PER_KWH)
+    # A kW for an hour is as many W ms as a kWh. What was excused was not ordered; what is missing did not stand by.
+    stood_by_w = max(0, period.ordered_w - period.deficiency_w)
+    availability = half_even(stood_by_w * period.duration_ms * terms.availability_micro_per_kw_h, WATT_MS_PER_KWH)
     return Line(
         start_at_ms=period.start_at_ms,
         duration_ms=period.duration_ms,
@@ -79,5 +90,6 @@ def _line(period: Period, terms: Terms) -> Line:
         deficiency_milliwh=half_even(deficient, WATT_MS_PER_MILLIWH),
         pay_micro=pay,
         penalty_micro=penalty,
-        net_micro=pay - penalty,
+        net_micro=pay - penalty + availability,
+        availability_micro=availability,
     )

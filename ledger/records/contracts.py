@@ -80,6 +80,14 @@ class ServiceTerms(Value, frozen=True, kw_only=True):
     currency: Currency
     cancel_notice_s: DurationS = 0
     """How long before its start the operator may still cancel a request that was accepted."""
+    notice_s: DurationS = 0
+    """How long before its start a request must be issued or revised at the latest."""
+    max_activations: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    """How many requests may be accepted under these terms; 0 is no limit."""
+    recovery_s: DurationS = 0
+    """How long there must be between the end of one accepted request and the start of another."""
+    availability_micro_per_kw_h: Annotated[int, msgspec.Meta(ge=0, le=2**40)] = 0
+    """What is paid for a kW that was ordered and stood by for an hour, beside what it delivered."""
     max_var: CapacityVar = 0
     """The most reactive power, for the classes that ask for it."""
 
@@ -91,6 +99,15 @@ class OptPolicy(Value, frozen=True, kw_only=True):
     opt_deadline_s: DurationS
     """How long before the start an opt decision must be in, unless the request says otherwise."""
     max_opt_outs: Annotated[int, msgspec.Meta(ge=0, le=10_000)]
+
+
+class SettlementTerms(Value, frozen=True, kw_only=True):
+    """What silence means after a request; 0 is no deadline."""
+
+    proof_within_s: DurationS = 0
+    """How long after its end a request can be proven; then it is unprovable."""
+    dispute_within_s: DurationS = 0
+    """How long after a proof the operator can dispute it; then its silence agrees."""
 
 
 class ContractOffered(Record, frozen=True, kw_only=True):
@@ -118,6 +135,9 @@ class ContractOffered(Record, frozen=True, kw_only=True):
         tuple[ServiceTerms, ...], msgspec.Meta(min_length=1, max_length=16), public("terms between organisations")
     ]
     opt: Annotated[OptPolicy, public("terms between organisations")]
+    settlement: Annotated[SettlementTerms, public("terms between organisations")] = SettlementTerms()
+    notice_s: Annotated[DurationS, public("terms between organisations")] = 0
+    """How long after a notice the contract ends."""
     mandatory_ack: Annotated[bool, public("the holder was told of the two grounds on which opting out is refused")]
     stackable: Annotated[bool, public("may run beside another contract for the same EVSE")] = False
     valid_from_ms: PublicMs
@@ -141,6 +161,44 @@ class ContractAccepted(Record, frozen=True, kw_only=True):
     """SHA-256 of the offer's statement."""
     evu_statement: Words = msgspec.UNSET
     """The person's own signed acceptance, where the relaying organisation signs for the log."""
+
+
+class ContractWithdrawn(Record, frozen=True, kw_only=True):
+    """Whoever made the latest offer takes it back, before the other party accepted it."""
+
+    TYPE = "contract.withdrawn"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    version: Annotated[int, msgspec.Meta(ge=1, le=10_000), public("the offer's version")]
+
+
+class SuspensionCause(StrEnum):
+    """Why a contract rests: a party's notice, or what the port found of a party's credential or a claim."""
+
+    NOTICE = "NOTICE"
+    CREDENTIAL = "CREDENTIAL"
+    CLAIM = "CLAIM"
+
+
+class ContractSuspended(Record, frozen=True, kw_only=True):
+    """From here on nothing starts under the contract; what runs goes on, and a mandate needs none."""
+
+    TYPE = "contract.suspended"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    cause: Annotated[SuspensionCause, public("a closed list")]
+
+
+class ContractResumed(Record, frozen=True, kw_only=True):
+    """Whoever suspended the contract for this cause says that it is gone."""
+
+    TYPE = "contract.resumed"
+    STREAM = "fsc"
+
+    fsc_id: PublicFsc
+    cause: Annotated[SuspensionCause, public("a closed list")]
 
 
 class TerminationReason(StrEnum):
@@ -194,4 +252,13 @@ class HoldersAnswered(Record, frozen=True, kw_only=True):
     holders: Annotated[tuple[Holder, ...], msgspec.Meta(max_length=512), public("a list of parts")]
 
 
-KINDS: tuple[type[Record], ...] = (ContractOffered, ContractAccepted, ContractTerminated, HoldersAsked, HoldersAnswered)
+KINDS: tuple[type[Record], ...] = (
+    ContractOffered,
+    ContractAccepted,
+    ContractWithdrawn,
+    ContractSuspended,
+    ContractResumed,
+    ContractTerminated,
+    HoldersAsked,
+    HoldersAnswered,
+)

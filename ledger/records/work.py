@@ -180,6 +180,8 @@ class SettlementLine(Value, frozen=True, kw_only=True):
     deficiency_milliwh: Annotated[int, msgspec.Meta(ge=0, le=2**50)]
     pay_micro: Micro
     penalty_micro: Micro
+    availability_micro: Micro = 0
+    """For what was ordered and stood by."""
 
 
 class Settled(Record, frozen=True, kw_only=True):

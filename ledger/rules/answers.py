@@ -2,7 +2,7 @@
 
 from ledger.records.credentials import CheckRecorded, Status
 from ledger.records.requests import Answer, Offer, RejectReason, RequestAnswered
-from ledger.rules import orders
+from ledger.rules import limits, orders
 from ledger.rules.errors import (
     AnswerInconsistent,
     CheckExpired,
@@ -131,6 +131,8 @@ def _require_contracts(seen: Projection, request: RequestState, record: RequestA
                 raise ContractNotCovering("not a contract of the request", participation=offer.participation)
             offered = offer.offered_var if is_reactive else offer.offered_w
             under[offer.fsc_id] = under.get(offer.fsc_id, 0) + offered
+    for fsc_id in under or request.issued.fsc_ids:
+        _require_room(seen, request, fsc_id)
     for fsc_id, offered in under.items():
         contract = seen.contracts.get(fsc_id)
         terms = contract.terms(request.service, now_ms, orders.direction(request.issued.params)) if contract else None
@@ -144,6 +146,15 @@ def _require_contracts(seen: Projection, request: RequestState, record: RequestA
                 found=f"{offered} {unit}",
                 fsc_id=fsc_id,
             )
+
+
+def _require_room(seen: Projection, request: RequestState, fsc_id: str) -> None:
+    """The terms as they were when the request was issued still allow it: others may have been accepted meanwhile."""
+    contract = seen.contracts.get(fsc_id)
+    asked = orders.direction(request.issued.params)
+    terms = contract.terms(request.service, request.issued_at_ms, asked) if contract is not None else None
+    if terms is not None and seen.sees_log:
+        limits.require_room(seen, fsc_id, terms, request.issued)
 
 
 def _require_free(seen: Projection, fact: Fact, request: RequestState, record: RequestAnswered) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger.records.sites import SiteConfigured
-from ledger.rules.errors import DoubleSelling, EvseNotAtSite
+from ledger.rules.errors import BaselineShared, DoubleSelling, EvseNotAtSite
 from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
 
 Holder = tuple[str, str]
@@ -27,6 +27,8 @@ class Booking:
     up_w: int
     down_w: int
     sets_reactive: bool = False
+    is_counted: bool = False
+    """Whether what it delivers is the difference to a baseline."""
 
     def overlaps(self, other: "Booking") -> bool:
         """Whether both hold the same EVSE at some instant."""
@@ -88,11 +90,16 @@ class Capacity:
             raise EvseNotAtSite("an EVSE of another site is offered", expected=site_id, participation=participation)
 
     def require_free(self, wanted: Iterable[Booking]) -> None:
-        """Raises `DoubleSelling` unless all of `wanted` fits beside what is booked, at every instant, both ways."""
+        """Raises `DoubleSelling` unless all of `wanted` fits beside what is booked, at every instant, both ways.
+
+        Raises `BaselineShared` where one EVSE would be measured against a baseline for two requests at once.
+        """
         wanted = tuple(wanted)
         for new in wanted:
             beside = [*self._active.get(new.tag, {}).values(), *(other for other in wanted if other != new)]
-            self._require_fits(new, [other for other in beside if new.overlaps(other)])
+            at_once = [other for other in beside if new.overlaps(other)]
+            self._require_fits(new, at_once)
+            _require_counted_once(new, at_once)
 
     def _require_fits(self, new: Booking, others: list[Booking]) -> None:
         can_w = self._can_w.get(new.tag, 0)
@@ -150,3 +157,14 @@ class Capacity:
         for holder, booking in self._made.pop(fsr_id, {}).items():
             self._active.get(booking.tag, {}).pop(holder, None)
         self._withdrawn.pop(fsr_id, None)
+
+
+def _require_counted_once(new: Booking, at_once: Iterable[Booking]) -> None:
+    for other in at_once:
+        if new.is_counted and other.is_counted and new.holder[0] != other.holder[0]:
+            raise BaselineShared(
+                "the same saved watts would count twice",
+                expected="one request against a baseline at a time",
+                participation=new.holder[1],
+                at_ms=max(new.start_at_ms, other.start_at_ms),
+            )

@@ -8,18 +8,27 @@ from ledger.records.contracts import (
     ContractAccepted,
     ContractKind,
     ContractOffered,
+    ContractResumed,
+    ContractSuspended,
     ContractTerminated,
+    ContractWithdrawn,
     ServiceTerms,
+    SuspensionCause,
+    TerminationReason,
 )
 from ledger.records.services import Direction, Service
 
+MS_PER_S = 1000
+
 
 class ContractStatus(StrEnum):
-    """States of a contract (table 6.4). Suspension follows from credentials, which checks look at, not from the log."""
+    """States of a contract (table 6.4)."""
 
     DRAFT = "DRAFT"
+    WITHDRAWN = "WITHDRAWN"
     SIGNED = "SIGNED"
     ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
     EXPIRED = "EXPIRED"
     TERMINATED = "TERMINATED"
 
@@ -39,11 +48,22 @@ class Offered:
     """A blind name of the EV user on the other side; None where nobody can know it, or there is none."""
     accepted_at_ms: int | None = None
     accepted_by: str | None = None
+    is_withdrawn: bool = False
 
     @property
     def is_whole_site(self) -> bool:
         """True where the offer hides nothing: it then names no person and no single EVSE."""
         return not self.record.sd
+
+
+@dataclass(slots=True)
+class Suspension:
+    """One cause, from when until when the contract rests; whoever said so ends it."""
+
+    cause: SuspensionCause
+    party: str
+    since_ms: int
+    until_ms: int | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +76,8 @@ class ContractState:
     versions: list[Offered] = field(default_factory=list)
     terminated: ContractTerminated | None = None
     terminated_at_ms: int | None = None
+    """When it ends, which is after the notice that it asks for."""
+    suspensions: list[Suspension] = field(default_factory=list)
     out: set[tuple[str, str]] = field(default_factory=set)
     """(request, participation) of everything that stands opted out under this contract."""
 
@@ -93,16 +115,22 @@ class ContractState:
                 return version
         return None
 
+    def latest_signed_sha256(self, at_ms: int) -> str:
+        """SHA-256 of the statement of the newest offer that both parties had signed, or of the newest offer."""
+        return (self.signed(at_ms) or self.latest).sha256
+
     def status(self, at_ms: int) -> ContractStatus:
         """The state at that time; what a timer does is derived."""
         if self.terminated_at_ms is not None and self.terminated_at_ms <= at_ms:
             return ContractStatus.TERMINATED
         version = self.signed(at_ms)
         if version is None:
-            return ContractStatus.DRAFT
-        if at_ms < version.record.valid_from_ms:
-            return ContractStatus.SIGNED
-        return ContractStatus.ACTIVE if at_ms < version.record.valid_to_ms else ContractStatus.EXPIRED
+            return ContractStatus.WITHDRAWN if self.latest.is_withdrawn else ContractStatus.DRAFT
+        if at_ms >= version.record.valid_to_ms:
+            return ContractStatus.EXPIRED
+        if any(one.since_ms <= at_ms < (one.until_ms or at_ms + 1) for one in self.suspensions):
+            return ContractStatus.SUSPENDED
+        return ContractStatus.SIGNED if at_ms < version.record.valid_from_ms else ContractStatus.ACTIVE
 
     def terms(self, service: Service, at_ms: int, direction: Direction | None = None) -> ServiceTerms | None:
         """The terms for a class of service in the version signed at that time, or None."""
@@ -126,10 +154,32 @@ class ContractState:
                 version.accepted_by = party
 
     def fold_end(self, record: ContractTerminated, at_ms: int) -> None:
-        """The contract was ended."""
+        """The contract was ended: at once, or for a notice after the time that the parties agreed."""
         if self.terminated is None:
+            signed = self.signed(at_ms)
+            has_notice = record.reason is TerminationReason.NOTICE and signed is not None
             self.terminated = record
-            self.terminated_at_ms = at_ms
+            self.terminated_at_ms = at_ms + (MS_PER_S * signed.record.notice_s if has_notice and signed else 0)
+
+    def fold_withdrawal(self, record: ContractWithdrawn) -> None:
+        """The latest offer was taken back."""
+        if self.latest.record.version == record.version and self.latest.accepted_at_ms is None:
+            self.latest.is_withdrawn = True
+
+    def suspended_by(self, cause: SuspensionCause, party: str) -> Suspension | None:
+        """What that party said of this cause and did not take back, or None."""
+        found = [one for one in self.suspensions if (one.cause, one.party, one.until_ms) == (cause, party, None)]
+        return found[0] if found else None
+
+    def fold_suspension(self, record: ContractSuspended, party: str, at_ms: int) -> None:
+        """It rests."""
+        self.suspensions.append(Suspension(record.cause, party, at_ms))
+
+    def fold_resumption(self, record: ContractResumed, party: str, at_ms: int) -> None:
+        """One cause is gone."""
+        found = self.suspended_by(record.cause, party)
+        if found is not None:
+            found.until_ms = at_ms
 
 
 Contracts = Mapping[str, ContractState]

@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator
 
+from ledger.records import blinding
 from ledger.records.actor import Role
 from ledger.records.contracts import (
     ContractAccepted,
     ContractKind,
     ContractOffered,
+    ContractResumed,
+    ContractSuspended,
     ContractTerminated,
+    ContractWithdrawn,
     HoldersAnswered,
     HoldersAsked,
+    SuspensionCause,
     TerminationReason,
 )
 from ledger.records.parties import Scope
@@ -24,6 +29,7 @@ from ledger.rules.errors import (
     ContractOfferOther,
     DiscoveryForeign,
     PersonUnproven,
+    SuspensionContradicts,
     TimesContradict,
     VersionGap,
     WrongOrder,
@@ -32,7 +38,7 @@ from ledger.rules.errors import (
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.sites import require_site
-from ledger.rules.standing import require_disclosed, require_party
+from ledger.rules.standing import require_disclosed, require_party, speaker
 
 COUNTERPARTY_ROLE: dict[ContractKind, Role] = {ContractKind.FO_CSO: Role.CSO, ContractKind.FO_CSP: Role.CSP}
 """The role of the organisation on the other side; an FO_EVU contract has a person there."""
@@ -72,7 +78,7 @@ def _require_same_parties(contract: ContractState, record: ContractOffered, now_
         record.site_id,
     ):
         raise ContractKindContradicts("a version keeps parties and site", version=record.version)
-    if contract.status(now_ms) is ContractStatus.TERMINATED:
+    if contract.terminated is not None:
         raise WrongOrder("the contract was ended", found=ContractStatus.TERMINATED)
 
 
@@ -81,9 +87,11 @@ def contract_accepted(seen: Projection, fact: Fact, record: ContractAccepted) ->
     contract = seen.contracts.get(record.fsc_id)
     if contract is None:
         raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
-    if contract.status(fact.now_ms) is ContractStatus.TERMINATED:
+    if contract.terminated is not None:
         raise WrongOrder("the contract was ended", found=ContractStatus.TERMINATED)
     offer = contract.latest
+    if offer.is_withdrawn:
+        raise WrongOrder("the offer was withdrawn", found=ContractStatus.WITHDRAWN)
     if (record.version, record.offer_sha256) != (offer.record.version, offer.sha256):
         raise ContractOfferOther("not the latest offer", expected=f"version {offer.record.version} {offer.sha256}")
     _require_counterparty(seen, fact, contract, offer, record)
@@ -92,8 +100,10 @@ def contract_accepted(seen: Projection, fact: Fact, record: ContractAccepted) ->
     if fact.now_ms >= offer.record.valid_to_ms:
         raise TimesContradict("the offer has run out", expected=f"before {offer.record.valid_to_ms}")
     for other in _rivals(seen, contract, fact.now_ms):
+        # Its holder recognises the blinded id; to everybody else it says nothing, not even twice the same.
+        earlier = blinding.blinded(other.latest_signed_sha256(fact.now_ms), record.fsc_id)
         raise ContractConflict(
-            "another operator's contract holds here", expected="both stackable", found=other.latest.record.kind
+            "another operator's contract holds here", expected="both stackable", found=other.kind, blinded=earlier
         )
 
 
@@ -114,6 +124,52 @@ def _require_counterparty(
         raise ContractNotCounterparty(
             "the other party accepts", expected=f"{wanted} {party}", found=f"{fact.actor.role} {fact.actor.party}"
         )
+
+
+def contract_withdrawn(seen: Projection, fact: Fact, record: ContractWithdrawn) -> None:
+    """Whoever made the latest offer takes it back before it was accepted, once."""
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None:
+        raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
+    offer = contract.latest
+    require_party(fact, offer.party)
+    if record.version != offer.record.version:
+        raise ContractOfferOther("not the latest offer", expected=f"version {offer.record.version}")
+    if offer.accepted_at_ms is not None or offer.is_withdrawn or contract.terminated is not None:
+        raise WrongOrder("no offer is open", found=contract.status(fact.now_ms), fsc_id=record.fsc_id)
+
+
+def contract_suspended(seen: Projection, fact: Fact, record: ContractSuspended) -> None:
+    """A signed contract rests: on a party's notice, or for what the port found; once for each of them and cause."""
+    contract = _require_suspender(seen, fact, record)
+    status = contract.status(fact.now_ms)
+    if status not in (ContractStatus.SIGNED, ContractStatus.ACTIVE, ContractStatus.SUSPENDED):
+        raise SuspensionContradicts("it is not in force", expected=ContractStatus.ACTIVE, found=status)
+    if contract.suspended_by(record.cause, speaker(fact)) is not None:
+        raise SuspensionContradicts("it is suspended for that", found=record.cause, fsc_id=record.fsc_id)
+
+
+def contract_resumed(seen: Projection, fact: Fact, record: ContractResumed) -> None:
+    """Whoever suspended it for a cause takes that back."""
+    contract = _require_suspender(seen, fact, record)
+    if contract.suspended_by(record.cause, speaker(fact)) is None:
+        raise SuspensionContradicts("this party did not suspend it for that", found=record.cause, fsc_id=record.fsc_id)
+
+
+def _require_suspender(seen: Projection, fact: Fact, record: ContractSuspended | ContractResumed) -> ContractState:
+    contract = seen.contracts.get(record.fsc_id)
+    if contract is None:
+        raise WrongOrder("nothing was offered", fsc_id=record.fsc_id)
+    if record.cause is SuspensionCause.NOTICE:
+        parties = {party for party in (contract.fo, contract.counterparty, contract.relay) if party is not None}
+    elif not seen.sees_log:
+        return contract
+    else:
+        site = seen.sites.get(contract.latest.record.site_id)
+        parties = {party for party in (seen.keeper, site.cso if site else None) if party is not None}
+    if not any(fact.speaks_for(party) for party in parties):
+        raise WrongParty("not for this party to say", expected=" or ".join(sorted(parties)), found=fact.actor.party)
+    return contract
 
 
 def contract_terminated(seen: Projection, fact: Fact, record: ContractTerminated) -> None:
@@ -149,11 +205,16 @@ def _rivals(seen: Projection, contract: ContractState, now_ms: int) -> Iterator[
     for name in seen.contracts_at.get(mine.record.site_id, ()):
         other = seen.contracts[name]
         theirs = other.signed(now_ms)
-        if other.fo == contract.fo or theirs is None or other.terminated is not None:
+        if other.fo == contract.fo or theirs is None or _is_gone(other, mine.record.valid_from_ms, now_ms):
             continue
         is_stacked = mine.record.stackable and theirs.record.stackable
         if not is_stacked and _overlap(mine, theirs) and _meet(mine, theirs):
             yield other
+
+
+def _is_gone(other: ContractState, from_ms: int, now_ms: int) -> bool:
+    """Whether it was ended, and its notice is over before the other contract would hold."""
+    return other.terminated_at_ms is not None and other.terminated_at_ms <= max(from_ms, now_ms)
 
 
 def _overlap(mine: Offered, theirs: Offered) -> bool:

@@ -30,11 +30,21 @@ class CredentialState:
     """Of the entry that first named it."""
     is_issued: bool
     revoked: CredentialRevoked | None = None
+    party: str | None = None
+    """The organisation that it names, where its issuance said so."""
 
     @property
     def is_gap(self) -> bool:
         """Whether it was intended, and nobody knows what became of it: no issuance and no revocation followed."""
         return not self.is_issued and self.revoked is None
+
+
+@dataclass(frozen=True, slots=True)
+class Barred:
+    """An organisation that can sign nothing any more, and the entry that made it so."""
+
+    party: str
+    index: int
 
 
 class CredentialBook:
@@ -47,6 +57,19 @@ class CredentialBook:
         """By issuer and serial number, with a slash between."""
         self._gaps: Table[CredentialState] = new(Plain("credential-gap", CredentialState, is_walked=True))
         """Those of them that are gaps, so that nobody has to look through all to find these few."""
+
+        self._of_party: Table[list[str]] = new(Plain("credentials-of", list[str]))
+        """Keys of what was issued, by the organisation that it names."""
+        self._barred: Table[Barred] = new(Plain("barred", Barred, is_walked=True))
+        """Organisations whose every signing credential is revoked."""
+
+    def barred(self) -> tuple[str, ...]:
+        """Every organisation that `is_barred`, in the order in which they became so."""
+        return tuple(one.party for one in self._barred.values())
+
+    def is_barred(self, party: str) -> bool:
+        """Whether signing credentials of the party are on record, and every one of them is revoked."""
+        return party in self._barred
 
     def find(self, issuer_key_sha256: str, serial: str) -> CredentialState | None:
         """The credential of this name, or None."""
@@ -79,11 +102,26 @@ class CredentialBook:
                 if state is not None and state.tbs_sha256 == record.tbs_sha256:
                     state.is_issued = True
                     self._gaps.pop(_key(*state.name), None)
+                    if isinstance(record.party, str) and state.party is None:
+                        state.party = record.party
+                        self._of_party.setdefault(record.party, []).append(_key(*state.name))
+                        self._weigh(record.party, index)
             case CredentialRevoked():
                 state = self.find(record.issuer_key_sha256, record.serial)
                 if state is not None and state.revoked is None:
                     state.revoked = record
                     self._gaps.pop(_key(*state.name), None)
+                    if state.party is not None:
+                        self._weigh(state.party, index)
+
+    def _weigh(self, party: str, index: int) -> None:
+        """The party has a signing credential, or has none left."""
+        known = [self._known[key] for key in self._of_party.get(party, ())]
+        signing = [one for one in known if "/SIGNING/" in one.profile]
+        if signing and all(one.revoked is not None for one in signing):
+            self._barred.setdefault(party, Barred(party, index))
+        else:
+            self._barred.pop(party, None)
 
     def _begin(
         self, issuer: str, serial: str, tbs_sha256: str, profile: str, index: int, *, is_issued: bool = False

@@ -2,7 +2,7 @@
 
 from ledger.records.actor import Role
 from ledger.records.work import CounterResult, DisputeResolved, Resolution, Settled, WorkCountered, WorkProven
-from ledger.rules.errors import AlreadyRecorded, DisputeReasonMissing, SettlementSum, WrongOrder
+from ledger.rules.errors import AlreadyRecorded, CounterLate, DisputeReasonMissing, SettlementSum, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus
@@ -17,6 +17,9 @@ def work_countered(seen: Projection, fact: Fact, record: WorkCountered) -> None:
     if record.pow_id in request.counters:
         raise AlreadyRecorded("the proof is answered", pow_id=record.pow_id)
     is_dispute = record.result is CounterResult.DISPUTED
+    last_ms = request.dispute_by_ms()
+    if is_dispute and last_ms is not None and fact.now_ms >= last_ms:
+        raise CounterLate("silence has agreed", expected=f"before {last_ms}", found=fact.now_ms, pow_id=record.pow_id)
     if is_dispute != (record.reason is not None) or (record.contested and not is_dispute):
         raise DisputeReasonMissing("a reason belongs to a dispute, and to nothing else", found=record.result)
     if not set(record.contested) <= {part.participation for part in proof.parts}:
@@ -46,9 +49,9 @@ def settled(seen: Projection, fact: Fact, record: Settled) -> None:
         raise WrongOrder("nothing is agreed", expected="AGREED or RESOLVED", found=status)
     if status is RequestStatus.RESOLVED and request.resolution(record.pow_id) is Resolution.UPHELD:
         raise WrongOrder("the dispute was upheld: a new proof comes first", expected="a proof that reverses this one")
-    net_micro = sum(line.pay_micro - line.penalty_micro for line in record.lines)
+    net_micro = sum(line.pay_micro - line.penalty_micro + line.availability_micro for line in record.lines)
     if net_micro != record.net_micro:
-        raise SettlementSum("pay less penalty", expected=net_micro, found=record.net_micro)
+        raise SettlementSum("pay and availability less penalty", expected=net_micro, found=record.net_micro)
 
 
 def _require_standing_proof(request: RequestState, pow_id: str) -> WorkProven:

@@ -189,6 +189,26 @@ class ContractOfferOther(RuleViolated):
     source = "signed by both"
 
 
+class ContractNotice(RuleViolated):
+    """A request is issued, and revised, as long before its start as its contracts ask for."""
+
+    code = "rules/contract-notice"
+    title = "The contracts ask for more notice"
+    number = "R-251"
+    source = "terms of the contract"
+
+
+class SuspensionContradicts(RuleViolated):
+    """A contract in force is suspended once for each cause, NOTICE by a party and other causes by the port; whoever
+    suspended it resumes it.
+    """
+
+    code = "rules/suspension-contradicts"
+    title = "The contract cannot be suspended or resumed so"
+    number = "R-252"
+    source = "states of contracts"
+
+
 class ContractNotInForce(RuleViolated):
     """A voluntary request is issued and started only under contracts that both parties signed, within their validity,
     before any termination.
@@ -556,6 +576,17 @@ class EvseNotAtSite(RuleViolated):
 # Opting
 
 
+class BaselineShared(RuleViolated):
+    """For each EVSE and instant at most one accepted request is measured against a baseline (CONGESTION, RESERVE,
+    PRICE): the same saved watts would else count twice.
+    """
+
+    code = "rules/baseline-shared"
+    title = "Another request counts against the same baseline"
+    number = "R-56"
+    source = "invariant 9: no double selling"
+
+
 class OptLate(RuleViolated):
     """An opt decision comes before `opt_deadline_ms`."""
 
@@ -791,6 +822,24 @@ class SettlementSum(RuleViolated):
     title = "The lines do not add up"
     number = "R-87"
     source = "invariant 11"
+
+
+class WorkLate(RuleViolated):
+    """A first proof comes within the time that the contracts give; then the request is unprovable."""
+
+    code = "rules/work-late"
+    title = "The time for a proof is over"
+    number = "R-88"
+    source = "states of requests"
+
+
+class CounterLate(RuleViolated):
+    """A proof is disputed within the time that the contracts give; then silence has agreed."""
+
+    code = "rules/counter-late"
+    title = "Silence has agreed"
+    number = "R-89"
+    source = "states of requests"
 
 
 class CredentialUnintended(RuleViolated):

@@ -9,11 +9,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from msgspec import UNSET
+
 from ledger.records import registry
 from ledger.records.contracts import (
     ContractAccepted,
     ContractOffered,
+    ContractResumed,
+    ContractSuspended,
     ContractTerminated,
+    ContractWithdrawn,
     HoldersAnswered,
     HoldersAsked,
 )
@@ -30,7 +35,15 @@ from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnde
 from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record, personal_marks
-from ledger.records.requests import RequestAborted, RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
+from ledger.records.requests import (
+    Answer,
+    RequestAborted,
+    RequestAnswered,
+    RequestCancelled,
+    RequestIssued,
+    RequestRevised,
+)
+from ledger.records.services import Service
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders, retold
@@ -70,6 +83,15 @@ class Query:
     record: HoldersAsked
     fo: str
     is_answered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """One accepted request under a contract: the class of service, and its window."""
+
+    service: Service
+    start_at_ms: int
+    end_at_ms: int
 
 
 @dataclass(slots=True)
@@ -154,6 +176,8 @@ class Projection:
         """By holder, where it is known."""
         self.places: Table[str] = new(Places("place"))
         """Record type by index, of the entries that matter to those who remember personal parts beside the log."""
+        self.activations: Table[dict[str, Activation]] = new(Plain("activations", dict[str, Activation]))
+        """By contract and request, what was accepted and not cancelled since."""
         self.credentials = CredentialBook(self.tables)
         self.capacity = Capacity(self.tables)
 
@@ -255,8 +279,18 @@ class Projection:
             if tag is not None:
                 up_w, down_w = orders.bound_w(offer, asked)
                 holder = (record.fsr_id, offer.participation)
-                window = request.issued.start_at_ms, request.issued.end_at_ms
-                made.append(Booking(holder, tag, *window, up_w, down_w, orders.is_reactive(request.issued.params)))
+                made.append(
+                    Booking(
+                        holder=holder,
+                        tag=tag,
+                        start_at_ms=request.issued.start_at_ms,
+                        end_at_ms=request.issued.end_at_ms,
+                        up_w=up_w,
+                        down_w=down_w,
+                        sets_reactive=orders.is_reactive(request.issued.params),
+                        is_counted=orders.periods(request.issued) is not None,
+                    )
+                )
         return tuple(made)
 
 
@@ -334,6 +368,19 @@ def _fold_contract_end(seen: Projection, fact: Fact, record: ContractTerminated)
         seen.contracts[record.fsc_id].fold_end(record, fact.now_ms)
 
 
+def _fold_rest(seen: Projection, fact: Fact, record: ContractWithdrawn | ContractSuspended | ContractResumed) -> None:
+    contract = seen.contracts.get(record.fsc_id)
+    match record:
+        case _ if contract is None:
+            return
+        case ContractWithdrawn():
+            contract.fold_withdrawal(record)
+        case ContractSuspended():
+            contract.fold_suspension(record, _party(fact), fact.now_ms)
+        case ContractResumed():
+            contract.fold_resumption(record, _party(fact), fact.now_ms)
+
+
 def _fold_question(seen: Projection, fact: Fact, record: HoldersAsked) -> None:
     seen.queries[record.query_id] = Query(record, _party(fact))
 
@@ -358,6 +405,12 @@ def _fold_revision(seen: Projection, _: Fact, record: RequestRevised) -> None:
 
 
 def _fold_answer(seen: Projection, fact: Fact, record: RequestAnswered) -> None:
+    request = seen.requests.get(record.fsr_id)
+    if request is not None and not request.is_mandatory and record.answer is not Answer.REJECTED:
+        made = Activation(request.service, request.issued.start_at_ms, request.issued.end_at_ms)
+        named = {offer.fsc_id for offer in record.offers}
+        for fsc_id in request.issued.fsc_ids if UNSET in named else named:
+            seen.activations.setdefault(str(fsc_id), {})[record.fsr_id] = made
     seen.capacity.book(seen.bookings(fact, record), fact.now_ms)
 
 
@@ -409,6 +462,10 @@ def _fold_delegation_end(seen: Projection, _: Fact, record: DelegationRevoked) -
 
 def _fold_end(seen: Projection, _: Fact, record: RequestCancelled | RequestAborted | WorkProven) -> None:
     seen.capacity.release(record.fsr_id)
+    request = seen.requests.get(record.fsr_id)
+    if isinstance(record, RequestCancelled) and request is not None:
+        for fsc_id in request.issued.fsc_ids:
+            seen.activations.get(fsc_id, {}).pop(record.fsr_id, None)
 
 
 def _fold_samples(seen: Projection, fact: Fact, record: SamplesCommitted) -> None:
@@ -441,6 +498,9 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     ClaimWithdrawn: _fold_withdrawal,
     ContractOffered: _fold_offer,
     ContractAccepted: _fold_acceptance,
+    ContractWithdrawn: _fold_rest,
+    ContractSuspended: _fold_rest,
+    ContractResumed: _fold_rest,
     ContractTerminated: _fold_contract_end,
     HoldersAsked: _fold_question,
     HoldersAnswered: _fold_holders,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ledger.records.actor import Actor, Role
-from ledger.records.contracts import OptPolicy, ServiceTerms, Silence
+from ledger.records.contracts import OptPolicy, ServiceTerms, SettlementTerms, Silence
 from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionNoted
@@ -64,6 +64,8 @@ class RequestStatus(StrEnum):
     SETTLED = "SETTLED"
 
 
+MS_PER_S = 1000
+
 Said = tuple[Record, Actor, int]
 """A record of the request's stream, who stated it, and when it was recorded."""
 
@@ -99,6 +101,8 @@ class RequestState:
     works: dict[str, WorkProven] = field(default_factory=dict)
     work: WorkProven | None = None
     """The proof that stands: the newest, for each later one reverses the one before."""
+    proven_at_ms: int | None = None
+    """When that was recorded."""
     counters: dict[str, WorkCountered] = field(default_factory=dict)
     """By proof."""
     resolutions: dict[str, dict[Role, DisputeResolved]] = field(default_factory=dict)
@@ -193,9 +197,13 @@ class RequestState:
         """The state at that time."""
         if self.history and self.history[-1][2] > at_ms:
             return self.as_of(at_ms).status(at_ms)
-        ended = self._told_end()
+        ended = self._told_end(at_ms)
         if ended is not None:
             return ended
+        return self._unless_unprovable(self._by_time(at_ms), at_ms)
+
+    def _by_time(self, at_ms: int) -> RequestStatus:
+        """The state, where nothing that was written ends the request."""
         if self.has_started:
             return self._running(at_ms)
         if not self.is_accepted and not self.is_mandatory:
@@ -211,25 +219,53 @@ class RequestState:
                 before.fold(record, actor, said_at_ms)
         return before
 
-    def _told_end(self) -> RequestStatus | None:
+    def _unless_unprovable(self, status: RequestStatus, at_ms: int) -> RequestStatus:
+        """What is over and was not proven in time cannot be any more."""
+        last_ms = self.prove_by_ms()
+        is_over = status in (RequestStatus.COMPLETED, RequestStatus.ABORTED)
+        return RequestStatus.UNPROVABLE if is_over and last_ms is not None and at_ms >= last_ms else status
+
+    def prove_by_ms(self) -> int | None:
+        """When its contracts say that it is too late for a first proof; None where they say nothing."""
+        within_s = self._longest(lambda terms: terms.proof_within_s)
+        return None if within_s is None else self.issued.end_at_ms + MS_PER_S * within_s
+
+    def dispute_by_ms(self) -> int | None:
+        """When silence about the proof that stands agrees to it; None where the contracts say nothing."""
+        within_s = self._longest(lambda terms: terms.dispute_within_s)
+        return None if within_s is None or self.proven_at_ms is None else self.proven_at_ms + MS_PER_S * within_s
+
+    def _longest(self, of: Callable[[SettlementTerms], int]) -> int | None:
+        """The longest of its contracts' times, in s; None as soon as one of them has none, or none is known."""
+        if self.is_mandatory:
+            return None
+        known = [self.contracts[name] for name in self.issued.fsc_ids if name in self.contracts]
+        signed = [contract.signed(self.issued_at_ms) for contract in known]
+        times = [of(version.record.settlement) if version is not None else 0 for version in signed]
+        return max(times) if times and all(times) else None
+
+    def _told_end(self, at_ms: int) -> RequestStatus | None:
         """The state, where the last word on it was written rather than derived."""
         if self.settlement is not None:
             return RequestStatus.SETTLED
         if self.work is not None:
-            return self._after_proof(self.work)
+            return self._after_proof(self.work, at_ms)
         if self.cancelled is not None:
             return RequestStatus.CANCELLED
         if self.aborted is not None:
-            return RequestStatus.ABORTED
+            return self._unless_unprovable(RequestStatus.ABORTED, at_ms)
         if self.answer is not None and self.answer.answer is Answer.REJECTED:
             return RequestStatus.REJECTED
         return None
 
-    def _after_proof(self, proof: WorkProven) -> RequestStatus:
+    def _after_proof(self, proof: WorkProven, at_ms: int) -> RequestStatus:
         counter = self.counters.get(proof.pow_id)
         if counter is None:
-            is_unprovable = proof.verdict is Verdict.UNPROVABLE
-            return RequestStatus.UNPROVABLE if is_unprovable else RequestStatus.PROVEN
+            if proof.verdict is Verdict.UNPROVABLE:
+                return RequestStatus.UNPROVABLE
+            silent_at_ms = self.dispute_by_ms()
+            has_agreed = silent_at_ms is not None and at_ms >= silent_at_ms
+            return RequestStatus.AGREED if has_agreed else RequestStatus.PROVEN
         if counter.result is CounterResult.AGREED:
             return RequestStatus.AGREED
         return RequestStatus.RESOLVED if self.is_resolved(proof.pow_id) else RequestStatus.DISPUTED
@@ -376,8 +412,9 @@ def _fold_dsr(request: RequestState, record: ServiceRecorded, _: Said) -> None:
         part.dsr_id = record.dsr_id
 
 
-def _fold_work(request: RequestState, record: WorkProven, _: Said) -> None:
+def _fold_work(request: RequestState, record: WorkProven, said: Said) -> None:
     request.works[record.pow_id] = request.work = record
+    request.proven_at_ms = said[2]
 
 
 def _fold_counter(request: RequestState, record: WorkCountered, _: Said) -> None:

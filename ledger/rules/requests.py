@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from ledger.records.actor import Role
+from ledger.records.contracts import ServiceTerms
 from ledger.records.requests import (
     CancelReason,
     Obligation,
@@ -13,7 +14,7 @@ from ledger.records.requests import (
     SetpointBatch,
 )
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
-from ledger.rules import mandates, orders, series
+from ledger.rules import limits, mandates, orders, series
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors import (
     AbortReason,
@@ -108,7 +109,10 @@ def _require_contracts(seen: Projection, fact: Fact, record: RequestIssued) -> N
         require_in_force(contract, name, fact.now_ms)
         assert contract is not None  # noqa: S101 -- required above
         require_party(fact, contract.fo)
-        allowed_w += require_terms(contract, record.params, record.site_id, fact.now_ms)
+        terms = require_terms(contract, record.params, record.site_id, fact.now_ms)
+        limits.require_notice(terms, record, fact.now_ms, name)
+        limits.require_room(seen, name, terms, record)
+        allowed_w += terms.max_w
     ordered_w = orders.ordered_w(record.params)
     if ordered_w is not None and ordered_w > allowed_w:
         raise ContractLimit("more than the contracts allow", expected=f"at most {allowed_w} W", found=f"{ordered_w} W")
@@ -123,8 +127,8 @@ def require_in_force(contract: ContractState | None, fsc_id: str, at_ms: int) ->
         )
 
 
-def require_terms(contract: ContractState, params: Params, site_id: str, at_ms: int) -> int:
-    """The most that the contract allows for what is asked, in W; raises `ContractNotCovering`."""
+def require_terms(contract: ContractState, params: Params, site_id: str, at_ms: int) -> ServiceTerms:
+    """The terms that the contract has for what is asked; raises `ContractNotCovering`."""
     service = service_of(params)
     signed = contract.signed(at_ms)
     if signed is None or signed.record.site_id != site_id:
@@ -132,7 +136,7 @@ def require_terms(contract: ContractState, params: Params, site_id: str, at_ms: 
     terms = contract.terms(service, at_ms, orders.direction(params))
     if terms is None:
         raise ContractNotCovering("no terms for this class and direction", expected=service, fsc_id=contract.fsc_id)
-    return terms.max_w
+    return terms
 
 
 def request_cancelled(seen: Projection, fact: Fact, record: RequestCancelled) -> None:

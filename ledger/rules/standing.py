@@ -27,6 +27,11 @@ def require_party(fact: Fact, party: str) -> None:
         raise WrongParty("another party must say this", expected=party, found=fact.actor.party)
 
 
+def speaker(fact: Fact) -> str:
+    """The party that a statement binds: the one that delegated, if any did."""
+    return fact.actor.delegated_by or fact.actor.party
+
+
 def require_port(seen: Projection, fact: Fact, request: RequestState) -> None:
     """Raises `WrongParty` unless the actor keeps the log, is the CSO of the site, or a CSP of one of the contracts.
 

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ledger.records.actor import Role
-from ledger.records.contracts import ContractAccepted, ContractKind, ContractOffered, HoldersAnswered
+from ledger.records.contracts import (
+    ContractAccepted,
+    ContractKind,
+    ContractOffered,
+    ContractResumed,
+    ContractSuspended,
+    HoldersAnswered,
+)
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import OptActor, OptDecided, OptOrigin
@@ -12,12 +19,15 @@ from ledger.records.record import Record
 from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.sites import SessionMirrored, SiteConfigured
 from ledger.records.work import WorkProven
-from ledger.rules import persons
+from ledger.rules import orders, persons
 from ledger.rules.errors import (
     BaselineMethodOther,
+    BaselineShared,
     BatchReused,
     CancelLate,
     ContractConflict,
+    ContractLimit,
+    ContractNotice,
     ContractNotInForce,
     DelegationAbsent,
     DiscoveryForeign,
@@ -59,13 +69,15 @@ ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
     ContractOffered: (SiteUnknown,),
     ContractAccepted: (ContractConflict,),
     HoldersAnswered: (DiscoveryForeign,),
-    RequestIssued: (SiteUnknown, ContractNotInForce),
-    RequestRevised: (ContractNotInForce,),
+    RequestIssued: (SiteUnknown, ContractNotInForce, ContractLimit, ContractNotice),
+    RequestRevised: (ContractNotInForce, ContractLimit, ContractNotice),
     RequestCancelled: (CancelLate,),
-    RequestAnswered: (ContractNotInForce, DoubleSelling),
+    RequestAnswered: (ContractNotInForce, ContractLimit, DoubleSelling, BaselineShared),
     OptDecided: (OptLimit, DelegationAbsent, OptUnscheduled),
     BaselineCommitted: (BaselineMethodOther,),
     SamplesCommitted: (BatchReused,),
+    ContractSuspended: (WrongParty,),
+    ContractResumed: (WrongParty,),
     WorkProven: (BatchReused,),
 }
 """Rules that need other streams than the record's own."""
@@ -99,6 +111,8 @@ def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]
         tagged = all(offer.participation in fact.tags for offer in record.offers)
         if request is not None and is_sold and not (tagged and seen.capacity.knows_site(request.issued.site_id)):
             yield DoubleSelling.code, TAGS
+            if orders.periods(request.issued) is not None:
+                yield BaselineShared.code, TAGS
     elif isinstance(record, SamplesCommitted) and "root" not in fact.tags:
         yield BatchReused.code, TAGS
     elif isinstance(record, ContractAccepted):

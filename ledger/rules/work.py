@@ -19,6 +19,7 @@ from ledger.rules.errors import (
     WorkEarly,
     WorkIncomplete,
     WorkInconsistent,
+    WorkLate,
     WrongOrder,
 )
 from ledger.rules.fact import Fact
@@ -70,6 +71,9 @@ def work_proven(seen: Projection, fact: Fact, record: WorkProven) -> None:
     _require_over(request, fact.now_ms)
     if request.settlement is not None:
         raise WrongOrder("it is settled", found=RequestStatus.SETTLED)
+    last_ms = request.prove_by_ms()
+    if request.work is None and last_ms is not None and fact.now_ms >= last_ms:
+        raise WorkLate("its contracts gave less time", expected=f"before {last_ms}", found=fact.now_ms)
     if record.pow_id in request.works:
         raise AlreadyRecorded("the proof's id is used", pow_id=record.pow_id)
     _require_reverses(request.work.pow_id if request.work is not None else None, record.reverses)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from ledger.records.actor import Actor, Role
-from ledger.records.contracts import BaselineMethod
+from ledger.records.contracts import BaselineMethod, ContractResumed, ContractSuspended, SuspensionCause
 from ledger.records.credentials import Status
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
@@ -27,6 +27,7 @@ from ledger.records.requests import (
     RequestCancelled,
     RequestRevised,
 )
+from ledger.records.services import Service
 from ledger.records.work import (
     CounterResult,
     DisputeReason,
@@ -44,7 +45,7 @@ from ledger.rules.request_state import RequestStatus
 from ledger.rules.state import LogState
 from tests.support.acts import revision
 from tests.support.kept import Forgetful
-from tests.support.parameters import congestion
+from tests.support.parameters import armed, congestion
 from tests.support.rulebook import (
     AUDITOR,
     AURORA,
@@ -104,6 +105,7 @@ def _reachable() -> dict[S, set[S]]:
 
 REACHABLE = _reachable()
 FSRS = ("fsr-1", "fsr-2", "fsr-3")
+SERVICE = {"fsr-1": Service.CONGESTION, "fsr-2": Service.FFR, "fsr-3": Service.LIMIT_MANDATORY}
 EVERYONE = (AURORA, BOREALIS, NORTHGATE, SOUTHGATE, VOLTWISE, AUDITOR, DRIVER)
 
 fsrs = st.sampled_from(FSRS)
@@ -148,9 +150,10 @@ class Afternoon(RuleBasedStateMachine):
         self.judge.now_ms = at("15:00")
         self.judge.admit(request("fsr-1"), AURORA)
         later = {"start_at_ms": at("17:30"), "end_at_ms": at("18:30")}
-        self.judge.admit(request("fsr-2", **later), AURORA)
+        self.judge.admit(request("fsr-2", params=armed(), **later), AURORA)
         for fsr_id in FSRS[:2]:
-            self.judge.admit(check(f"{fsr_id}-c-0", fsr_id, names=_names(fsr_id), now_ms=at("15:00")), NORTHGATE)
+            what = check(f"{fsr_id}-c-0", fsr_id, names=_names(fsr_id), now_ms=at("15:00"), service=SERVICE[fsr_id])
+            self.judge.admit(what, NORTHGATE)
         for fact in self.judge.facts[1:]:
             self.kept.fold(fact)
         for fsr_id, agrees in honest:
@@ -231,6 +234,11 @@ class Afternoon(RuleBasedStateMachine):
     def the_clock_strikes(self, clock: str) -> None:
         self.judge.now_ms = max(self.judge.now_ms, at(clock))
 
+    @rule(by=st.sampled_from(EVERYONE), ends=st.booleans())
+    def somebody_lets_the_contract_rest(self, by: Actor, ends: bool) -> None:
+        kind = ContractResumed if ends else ContractSuspended
+        self.tell(kind(fsc_id="fsc-1", cause=SuspensionCause.NOTICE), by)
+
     @rule(forged=st.booleans())
     def the_grid_operator_directs(self, forged: bool) -> None:
         evidence = proof(by=AURORA) if forged else proof()
@@ -239,13 +247,12 @@ class Afternoon(RuleBasedStateMachine):
     @rule(fsr_id=fsrs, passed=st.sampled_from(list(Status)), liar=honest_or_not)
     def the_port_checks(self, fsr_id: str, passed: Status, liar: Actor | None) -> None:
         subjects = (subject(_pid(fsr_id, 1)), subject(_pid(fsr_id, 2), passed))
-        service = "LIMIT_MANDATORY" if fsr_id == "fsr-3" else "CONGESTION"
         what = check(
             f"{fsr_id}-c-{self.count}",
             fsr_id,
             now_ms=self.judge.now_ms,
             subjects=subjects,
-            service=service,  # type: ignore[arg-type]
+            service=SERVICE[fsr_id],
             revision=self._revision(fsr_id),
         )
         self.tell(what, NORTHGATE, liar)
@@ -272,7 +279,11 @@ class Afternoon(RuleBasedStateMachine):
         before = self._revision(fsr_id)
         window = (at("17:30"), at("18:30")) if fsr_id == "fsr-2" else (at("17:00"), at("18:00"))
         times = {"start_at_ms": window[0], "end_at_ms": window[1]}
-        what = revision(number, fsr_id, **times, params=congestion(watts, *window)) if number > 1 else None
+        what = (
+            revision(number, fsr_id, **times, params=armed(watts) if fsr_id == "fsr-2" else congestion(watts, *window))
+            if number > 1
+            else None
+        )
         if what is not None and self.tell(what, AURORA, liar):
             state = self.judge.state.request(fsr_id)
             assert number == before + 1
@@ -311,8 +322,12 @@ class Afternoon(RuleBasedStateMachine):
         names = _names(fsr_id)
         if not everybody and fsr_id in {one.fsr_id for one in self.judge.state.requests()}:
             names = tuple(sorted(self.judge.state.request(fsr_id).taking_part(self.judge.now_ms)))
-        fitting = BaselineMethod.LIMIT if fsr_id == "fsr-3" else BaselineMethod.HIGH_X_OF_Y
-        what = baseline(names, f"base-{self.count}", fsr_id=fsr_id, method=method or fitting)
+        fitting = {
+            "fsr-1": BaselineMethod.HIGH_X_OF_Y,
+            "fsr-2": BaselineMethod.PRE_EVENT,
+            "fsr-3": BaselineMethod.LIMIT,
+        }
+        what = baseline(names, f"base-{self.count}", fsr_id=fsr_id, method=method or fitting[fsr_id])
         self.tell(what, NORTHGATE)
 
     @rule(fsr_id=fsrs, number=numbers, kind=st.sampled_from(list(ExecutionKind)), liar=honest_or_not)
@@ -404,6 +419,17 @@ class Afternoon(RuleBasedStateMachine):
                 assert fact.actor.party in ("northgate", "voltwise")
             if isinstance(record, RequestCancelled | WorkCountered | Settled):
                 assert fact.actor.party == "aurora"
+
+    @invariant()
+    def nothing_starts_while_the_contract_rests(self) -> None:
+        resting: set[str] = set()
+        for fact in self.judge.facts:
+            record = fact.statement.record
+            if isinstance(record, ContractSuspended | ContractResumed):
+                assert fact.actor.party in ("aurora", "northgate")
+                (resting.add if isinstance(record, ContractSuspended) else resting.discard)(fact.actor.party)
+            elif isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.STARTED:
+                assert record.fsr_id == "fsr-3" or not resting
 
     @invariant()
     def opts_come_in_time_and_never_under_a_mandate(self) -> None:

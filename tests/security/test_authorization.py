@@ -24,8 +24,12 @@ from ledger.records.contracts import (
     BaselineMethod,
     ContractAccepted,
     ContractKind,
+    ContractResumed,
+    ContractSuspended,
     ContractTerminated,
+    ContractWithdrawn,
     HoldersAsked,
+    SuspensionCause,
     TerminationReason,
 )
 from ledger.records.evidence import BaselineCommitted
@@ -427,6 +431,24 @@ STATEMENTS: Mapping[str, Words] = {
         "cso",
         lambda s, _: ContractAccepted(fsc_id="fsc-site", version=1, offer_sha256=_offer_digest(s)),
         "fsc/fsc-site",
+    ),
+    "/v1/contracts/{fsc_id}/withdrawal": Words(
+        "fo",
+        lambda *_: ContractWithdrawn(fsc_id="fsc-voltwise", version=1),
+        "fsc/fsc-voltwise",
+        names={"fsc_id": "fsc-voltwise"},
+    ),
+    "/v1/contracts/{fsc_id}/suspension": Words(
+        "fo csp",
+        lambda *_: ContractSuspended(fsc_id="fsc-voltwise", cause=SuspensionCause.NOTICE),
+        "fsc/fsc-voltwise",
+        names={"fsc_id": "fsc-voltwise"},
+    ),
+    "/v1/contracts/{fsc_id}/resumption": Words(
+        "fo csp",
+        lambda *_: ContractResumed(fsc_id="fsc-voltwise", cause=SuspensionCause.NOTICE),
+        "fsc/fsc-voltwise",
+        names={"fsc_id": "fsc-voltwise"},
     ),
     "/v1/contracts/{fsc_id}/termination": Words(
         "fo csp",

@@ -352,8 +352,11 @@ TERMS = ServiceTerms(
 )
 
 
+ARMED = msgspec.structs.replace(TERMS, service=Service.FFR, baseline=BaselineMethod.PRE_EVENT)
+
+
 def contract(fsc_id: str = "fsc-1", **changes: Any) -> ContractOffered:
-    """An offer of aurora to northgate for congestion, up, at the whole site, all day."""
+    """An offer of aurora to northgate for congestion and FFR, up, at the whole site, all day."""
     offer = ContractOffered(
         fsc_id=fsc_id,
         version=1,
@@ -361,7 +364,7 @@ def contract(fsc_id: str = "fsc-1", **changes: Any) -> ContractOffered:
         fo="aurora",
         counterparty="northgate",
         site_id=SITE,
-        services=(TERMS,),
+        services=(TERMS, ARMED),
         opt=OptPolicy(default_on_silence=Silence.IN, opt_deadline_s=1800, max_opt_outs=2),
         mandatory_ack=True,
         valid_from_ms=at("00:00"),

@@ -35,7 +35,7 @@ evidence, or of money; `flexledger verify` and `flexledger audit` make them.
 | 6 | A refused opt-out was mandated, late, without standing or over the limit | R-60 to R-63 |
 | 7 | A mandatory request has a directive that a system operator signed | R-31 |
 | 8 | No sample batch precedes its start or is used in two proofs | R-77, R-78 |
-| 9 | For each EVSE and instant, accepted capacity is at most capability | R-54 |
+| 9 | For each EVSE and instant, accepted capacity is at most capability, and saved watts count once | R-54, R-56 |
 | 10 | A proof recomputes bit for bit | R-83, *elsewhere* |
 | 11 | Service records, proof and settlement add up | R-87, *elsewhere* |
 | 12 | Corrections only by reversing records | R-11, R-84 |
@@ -58,8 +58,8 @@ Nobody writes a state: it follows from the entries and the time asked about. *T*
 | SUPERSEDED | all that runs is SUPERSEDED; its `until_ms` or RESUMED ends it | ACTIVE, ABORTED, COMPLETED |
 | ABORTED | `fsr.aborted` by the FO or the port | PROVEN, UNPROVABLE |
 | COMPLETED | T: the end; or all that started is completed | PROVEN, UNPROVABLE |
-| PROVEN, UNPROVABLE | `work.proven` by the port | AGREED, DISPUTED, PROVEN by a reversing proof |
-| AGREED, DISPUTED | `work.countered` by the FO | SETTLED, RESOLVED, PROVEN by a reversing proof |
+| PROVEN, UNPROVABLE | `work.proven` by the port; UNPROVABLE also T: the contracts' `proof_within_s` is over | AGREED, DISPUTED, PROVEN by a reversing proof |
+| AGREED, DISPUTED | `work.countered` by the FO; AGREED also T: the contracts' `dispute_within_s` is over | SETTLED, RESOLVED, PROVEN by a reversing proof |
 | RESOLVED | `work.resolved` by the FO and the port alike, or by an AUD | SETTLED, PROVEN by a reversing proof |
 | SETTLED | `settlement.lined` by the FO | nothing |
 
@@ -78,7 +78,9 @@ proven with the others, so what it no longer delivers is missing.
 
 ## States of contracts
 
-DRAFT (offered), SIGNED (accepted, not yet valid), ACTIVE, EXPIRED, TERMINATED.
+DRAFT (offered), WITHDRAWN by whoever offered, SIGNED (accepted, not yet valid), ACTIVE, SUSPENDED while a cause stands
+(a party's notice; a credential or a claim, by the port), EXPIRED, TERMINATED (after the notice that was agreed; at once
+for a breach, or a person's withdrawal of consent). A version that both signed follows the one before.
 """
 
 SECTIONS = (
@@ -129,8 +131,14 @@ nothing is undecided at the door; `LogState.undecidable(fact)` tells.
   back in takes it again, if it is still there. Mandatory requests take none.
 * **A proof** reopens what an earlier proof closed, until the settlement. An upheld dispute needs a new proof; a
   dismissed one is settled as it stands.
-* **Suspension** of contracts follows from certificates, which the rules never see: the credential check answers for
-  it. What the certificate office states of credentials is judged here, by issuer and serial number.
+* **Suspension** for a credential follows from certificates, which the rules never see: the port states it when the
+  last signing credential of a party is revoked, and takes it back when another one was issued. Nothing starts under a
+  suspended contract; what runs goes on, and a mandate needs none. What the certificate office states of credentials is
+  judged here, by issuer and serial number.
+* **Deadlines of several contracts**: a request waits for the longest, and for ever if one of them has none.
+* **One baseline at a time.** Of an EVSE only one accepted request may be the difference to a baseline (CONGESTION,
+  RESERVE, PRICE) at any instant, whatever its capability; what is judged by itself (SETPOINT, DROOP, FFR) may run
+  beside it within that capability.
 * **An intent without issuance** is no breach: it is a gap, which every audit shows until the credential is revoked.
 * **Whose session.** A check tells by blind tags whose session a participation is; who opts for it is that person or has
   their delegation. Delegates are organisations, or act with an EV user's credential; they delegate no further.

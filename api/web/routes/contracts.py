@@ -17,7 +17,15 @@ from api.principals import Principal
 from api.web.identity import principal_of, require
 from api.web.limits import DEFAULT_PAGE, After, AtMs, PageSize
 from api.web.routes.taking import taking
-from ledger.records.contracts import ContractAccepted, ContractOffered, ContractTerminated, HoldersAsked
+from ledger.records.contracts import (
+    ContractAccepted,
+    ContractOffered,
+    ContractResumed,
+    ContractSuspended,
+    ContractTerminated,
+    ContractWithdrawn,
+    HoldersAsked,
+)
 from ledger.rules.contract_state import ContractState, ContractStatus
 from pki.roles import Role
 
@@ -154,6 +162,27 @@ HANDLERS = (
         summary="Accept exactly the text that was offered",
         roles=(*PARTIES, Role.EVU),
         flow=_accept,
+    ),
+    taking(
+        "/v1/contracts/{fsc_id:str}/withdrawal",
+        ContractWithdrawn,
+        name="withdraw_offer",
+        summary="Take your latest offer back before it is accepted",
+        roles=PARTIES,
+    ),
+    taking(
+        "/v1/contracts/{fsc_id:str}/suspension",
+        ContractSuspended,
+        name="suspend_contract",
+        summary="Let a contract rest: nothing starts under it",
+        roles=PARTIES,
+    ),
+    taking(
+        "/v1/contracts/{fsc_id:str}/resumption",
+        ContractResumed,
+        name="resume_contract",
+        summary="Take your suspension back",
+        roles=PARTIES,
     ),
     taking(
         "/v1/contracts/{fsc_id:str}/termination",

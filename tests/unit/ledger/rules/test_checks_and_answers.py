@@ -7,9 +7,10 @@ from ledger.records.contracts import OptPolicy, Silence
 from ledger.records.credentials import Status
 from ledger.records.opt import Choice
 from ledger.records.requests import Answer, RejectReason, RequestAborted, RequestAnswered, RequestCancelled
-from ledger.records.services import Direction, FfrParams
+from ledger.records.services import Direction, service_of
 from ledger.rules import orders
 from ledger.rules.participation_state import ParticipationStatus
+from tests.support.parameters import armed, congestion
 from tests.support.rulebook import (
     AURORA,
     CAN_W,
@@ -235,9 +236,11 @@ def test_a_mandate_may_be_answered_late_but_not_after_its_end() -> None:
 
 def _second(judge: Judge, start: str = "17:30", end: str = "18:30", **changes: object) -> None:
     """Another request for the first EVSE, checked."""
+    changes = {"params": armed(), **changes}
     what = request("fsr-2", start_at_ms=at(start), end_at_ms=at(end), **changes)
     judge.admit(what, AURORA)
-    judge.admit(check("chk-a", "fsr-2", names=("q-1",), now_ms=judge.now_ms), NORTHGATE)
+    service = service_of(what.params)
+    judge.admit(check("chk-a", "fsr-2", names=("q-1",), now_ms=judge.now_ms, service=service), NORTHGATE)
 
 
 def _sell(judge: Judge, watts: int, evse: str = EVSES[0]) -> None:
@@ -313,16 +316,33 @@ def test_silence_about_bound_capacity_does_not_sell_it_twice() -> None:
 
 
 def test_an_ffr_request_orders_its_capacity() -> None:
-    params = FfrParams(
-        f_trigger_millihertz=49_600,
-        t_full_ms=1000,
-        support_ms=30_000,
-        release_ppm_per_s=200_000,
-        capacity_w=60_000,
-        max_over_ppm=350_000,
-        direction=Direction.UP,
-    )
+    params = armed(60_000)
     assert (orders.ordered_w(params), orders.direction(params)) == (60_000, Direction.UP)
+
+
+def test_the_same_saved_watts_do_not_count_twice() -> None:
+    """Both are the difference to one baseline: 5 kW less would fill both orders."""
+    judge = Judge()
+    judge.accepted()
+    _second(judge, params=congestion(20_000, at("17:30"), at("18:30")))
+    with refused("baseline-shared"):
+        _sell(judge, 5_000)
+    _sell(judge, 5_000, EVSES[2])
+    again = Judge()
+    again.accepted()
+    _second(again, "18:00", "19:00", params=congestion(20_000, at("18:00"), at("19:00")))
+    _sell(again, 5_000)
+
+
+def test_who_opted_out_is_free_for_another_baseline_and_does_not_come_back_beside_it() -> None:
+    judge = Judge()
+    judge.accepted()
+    judge.admit(decided("p-1"), NORTHGATE)
+    _second(judge, params=congestion(20_000, at("17:30"), at("18:30")))
+    sold = answer("fsr-2", check_id="chk-a", offers=(offer("q-1", 5_000),), answer=Answer.PARTIAL)
+    judge.admit(sold, NORTHGATE, tags={"q-1": tag(EVSES[0])})
+    with refused("baseline-shared"):
+        judge.try_it(decided("p-1", Choice.IN), NORTHGATE)
 
 
 @pytest.mark.parametrize("end", ["out", "cancel"])

@@ -260,7 +260,7 @@ def test_other_classes_directions_times_or_ended_contracts_do_not_conflict(judge
 
 
 def test_another_class_of_service_does_not_conflict(judge: Judge) -> None:
-    judge.contract()
+    judge.contract(services=(TERMS,))
     other = msgspec.structs.replace(TERMS, service=Service.FFR)
     judge.try_it(_rival(judge, services=(other,)), NORTHGATE)
 

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from ledger.records.contracts import BaselineMethod
 from ledger.records.execution import ExecutionKind
 from ledger.records.opt import Choice, OptActor
 from ledger.records.record import Record
@@ -11,7 +12,7 @@ from ledger.records.work import Excluded, ExcludedReason
 from ledger.rules.participation_state import ParticipationStatus
 from ledger.rules.request_state import RequestStatus
 from tests.support.acts import superseded
-from tests.support.parameters import at
+from tests.support.parameters import armed, at
 from tests.support.rulebook import (
     AURORA,
     EVSES,
@@ -121,17 +122,21 @@ def _voluntary(priority: int, evse: str) -> Judge:
     judge.now_ms = at("15:00")
     for fsr_id, names, places, more in (
         ("fsr-1", ("p-1", "p-2"), EVSES[:2], {}),
-        ("fsr-2", ("q-1",), (evse,), {"priority": priority, **WINDOW}),
+        ("fsr-2", ("q-1",), (evse,), {"priority": priority, "params": armed(), **WINDOW}),
     ):
         judge.admit(request(fsr_id, **more), AURORA)
         tags = {f"evse/{name}": tag(place) for name, place in zip(names, places, strict=True)}
-        judge.admit(check(f"c-{fsr_id}", fsr_id, names=names, now_ms=judge.now_ms), NORTHGATE, tags=tags)
+        service = judge.state.request(fsr_id).service
+        judge.admit(
+            check(f"c-{fsr_id}", fsr_id, names=names, now_ms=judge.now_ms, service=service), NORTHGATE, tags=tags
+        )
         offers = tuple(offer(name, 5_000) for name in names)
         told = {name: tag(place) for name, place in zip(names, places, strict=True)}
         partly = msgspec.structs.replace(answer(fsr_id, check_id=f"c-{fsr_id}", offers=offers), answer="PARTIAL")
         judge.admit(partly, NORTHGATE, tags=told)
         judge.now_ms = at("15:05")
-        judge.admit(baseline(names, f"b-{fsr_id}", fsr_id=fsr_id, baseline_w=(80_000,) * 4), NORTHGATE)
+        method = BaselineMethod.PRE_EVENT if more else BaselineMethod.HIGH_X_OF_Y
+        judge.admit(baseline(names, f"b-{fsr_id}", fsr_id=fsr_id, method=method), NORTHGATE)
         judge.now_ms = at("15:00")
     judge.now_ms = at("17:00")
     judge.admit(check("c-again", names=pids(2), now_ms=judge.now_ms), NORTHGATE)

@@ -94,10 +94,10 @@ def test_without_tags_double_selling_is_undecided_and_says_so() -> None:
     judge = Judge()
     judge.ready()
     bare = judge.fact(answer(), NORTHGATE, tags={}, evidence=None)
-    assert judge.state.undecidable(bare) == (("rules/double-selling", TAGS),)
+    assert judge.state.undecidable(bare) == (("rules/double-selling", TAGS), ("rules/baseline-shared", TAGS))
     judge.state.check(bare)
     some = judge.fact(answer(), NORTHGATE, tags={"p-1": tags(1)["p-1"]}, evidence=None)
-    assert judge.state.undecidable(some) == (("rules/double-selling", TAGS),)
+    assert judge.state.undecidable(some) == (("rules/double-selling", TAGS), ("rules/baseline-shared", TAGS))
     whole = judge.fact(answer(), NORTHGATE, tags=tags(2))
     assert judge.state.undecidable(whole) == ()
 
