@@ -1,17 +1,30 @@
 """P14 and P15: an OCSP answer, fresh and cached, and the look-up of a revocation among many."""
 
+import asyncio
+import base64
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+from urllib.parse import quote
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from api.cli.demo import cast
+from api.web.server import serve_plain
 from pki import ocsp
 from pki.asn1 import ocsp as octets
+from pki.ceremony import Ceremony
 from pki.crl import CheckedCrl
 from pki.responder import Responder
 from pki.roles import Group, Purpose
 from tests.bench.frame import Pair, Row, Scale, repeated, speed
+from tests.support import house as houses
 from tests.support import pki_world
 
 FEW = 10
@@ -48,6 +61,60 @@ def _asked(scale: Scale, *, with_nonce: bool) -> tuple[Responder, ocsp.Question,
     return responder, question, world.tls_at_ms
 
 
+@contextmanager
+def _over_http(scale: Scale) -> Iterator[Pair]:
+    """A service on a loop in a thread of its own, asked over one connection that stays open; no TLS, as for status."""
+    made = scale.shared("house", houses.perform)
+    serial = made.parties[cast.FO].credentials[Purpose.TLS_CLIENT].certificate.serial_number
+    question = ocsp.ask(made.hierarchy.issuing[Group.FO].certificate, (serial,), with_nonce=False)
+    path = f"/pki/ocsp/{quote(base64.b64encode(question.der).decode(), safe='')}"
+    with _served(scale.fresh(), made) as port, closing(HTTPConnection("127.0.0.1", port, timeout=30)) as asking:
+
+        def get(place: str) -> bytes:
+            asking.request("GET", place)
+            answer = asking.getresponse()
+            body = answer.read()
+            if answer.status != HTTPStatus.OK:
+                raise AssertionError(f"{place}: {answer.status}")
+            return body
+
+        if octets.status_of(get(path)) is not octets.ResponseStatus.SUCCESSFUL:
+            raise AssertionError("the answer that is measured is none")
+        times = scale.of(1_000, 200)
+        yield Pair(repeated(lambda: get(path), times), repeated(lambda: get("/livez"), times))
+
+
+@contextmanager
+def _served(folder: Path, made: Ceremony) -> Iterator[int]:
+    """The port of the service's application, without the filter of paths, so that its no-op is there too."""
+    started: Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Queue()
+
+    async def serve() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        async with houses.House.open(folder, made) as house:
+            told = partial(_tell, started, loop, stop)
+            await serve_plain(house.app, host="127.0.0.1", port=0, on_started=told, stop=stop)
+
+    thread = Thread(target=lambda: asyncio.run(serve()), name="service")
+    thread.start()
+    loop, stop, port = started.get(timeout=60)
+    try:
+        yield port
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(timeout=60)
+
+
+def _tell(
+    started: "Queue[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]",
+    loop: asyncio.AbstractEventLoop,
+    stop: asyncio.Event,
+    _host: str,
+    port: int,
+) -> None:
+    started.put((loop, stop, port))
+
+
 def _revoked(count: int) -> CheckedCrl:
     return CheckedCrl("", 1, 0, 1, {(1 << 158) + number * 7919: 1 for number in range(count)})
 
@@ -77,6 +144,13 @@ ROWS = (
         floor="reading the request",
         goal=speed(0.50),
         prepare=_cached,
+    ),
+    Row(
+        id="P14",
+        what="OCSP answer, cached, over HTTP (GET)",
+        floor="a no-op GET of the same application",
+        goal=speed(0.90),
+        prepare=_over_http,
     ),
     Row(
         id="P15",

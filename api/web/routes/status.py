@@ -2,7 +2,8 @@
 
 import base64
 import binascii
-from email.utils import format_datetime, formatdate, parsedate_to_datetime
+from email.utils import formatdate, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,7 +17,7 @@ from api.flows.status import AuthorityUnknown, encoded_certificate
 from api.web import conditional, problems
 from api.web.asgi import Application, Receive, Scope, Send
 from api.web.errors import MediaTypeUnsupported, RouteUnknown
-from pki.responder import REUSE_MS, Answer
+from pki.responder import MAX_KEPT, MAX_KEPT_REQUEST_BYTES, REUSE_MS, Answer
 from pki.tbs import moment
 
 CRL: Final = "application/pkix-crl"
@@ -80,11 +81,20 @@ def _decoded(raw_path: bytes) -> bytes:
 
     What is not base64 is no request, and the responder says so.
     """
-    text = unquote_to_bytes(raw_path.partition(b"?")[0].removeprefix(_GET_PREFIX)).rstrip(b"=")
+    written = raw_path.partition(b"?")[0].removeprefix(_GET_PREFIX)
+    # Of a length that is asked again and again; longer ones are not remembered.
+    return _short(written) if len(written) <= MAX_KEPT_REQUEST_BYTES else _unwritten(written)
+
+
+def _unwritten(written: bytes) -> bytes:
+    text = unquote_to_bytes(written).rstrip(b"=")
     try:
         return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except (binascii.Error, ValueError):
         return b""
+
+
+_short = lru_cache(maxsize=MAX_KEPT)(_unwritten)
 
 
 def _answered(request: Request[Any, Any, Any], service: Service, answer: Answer) -> Response[bytes]:
@@ -119,10 +129,16 @@ def _timed(
         response.set_header("cache-control", cache)
     else:
         response = conditional.respond(request, der, media_type=media_type, cache_control=cache)
-    response.set_header("last-modified", format_datetime(moment(this_ms), usegmt=True))
-    response.set_header("expires", format_datetime(moment(next_ms), usegmt=True))
-    response.set_header("date", formatdate(service.status.now_ms() // _MS_PER_S, usegmt=True))
+    response.set_header("last-modified", _http_date(this_ms // _MS_PER_S))
+    response.set_header("expires", _http_date(next_ms // _MS_PER_S))
+    response.set_header("date", _http_date(service.status.now_ms() // _MS_PER_S))
     return response
+
+
+@lru_cache(maxsize=256)
+def _http_date(at_s: int) -> str:
+    """As HTTP writes a time (RFC 9110 section 5.6.7)."""
+    return formatdate(at_s, usegmt=True)
 
 
 def _is_unchanged(request: Request[Any, Any, Any], this_ms: int) -> bool:
