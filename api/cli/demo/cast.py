@@ -1,13 +1,14 @@
 """Who plays in the demo day: parties, EVSEs, contracts, and the times of the story (Tuesday 2026-01-20, Helsinki)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.fleet import DEPOT
 from ledger.records.contracts import BaselineMethod, OptPolicy, Scoring, ServiceTerms, Silence
 from ledger.records.services import Direction, Service
-from ledger.records.sites import CurrentKind
+from ledger.records.sites import CurrentKind, EvLimits
 from pki.ceremony import CeremonySpec, PartySpec, StationSpec
 from pki.roles import Role
 from pki.roles import Service as PkiService
@@ -99,6 +100,16 @@ class Place:
     """How much the simulated power of an EVSE wavers; 0 where figures are worked out by hand."""
     without_consent: tuple[str, ...] = ()
     """Bays whose car could discharge, but whose user does not allow it."""
+    houses_w: Mapping[str, int] = field(default_factory=dict)
+    """What the building behind an EVSE's own grid connection draws without it, by bay."""
+    cars: Mapping[str, EvLimits] = field(default_factory=dict)
+    """What cars say of themselves, by bay."""
+    holder: str | None = None
+    """Whose car is at every bay, where it is one person's: a fleet manager's, by the name of a bay."""
+
+    def person(self, bay: Bay) -> str:
+        """Who has the session at a bay, by the name under which the ceremony knows them."""
+        return f"EVU-{self.holder}" if self.holder else bay.person
 
 
 DEPOT_7: Final = Place(

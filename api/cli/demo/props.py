@@ -121,6 +121,7 @@ def session(
         discharge_allowed=bay.config.max_discharge_w > 0 and bay.name not in place.without_consent,
         ev_key_spki_sha256=spki(car),
         ev_firmware_sha256=FIRMWARE,
+        ev=place.cars.get(bay.name, UNSET),
         from_ms=from_ms,
         until_ms=until_ms,
     )

@@ -25,6 +25,8 @@ class Report:
     expectations: list[Expectation] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     facts: dict[str, Any] = field(default_factory=dict)
+    is_shown: bool = True
+    """Whether what happens is printed while it does."""
 
     @property
     def holds(self) -> bool:
@@ -33,22 +35,26 @@ class Report:
 
     def scene(self, when: str, what: str) -> None:
         """A new scene begins."""
-        typer.secho(f"[{time.monotonic() - self.started:5.1f} s] {when:>9}  {what}", bold=True)
+        self._echo(f"[{time.monotonic() - self.started:5.1f} s] {when:>9}  {what}", bold=True)
 
     def line(self, text: str) -> None:
         """Something happened."""
-        typer.echo(f"{'':22}{text}")
+        self._echo(f"{'':22}{text}")
 
     def expect(self, what: str, holds: bool, found: object, kind: str = "story") -> None:
         """Something had to hold; it is shown at once and again at the end."""
         one = Expectation(what, holds, str(found), kind)
         self.expectations.append(one)
         mark = typer.style("ok", fg="green") if holds else typer.style("NOT SO", fg="red", bold=True)
-        typer.echo(f"{'':22}{mark}  {what}: {found}")
+        self._echo(f"{'':22}{mark}  {what}: {found}")
+
+    def _echo(self, text: str = "", *, bold: bool = False) -> None:
+        if self.is_shown:
+            typer.secho(text, bold=bold)
 
     def print(self, seconds: float, out: Path | None) -> None:
         """The table."""
-        typer.echo()
+        self._echo()
         for kind, title in (
             ("story", "What happened"),
             ("attack", "What each attack got"),
@@ -57,15 +63,15 @@ class Report:
         ):
             rows = [one for one in self.expectations if one.kind == kind]
             if rows:
-                typer.secho(title, bold=True)
+                self._echo(title, bold=True)
                 for one in rows:
                     mark = "ok    " if one.holds else "NOT SO"
-                    typer.echo(f"  {mark} {one.what:<62} {one.found}")
+                    self._echo(f"  {mark} {one.what:<62} {one.found}")
         failed = sum(not one.holds for one in self.expectations)
-        typer.echo()
-        typer.echo(f"{len(self.expectations) - failed} of {len(self.expectations)} hold, in {seconds:.0f} s")
+        self._echo()
+        self._echo(f"{len(self.expectations) - failed} of {len(self.expectations)} hold, in {seconds:.0f} s")
         if out is not None:
-            typer.echo(f"left in {out}: log/ bundles/ reports/ exports/ ca/ policy.json report.json")
+            self._echo(f"left in {out}: log/ bundles/ reports/ exports/ ca/ policy.json report.json")
 
     def document(self) -> dict[str, Any]:
         """The same as data."""

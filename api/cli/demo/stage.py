@@ -24,9 +24,10 @@ from api.client.http import AsyncTransport
 from api.client.signer import StatementSigner
 from api.client.tls import client_context
 from api.errors import Broken
-from api.execution.simulator.demand import Demand
+from api.execution.simulator.demand import ConstantDemand, Demand
 from api.execution.simulator.fleet import Fleet, build_plant
 from api.execution.simulator.frequency import Frequency
+from api.execution.simulator.inverter import House
 from ledger.clock import Clock
 from ledger.tlog import note
 from pki import keys
@@ -265,6 +266,7 @@ def build_fleet(
             demands={1: demands[bay.name]},
             meter_keys={1: made.stations[bay.station_id].credentials[Purpose.SIGNING].key},
             charge_points={1: bay.evse_id},
+            houses=_house(place, bay),
         )
         for bay in place.bays
     ]
@@ -274,3 +276,9 @@ def build_fleet(
         return client_context(folder / "service" / "pki" / "root.pem", certificate, key)
 
     return Fleet(plants, f"wss://localhost:{server.ocpp_port}/ocpp", ssl_of=context)
+
+
+def _house(place: cast.Place, bay: cast.Bay) -> dict[int, House] | None:
+    """The building behind the EVSE's own grid connection, where there is one."""
+    draws_w = place.houses_w.get(bay.name)
+    return None if draws_w is None else {1: House(ConstantDemand(draws_w))}

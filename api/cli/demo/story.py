@@ -105,7 +105,7 @@ async def open_site(play: Play) -> None:
     stage, place = play.stage, play.stage.place
     await play.post(cast.CSO, "/v1/sites", props.site(stage.made, place), f"site/{place.site_id}")
     for bay in place.bays:
-        person = stage.party_id(bay.person)
+        person = stage.party_id(place.person(bay))
         session = props.session(bay, person, stage.car_keys[bay.name], cast.at(8), cast.at(23), place=place)
         await play.post(
             cast.CSO,
@@ -145,7 +145,7 @@ async def register(play: Play, wanted: list[Wanted]) -> None:
     stage, site_id = play.stage, play.stage.place.site_id
     for bay, kind, things, service in wanted:
         record, der = props.claim(stage.made, things, kind, service.value, stage.clock.now_ms(), site_id=site_id)
-        person = None if kind is ClaimKind.EVSE else stage.party_id(bay.person)
+        person = None if kind is ClaimKind.EVSE else stage.party_id(stage.place.person(bay))
         await play.post(
             cast.CSO,
             f"/v1/sites/{site_id}/claims",
@@ -240,7 +240,7 @@ async def answer(
     place = play.stage.place
     evses = {bay.name: bay.evse_id for bay in place.bays}
     under = {one["participation"]: one["fsc_id"] for one in play.checked[fsr_id]["participations"]}
-    persons = {bay.evse_id: play.stage.party_id(bay.person) for bay in place.bays}
+    persons = {bay.evse_id: play.stage.party_id(place.person(bay)) for bay in place.bays}
     record = RequestAnswered(
         fsr_id=fsr_id,
         answer=kind,
@@ -287,8 +287,10 @@ async def commit_baseline(
     )
 
 
-async def opt_out(play: Play, bay: cast.Bay, fsr_id: str, participation: str, reason: OptReason) -> Receipt:
-    """An EV user signs an opt-out with their own key, over their own connection."""
+async def opt_out(
+    play: Play, bay: cast.Bay, fsr_id: str, participation: str, reason: OptReason, *, who: str | None = None
+) -> Receipt:
+    """An EV user signs an opt-out with their own key, over their own connection; `who`, if it is not the bay's user."""
     record = OptDecided(
         opt_id=props.new_id("opt"),
         fsr_id=fsr_id,
@@ -297,9 +299,10 @@ async def opt_out(play: Play, bay: cast.Bay, fsr_id: str, participation: str, re
         choice=Choice.OUT,
         reason=reason,
     )
-    person = play.stage.party_id(bay.person)
+    who = who or bay.person
+    person = play.stage.party_id(who)
     return await play.post(
-        bay.person,
+        who,
         f"/v1/requests/{fsr_id}/decisions",
         record,
         f"fsr/{fsr_id}",
@@ -333,6 +336,11 @@ async def run(
 ) -> None:
     """The service executes at the start; stations live through it; evidence is on record after the end."""
     await start(play, fsr_id, start_at_ms, started)
+    await finish(play, fsr_id, end_at_ms, started, step_ms=step_ms)
+
+
+async def finish(play: Play, fsr_id: str, end_at_ms: int, started: int, *, step_ms: int = 300_000) -> None:
+    """Stations live through a running request; evidence is on record after its end."""
     await play.drive(end_at_ms, step_ms)
 
     async def all_kept() -> bool:

@@ -17,11 +17,14 @@ from api.cli.demo.stage import StageBroken
 from api.cli.scenarios import (
     distribution_congestion,
     energy_community,
+    ev_fleet,
     fast_frequency_response,
+    mobile_app,
     onboard_inverter,
     scene,
     service_station,
     tertiary_reserve,
+    vehicle_to_home,
 )
 from api.cli.scenarios.scene import Scenario
 from api.errors import ApiError
@@ -29,14 +32,17 @@ from ledger.errors import LedgerError
 from pki.errors import PkiError
 
 SCENARIOS: Final[Mapping[str, Scenario]] = {
-    one.SCENARIO.name: one.SCENARIO
+    one.name: one
     for one in (
-        service_station,
-        energy_community,
-        fast_frequency_response,
-        onboard_inverter,
-        tertiary_reserve,
-        distribution_congestion,
+        service_station.SCENARIO,
+        energy_community.SCENARIO,
+        fast_frequency_response.SCENARIO,
+        ev_fleet.SCENARIO,
+        onboard_inverter.SCENARIO,
+        mobile_app.SCENARIO,
+        vehicle_to_home.SCENARIO,
+        tertiary_reserve.SCENARIO,
+        distribution_congestion.SCENARIO,
     )
 }
 
@@ -51,14 +57,13 @@ def run(names: list[str], *, json: bool) -> int:
         for one in SCENARIOS.values():
             typer.echo(f"{one.name:<32} {one.title}")
         return 0
-    reports = {name: _play(SCENARIOS[name]) for name in names}
+    reports = {name: _play(SCENARIOS[name], Report(is_shown=not json)) for name in names}
     if json:
         typer.echo(msgspec.json.encode({name: report.document() for name, report in reports.items()}))
     return 0 if all(report.holds for report in reports.values()) else 1
 
 
-def _play(scenario: Scenario) -> Report:
-    report = Report()
+def _play(scenario: Scenario, report: Report) -> Report:
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="flexledger-scenario-"))
     try:

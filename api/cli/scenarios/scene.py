@@ -17,7 +17,8 @@ from api.cli.demo.report import Report
 from api.cli.demo.stage import StageClock, opened
 from api.cli.demo.story import Play
 from api.execution.simulator.demand import Demand, DemandStep, ScriptedDemand
-from api.execution.simulator.evse import EvseConfig, Kind
+from api.execution.simulator.evse import EvseConfig, Kind, Mode
+from api.execution.simulator.evse import Service as Told
 from api.execution.simulator.frequency import Frequency, Steady
 from api.verification import bundle as bundles
 from api.verification.bundle_policy import policy_of
@@ -25,7 +26,8 @@ from api.verification.report import Exit
 from ledger.clock import SystemClock
 from ledger.delivery.baselines import BaselineInputs
 from ledger.records.contracts import BaselineMethod, ContractKind, Scoring, ServiceTerms
-from ledger.records.requests import Answer
+from ledger.records.parties import DelegationGiven
+from ledger.records.requests import Answer, RequestRevised
 from ledger.records.services import Direction, Params, Service
 from ledger.records.sites import CurrentKind
 from pki import ceremony
@@ -153,20 +155,59 @@ class Scene:
         await story.start(self.play, asked.fsr_id, asked.start_at_ms, started)
 
     async def reached(self, setpoint_w: int) -> None:
-        """Every station was told this setpoint: a virtual minute is shorter than the message's way."""
+        """Every station follows this setpoint."""
+        await self._told(f"{setpoint_w} W", len(self.place.bays), lambda one: one.setpoint_w == setpoint_w)
+
+    async def limited(self, count: int, limit_w: int) -> None:
+        """So many stations keep to this limit."""
+        await self._told(f"a limit of {limit_w} W", count, lambda one: one.limit_w == limit_w)
+
+    async def balanced(self, count: int) -> None:
+        """So many stations carry a house."""
+        await self._told("local balancing", count, lambda one: one.mode is Mode.BALANCE)
+
+    async def _told(self, what: str, count: int, holds: Callable[[Told], bool]) -> None:
+        """A virtual minute is shorter than the way of a message: so many stations have been told something."""
         evses = [evse for one in self.play.stage.fleet.stations.values() for evse in one.plant.evses.values()]
 
         async def all_told() -> bool:
-            told = [evse.service.setpoint_w for evse in evses if evse.service is not None]
-            return told == [setpoint_w] * len(evses)
+            return sum(evse.service is not None and holds(evse.service) for evse in evses) == count
 
-        await self.play.stage.until(f"{setpoint_w} W at every station", all_told)
+        await self.play.stage.until(f"{what} at {count} stations", all_told)
+
+    async def count(self, fsr_id: str, status: str) -> int:
+        """How many participations of a request have that status."""
+        view = await self.play.ask(cast.CSO, f"/v1/requests/{fsr_id}")
+        return sum(part["status"] == status for part in view["participations"])
+
+    def given(self, delegation: DelegationGiven, grantor: str, delegate: str) -> DelegationGiven:
+        """A delegation from one person to another."""
+        stage = self.play.stage
+        return msgspec.structs.replace(delegation, evu=stage.party_id(grantor), evu_delegate=stage.party_id(delegate))
+
+    async def revise(self, asked: Asked) -> None:
+        """The flexibility operator asks for the same again, as a revision."""
+        text = asked.text(self.place, self.play.stage.clock.now_ms())
+        record = RequestRevised(
+            fsr_id=asked.fsr_id,
+            revision=2,
+            params=text.params,
+            respond_by_ms=text.respond_by_ms,
+            opt_deadline_ms=text.opt_deadline_ms,
+            start_at_ms=text.start_at_ms,
+            end_at_ms=text.end_at_ms,
+            evidence=text.evidence,
+        )
+        await self.play.post(cast.FO, f"/v1/requests/{asked.fsr_id}/revision", record, f"fsr/{asked.fsr_id}")
 
     async def run(self, asked: Asked, started: int) -> dict[str, Any]:
         """Stations do it; the port proves it."""
-        await story.run(
-            self.play, asked.fsr_id, asked.start_at_ms, asked.end_at_ms, started=started, step_ms=asked.step_ms
-        )
+        await self.start(asked, started)
+        return await self.finish(asked, started)
+
+    async def finish(self, asked: Asked, started: int) -> dict[str, Any]:
+        """Stations live on to its end; the port proves it."""
+        await story.finish(self.play, asked.fsr_id, asked.end_at_ms, started, step_ms=asked.step_ms)
         await self.play.goto(asked.end_at_ms + cast.MINUTE_MS)
         proof = await story.prove(self.play, asked.fsr_id)
         self.proofs[asked.fsr_id] = proof

@@ -81,7 +81,7 @@ async def acts(scene: Scene) -> None:
     for at_ms, power_w in ((cast.at(12, 4), 50_000), (cast.at(12, 5), 40_000), (cast.at(12, 10), 70_000)):
         await play.drive(at_ms, SETPOINT.step_ms)
         await scene.reached(power_w)
-    proof = await scene.run(SETPOINT, started=len(parts))
+    proof = await scene.finish(SETPOINT, started=len(parts))
     figures = scene.group(SETPOINT.fsr_id)["figures"]
     scene.figure("seconds that are judged, of all EVSEs", 8_840, figures["judged"])
     scene.figure("seconds within 500 W of the setpoint", 8_840, figures["in_band"])
