@@ -90,7 +90,7 @@ PATHS: dict[str, tuple[str, int, str]] = {
     "/v1/requests/canary5eed\u202e": ("GET", 404, "api/not-concerned"),
     "/checkpoint": ("DELETE", 405, "api/method-not-allowed"),
     "/v1/requests": ("BREW", 405, "api/method-not-allowed"),
-    "/v1/sites": ("HEAD", 405, "api/method-not-allowed"),
+    "/v1/tokens": ("HEAD", 405, "api/method-not-allowed"),
 }
 
 
