@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+
 from api.errors import Refused
 from api.issuing import Issuing, open_issuing
 from api.key_files import read_log_keys, secret_text
@@ -101,6 +103,8 @@ class Engines:
     status: StatusSet
     issuing: Issuing | None = None
     """The keys of the certificate office, where the service has one."""
+    timestamp_roots: tuple[x509.Certificate, ...] = ()
+    """The time-stamping authorities whose stamps the service keeps."""
     subscriptions: Subscriptions | None = None
     """Who is told of new entries where, if the service posts to anybody."""
 
@@ -138,6 +142,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
         certificates=tuple(_ders(settings.pki.issuers_dir / "known")),
         status=status,
         issuing=open_issuing(settings),
+        timestamp_roots=_timestamp_roots(settings),
         subscriptions=None if settings.webhooks is None else Subscriptions.open(settings.data_dir / WEBHOOKS_FILE),
     )
 
@@ -240,6 +245,16 @@ def pem_blocks(pem: bytes) -> list[bytes]:
 def _ders(folder: Path) -> list[bytes]:
     """Everything in the PEM files of a folder, in order of their names; nothing where there is no such folder."""
     return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(path.read_bytes())]
+
+
+def _timestamp_roots(settings: Settings) -> tuple[x509.Certificate, ...]:
+    """Raises `CertificateUnreadable`."""
+    if settings.timestamps is None:
+        return ()
+    try:
+        return tuple(x509.load_pem_x509_certificates(settings.timestamps.trust.read_bytes()))
+    except ValueError as error:
+        raise CertificateUnreadable("no certificate in the file", file=settings.timestamps.trust.name) from error
 
 
 def _service_key(settings: Settings) -> ServiceKey:

@@ -133,6 +133,27 @@ class Witnesses(_Section, frozen=True, kw_only=True):
     ] = 5_000
 
 
+class Timestamps(_Section, frozen=True, kw_only=True):
+    """Time-stamping authorities (RFC 3161) that are asked to stamp our checkpoints, in the background."""
+
+    authorities: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^https?://[^\s]{1,500}$")], ...],
+        Meta(min_length=1, max_length=8, description="URLs, asked one after the other until one answers."),
+    ]
+    trust: Annotated[Path, Meta(description="PEM file: the authorities' roots; what does not verify is not kept.")]
+    every_minutes: Annotated[
+        int, Meta(ge=1, le=44_640, description="Minutes between two stamps; none while the log does not grow.")
+    ] = 60
+    policy_oid: Annotated[
+        Annotated[str, Meta(pattern=r"^[0-2](\.(0|[1-9][0-9]{0,17})){1,20}$")] | None,
+        Meta(description="Under which policy to stamp; else any."),
+    ] = None
+    ca: Annotated[
+        Path | None, Meta(description="PEM bundle: the authorities of the https servers; else the system's.")
+    ] = None
+    timeout_ms: Annotated[int, Meta(ge=100, le=60_000, description="How long one authority may take.")] = 10_000
+
+
 class Predecessor(_Section, frozen=True, kw_only=True):
     """Which log this one continues; looked at once, when the log begins, and written into its first entry."""
 
@@ -267,6 +288,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     self_audit: SelfAudit = SelfAudit()
     witnesses: Witnesses | None = None
     predecessor: Predecessor | None = None
+    timestamps: Timestamps | None = None
     webhooks: Webhooks | None = None
 
 

@@ -107,6 +107,17 @@ COSIGNATURES: Final = Counter(
     ("witness", "result"),
     registry=REGISTRY,
 )
+TIMESTAMPS: Final = Counter(
+    "flexledger_timestamps_total",
+    "Time stamps over checkpoints that were asked of authorities, by what came of it.",
+    ("result",),
+    registry=REGISTRY,
+)
+TIMESTAMPED_SIZE: Final = Gauge(
+    "flexledger_timestamped_size",
+    "Entries under the last time stamp of this process.",
+    registry=REGISTRY,
+)
 SIGNING_STOPPED: Final = Gauge(
     "flexledger_signing_stopped",
     "1 while no checkpoint is signed, because log, signer and witnesses do not agree about the past.",

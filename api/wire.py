@@ -92,6 +92,22 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     leaf_hash: str
 
 
+class TimestampShown(msgspec.Struct, frozen=True, kw_only=True):
+    """A stamped checkpoint: what was stamped, and the token (RFC 3161) in base64 of DER."""
+
+    index: int
+    """Of the entry that tells of it."""
+    size: int
+    checkpoint: str
+    token: bytes
+
+
+class Timestamps(msgspec.Struct, frozen=True, kw_only=True):
+    """Stamped checkpoints, sizes rising."""
+
+    timestamps: tuple[TimestampShown, ...]
+
+
 class ConsistencyProof(msgspec.Struct, frozen=True, kw_only=True):
     """The hashes that show the first `old_size` leaves to be a prefix of the first `new_size` (RFC 9162, 2.1.4)."""
 

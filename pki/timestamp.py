@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from pki import path
@@ -57,11 +58,14 @@ class VerifiedTimestamp:
     authority: str
 
 
-def request(imprint: bytes, nonce: int) -> bytes:
-    """The request for a SHA-256 digest, to be posted as `application/timestamp-query` to any authority."""
+def request(imprint: bytes, nonce: int, *, policy: str | None = None) -> bytes:
+    """The request for a SHA-256 digest, to be posted as `application/timestamp-query` to any authority.
+
+    With `policy`, for a stamp under the policy with this object identifier.
+    """
     if len(imprint) != hashlib.sha256().digest_size or not 0 < nonce < 1 << MAX_NONCE_BITS:
         raise TimestampRefused("not a SHA-256 digest, or no nonce", expected="32 octets, up to 64 bits")
-    return timestamp.encode_request(imprint, nonce)
+    return timestamp.encode_request(imprint, nonce, policy)
 
 
 def open_response(response: bytes, *, imprint: bytes, nonce: int, roots: Sequence[x509.Certificate]) -> bytes:
@@ -89,8 +93,27 @@ def verify_token(token: bytes, *, imprint: bytes, roots: Sequence[x509.Certifica
     _require_attributes(found, signer)
     _require_signature(found, signer)
     _require_purpose(signer)
-    _require_path(signer, certificates, roots, found.info.at_ms)
+    _path(signer, certificates, roots, found.info.at_ms)
     return VerifiedTimestamp(found.info.at_ms, found.info.serial, found.info.policy, signer.subject.rfc4514_string())
+
+
+def minimal(token: bytes, *, roots: Sequence[x509.Certificate]) -> bytes:
+    """The same token with the certificates of its path and nothing else that nobody signed.
+
+    In what is left every octet counts: a token that differs from its minimal form carries what could be changed
+    unnoticed. Raises as `verify_token` does.
+    """
+    found = timestamp.decode_token(token)
+    certificates = [path.load(der) for der in found.certificates]
+    chain = _path(_signer(found, certificates), certificates, roots, found.info.at_ms)
+    return timestamp.encode_minimal(found, [one.public_bytes(Encoding.DER) for one in chain if one not in roots])
+
+
+def anchor_of(token: bytes, *, roots: Sequence[x509.Certificate]) -> x509.Certificate:
+    """The root to which the token's path leads; raises as `verify_token` does."""
+    found = timestamp.decode_token(token)
+    certificates = [path.load(der) for der in found.certificates]
+    return _path(_signer(found, certificates), certificates, roots, found.info.at_ms)[-1]
 
 
 def _signer(token: Token, certificates: Sequence[x509.Certificate]) -> x509.Certificate:
@@ -147,15 +170,16 @@ def _require_purpose(signer: x509.Certificate) -> None:
         )
 
 
-def _require_path(
+def _path(
     signer: x509.Certificate, certificates: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at_ms: int
-) -> None:
+) -> list[x509.Certificate]:
     """From the signer up to a root, each valid at the time of the stamp and allowed to issue the one below."""
-    current = signer
+    current, found = signer, list[x509.Certificate]()
     for _ in range(MAX_CHAIN):
         path.require_window(current, at_ms)
+        found.append(current)
         if current in roots:
-            return
+            return found
         issuer = next((one for one in (*roots, *certificates) if _issued(current, one)), None)
         if issuer is None or issuer == current:
             break

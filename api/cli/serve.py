@@ -12,6 +12,7 @@ import typer
 from api import engines, telemetry, webhook
 from api.app import create_app, probes
 from api.cli import failures
+from api.client.errors import Unreachable
 from api.client.http import Posting
 from api.client.outbound import Outbound
 from api.engines import Engines
@@ -20,6 +21,7 @@ from api.execution.errors import StationRefused
 from api.execution.ocpp.access import StationIdentity, server_context
 from api.execution.ocpp.listener import StationListener
 from api.flows.service import directory_of, open_service
+from api.flows.stamping import QUERY, AskAuthority
 from api.flows.webhooks import Answered
 from api.settings import Settings, load
 from api.verification.actors import Directory
@@ -31,6 +33,7 @@ from ledger.clock import MS_PER_S, SystemClock
 from ledger.errors import LedgerError
 from ledger.witness import gather
 from ledger.witness.gather import HttpAnswer, Post, WitnessUnreachable
+from pki.asn1.timestamp import MAX_RESPONSE_BYTES
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
 
@@ -57,7 +60,8 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
     async with (
         asking(settings) as ask,
         posting(settings) as poster,
-        open_service(settings, opened, listener, directory=directory, ask=ask, poster=poster) as service,
+        stamping(settings) as stamp,
+        open_service(settings, opened, listener, directory=directory, ask=ask, poster=poster, stamp=stamp) as service,
     ):
 
         def started(bound: server.Bound, status_port: int | None) -> None:
@@ -138,6 +142,29 @@ async def asking(settings: Settings) -> AsyncIterator[Post | None]:
 
     try:
         yield post
+    finally:
+        await posting.close()
+
+
+@asynccontextmanager
+async def stamping(settings: Settings) -> AsyncIterator[AskAuthority | None]:
+    """How time-stamping authorities are asked over HTTP, where the settings name any."""
+    wanted = settings.timestamps
+    if wanted is None:
+        yield None
+        return
+    posting = Posting(ca=wanted.ca, max_answer_bytes=MAX_RESPONSE_BYTES, timeout_s=wanted.timeout_ms / MS_PER_S)
+
+    async def ask(url: str, query: bytes) -> tuple[int, str, bytes]:
+        # The timeout of the library is for each step; a server that drips octets must end as well.
+        try:
+            answer = await asyncio.wait_for(posting.post(url, query, QUERY), wanted.timeout_ms / MS_PER_S)
+        except TimeoutError:
+            raise Unreachable("no answer in time", expected=f"{wanted.timeout_ms} ms") from None
+        return answer.status, answer.headers.get("content-type", ""), answer.body
+
+    try:
+        yield ask
     finally:
         await posting.close()
 

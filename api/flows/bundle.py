@@ -10,8 +10,10 @@ from typing import Final
 import msgspec
 
 from api.errors import Broken
+from api.flows import bundle_stamps
 from api.flows.desk import Desk
 from api.flows.memory import Memory
+from api.flows.stamping import StampBook
 from api.verification import bundle_format
 from api.verification.bundle import Verification
 from api.verification.bundle_format import Anchors, Attachment, Bundle, BundleEntry, Erasure
@@ -50,11 +52,12 @@ def build(
     checkpoint_note: bytes,
     witnesses: Sequence[Verifier] = (),
     with_persons: bool = True,
+    stamps: StampBook | None = None,
 ) -> bytes:
     """The bundle of a request as of a checkpoint, canonical bytes.
 
     Restricted and lost data are left out, and without `with_persons` all that is about a person; erased data are
-    replaced by their openings. Raises `RequestAbsent`,
+    replaced by their openings. `stamps` are the time stamps on record. Raises `RequestAbsent`,
     `BundleUnusable` where it would be too large, and what reading the stores raises.
     """
     del memory  # what is needed follows from the log alone
@@ -63,6 +66,8 @@ def build(
     for _ in range(MAX_ROUNDS):
         needed = _needed(whole)
         if needed == whole:
+            if stamps is not None:
+                whole = bundle_stamps.stamped(whole, stamps, reader, desk.engines)
             return bundle_format.encode(whole)
         whole = needed
     raise BundleUnstable("the evidence does not settle", fsr_id=fsr_id)

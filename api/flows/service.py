@@ -26,6 +26,7 @@ from api.flows.office import Office
 from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
 from api.flows.self_audit import SelfAudit
+from api.flows.stamping import AskAuthority, StampBook, Stamping
 from api.flows.status import StatusDesk
 from api.flows.suspensions import Suspensions
 from api.flows.webhooks import Poster, Webhooks
@@ -81,6 +82,7 @@ class Service:
         auditing: SelfAudit,
         status: StatusDesk,
         webhooks: Webhooks | None,
+        stamps: StampBook,
     ) -> None:
         self.settings = settings
         self.engines = engines
@@ -99,6 +101,7 @@ class Service:
         self.auditing = auditing
         self.status = status
         self.webhooks = webhooks
+        self.stamps = stamps
 
 
 @asynccontextmanager
@@ -110,6 +113,7 @@ async def open_service(
     directory: Directory | None = None,
     ask: Post | None = None,
     poster: Poster | None = None,
+    stamp: AskAuthority | None = None,
 ) -> AsyncIterator[Service]:
     """The service with its log loaded, its vault in step with the log, and its checkpoint published.
 
@@ -118,6 +122,7 @@ async def open_service(
     of the certificate office are in step before anybody is let in. `directory` is what the listener judges by, so that
     evidence moves for stations and parties at once. `ask` is how the witnesses of the settings are reached; without it
     nobody is asked. `poster` is how webhooks are; without it, or without their table, there are none.
+    `stamp` is how time-stamping authorities are reached; without it none is asked.
     """
     directory = directory or directory_of(engines)
     for der in engines.certificates:
@@ -138,6 +143,7 @@ async def open_service(
         clock=engines.clock,
     )
     desk = Desk(engines, directory, appender, publisher, settings.origin)
+    stamps = StampBook(Reader(engines.store))
     key_watch = KeyWatch(settings.log_key, engines.log_keys, desk)
     memory = Memory(desk)
     reader = Reader(engines.store)
@@ -181,6 +187,7 @@ async def open_service(
             tasks.append(asyncio.create_task(webhooks.watch(), name="webhooks"))
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
+        tasks += _stamping(settings, engines, desk, stamps, stamp)
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
@@ -202,6 +209,7 @@ async def open_service(
             enrolment=enrolment,
             auditing=auditing,
             status=status,
+            stamps=stamps,
             webhooks=webhooks,
         )
     finally:
@@ -246,6 +254,18 @@ def _webhooks(settings: Settings, desk: Desk, memory: Memory, poster: Poster | N
     if settings.webhooks is None or desk.engines.subscriptions is None or poster is None:
         return None
     return Webhooks(desk, memory, desk.engines.subscriptions, settings.webhooks, poster)
+
+
+def _stamping(
+    settings: Settings, engines: Engines, desk: Desk, book: StampBook, ask: AskAuthority | None
+) -> list[asyncio.Task[None]]:
+    """The task that has checkpoints stamped, where the settings name authorities and they can be reached."""
+    if settings.timestamps is None or ask is None:
+        return []
+    stamping = Stamping(
+        settings.timestamps, desk=desk, publisher=desk.publisher, book=book, roots=engines.timestamp_roots, ask=ask
+    )
+    return [asyncio.create_task(stamping.watch(), name="timestamps")]
 
 
 def directory_of(engines: Engines) -> Directory:

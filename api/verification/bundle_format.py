@@ -26,6 +26,7 @@ MAX_ERASURES: Final = 100_000
 MAX_CERTIFICATES: Final = 2_000
 MAX_STATUS: Final = 1_024
 MAX_ATTACHMENTS: Final = 4_096
+MAX_STAMPS: Final = 16
 MAX_INDEX: Final = canonical.MAX_INT
 
 # `$` alone would let a newline pass at the end, which reading hex would then ignore.
@@ -45,6 +46,16 @@ class Anchors(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     vkeys: Annotated[tuple[Vkey, ...], Meta(max_length=MAX_VKEYS)] = ()
     """The other keys whose lines stand in the checkpoint: witnesses', and the log's own while it changes its key."""
     roots: Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=MAX_ROOTS)]
+    timestamp_roots: Annotated[tuple[bytes, ...], Meta(max_length=MAX_ROOTS)] = ()
+    """The time-stamping authorities to which the stamps lead."""
+
+
+class Stamp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A checkpoint that a time-stamping authority stamped, and its path to the bundle's checkpoint."""
+
+    checkpoint: Annotated[str, Meta(min_length=1, max_length=65_536)]
+    consistency: Annotated[tuple[Sha256, ...], Meta(max_length=MAX_PROOF_HASHES)]
+    token: Annotated[bytes, Meta(min_length=1, max_length=65_536)]
 
 
 class BundleEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,7 +83,7 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     data: bytes
 
 
-class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Everything that one request rests on. Bytes are base64, hashes hex; lists are in order and without repeats."""
 
     format: Annotated[str, Meta(pattern=r"^flexledger-bundle/1$(?!\n)")]
@@ -89,6 +100,8 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     certificates: Annotated[tuple[bytes, ...], Meta(max_length=MAX_CERTIFICATES)]
     status: Annotated[tuple[bytes, ...], Meta(max_length=MAX_STATUS)]
     attachments: Annotated[tuple[Attachment, ...], Meta(max_length=MAX_ATTACHMENTS)]
+    timestamps: Annotated[tuple[Stamp, ...], Meta(max_length=MAX_STAMPS)] = ()
+    """In the order of the sizes of their trees, each over entries that none before it covers."""
 
 
 def sha256(data: bytes) -> str:
@@ -112,6 +125,7 @@ def in_order(bundle: Bundle) -> Bundle:
             vkey=bundle.anchors.vkey,
             vkeys=_sorted(bundle.anchors.vkeys, str),
             roots=_sorted(bundle.anchors.roots, sha256),
+            timestamp_roots=_sorted(bundle.anchors.timestamp_roots, sha256),
         ),
         entries=_sorted(bundle.entries, _index),
         disclosures=_sorted(bundle.disclosures, str),
@@ -160,6 +174,7 @@ def _require_json(data: bytes) -> None:
 def _require_order(bundle: Bundle) -> None:
     _require_rising("anchors.roots", bundle.anchors.roots, sha256)
     _require_rising("anchors.vkeys", bundle.anchors.vkeys, str)
+    _require_rising("anchors.timestamp_roots", bundle.anchors.timestamp_roots, sha256)
     _require_rising("entries", bundle.entries, _index)
     _require_rising("disclosures", bundle.disclosures, str)
     _require_rising("erasures", bundle.erasures, _digest)

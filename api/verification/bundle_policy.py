@@ -29,6 +29,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     roots: Annotated[tuple[str, ...], Meta(min_length=1, max_length=MAX_ROOTS)]
     development: bool = False
     witnesses: Annotated[str, Meta(max_length=MAX_POLICY_BYTES)] = ""
+    timestamp_roots: Annotated[tuple[str, ...], Meta(max_length=MAX_ROOTS)] = ()
+    """The time-stamping authorities whose time counts, in PEM."""
 
     def anchors(self) -> TrustAnchors:
         """The roots, found self-signed; raises `BadAnchor`, `WeakKey`, `DevelopmentCredential`."""
@@ -37,6 +39,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def witnessing(self) -> policies.Policy | None:
         """The witnesses and the quorum, None where the policy asks for none; raises `PolicyMalformed`."""
         return policies.parse(self.witnesses.encode()) if self.witnesses else None
+
+    def timestamp_authorities(self) -> list[x509.Certificate]:
+        """Raises `BundleUnusable`."""
+        try:
+            return [x509.load_pem_x509_certificate(root.encode()) for root in self.timestamp_roots]
+        except ValueError:
+            raise BundleUnusable("a time-stamping authority of the policy is not a certificate") from None
 
     def log_keys(self) -> tuple[Verifier, ...]:
         """The log's keys: `vkey`, and those of its name in `witnesses`; raises `KeyMalformed`, `PolicyMalformed`."""

@@ -14,6 +14,7 @@ from ledger.errors import LedgerError
 from ledger.tlog import checkpoint, note
 from pki import timestamp
 from pki.asn1 import timestamp as asn1
+from pki.asn1.der import MalformedDer
 
 WITHOUT_POLICY = "no policy was given, so nobody said whose signature the checkpoint has"
 
@@ -37,6 +38,15 @@ def roots_of(pem: bytes) -> list[x509.Certificate]:
         raise BundleUnusable("no certificates of time-stamping authorities", expected="PEM") from None
 
 
+def _token_in(data: bytes) -> bytes:
+    """The token in an authority's response, or the token that is the file itself; raises MalformedDer, OversizeDer."""
+    try:
+        return asn1.token_of(data)
+    except MalformedDer:
+        asn1.decode_token(data)
+        return data
+
+
 def verify(signed: bytes, response: bytes, *, roots: Sequence[x509.Certificate], policy: Policy | None) -> Report:
     """When the checkpoint existed at the latest, and, with a policy, that it is the log's and cosigned by enough."""
     lines = Lines()
@@ -53,7 +63,7 @@ def verify(signed: bytes, response: bytes, *, roots: Sequence[x509.Certificate],
                 lines.attempt("witnesses", lambda: witnessed(opened, policy))
 
     def stamped() -> str:
-        token = asn1.token_of(response)
+        token = _token_in(response)
         found = timestamp.verify_token(token, imprint=imprint(signed), roots=roots)
         moment = dt.datetime.fromtimestamp(found.at_ms / 1000, tz=dt.UTC).isoformat(timespec="milliseconds")
         return f"existed at {moment}, says {found.authority} (serial {found.serial})"

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.actor import Role
-from ledger.records.fields import MAX_COUNT, PublicMs, PublicParty
+from ledger.records.fields import MAX_COUNT, PublicHash, PublicMs, PublicParty
 from ledger.records.marks import public
 from ledger.records.record import Record, Value
 from ledger.records.statement_fields import Hash, Jti, StreamName
@@ -54,6 +54,20 @@ class KeyRotated(Record, frozen=True, kw_only=True):
     """The end of the overlap: who checks checkpoints has to know the new key by then."""
 
 
+class TimeStamped(Record, frozen=True, kw_only=True):
+    """A time-stamping authority (RFC 3161) stamped the checkpoint of this size: what it covers existed before.
+
+    The token stands beside the log under its digest. What follows this entry is later than the token's time.
+    """
+
+    TYPE = "log.time-stamped"
+    STREAM = "log"
+
+    size: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT), public("size of a tree")]
+    token_sha256: PublicHash
+    """Of the token in its minimal form (docs/spec/checkpoint.md)."""
+
+
 class FreezeReason(StrEnum):
     """Why a log ended."""
 
@@ -99,4 +113,4 @@ class StreamClosed(Record, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT), public("number of entries before this one")]
 
 
-KINDS: tuple[type[Record], ...] = (PolicyAdopted, KeyRotated, LogFrozen, Refused, StreamClosed)
+KINDS: tuple[type[Record], ...] = (PolicyAdopted, KeyRotated, TimeStamped, LogFrozen, Refused, StreamClosed)

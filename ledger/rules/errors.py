@@ -905,6 +905,15 @@ class KeyOverlap(RuleViolated):
     source = "record log.key-rotated"
 
 
+class StampAhead(RuleViolated):
+    """A time stamp is over a tree that stands before the entry that tells of it."""
+
+    code = "rules/stamp-ahead"
+    title = "The stamped tree is not there yet"
+    number = "R-99"
+    source = "record log.time-stamped"
+
+
 class PredecessorUnfit(RuleViolated):
     """Only entry 0 names a predecessor: another log, by a checkpoint that a key of that log signed, every line of
     which is of a key that is named.

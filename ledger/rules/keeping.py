@@ -1,7 +1,7 @@
 """Rules of the log's own records: policies, closing records, order inside a stream."""
 
 from ledger.records.actor import Role
-from ledger.records.log import KeyRotated, PolicyAdopted, Predecessor, StreamClosed
+from ledger.records.log import KeyRotated, PolicyAdopted, Predecessor, StreamClosed, TimeStamped
 from ledger.rules.errors import (
     KeyOverlap,
     KeyUnfit,
@@ -10,6 +10,7 @@ from ledger.rules.errors import (
     PolicyOther,
     PredecessorUnfit,
     RulesUnknown,
+    StampAhead,
     StreamCount,
     StreamIsClosed,
     WrongParty,
@@ -88,6 +89,12 @@ def last_checkpoint(named: Predecessor) -> Checkpoint:
     if (opened.note.text + "\n" + lines).encode() != signed or len(opened.note.verified) != len(set(named.vkeys)):
         raise PredecessorUnfit("lines and keys do not match", expected="one line a key", found=len(named.vkeys))
     return opened.checkpoint
+
+
+def time_stamped(seen: Projection, fact: Fact, record: TimeStamped) -> None:
+    """What was stamped stands before the entry that says so."""
+    if seen.sees_log and record.size > fact.index:
+        raise StampAhead("no such tree was there", expected=f"at most {fact.index}", found=record.size)
 
 
 def key_rotated(seen: Projection, fact: Fact, record: KeyRotated) -> None:

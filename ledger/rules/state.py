@@ -47,6 +47,7 @@ Rule = Callable[[Projection, Fact, Any], None]
 RULES: dict[type[Record], Rule] = {
     log.PolicyAdopted: keeping.policy_adopted,
     log.KeyRotated: keeping.key_rotated,
+    log.TimeStamped: keeping.time_stamped,
     log.StreamClosed: keeping.stream_closed,
     site_records.SiteConfigured: sites.site_configured,
     site_records.ClaimRegistered: sites.claim_registered,

@@ -31,6 +31,7 @@ _NOBODY: frozenset[Role] = frozenset()
 WRITERS: dict[type[Record], frozenset[Role]] = {
     log.PolicyAdopted: _KEEPER,
     log.KeyRotated: _KEEPER,
+    log.TimeStamped: _KEEPER,
     log.LogFrozen: _KEEPER,
     log.Refused: _KEEPER,
     log.StreamClosed: _KEEPER,

@@ -1,5 +1,6 @@
 """Time-stamp requests, responses and tokens as octets (RFC 3161, RFC 5652, RFC 5816); nothing is authenticated here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,17 +50,42 @@ class Token:
     signer: bytes
     """IssuerAndSerialNumber, or the key identifier, as it stands there with its tag."""
     digest_oid: str
+    digest_algorithm: bytes
+    """The AlgorithmIdentifier's content, as it stands there; so is that of the signature."""
     signature_oid: str
+    signature_algorithm: bytes
     signature: bytes
     signed_attributes: bytes
     """As they were signed: with the tag of a SET."""
     attributes: dict[str, bytes]
 
 
-def encode_request(imprint: bytes, nonce: int) -> bytes:
-    """A TimeStampReq for a SHA-256 digest, which asks for the signer's certificate."""
+def encode_request(imprint: bytes, nonce: int, policy: str | None = None) -> bytes:
+    """A TimeStampReq for a SHA-256 digest, which asks for the signer's certificate, and for a policy by its OID."""
     hashed = tlv.sequence(tlv.sequence(tlv.identifier(SHA256), tlv.element(tlv.NULL)), tlv.octets(imprint))
-    return tlv.sequence(tlv.integer(1), hashed, tlv.integer(nonce), tlv.element(tlv.BOOLEAN, b"\xff"))
+    asked = () if policy is None else (tlv.identifier(policy),)
+    return tlv.sequence(tlv.integer(1), hashed, *asked, tlv.integer(nonce), tlv.element(tlv.BOOLEAN, b"\xff"))
+
+
+def encode_minimal(token: Token, certificates: Sequence[bytes]) -> bytes:
+    """The token with these certificates and nothing else that its signature does not cover (RFC 5652, section 5)."""
+    signer_info = tlv.sequence(
+        tlv.integer(1),
+        token.signer,
+        tlv.element(tlv.SEQUENCE, token.digest_algorithm),
+        tlv.element(tlv.context(0), tlv.only(token.signed_attributes, _SET, _TOKEN)),
+        tlv.element(tlv.SEQUENCE, token.signature_algorithm),
+        tlv.octets(token.signature),
+    )
+    content = tlv.sequence(tlv.identifier(TST_INFO), tlv.element(tlv.context(0), tlv.octets(token.info.encoded)))
+    signed = tlv.sequence(
+        tlv.integer(3),
+        tlv.element(_SET, tlv.element(tlv.SEQUENCE, token.digest_algorithm)),
+        content,
+        tlv.element(tlv.context(0), b"".join(sorted(certificates))),
+        tlv.element(_SET, signer_info),
+    )
+    return tlv.sequence(tlv.identifier(SIGNED_DATA), tlv.element(tlv.context(0), signed))
 
 
 def token_of(response: bytes) -> bytes:
@@ -112,9 +138,9 @@ def cert_hashes(attribute: bytes, *, is_v2: bool) -> tuple[str, bytes]:
 def _signed(info: TstInfo, certificates: tuple[bytes, ...], members: Members) -> Token:
     members.take(tlv.INTEGER)
     tag, sid = members.next()
-    digest = _oid(members.take(tlv.SEQUENCE))
+    digest = members.take(tlv.SEQUENCE)
     attributes = members.take(tlv.context(0))
-    signature_oid = _oid(members.take(tlv.SEQUENCE))
+    signature_algorithm = members.take(tlv.SEQUENCE)
     signature = members.take(tlv.OCTET_STRING)
     members.optional(tlv.context(1))
     members.end()
@@ -122,8 +148,10 @@ def _signed(info: TstInfo, certificates: tuple[bytes, ...], members: Members) ->
         info=info,
         certificates=certificates,
         signer=tlv.element(tag, sid),
-        digest_oid=digest,
-        signature_oid=signature_oid,
+        digest_oid=_oid(digest),
+        digest_algorithm=digest,
+        signature_oid=_oid(signature_algorithm),
+        signature_algorithm=signature_algorithm,
         signature=signature,
         signed_attributes=tlv.element(_SET, attributes),
         attributes=_attributes(attributes),

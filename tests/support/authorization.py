@@ -64,6 +64,7 @@ PUBLIC: Final = frozenset(
         ("GET", "/v1/entries/{index}"),
         ("GET", "/v1/entries/{index}/receipt"),
         ("GET", "/v1/proofs/consistency"),
+        ("GET", "/v1/timestamps"),
         ("GET", "/crl/{file}"),
         ("GET", "/pki/{file}"),
         ("GET", "/pki/ocsp/{encoded}"),

@@ -21,6 +21,7 @@ from api.flows import bundle, check, prove, relay
 from api.flows.desk import Desk, Opened
 from api.flows.memory import Memory
 from api.flows.privacy import PrivacyOffice
+from api.flows.stamping import StampBook
 from api.principals import Principal
 from api.verification import work
 from api.verification.actors import Directory, thumbprint
@@ -270,7 +271,9 @@ class World:
     async def bundle(self, fsr_id: str) -> bytes:
         """The request's bundle as of now."""
         note = await self.desk.publisher.publish()
-        return bundle.build(self.desk, self.memory, self.reader, fsr_id, checkpoint_note=note)
+        return bundle.build(
+            self.desk, self.memory, self.reader, fsr_id, checkpoint_note=note, stamps=StampBook(self.reader)
+        )
 
     def station_key(self, station: str) -> str:
         """Hex SHA-256 of a station's key, which is its EVSE's."""

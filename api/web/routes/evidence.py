@@ -71,6 +71,7 @@ async def record(
         checkpoint_note=note,
         witnesses=() if service.witnessing.policy is None else service.witnessing.policy.verifiers,
         with_persons=principal.role in SEES_PERSONS,
+        stamps=service.stamps,
     )
     return Response(data, media_type=wire.JSON_MEDIA_TYPE, headers={"cache-control": "private, no-store"})
 

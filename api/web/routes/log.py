@@ -8,7 +8,7 @@ from litestar.params import FromPath, PathParameter, QueryParameter
 from litestar.response import Response
 
 from api import wire
-from api.flows import receipts
+from api.flows import receipts, stamping
 from api.flows.service import Service
 from api.verification import cose_receipt
 from api.web import conditional
@@ -66,4 +66,12 @@ async def consistency(service: NamedDependency[Service], old: Size, new: Size) -
     return wire.ConsistencyProof(old_size=old, new_size=new, hashes=tuple(one.hex() for one in hashes))
 
 
-HANDLERS = (checkpoint, tile, entry, entry_receipt, consistency)
+@get("/v1/timestamps", operation_id="timestamps", tags=["log"])
+async def timestamps(
+    service: NamedDependency[Service], after: Size = 0, limit: Annotated[int, QueryParameter(ge=1, le=100)] = 10
+) -> wire.Timestamps:
+    """Checkpoints with more than `after` entries that a time-stamping authority stamped (RFC 3161), oldest first."""
+    return wire.Timestamps(timestamps=stamping.shown(service.stamps, service.engines.store, after=after, limit=limit))
+
+
+HANDLERS = (checkpoint, tile, entry, entry_receipt, consistency, timestamps)
