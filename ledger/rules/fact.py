@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from ledger.records.actor import Actor
 from ledger.records.entry import Entry
 from ledger.records.requests import DirectiveGiven
@@ -29,8 +31,7 @@ class Evidence:
     """That statement, verified under the key of `person`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """An authentic statement, its actor and its place.
 
     `now_ms` is exact when the statement comes in and `entry.rec` in an audit. `tags` are blind names of personal

@@ -112,6 +112,8 @@ class Sites(Shape[SiteState]):
 class Told(Shape[Any]):
     """What is its own stream and nothing else: a question, a delegation, a schedule. It has no row."""
 
+    is_written = False
+
     def __init__(self, kind: str, stream: str, new: New) -> None:
         """`stream` is the first part of the names of the streams; the rest is the key."""
         super().__init__(kind)
@@ -131,6 +133,7 @@ class Told(Shape[Any]):
 class Streams(Shape["StreamState"]):
     """How long a stream is, its head says."""
 
+    is_written = False
     told_by = ANY_STREAM
 
     def __init__(self, state: Callable[[int, bool], Any]) -> None:

@@ -86,6 +86,8 @@ class Shape(ABC, Generic[V]):
 
     max_live = 16_384
     """Values that are kept in memory from one batch to the next."""
+    is_written = True
+    """False for values that the log itself has by key, so that they have no rows."""
     told_by: str | None = None
     """The first part of the names of the streams that tell such values, each by the rest of its name."""
 
@@ -124,12 +126,14 @@ class Plain(Shape[V]):
 class Table(MutableMapping[str, V]):
     """One kind of values by key."""
 
-    __slots__ = ("_all", "_live", "_octets", "shape")
+    __slots__ = ("_all", "_is_written", "_kind", "_live", "_octets", "shape")
 
     def __init__(self, tables: "Tables", shape: Shape[V]) -> None:
         """Holds nothing yet."""
         self._all = tables
         self.shape = shape
+        self._kind = shape.kind
+        self._is_written = shape.is_written
         self._live: dict[str, V | None] = {}
         """None for a key that is known to stand for nothing."""
         self._octets: dict[str, bytes | None] = {}
@@ -147,8 +151,8 @@ class Table(MutableMapping[str, V]):
         tables = self._all
         if value is _UNKNOWN:
             value = None if tables.source is None else self._fetch(tables.source, key)
-        if tables.is_folding:
-            tables.touched[self.shape.kind, key] = self
+        if tables.is_folding and self._is_written:
+            tables.touched[self._kind, key] = self
         return default if value is None else value
 
     def __contains__(self, key: object) -> bool:
@@ -161,7 +165,12 @@ class Table(MutableMapping[str, V]):
         return value
 
     def __setitem__(self, key: str, value: V) -> None:
-        self.get(key)
+        tables = self._all
+        # What the store has of the key has to be known before it can be said whether it changed.
+        if tables.source is not None and key not in self._live:
+            self._fetch(tables.source, key)
+        if tables.is_folding and self._is_written:
+            tables.touched[self._kind, key] = self
         self._live[key] = value
 
     def __delitem__(self, key: str) -> None:

@@ -1,6 +1,7 @@
 """The rules' state as a store has it, by key: its rows, and the entries that they speak of."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from ledger.records import statement as statements
 from ledger.records.actor import Actor
@@ -8,6 +9,8 @@ from ledger.rules.fact import Fact
 from ledger.store import replay
 from ledger.store.errors import StoreDamaged
 from ledger.store.protocol import ReadStore, StreamHead
+
+_UNREAD: Final[Any] = object()
 
 
 class Projected:
@@ -31,7 +34,9 @@ class Projected:
         return self._store.projection_keys_until(kind, after_ms)
 
     def stream(self, name: str) -> tuple[int, bool] | None:
-        head = self.heads[name] if name in self.heads else self._store.stream_head(name)
+        head = self.heads.get(name, _UNREAD)
+        if head is _UNREAD:
+            head = self._store.stream_head(name)
         return None if head is None else (head.seq, head.is_closed)
 
     def facts_of(self, stream: str) -> list[Fact]:

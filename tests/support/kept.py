@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from ledger.rules.fact import Fact
 from ledger.rules.state import LogState
 from ledger.rules.tables import Plain, Row, Table, Tables
@@ -77,7 +79,7 @@ class Forgetful:
         self.state.apply(fact)
         self.source.rows.update({(row.kind, row.key): row for row in self.state.tables.changes()})
         # As a restart has it: what the door knew beside is not in the log.
-        self.source.facts_said.append(replace(fact, evidence=None, now_ms=fact.entry.rec))
+        self.source.facts_said.append(msgspec.structs.replace(fact, evidence=None, now_ms=fact.entry.rec))
         self.state.tables.forget_all()
 
     def require_same(self, whole: LogState) -> None:
