@@ -30,6 +30,7 @@ from ledger.store import position, replay
 from ledger.store.errors import (
     AppenderBroken,
     AppenderClosed,
+    HeadMoved,
     HistoryDiffers,
     ListTooLong,
     OutcomeUnknown,
@@ -126,8 +127,13 @@ class _Draft:
         self.batch = Batch(head)
         self.made: dict[tuple[str, str], tuple[str, Appended]] = {}
 
-    def close(self, origin: str, projected: str | None) -> Head:
-        self.batch.head = Head(origin, self.frontier.size, self.frontier, self.rec_ms, projected)
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is to be written."""
+        return self.frontier.size == self.found.head.size
+
+    def close(self, projected: str | None) -> Head:
+        self.batch.head = Head(self.found.head.origin, self.frontier.size, self.frontier, self.rec_ms, projected)
         return self.batch.head
 
 
@@ -313,6 +319,9 @@ class Appender:
                 if self._is_stale:
                     await self._recover()
                 return await self._commit(taken)
+            except HeadMoved:
+                # The next attempt holds the head before it looks.
+                continue
             except StoreUnreachable:
                 if loop.time() >= until_s:
                     raise
@@ -396,27 +405,40 @@ class Appender:
         self._head = head
         self._is_stale = False
 
+    async def _judge(self, taken: list[Waiting]) -> tuple[_Draft, list[list[Outcome]]]:
+        """A draft of all that may be written, on the committed head, with an answer for each; raises HeadMoved."""
+        if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
+            # Whoever came while we waited for the others goes along.
+            taken += self._take()
+        wanted = self._wanted(taken)
+        found = await self._store.look_up(wanted)
+        self._state.require_ours(found.head)
+        await self._catch_up(found.head)
+        self._state.look({name: found.streams.get(name) for name in wanted.streams})
+        draft = _Draft(found, self._tiles)
+        self._is_stale = True
+        answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
+        if draft.is_empty:
+            await self._store.confirm(found.head)
+        return draft, answers
+
+    def _drop(self, draft: _Draft) -> None:
+        """Another replica wrote first. Head and tiles move after a commit only, so all else that was drafted goes."""
+        self._state.drop()
+        for actor in draft.batch.actors.values():
+            del self._actors[actor]
+        self._is_stale = isinstance(self._state, Folded)
+
     async def _commit(self, taken: list[Waiting]) -> list[list[Outcome]]:
         if self._halted is not None:
             raise self._halted
-        await self._store.lock()
+        await self._store.begin()
         try:
-            if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
-                # Whoever came while we waited for the others goes along.
-                taken += self._take()
-            wanted = self._wanted(taken)
-            found = await self._store.look_up(wanted)
-            head = found.head
-            self._state.require_ours(head)
-            await self._catch_up(head)
-            self._state.look({name: found.streams.get(name) for name in wanted.streams})
-            draft = _Draft(found, self._tiles)
-            self._is_stale = True
-            answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
+            draft, answers = await self._judge(taken)
         except BaseException:
             await self._store.unlock()
             raise
-        if draft.frontier.size == head.size:
+        if draft.is_empty:
             await self._store.unlock()
             self._state.look({})
             self._is_stale = False
@@ -424,10 +446,13 @@ class Appender:
                 # What is said to be there must be where a failover finds it, even if nothing new is written now.
                 await self._store.settle()
             return answers
-        made = draft.close(head.origin, self._state.version)
+        made = draft.close(self._state.version)
         self._state.write(draft.batch)
         try:
             await self._store.commit(draft.batch)
+        except HeadMoved:
+            self._drop(draft)
+            raise
         except OutcomeUnknown:
             self._unsure.update({key: appended.leaf_hash for key, (_, appended) in draft.made.items()})
             raise

@@ -108,6 +108,13 @@ class CertificateAbsent(Absent):
     title = "No such evidence"
 
 
+class HeadMoved(StoreUnreachable):
+    """Another replica wrote between the look-up and the write; nothing was written, and the batch is judged again."""
+
+    code = "ledger/head-moved"
+    title = "Another replica was faster"
+
+
 class RolledBack(Broken):
     """The log is older than the last checkpoint that its key signed: signing on would fork it."""
 

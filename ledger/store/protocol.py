@@ -235,6 +235,17 @@ class Store(ReadStore, Protocol):
         """The head of the log of this origin, begun if the store is new; raises StoreForeign for another's."""
         ...
 
+    async def begin(self) -> None:
+        """A batch is about to be judged; if others write too, the head may be held from here on, as by `lock`.
+
+        Raises StoreBusy, StoreUnreachable, holding nothing.
+        """
+        ...
+
+    async def confirm(self, head: Head) -> None:
+        """What was judged since `begin` was judged on this head, to which nothing was added; else raises HeadMoved."""
+        ...
+
     async def lock(self) -> None:
         """The head is ours: nobody else moves it until `commit` or `unlock`.
 
@@ -243,12 +254,13 @@ class Store(ReadStore, Protocol):
         ...
 
     async def look_up(self, wanted: Wanted) -> Found:
-        """The head that is held, and what the log knows of this; raises StandbyMissing, StoreUnreachable."""
+        """The head, and what the log knows of this at it; raises StandbyMissing, StoreUnreachable."""
         ...
 
     async def commit(self, batch: Batch) -> None:
         """All of the batch is durable, or none of it is and StoreFull, StoreBusy, StoreIo or StoreDamaged is raised.
 
+        Raises HeadMoved, having written nothing, if another replica wrote since `look_up`.
         Raises OutcomeUnknown if the connection was lost on the way: the batch is there as a whole, or not at all. The
         head is let go in every case.
         """

@@ -237,8 +237,14 @@ class SqliteStore(SqliteReader):
         # The file's lock says so.
         yield True
 
+    async def begin(self) -> None:
+        """Nobody else writes."""
+
+    async def confirm(self, head: Head) -> None:
+        """Nobody else wrote."""
+
     async def lock(self) -> None:
-        """As above."""
+        """The file's lock is held from `open` to `close`."""
 
     async def look_up(self, wanted: Wanted) -> Found:
         return self.found(wanted)

@@ -1,16 +1,19 @@
 """What the rows stand on: an open service with a real hierarchy, statements in any number, and logs that grew."""
 
 import asyncio
+import atexit
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from api.verification.actors import thumbprint
 from ledger.appender import Appended, Outcome, Submission
-from ledger.records import statement
+from ledger.records import canonical, jws, statement
 from ledger.records.actor import Actor
 from ledger.records.contracts import HoldersAsked
 from ledger.records.entry import Entry, Submitter
@@ -70,10 +73,41 @@ class Ground:
                 audience=stage.ORIGIN,
                 stream=f"discovery/{query_id}",
                 now_ms=now_ms,
+                # Ids are ordered by time, and here the clock stands still.
+                jti=statement.new_jti(now_ms + number),
             )
             opened = statement.parse_statement(signed.raw)
             made.append(
                 Submission(statement=opened, actor=actor, submitter=submitter, now_ms=now_ms, evidence=Evidence())
+            )
+        return made
+
+    def asked_unsigned(self, amount: int) -> list[Submission]:
+        """As `asked`, with a signature that nobody made: a log in which only numbers and sizes matter grows faster so.
+
+        The sequencer gets statements that were opened at the door, so it does the same with these.
+        """
+        (one,) = self.asked(1)
+        head, signature = one.statement.raw.partition(".")[0], one.statement.raw.rpartition(".")[2]
+        claims = one.statement.claims
+        made = []
+        for _, number in zip(range(amount), self.numbers, strict=False):
+            query_id = f"query-{number:012x}"
+            said = msgspec.structs.replace(
+                claims,
+                jti=statement.new_jti(one.now_ms + number),
+                stream=f"discovery/{query_id}",
+                event={**claims.event, "query_id": query_id},
+            )
+            raw = f"{head}.{jws.encode_base64url(canonical.encode(said))}.{signature}"
+            made.append(
+                Submission(
+                    statement=statement.parse_statement(raw),
+                    actor=one.actor,
+                    submitter=one.submitter,
+                    now_ms=one.now_ms,
+                    evidence=Evidence(),
+                )
             )
         return made
 
@@ -89,6 +123,22 @@ def opened(scale: Scale, *, crl_every_ms: int | None = None, configured: bool = 
             yield Ground(world, runner, count(1))
         finally:
             runner.run(world.close())
+
+
+def long(scale: Scale, size: int) -> Ground:
+    """A service whose log has at least `size` entries, each a stream of its own; made once a run, and left open."""
+
+    def make() -> Ground:
+        stack = ExitStack()
+        atexit.register(stack.close)
+        ours = stack.enter_context(opened(scale))
+        while ours.world.desk.appender.head.size < size:
+            for outcome in ours.run(ours.world.desk.appender.append_many(ours.asked_unsigned(1_000))):
+                appended(outcome)
+        return ours
+
+    found: Ground = scale.shared(f"service with {size}", make)
+    return found
 
 
 def appended(outcome: Outcome) -> Appended:

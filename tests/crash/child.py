@@ -26,8 +26,9 @@ class Dying:
     """Counts down to the end."""
 
     def __init__(self, point: str) -> None:
-        self.point = point
+        self.point = point.removesuffix("-unheld")
         self.commits = 0
+        self.is_held = self.point == point
 
     def at(self, point: str, ahead: int = 0) -> None:
         if point == self.point and self.commits + ahead == KILL_AT_COMMIT:
@@ -39,11 +40,12 @@ class DyingStore:
 
     dying: Dying
 
-    async def lock(self) -> object:
+    async def begin(self) -> None:
         self.dying.at("before-begin", ahead=1)
-        head = await super().lock()
+        if self.dying.is_held:
+            self._contended = 1
+        await super().begin()
         self.dying.at("after-lock", ahead=1)
-        return head
 
     async def commit(self, batch: Batch) -> None:
         self.dying.commits += 1
@@ -59,7 +61,8 @@ class DyingStore:
 
     async def _insert_and_die(self, *what: object) -> None:
         await super()._insert(*what)
-        self.dying.at("after-insert")
+        # Where the head is not held, this statement was the commit.
+        self.dying.at("after-insert" if self._is_held else "after-commit")
 
     async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
         def dying() -> Iterator[Row]:

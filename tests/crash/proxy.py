@@ -5,12 +5,14 @@ import threading
 from collections.abc import Coroutine
 from contextlib import suppress
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 COMMIT = b"Q\x00\x00\x00\x0bCOMMIT\x00"
 """The protocol's message for it."""
+WRITE: Final = b'{"log":"'
+"""What the message holds that writes a batch, and no other does: an entry."""
 
 
 class Cut(StrEnum):
@@ -28,6 +30,7 @@ class Wire:
     def __init__(self, port: int) -> None:
         self._to = port
         self._armed: Cut | None = None
+        self._sign = COMMIT
         self._tasks: set[asyncio.Task[None]] = set()
         self.cuts = 0
         # A loop of its own: who waits for an answer must not hold up the wire that brings it.
@@ -40,9 +43,9 @@ class Wire:
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
-    def arm(self, cut: Cut) -> None:
-        """The next COMMIT meets its end."""
-        self._armed = cut
+    def arm(self, cut: Cut, sign: bytes = COMMIT) -> None:
+        """The next message with this sign in it meets its end."""
+        self._armed, self._sign = cut, sign
 
     def close(self) -> None:
         """No wire is left."""
@@ -67,14 +70,12 @@ class Wire:
         answers = asyncio.ensure_future(_pump(there, writer))
         try:
             while data := await reader.read(65_536):
-                if self._armed is not None and COMMIT in data:
+                if self._armed is not None and self._sign in data:
                     cut, self._armed = self._armed, None
                     self.cuts += 1
                     answers.cancel()
                     if cut is Cut.AFTER_COMMIT:
-                        back.write(data)
-                        await back.drain()
-                        await there.read(1)
+                        await _until_answered(reader, back, there, data)
                     return
                 back.write(data)
                 await back.drain()
@@ -85,6 +86,22 @@ class Wire:
                 end.close()
                 with suppress(OSError):
                     await end.wait_closed()
+
+
+async def _until_answered(
+    reader: asyncio.StreamReader, back: asyncio.StreamWriter, there: asyncio.StreamReader, data: bytes
+) -> None:
+    """Forwards this and all that belongs to it, until the server says the first word."""
+    word = asyncio.ensure_future(there.read(1))
+    while True:
+        back.write(data)
+        await back.drain()
+        more = asyncio.ensure_future(reader.read(65_536))
+        await asyncio.wait({word, more}, return_when=asyncio.FIRST_COMPLETED)
+        if word.done():
+            more.cancel()
+            return
+        data = more.result()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -15,7 +15,7 @@ import pytest
 from ledger.appender import Appended
 from ledger.store import postgres_link
 from ledger.store.errors import CheckpointAbsent, RolledBack, StandbyMissing, StoreUnreachable
-from tests.crash.proxy import Cut, Wire
+from tests.crash.proxy import COMMIT, WRITE, Cut, Wire
 from tests.support import logs, oracle
 from tests.support.postgres import Pair, Server
 
@@ -155,8 +155,9 @@ async def test_without_a_standby_that_the_settings_ask_for_nothing_is_written_or
 
 @pytest.mark.parametrize("cut", list(Cut))
 @pytest.mark.parametrize("batch", [1, 50])
+@pytest.mark.parametrize("is_held", [True, False], ids=["held", "unheld"])
 async def test_a_wire_that_is_cut_in_commit_leaves_no_doubt(
-    postgres_server: Server, tmp_path: Path, cut: Cut, batch: int
+    postgres_server: Server, tmp_path: Path, cut: Cut, batch: int, is_held: bool
 ) -> None:
     wire = Wire(postgres_server.port)
     # The schema's name comes from the folder, so both media mean the same log.
@@ -164,7 +165,9 @@ async def test_a_wire_that_is_cut_in_commit_leaves_no_doubt(
     medium = logs.Postgres(f"postgresql://test@127.0.0.1:{wire.port}/postgres")
     log = await logs.begin(tmp_path, store=medium.open(tmp_path))
     await log.add(0, 1)
-    wire.arm(cut)
+    if is_held:
+        log.store._contended = 8
+    wire.arm(cut, COMMIT if is_held else WRITE)
     outcomes = await log.appender.append_many([logs.submitted(logs.dealt(number)) for number in range(2, 2 + batch)])
     assert wire.cuts == 1
     assert [(one.index, one.duplicate) for one in outcomes] == [(2 + at, False) for at in range(batch)]

@@ -7,12 +7,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from ledger.store.errors import StoreAbsent, StoreDamaged, StoreForeign, StoreUnreachable
+from ledger.errors import LedgerError
+from ledger.store.errors import HeadMoved, StoreAbsent, StoreDamaged, StoreForeign, StoreUnreachable
 from ledger.store.postgres import PostgresReader, PostgresStore, SchemaNameUnfit
-from ledger.store.protocol import Batch, Head
+from ledger.store.protocol import Batch, Found, Head, Wanted
 from ledger.store.schema import APPEND_ONLY
 from ledger.tlog.merkle import Frontier
 from tests.support import logs, oracle
+from tests.support.kept import Tally
 from tests.support.postgres import Server, free_port
 
 
@@ -123,12 +125,17 @@ def test_no_error_says_where_the_server_is_nor_with_which_password(dsn: str) -> 
     assert refused.value.__suppress_context__ or refused.value.__cause__ is None
 
 
-async def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(medium: logs.Postgres, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("is_held", "refusal"), [(True, StoreDamaged), (False, HeadMoved)])
+async def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(
+    medium: logs.Postgres, tmp_path: Path, is_held: bool, refusal: type[LedgerError]
+) -> None:
+    """Under the lock nobody can have moved it; without, another replica did, and the batch is judged again."""
     log = await filled(medium, tmp_path, 3)
     frontier = Frontier()
     frontier.append(bytes(32))
-    await log.store.lock()
-    with pytest.raises(StoreDamaged):
+    log.store._contended = int(is_held)
+    await log.store.begin()
+    with pytest.raises(refusal):
         await log.store.commit(Batch(Head(logs.ORIGIN, 1, frontier, 1), entries=[(900, b"data", bytes(32), None, 1)]))
     assert log.store.head().size == 3
     await log.add(3)
@@ -143,3 +150,50 @@ async def test_a_reader_cannot_write(medium: logs.Postgres, tmp_path: Path) -> N
         reader._one("UPDATE settled SET times = 0 RETURNING 1")
     reader.close()
     await log.close()
+
+
+async def test_whoever_was_overtaken_judges_again_under_the_lock(medium: logs.Postgres, tmp_path: Path) -> None:
+    one = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    two = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    await one.add(0, streams=1)
+    look_up = two.store.look_up
+    overtaken = []
+
+    async def late(wanted: Wanted) -> Found:
+        found = await look_up(wanted)
+        if not overtaken:
+            overtaken.append(True)
+            await one.add(1, streams=1)
+        return found
+
+    two.store.look_up = late
+    await two.add(2, streams=1)
+    assert two.store._contended > 0
+    assert [int(value) for kind, _, value, *_ in one.store.projections() if kind == "count"] == [3]
+    oracle.require_sound(one.store)
+    await one.close()
+    await two.close()
+
+
+async def test_a_refusal_that_was_judged_on_a_head_that_moved_is_judged_again(
+    medium: logs.Postgres, tmp_path: Path
+) -> None:
+    one = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    two = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    await one.add(0, streams=1)
+    look_up = two.store.look_up
+    looks = []
+
+    async def late(wanted: Wanted) -> Found:
+        found = await look_up(wanted)
+        looks.append(found.head.size)
+        if len(looks) == 1:
+            await one.add(1, streams=1)
+        return found
+
+    two.store.look_up = late
+    (again,) = await two.appender.append_many([logs.submitted(logs.dealt(0, 1))])
+    assert (again.index, again.duplicate) == (0, True)
+    assert looks == [1, 2]
+    await one.close()
+    await two.close()
