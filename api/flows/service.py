@@ -17,6 +17,7 @@ from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
 from api.flows import office_start, succession
 from api.flows.desk import Desk
+from api.flows.embedded import EmbeddedWatch
 from api.flows.enrolment import Enrolment
 from api.flows.events import Feed
 from api.flows.execute import Executions
@@ -158,6 +159,7 @@ async def open_service(
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
+    watching: EmbeddedWatch | None = None
     try:
         if appender.head.size == 0:
             # Another replica may begin the log at the same moment: the first policy is one.
@@ -181,6 +183,7 @@ async def open_service(
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(desk, memory, adapter, sleep_until_ms)
             executions.resume()
+            watching = EmbeddedWatch(desk, memory, port)
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
         if webhooks is not None:
@@ -216,6 +219,8 @@ async def open_service(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if watching is not None:
+            await watching.close()
         if executions is not None:
             await executions.close()
         if listener is not None:

@@ -6,6 +6,7 @@ That is looked at when a type is first asked for, not at the import: whoever ver
 from ledger.records import (
     contracts,
     credentials,
+    embedded,
     evidence,
     execution,
     log,
@@ -20,7 +21,7 @@ from ledger.records import (
 from ledger.records.errors import RecordTypeUnknown
 from ledger.records.record import Record
 
-FAMILIES = (log, credentials, parties, sites, contracts, requests, opt, execution, evidence, work, privacy)
+FAMILIES = (log, credentials, parties, sites, contracts, requests, opt, execution, evidence, embedded, work, privacy)
 
 
 def _table() -> dict[tuple[str, int], type[Record]]:

@@ -500,6 +500,15 @@ class NotAParticipant(RuleViolated):
 # Answers
 
 
+class EmbeddedVerdict(RuleViolated):
+    """What a function embedded in firmware did is INFORMATIVE where samples show it, else UNPROVABLE; nothing else."""
+
+    code = "rules/embedded-verdict"
+    title = "Nothing was asked for"
+    number = "R-47"
+    source = "record embedded.acted"
+
+
 class ClaimUnknown(RuleViolated):
     """What is withdrawn is a claim or a link that was registered at the site."""
 

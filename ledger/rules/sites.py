@@ -1,6 +1,7 @@
 """Rules of sites, claims and sessions."""
 
 from ledger.records.actor import Role
+from ledger.records.embedded import EmbeddedActed
 from ledger.records.sites import (
     ClaimKind,
     ClaimRegistered,
@@ -9,9 +10,11 @@ from ledger.records.sites import (
     SessionMirrored,
     SiteConfigured,
 )
+from ledger.records.work import Verdict
 from ledger.rules.errors import (
     AlreadyRecorded,
     ClaimUnknown,
+    EmbeddedVerdict,
     EvseNotAtSite,
     LinkSubject,
     SiteUnknown,
@@ -77,6 +80,22 @@ def session_mirrored(seen: Projection, fact: Fact, record: SessionMirrored) -> N
     site = require_site(seen, record.site_id)
     if fact.actor.role is Role.CSO:
         require_party(fact, site)
+
+
+def embedded_acted(seen: Projection, fact: Fact, record: EmbeddedActed) -> None:
+    """The port of a configured site records what a function did there. Nothing was asked for: it says so, or that
+    nobody can tell, and the first needs samples.
+    """
+    site = seen.sites.get(record.site_id)
+    if site is None:
+        raise SiteUnknown("the site is not configured", site_id=record.site_id)
+    if fact.actor.role is Role.CSO:
+        require_party(fact, site.cso)
+    wanted = {Verdict.UNPROVABLE} if record.n == 0 else {Verdict.INFORMATIVE, Verdict.UNPROVABLE}
+    if record.verdict not in wanted:
+        raise EmbeddedVerdict(
+            "not a verdict about what nobody asked for", expected=" or ".join(sorted(wanted)), found=record.verdict
+        )
 
 
 def require_site(seen: Projection, site_id: str) -> str:

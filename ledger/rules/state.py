@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ledger.records import contracts as contract_records
-from ledger.records import credentials, log, opt
+from ledger.records import credentials, embedded, log, opt
 from ledger.records import evidence as evidence_records
 from ledger.records import execution as execution_records
 from ledger.records import parties as party_records
@@ -54,6 +54,7 @@ RULES: dict[type[Record], Rule] = {
     site_records.InstallationLinked: sites.installation_linked,
     site_records.ClaimWithdrawn: sites.claim_withdrawn,
     site_records.SessionMirrored: sites.session_mirrored,
+    embedded.EmbeddedActed: sites.embedded_acted,
     contract_records.ContractOffered: contracts.contract_offered,
     contract_records.ContractAccepted: contracts.contract_accepted,
     contract_records.ContractWithdrawn: contracts.contract_withdrawn,

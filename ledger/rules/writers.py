@@ -3,6 +3,7 @@
 from ledger.records import (
     contracts,
     credentials,
+    embedded,
     evidence,
     execution,
     log,
@@ -68,6 +69,7 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     evidence.BaselineCommitted: _PORT,
     evidence.SamplesCommitted: _PORT,
     execution.ExecutionNoted: _PORT,
+    embedded.EmbeddedActed: _PORT,
     work.ServiceRecorded: _PORT,
     work.WorkProven: _PORT,
     work.WorkCountered: _FO,

@@ -26,6 +26,10 @@ station can do it as a system is the credential check's fifth dimension (CAPABIL
 Reactive power is var, positive for absorbed; voltages are hundredths of a percent of a reference, between phase and
 neutral. What a car said of itself (`site.session-mirrored`, `ev`) bounds what it is asked for: power, energy and state
 of charge, departure, and in AC, where the inverter is the car's, its reactive power.
+
+A **grid-code function embedded in firmware** is no class: nobody requests it, nobody opts, nothing is paid. What it did is
+recorded (`embedded.acted`): which function, which grid event, the station's own samples of it and of the minute before, and
+`EMBEDDED_LOG/1` over them. A market service that ran at that EVSE meanwhile is excused for that time.
 """
 
 SIDES: dict[Service, dict[str, str]] = {

@@ -3,28 +3,37 @@
 The world's two EVSEs are 11 kW both ways, with inverters of 4,800 var. A request lasts a quarter of an hour.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
 import pytest_asyncio
 
+from api.execution.ocpp.datatypes import DerControl, GridEventFault
+from api.execution.port import Alarm
 from api.execution.simulator.battery import Battery
 from api.execution.simulator.demand import ConstantDemand, DemandStep, ScriptedDemand
-from api.execution.simulator.evse import EvseConfig
+from api.execution.simulator.evse import EvseConfig, Mode
+from api.execution.simulator.evse import Service as EvseService
 from api.execution.simulator.faults import Faults, GridCodeOverride
 from api.execution.simulator.fleet import build_plant
 from api.execution.simulator.inverter import House, steady_voltage
 from api.execution.simulator.plant import Plant
 from api.flows import check, prove
-from api.verification import bundle, work
+from api.flows.embedded import EVENTS, FUNCTIONS, EmbeddedWatch
+from api.verification import bundle, embedded, work
 from api.verification.report import Status
 from ledger.delivery import samples
+from ledger.delivery import work as delivery
 from ledger.delivery.samples import WideSample
 from ledger.records import canonical
+from ledger.records import entry as entries
 from ledger.records.contracts import BaselineMethod, ServiceTerms
 from ledger.records.credentials import CheckPurpose, CheckRecorded, Dimension
+from ledger.records.embedded import EmbeddedActed, EmbeddedFunction, GridEvent
 from ledger.records.evidence import BaselineCommitted, SampleSchema
 from ledger.records.requests import Answer, Offer, RequestAnswered, SetpointBatch, SetpointStepMoved
 from ledger.records.services import (
@@ -436,6 +445,8 @@ async def test_a_setpoint_is_renewed_while_the_backend_lives_and_left_when_it_do
 
 # A grid code's function takes over
 
+HOLDING = EvseService(mode=Mode.SETPOINT, from_ms=0, until_ms=END_MS, setpoint_w=5_000)
+
 
 @pytest.mark.slow
 async def test_what_a_grid_code_took_over_is_excused_and_only_where_an_alarm_says_so(world: World) -> None:
@@ -450,6 +461,70 @@ async def test_what_a_grid_code_took_over_is_excused_and_only_where_an_alarm_say
     assert (one.start_at_ms, one.end_at_ms) == (fault.from_ms + 1_000, fault.to_ms + 1_000)
     assert request.work.verdict is Verdict.DELIVERED
     assert "proof of work" in await shown(world, fsr_id)
+
+
+async def acted(world: World, depot: Depot) -> list[EmbeddedActed]:
+    """What embedded functions did, whole, as soon as something is on record."""
+    for _ in range(2_000):
+        rows = [row.data for row in world.engines.store.entries(0, world.engines.store.head().size)]
+        found = [entry for entry in map(entries.decode, rows) if entry.type == EmbeddedActed.TYPE]
+        if found:
+            return [one for one in map(world.memory.whole, found) if isinstance(one, EmbeddedActed)]
+        await asyncio.sleep(0.005)
+    raise AssertionError(depot.stations)
+
+
+@pytest.mark.slow
+async def test_a_function_that_acted_in_firmware_is_on_record_without_any_request(world: World) -> None:
+    world.at(START_MS - 2 * HOUR_MS)
+    await prepare(world)
+    took_ms, let_ms = START_MS + 2 * MINUTE_MS, START_MS + 4 * MINUTE_MS
+    fault = GridCodeOverride(from_ms=took_ms, to_ms=let_ms, power_w=1_000, control="VoltWatt", fault="OverVoltage")
+    stations = plants(faults=Faults((fault,)))
+    # A station keeps a record a second only while something is armed or ruled; here it holds a setpoint of its own.
+    async with Depot.open(world, stations) as depot:
+        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
+        try:
+            for plant in stations:
+                plant.evses[1].tell(HOLDING, plant.at_ms)
+            await depot.until(START_MS + 5 * MINUTE_MS)
+            (one,) = await acted(world, depot)
+        finally:
+            await watch.close()
+    assert (one.function, one.event) == (EmbeddedFunction.VOLT_WATT, GridEvent.OVER_VOLTAGE)
+    assert (one.evse_id, one.from_ms, one.until_ms) == (EVSES[0], took_ms, let_ms)
+    assert (one.verdict, one.algorithm, one.n) == (Verdict.INFORMATIVE, "EMBEDDED_LOG/1", 181)
+    body = world.engines.vault.attachment(str(one.body_sha256))
+    assert samples.root(body).hex() == one.root
+    again = embedded.judge(took_ms, let_ms, body)
+    assert canonical.encode(canonical.decode(delivery.encode(again))).decode() == one.result
+    # 5 kW before; 1 kW from the second after the function took over.
+    assert again.figures["reaction_w"] == pytest.approx(4_000, abs=40)
+
+
+async def test_a_function_whose_station_has_no_record_of_it_is_unprovable(world: World) -> None:
+    world.at(START_MS - 2 * HOUR_MS)
+    await prepare(world)
+    stations = plants()
+    async with Depot.open(world, stations) as depot:
+        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
+        try:
+            evse = stations[0].address(1)
+            alarm = {"evse": evse, "control": "LVMustTrip", "fault": None}
+            watch._heard(Alarm(**alarm, at_ms=START_MS, ended=True))  # it never began
+            watch._heard(Alarm(**alarm, at_ms=START_MS, ended=False))
+            watch._heard(Alarm(**alarm, at_ms=START_MS + 1, ended=False))
+            watch._heard(Alarm(**alarm, at_ms=START_MS + 1_000, ended=True))
+            (one,) = await acted(world, depot)
+        finally:
+            await watch.close()
+    assert (one.function, one.event, one.from_ms) == (EmbeddedFunction.VOLTAGE_TRIP, None, START_MS)
+    assert (one.verdict, one.n, one.root) == (Verdict.UNPROVABLE, 0, msgspec.UNSET)
+
+
+def test_every_control_and_event_of_the_standard_has_a_name_in_the_record() -> None:
+    assert set(FUNCTIONS) == set(get_args(DerControl))
+    assert {name.lower() for name in get_args(GridEventFault)} == set(EVENTS)
 
 
 # What a car says of itself

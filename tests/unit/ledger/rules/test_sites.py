@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from ledger.records.embedded import EmbeddedActed, EmbeddedFunction, GridEvent
 from ledger.records.record import Record
 from ledger.records.sites import (
     ClaimKind,
@@ -12,7 +13,8 @@ from ledger.records.sites import (
     SessionMirrored,
     Withdrawal,
 )
-from tests.support.rulebook import EVSES, NORTHGATE, SITE, SOUTHGATE, VOLTWISE, Judge, at, refused, site, tag
+from ledger.records.work import Verdict
+from tests.support.rulebook import AURORA, EVSES, NORTHGATE, SITE, SOUTHGATE, VOLTWISE, Judge, at, refused, site, tag
 
 CLAIM = ClaimRegistered(
     claim_id="claim-1",
@@ -140,3 +142,40 @@ def test_a_session_is_mirrored_for_a_known_site_by_its_cso_or_a_csp() -> None:
     judge.try_it(SESSION, VOLTWISE)
     with refused("wrong-party"):
         judge.try_it(SESSION, SOUTHGATE)
+
+
+ACTED = EmbeddedActed(
+    act_id="act-1",
+    site_id=SITE,
+    function=EmbeddedFunction.FREQUENCY_WATT,
+    event=GridEvent.UNDER_FREQUENCY,
+    verdict=Verdict.INFORMATIVE,
+    algorithm="EMBEDDED_LOG/1",
+    n=240,
+    dt_ms=1000,
+)
+
+
+def test_what_an_embedded_function_did_is_recorded_by_the_sites_port() -> None:
+    judge = Judge()
+    with refused("site-unknown"):
+        judge.try_it(ACTED, NORTHGATE)
+    judge.site()
+    judge.try_it(ACTED, NORTHGATE)
+    with refused("wrong-party"):
+        judge.try_it(ACTED, SOUTHGATE)
+    with refused("writer-role"):
+        judge.try_it(ACTED, AURORA)
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+@pytest.mark.parametrize("n", [0, 1])
+def test_nothing_that_nobody_asked_for_is_delivered_or_missed(verdict: Verdict, n: int) -> None:
+    judge = Judge()
+    judge.site()
+    what = msgspec.structs.replace(ACTED, verdict=verdict, n=n)
+    if verdict is Verdict.UNPROVABLE or (verdict is Verdict.INFORMATIVE and n):
+        judge.try_it(what, NORTHGATE)
+    else:
+        with refused("embedded-verdict"):
+            judge.try_it(what, NORTHGATE)
