@@ -21,6 +21,7 @@ from api.execution.waiting import SleepUntil
 from api.flows import check, dispatch, recover
 from api.flows.ability import ASK_S, Ability, ability
 from api.flows.desk import Desk, Opened
+from api.flows.embedded import EmbeddedWatch
 from api.flows.memory import Memory
 from api.verification import work
 from ledger.delivery import samples
@@ -57,6 +58,7 @@ class Executions:
         self._sleep_until_ms = sleep_until_ms
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._notes: set[asyncio.Task[None]] = set()
+        self._watch: EmbeddedWatch | None = None
         desk.listen(self.heard)
 
     def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
@@ -146,8 +148,14 @@ class Executions:
             elif now_ms < request.issued.end_at_ms and request.bound() and not request.has_started:
                 self.schedule(request.fsr_id)
 
+    def closes(self, watch: EmbeddedWatch) -> None:
+        """What watches the same stations ends with the executions."""
+        self._watch = watch
+
     async def close(self) -> None:
         """Nothing runs any longer; stations fall back by themselves when their profiles end."""
+        if self._watch is not None:
+            await self._watch.close()
         tasks = [*self._tasks.values(), *self._notes]
         for task in tasks:
             task.cancel()

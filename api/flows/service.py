@@ -159,7 +159,6 @@ async def open_service(
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
-    watching: EmbeddedWatch | None = None
     try:
         if appender.head.size == 0:
             # Another replica may begin the log at the same moment: the first policy is one.
@@ -183,7 +182,7 @@ async def open_service(
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(desk, memory, adapter, sleep_until_ms)
             executions.resume()
-            watching = EmbeddedWatch(desk, memory, port)
+            executions.closes(EmbeddedWatch(desk, memory, port))
             await listener.start()
             directory.on_evidence(listener.evidence_moved)
         if webhooks is not None:
@@ -219,8 +218,6 @@ async def open_service(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if watching is not None:
-            await watching.close()
         if executions is not None:
             await executions.close()
         if listener is not None:
