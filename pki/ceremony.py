@@ -146,7 +146,9 @@ def read_spec(data: bytes, kind: type[T]) -> T:
         raise BadSpec("the file is too large", expected=f"at most {MAX_SPEC_BYTES} bytes", found=len(data))
     try:
         return msgspec.toml.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise BadSpec("the file is not text in UTF-8") from error
+    except msgspec.DecodeError as error:
         raise BadSpec(f"the file cannot be read: {error}") from error
 
 

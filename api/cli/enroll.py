@@ -75,7 +75,7 @@ def fetch(code: str, *, service: str, ca: Path, out: Path, purposes: Sequence[Pu
     out.mkdir(parents=True, exist_ok=True)
     with Transport(service, ca=ca) as transport:
         about = transport.request(Request("GET", "/.well-known/flexledger")).decode(_About)
-        authorities = _certificates(transport.request(Request("GET", f"{EST}/cacerts")).body)
+        authorities = certificates_in(transport.request(Request("GET", f"{EST}/cacerts")).body)
         issued = {purpose: _fetch(transport, code, purpose, out, authorities) for purpose in purposes}
     (out / ROOT).write_bytes(roots)
     party, role = _identity(next(iter(issued.values())))
@@ -95,7 +95,7 @@ def _key_file(out: Path, purpose: Purpose) -> Path:
 def _fetch(
     transport: Transport, code: str, purpose: Purpose, out: Path, authorities: list[x509.Certificate]
 ) -> x509.Certificate:
-    key = _key(_key_file(out, purpose))
+    key = key_of_attempt(_key_file(out, purpose))
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     headers = {
         "content-type": "application/pkcs10",
@@ -104,13 +104,13 @@ def _fetch(
     body = base64.encodebytes(request.public_bytes(Encoding.DER))
     label = purpose.lower().replace("_", "-")
     answer = transport.request(Request("POST", f"{EST}/{label}/simpleenroll", body, headers, idempotent=True))
-    (certificate,) = _certificates(answer.body)
+    (certificate,) = certificates_in(answer.body)
     above = [one for one in authorities if one.subject == certificate.issuer]
     save_chain(_certificate(out, purpose), certificate, *above)
     return certificate
 
 
-def _key(path: Path) -> ec.EllipticCurvePrivateKey:
+def key_of_attempt(path: Path) -> ec.EllipticCurvePrivateKey:
     """The key of an earlier attempt, for which the code may be spent already; else a new one."""
     if path.exists():
         return keys.load_private(path, None)
@@ -119,7 +119,8 @@ def _key(path: Path) -> ec.EllipticCurvePrivateKey:
     return key
 
 
-def _certificates(body: bytes) -> list[x509.Certificate]:
+def certificates_in(body: bytes) -> list[x509.Certificate]:
+    """The certificates of an EST answer (certs-only PKCS#7 in base64); raises `AnswerMalformed`."""
     try:
         return pkcs7.load_der_pkcs7_certificates(base64.b64decode(body))
     except ValueError:

@@ -284,6 +284,17 @@ def enroll(
     raise typer.Exit(command.run(code, service=service, ca=ca, out=out, purposes=purpose or [], json=json))
 
 
+@app.command()
+def renew(
+    party: Annotated[Path, typer.Argument(help="The party's file, such as credentials/party.toml.")],
+    json: Json = False,
+) -> None:
+    """Fetch a party's next credentials with new keys, over its own connection: exit 0 party.toml names them, 2 not."""
+    from api.cli import renew as command
+
+    raise typer.Exit(command.run(party, json=json))
+
+
 @log_app.command("rotate-key")
 def log_rotate_key(
     config: Config,

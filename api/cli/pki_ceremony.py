@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from api.cli.files import read_file
 from api.cli.init import TargetTaken
 from api.cli.pki_offline import DONE, answered, say
 from api.errors import Absent
@@ -30,7 +31,7 @@ def run(file: Path, out: Path, *, password_file: Path | None, store: Path | None
 
 
 def _perform(file: Path, out: Path, password_file: Path | None, store: Path | None, json: bool) -> int:
-    spec = ceremony.parse_spec(file.read_bytes())
+    spec = ceremony.parse_spec(read_file(file, ceremony.MAX_SPEC_BYTES))
     if out.exists() and any(out.iterdir()):
         raise TargetTaken("there is something already, and keys are never written over", file=out.name)
     password = read_password(password_file)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api.cli.files import read_file
 from api.cli.pki_ceremony import STORE, CeremonyStoreAbsent
 from api.cli.pki_offline import DONE, answered, opened, say
 from api.flows import office_lists
@@ -14,6 +15,7 @@ from api.issuing import read_password
 from api.settings import Settings
 from ledger.clock import SystemClock
 from pki import succession
+from pki.ceremony import MAX_SPEC_BYTES
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.store.records import CertificateStore
@@ -43,7 +45,7 @@ def run(
     """Exit code 0 when all steps are done, 2 when not; then what is in the folders is as it was."""
 
     def act() -> int:
-        spec = succession.parse_spec(file.read_bytes())
+        spec = succession.parse_spec(read_file(file, MAX_SPEC_BYTES))
         with _opened(place, password_file) as found:
             safe = place / "root" if root is None and found.settings is None else root
             root_password = read_password(root_password_file)

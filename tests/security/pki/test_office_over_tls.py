@@ -202,6 +202,12 @@ async def test_curl_and_openssl_enrol_and_renew(street: Street) -> None:
     )
 
 
+def renew(party: Path) -> subprocess.CompletedProcess[str]:
+    """`flexledger renew`, in a process of its own."""
+    command = [sys.executable, "-m", "api", "renew", str(party)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
 async def test_enroll_fetches_what_the_code_is_for_and_says_where_it_is(street: Street) -> None:
     newcomer = {
         "role": "FO",
@@ -245,3 +251,21 @@ async def test_enroll_fetches_what_the_code_is_for_and_says_where_it_is(street: 
         assert (await client.get_json("/v1/requests"))["requests"] == []
         assert (await client.checkpoint()).checkpoint.origin == cast.ORIGIN
     assert enroll(code).returncode == 2
+    # Before they end, new keys follow: the one that signs by the word of the one before it.
+    renewed = renew(out / parties.FILE)
+    assert renewed.returncode == 0, renewed.stderr
+    later = parties.load(out / parties.FILE)
+    assert later.signing is not None
+    for old, new in ((party.tls, later.tls), (party.signing, later.signing)):
+        assert old.key.exists()
+        assert new.key.read_bytes() != old.key.read_bytes()
+        assert new.key.stat().st_mode & 0o077 == 0
+    assert list(out.glob("*.next.*")) == []
+    async with parties.connect(later, out / parties.CHECKPOINTS, clock=SystemClock()) as client:
+        assert (await client.get_json("/v1/requests"))["requests"] == []
+    (out / parties.FILE).write_text(
+        (out / parties.FILE).read_text().replace(later.signing.key.name, later.tls.key.name)
+    )
+    refused = renew(out / parties.FILE)
+    assert (refused.returncode, "pki/handover-unproven" in refused.stderr) == (2, True), refused.stderr
+    assert parties.load(out / parties.FILE).tls == later.tls

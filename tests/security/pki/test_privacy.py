@@ -172,7 +172,9 @@ async def test_erasing_the_mapping_leaves_chain_verification_intact(house: House
         record = statement.parse_statement(entry.stmt).record
         if isinstance(record, KINDS):
             rebuilt.fold(record, index)
-    assert rebuilt.all() == office.desk.state.credentials.all()
+    # A table that is kept on disk is walked in another order than one in memory.
+    told, kept = (sorted(book.all(), key=lambda one: one.name) for book in (rebuilt, office.desk.state.credentials))
+    assert told == kept
     assert (len(rebuilt.all()), rebuilt.gaps()) == (before, ())
     # Whoever still has the certificate can show that it was issued by this office: digest and serial number are there.
     directory = house.service.directory
