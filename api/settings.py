@@ -76,6 +76,13 @@ class OcppListen(_Section, frozen=True, kw_only=True):
     certificate: Annotated[Path, Meta(description="PEM file: the server certificate and its chain.")]
     key: Annotated[Path, Meta(description="PEM file: the server's private key.")]
     client_ca: Annotated[Path, Meta(description="PEM bundle: the authorities whose station certificates are accepted.")]
+    tls_1_2: Annotated[
+        bool,
+        Meta(description="Admit stations that have TLS 1.2 only, with ephemeral keys and authenticated encryption."),
+    ] = False
+    max_connections: Annotated[
+        int, Meta(ge=1, le=20_000, description="Stations that may be connected; the next is answered 503.")
+    ] = 2000
 
 
 class Pki(_Section, frozen=True, kw_only=True):

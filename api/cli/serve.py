@@ -19,7 +19,7 @@ from api.engines import Engines
 from api.errors import ApiError
 from api.execution.errors import StationRefused
 from api.execution.ocpp.access import StationIdentity, server_context
-from api.execution.ocpp.listener import StationListener
+from api.execution.ocpp.listener import Limits, StationListener
 from api.flows.service import directory_of, open_service
 from api.flows.stamping import QUERY, AskAuthority
 from api.flows.webhooks import Answered
@@ -223,6 +223,7 @@ def station_listener(settings: Settings, opened: Engines, directory: Directory) 
         host=place.host,
         port=place.port,
         clock=opened.clock,
-        ssl_context=server_context(place.certificate, place.key, place.client_ca),
+        ssl_context=server_context(place.certificate, place.key, place.client_ca, tls_1_2=place.tls_1_2),
+        limits=Limits(max_connections=place.max_connections),
         authenticate=authenticate,
     )

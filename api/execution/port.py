@@ -249,9 +249,12 @@ class TransactionStarted:
     transaction_id: str
 
 
+TRANSACTION_REPLACED = "TransactionReplaced"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionEnded:
-    """The charging transaction ended; `reason` is OCPP's stoppedReason."""
+    """The charging transaction ended; `reason` is OCPP's stoppedReason, or that another one runs in its place."""
 
     evse: EvseAddress
     at_ms: int

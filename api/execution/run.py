@@ -37,6 +37,7 @@ from api.execution.waiting import Clock, SleepUntil
 MS_PER_S = 1000
 MAX_STEPS_FED = 10_000
 GRACE_S = 0.1
+MAX_APART_MS = 24 * 3_600_000
 BACK_POLL_S = 0.2
 BROKEN_OFF = "ServiceRestarted"
 MODE_CHANGED = "OperationModeChanged"
@@ -423,25 +424,38 @@ class Run:
                 self._on_control(part, event)
             case TransactionEnded():
                 if part.dispatched and part.active:
-                    self._end_part(part, event.at_ms, event.reason, station_clock=True)
+                    at_ms, is_theirs = self._moment(event.at_ms)
+                    self._end_part(part, at_ms, event.reason, station_clock=is_theirs)
             case _:
                 pass
+
+    def _moment(self, at_ms: int) -> tuple[int, bool]:
+        """When something happened, and whether the station's clock says so.
+
+        A station may tell late what happened long ago, and its clock may be off. A time of no such day is no time: then
+        it is ours, at which we heard of it.
+        """
+        now_ms = self._clock.now_ms()
+        is_plausible = self._request.start_at_ms - MAX_APART_MS <= at_ms <= now_ms + MAX_APART_MS
+        return (at_ms, True) if is_plausible else (now_ms, False)
 
     def _on_control(self, part: Part, event: Alarm | CurveSuperseded) -> None:
         """A function of the grid code took over or let go, or another control took the place of ours."""
         kind, cause = FactKind.DEVIATION, "OtherControl"
+        at_ms, is_theirs = self._moment(event.at_ms)
         if isinstance(event, Alarm):
-            part.override(event.at_ms, ended=event.ended)
+            part.override(at_ms, ended=event.ended)
             kind = FactKind.ALARM_CLEARED if event.ended else FactKind.ALARM
             cause = event.fault or event.control
         if part.dispatched and part.active:
-            self._facts.note(part, kind, event.at_ms, cause=cause, station_clock=True)
+            self._facts.note(part, kind, at_ms, cause=cause, station_clock=is_theirs)
 
     def _on_mode(self, part: Part, event: OperationModeChanged, mode: str) -> None:
         """The EVSE is in a service: an answer that never came is no longer needed (K01.FR.110)."""
         if part.unanswered and part.active and not part.started and mode in SERVICE_MODES:
             part.started = True
-            self._facts.note(part, FactKind.STARTED, event.at_ms, cause=MODE_CHANGED, station_clock=True)
+            at_ms, is_theirs = self._moment(event.at_ms)
+            self._facts.note(part, FactKind.STARTED, at_ms, cause=MODE_CHANGED, station_clock=is_theirs)
 
     def _on_late(self, part: Part, event: LateAnswer) -> None:
         """It is the answer if someone still waits for it, and a fact of its own if nobody does."""
@@ -454,7 +468,8 @@ class Run:
             self._facts.note(part, kind, event.at_ms, cause="LateAnswer")
 
     def _on_sample(self, part: Part, reading: SampleReading) -> None:
-        part.keep(reading)
+        if self._request.start_at_ms <= reading.at_ms < self._request.end_at_ms:
+            part.keep(reading)
         if not part.started or not part.active:
             return
         settled = reading.at_ms >= part.instructed_at_ms + self._patience.settle_ms

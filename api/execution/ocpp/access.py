@@ -20,6 +20,7 @@ from pki.errors import PkiError
 
 PATH_PREFIX = "/ocpp/"
 MAX_STATION_ID = 48
+TLS_1_2_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,16 @@ CheckPassword = Callable[[str, str], StationIdentity | Awaitable[StationIdentity
 
 
 def server_context(
-    certificate: Path, key: Path, client_authorities: Path, password: str | None = None
+    certificate: Path, key: Path, client_authorities: Path, password: str | None = None, *, tls_1_2: bool = False
 ) -> ssl.SSLContext:
-    """A TLS context for security profile 3: a client certificate under `client_authorities` is required."""
+    """A TLS context for security profile 3: a client certificate under `client_authorities` is required.
+
+    TLS 1.3, under which nobody who listens sees which station it is. With `tls_1_2` also 1.2, for stations that have
+    no other, with ephemeral keys and authenticated encryption only.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_2 if tls_1_2 else ssl.TLSVersion.TLSv1_3
+    context.set_ciphers(TLS_1_2_CIPHERS)
     context.load_cert_chain(certificate, key, password)
     context.load_verify_locations(client_authorities)
     context.verify_mode = ssl.CERT_REQUIRED

@@ -23,6 +23,8 @@ CALL_TIMEOUT_S = 30.0
 CAPABILITY_MS = 10_000
 MAX_UPLOADS = 256
 MAX_EVSES = 50_000
+MAX_EVSE_ID = 100
+"""A station numbers its EVSEs from 1; more than these no station has, and none may fill our memory with them."""
 BESIDE_PROFILES = (neutral.ReadMeter, neutral.FetchLog, neutral.ArmInverterCurve, neutral.HoldReactive)
 """Commands that leave the profile of an EVSE as it is."""
 
@@ -175,6 +177,9 @@ class OcppPort:
                 self._on_transaction(station_id, request, raw)
                 return m.TransactionEventResponse()
             case m.MeterValuesRequest():
+                if request.evse_id > MAX_EVSE_ID:
+                    self.dropped.values += 1
+                    return m.Empty()
                 evse = EvseAddress(station_id=station_id, evse_id=request.evse_id)
                 self._on_meter_values(evse, request.meter_value, raw)
             case m.NotifyEVChargingNeedsRequest():
@@ -242,6 +247,17 @@ class OcppPort:
             self.sequence_gaps += 1
         self._sequence[evse] = request.seq_no
         known = self._transactions.get(evse)
+        if request.event_type == "Ended" and known not in (None, info.transaction_id):
+            # Whatever ended, it is not what runs here.
+            self.dropped.values += 1
+            return
+        if known not in (None, info.transaction_id):
+            # Another one runs, so the one before is over, however that was missed.
+            self._publish(
+                neutral.TransactionEnded(
+                    evse=evse, at_ms=at_ms, transaction_id=str(known), reason=neutral.TRANSACTION_REPLACED
+                )
+            )
         if request.event_type != "Ended" and known != info.transaction_id and len(self._transactions) < MAX_EVSES:
             self._transactions[evse] = info.transaction_id
             self._publish(neutral.TransactionStarted(evse=evse, at_ms=at_ms, transaction_id=info.transaction_id))
@@ -259,6 +275,9 @@ class OcppPort:
     def _evse_of(self, station_id: str, request: m.TransactionEventRequest) -> EvseAddress | None:
         """The standard asks for the EVSE once per transaction only; later events are found by the transaction's id."""
         if request.evse is not None:
+            if request.evse.id > MAX_EVSE_ID:
+                self.dropped.values += 1
+                return None
             return EvseAddress(station_id=station_id, evse_id=request.evse.id)
         transaction_id = request.transaction_info.transaction_id
         for evse, known in self._transactions.items():
