@@ -10,7 +10,7 @@ import msgspec
 
 from api.cli.files import read_file
 from api.errors import ApiError
-from api.verification import cose_receipt, evidence_file, receipt
+from api.verification import cose_receipt, evidence_file, json_receipt, receipt
 from api.verification.bundle import Verification, open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES, sha256
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
@@ -69,6 +69,8 @@ def verified(data: bytes, policy: Policy | None, entry: bytes | None) -> Report:
         raise BundleUnusable("only a receipt is for an entry", expected="no --entry")
     if _format(data) == evidence_file.FORMAT:
         return evidence_file.verify(evidence_file.read(data), policy=policy)
+    if _format(data) == json_receipt.FORMAT:
+        return json_receipt.verify(json_receipt.read(data), policy=policy)
     return verify(open_bundle(data), anchors=policy)
 
 

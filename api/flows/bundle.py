@@ -83,7 +83,7 @@ def _everything(
     with_persons: bool,
 ) -> Bundle:
     """All evidence at hand that could have to do with the request."""
-    signed, (vkey, *vkeys) = _known_lines(checkpoint_note, desk.engines.log_keys.vkeys(), witnesses)
+    signed, (vkey, *vkeys) = known_lines(checkpoint_note, desk.engines.log_keys.vkeys(), witnesses)
     size = checkpoint.parse(note.parse(signed).text).size
     rows = dict(_streams(reader, fsr_id, size))
     told = {index: _read(data) for index, data in rows.items()}
@@ -144,7 +144,7 @@ def _without(items: Sequence[bundle_format.T], positions: Iterable[int]) -> tupl
     return tuple(item for position, item in enumerate(items) if position not in left_out)
 
 
-def _known_lines(signed: bytes, own: Sequence[str], witnesses: Sequence[Verifier]) -> tuple[bytes, tuple[str, ...]]:
+def known_lines(signed: bytes, own: Sequence[str], witnesses: Sequence[Verifier]) -> tuple[bytes, tuple[str, ...]]:
     """The checkpoint with the log's own lines and the witnesses', and the keys of these: other lines prove nothing."""
     known = [*(note.parse_vkey(vkey) for vkey in own), *witnesses]
     opened = note.open(signed, known)

@@ -49,7 +49,7 @@ def _chosen(bundle: Bundle, book: StampBook, size: int) -> Sequence[Stamped]:
     stream = f"fsr/{bundle.fsr_id}"
     own = [one.index for one in bundle.entries if entries.decode(bytes(one.entry)).stream == stream]
     last = next((one for one in reversed(book.all()) if min(indices) < one.size <= size), None)
-    wanted = [book.covering(min(own), below=size), book.covering(max(indices), below=size) or last]
+    wanted = [book.covering(min(own or indices), below=size), book.covering(max(indices), below=size) or last]
     found: dict[int, Stamped] = {}
     for one in wanted:
         if one is not None and all(_newly(indices, one.size, before) for before in found):

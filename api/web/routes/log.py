@@ -10,8 +10,9 @@ from litestar.response import Response
 from api import wire
 from api.flows import receipts, stamping
 from api.flows.service import Service
-from api.verification import cose_receipt
+from api.verification import cose_receipt, json_receipt
 from api.web import conditional
+from api.web.identity import principal_of
 from api.web.routes.taking import receipt
 from ledger.records.canonical import MAX_INT
 from ledger.tlog import proof as tlog_proof
@@ -51,7 +52,13 @@ async def entry(request: Request[Any, Any, Any], service: NamedDependency[Servic
 async def entry_receipt(
     request: Request[Any, Any, Any], service: NamedDependency[Service], index: Index
 ) -> Response[bytes]:
-    """The entry and its proof (c2sp.org/tlog-proof), or a COSE receipt (RFC 9942) where that is accepted."""
+    """The entry and its proof (c2sp.org/tlog-proof), or a COSE (RFC 9942) or JSON receipt where that is accepted.
+
+    A JSON receipt costs as much as a bundle, so only who has a credential here gets one.
+    """
+    if json_receipt.MEDIA_TYPE in request.headers.get("accept", ""):
+        made = await receipts.as_json(service, index, principal_of(request.scope))
+        return Response(made, media_type=json_receipt.MEDIA_TYPE, headers={"cache-control": "private, no-store"})
     if cose_receipt.MEDIA_TYPE in request.headers.get("accept", ""):
         service.reader.entry(index)
         return Response(await receipts.cose(service, index), media_type=cose_receipt.MEDIA_TYPE)
