@@ -30,6 +30,7 @@ class NotCovered(Refused):
     code = "pki/not-covered"
     title = "Conformity not covered"
     reasons: ClassVar[tuple[str, ...]] = (
+        "region-unknown",
         "too-many-claims",
         "no-claim",
         "no-link",
@@ -104,10 +105,13 @@ class Coverage:
 def covers(held: Sequence[VerifiedClaim], ask: Ask, links: Sequence[VerifiedLink] = ()) -> Coverage:
     """The claims, and the links where claims are about types, that cover `ask`; or NotCovered with the reason.
 
-    A region covers itself and its parts ("FI" covers "FI-18"). What the region's profile asks is asked too.
+    A region covers itself and its parts ("FI" covers "FI-18"). What the region's grid code asks is asked too; where
+    nobody has looked into it, nothing covers feeding in.
     """
     if not ask.generator:
         return Coverage(needed=False)
+    if regions.grid_code_of(ask.region) is None:
+        raise NotCovered("region-unknown", "the grid code of this region is not known here", region=ask.region)
     if len(held) + len(links) > MAX_DOCUMENTS:
         raise NotCovered("too-many-claims", f"at most {MAX_DOCUMENTS} claims and links are looked at")
     evse = (ask.evse_spki_sha256, _EVSE_KINDS)
@@ -237,17 +241,20 @@ def _firmware_holds(claim: VerifiedClaim, links: Sequence[VerifiedLink | None], 
 
 def _misses_of(item: Claim, ask: Ask, *, firmware_holds: bool) -> Iterator[str]:
     """Everything that `item` lacks, in the order of `NotCovered.reasons`. What it does not say, it lacks."""
-    profile = regions.profile_of(ask.region)
+    code = regions.grid_code_of(ask.region)
     if ask.function not in item.services:
         yield "function"
-    needed = regions.functions_of(ask.function) if ask.der_functions is None else ask.der_functions
+    needed = ask.der_functions
+    if needed is None:
+        sold = frozenset() if code is None else code.functions_for(ask.function)
+        needed = regions.functions_of(ask.function) | sold
     if not needed <= item.functions:
         yield "der-function"
     if not any(ask.region == region or ask.region.startswith(f"{region}-") for region in item.regions):
         yield "region"
-    if not profile.accepts_code(item.grid_code):
+    if code is None or not code.accepts_code(item.grid_code):
         yield "grid-code"
-    if item.scheme < profile.weakest_scheme:
+    if code is None or item.scheme < code.weakest_scheme:
         yield "scheme"
     if not firmware_holds:
         yield "firmware"

@@ -30,7 +30,7 @@ CLAIM = Claim(
     scheme=Scheme.TYPE_TEST,
     cert_number="LAB-1",
     services=frozenset({Service.DROOP, Service.FFR}),
-    regions=("FI", "SE-3"),
+    regions=("FI", "FR-IDF"),
     max_charge_w=11_000,
     max_discharge_w=10_000,
     response_ms=500,
@@ -342,8 +342,9 @@ def test_who_needs_a_claim(
     [
         ({"function": Service.RESERVE}, "function"),
         ({"region": "DE"}, "region"),
-        ({"region": "SE"}, "region"),
-        ({"region": "FIN"}, "region"),
+        ({"region": "FR"}, "region"),
+        ({"region": "SE"}, "region-unknown"),
+        ({"region": "FIN"}, "region-unknown"),
         ({"discharge_w": 10_001}, "power"),
         ({"charge_w": 11_001}, "power"),
         ({"response_ms": 499}, "response"),
@@ -368,7 +369,7 @@ def test_the_edges_of_region_and_power_are_covered(world: Any, held: dict[str, V
     ask = {**ASK, "at_ms": world.signing_at_ms}
     for changes in (
         {"region": "FI-18"},
-        {"region": "SE-3"},
+        {"region": "FR-IDF"},
         {"discharge_w": 10_000, "charge_w": 11_000, "response_ms": 500},
     ):
         assert coverage.covers([held["pair"]], Ask(**{**ask, **changes}))

@@ -131,7 +131,8 @@ def test_a_type_claim_and_an_operators_link_cover_together(desk: Desk) -> None:
     assert (answer["outcome"], len(answer["documents"])) == ("COVERED", 2)
     assert desk.check("claim.der", "link.der", code=1, operator="FI-VOL")["reason"] == "no-link"
     assert desk.check("claim.der", "link.der", code=1, **{"discharge-w": "11001"})["reason"] == "power"
-    assert desk.check("claim.der", "link.der", code=1, region="SE")["reason"] == "region"
+    assert desk.check("claim.der", "link.der", code=1, region="DE")["reason"] == "region"
+    assert desk.check("claim.der", "link.der", code=1, region="SE")["reason"] == "region-unknown"
     assert (
         desk.check("claim.der", "link.der", evse=desk.path("made/stations/E1/signing.crt.pem"))["outcome"] == "COVERED"
     )

@@ -6,16 +6,22 @@ from pathlib import Path
 import pytest
 
 from ledger.records import registry
-from tests.support import records_reference, rules_reference, services_reference
+from tests.support import grid_codes_reference, records_reference, rules_reference, services_reference
 from tests.support.vectors import REPOSITORY
 
 
-@pytest.mark.parametrize("source", [rules_reference, records_reference, services_reference], ids=lambda m: m.__name__)
+@pytest.mark.parametrize(
+    "source",
+    [rules_reference, records_reference, services_reference, grid_codes_reference],
+    ids=lambda m: m.__name__,
+)
 def test_a_reference_page_is_what_its_source_writes(source: object) -> None:
-    name = str(getattr(source, "__name__", "")).rpartition(".")[2].removesuffix("_reference")
+    name = str(getattr(source, "__name__", "")).rpartition(".")[2].removesuffix("_reference").replace("_", "-")
     page = (REPOSITORY / "docs" / "reference" / f"{name}.md").read_text(encoding="utf-8")
     written = source.page()  # type: ignore[attr-defined]
-    assert page == written, f"run: python -m tests.support.{name}_reference > docs/reference/{name}.md"
+    assert page == written, (
+        f"run: python -m tests.support.{name.replace('-', '_')}_reference > docs/reference/{name}.md"
+    )
 
 
 def test_every_rule_stands_on_the_page_under_its_number_and_code() -> None:
