@@ -176,6 +176,7 @@ def _subject(inputs: CheckInputs, candidate: Candidate, used: _Used) -> CheckedS
         fsc_id=contract.offer.fsc_id if contract else UNSET,
         evse_id=candidate.evse_id,
         evu=candidate.session.evu if candidate.session else UNSET,
+        session_id=candidate.session.session_id if candidate.session else UNSET,
         evidence=tuple(sorted(set(used.private))) or UNSET,
     )
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.records import identifiers
 from ledger.records.fields import (
     CapacityVar,
     CapacityW,
@@ -90,6 +91,10 @@ class ServiceTerms(Value, frozen=True, kw_only=True):
     """What is paid for a kW that was ordered and stood by for an hour, beside what it delivered."""
     max_var: CapacityVar = 0
     """The most reactive power, for the classes that ask for it."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a currency that there is not."""
+        identifiers.require_currency(self.currency)
 
 
 class OptPolicy(Value, frozen=True, kw_only=True):
@@ -222,7 +227,11 @@ class ContractTerminated(Record, frozen=True, kw_only=True):
 
 
 class HoldersAsked(Record, frozen=True, kw_only=True):
-    """A flexibility operator asks who holds a contract of its own at a site; every question is on record."""
+    """A flexibility operator asks which of the contracts that it means hold at a site; every question is on record.
+
+    It means them by blinded ids (docs/spec/streams.md), made under the question's own id, so that nobody else can tell
+    which contracts they are, or that two questions mean the same one. Without any it learns a rough number.
+    """
 
     TYPE = "discovery.asked"
     STREAM = "discovery"
@@ -232,24 +241,51 @@ class HoldersAsked(Record, frozen=True, kw_only=True):
     service: Annotated[Service, public("class of service")]
     start_at_ms: PublicMs
     end_at_ms: PublicMs
+    candidates: Annotated[
+        tuple[Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")], ...],
+        msgspec.Meta(max_length=512),
+        public("blinded; says nothing to who does not have the contract"),
+    ] = ()
 
 
-class Holder(Part, frozen=True, kw_only=True):
-    """One contract of the asking operator."""
+class HeldStatus(StrEnum):
+    """How a contract stands at the beginning of the time that was asked about."""
 
-    fsc_id: PublicFsc
-    kind: Annotated[ContractKind, public("which parties")]
+    SIGNED = "SIGNED"
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    EXPIRED = "EXPIRED"
+    TERMINATED = "TERMINATED"
+
+
+class CountBucket(StrEnum):
+    """How many, so roughly that no single contract can be made out."""
+
+    UNDER_5 = "UNDER_5"
+    UNDER_50 = "UNDER_50"
+    FROM_50 = "FROM_50"
+
+
+class Held(Part, frozen=True, kw_only=True):
+    """One contract that the asking operator meant, and is a party to."""
+
+    blinded: Annotated[
+        str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$(?!\n)"), public("one of the question's; says nothing to others")
+    ]
+    status: Annotated[HeldStatus, public("as its holder knows it anyway")]
     available_w: Annotated[CapacityW, public("capacity under the contract")]
+    evse_count: Annotated[int, msgspec.Meta(ge=0, le=512), public("how many EVSEs it is for, not which")]
 
 
 class HoldersAnswered(Record, frozen=True, kw_only=True):
-    """The answer: the asking operator's own contracts, never another operator's."""
+    """The answer: of the contracts that were meant, the asking operator's own; if none was meant, a rough number."""
 
     TYPE = "discovery.answered"
     STREAM = "discovery"
 
     query_id: PublicReference
-    holders: Annotated[tuple[Holder, ...], msgspec.Meta(max_length=512), public("a list of parts")]
+    matches: Annotated[tuple[Held, ...], msgspec.Meta(max_length=512), public("a list of parts")] = ()
+    count: Annotated[CountBucket, public("a rough number, of all operators' contracts")] | None = None
 
 
 KINDS: tuple[type[Record], ...] = (

@@ -12,6 +12,7 @@ import msgspec
 from ledger.records.fields import (
     CapacityVar,
     CapacityW,
+    Id,
     Ms,
     PartyId,
     PersonalEvse,
@@ -78,6 +79,8 @@ class CheckedSubject(Part, frozen=True, kw_only=True):
     fsc_id: PublicFsc | msgspec.UnsetType = msgspec.UNSET
     evse_id: PersonalEvse | msgspec.UnsetType = msgspec.UNSET
     evu: PersonalEvu | msgspec.UnsetType = msgspec.UNSET
+    session_id: Annotated[Id, personal(Category.CONTRACT, "quasi")] | msgspec.UnsetType = msgspec.UNSET
+    """The charging session that takes part: what relates a service record to a charge record."""
     evidence: (
         Annotated[tuple[Hash, ...], msgspec.Meta(max_length=32), personal(Category.VEHICLE, "direct")]
         | msgspec.UnsetType

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.records import canonical
+from ledger.records import canonical, identifiers
 from ledger.records.marks import Category, personal, public
 from ledger.records.statement_fields import Hash
 
@@ -33,6 +33,16 @@ PartyId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9*._-]{0,63
 Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{2,63}$(?!\n)")]
 EvseId = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z]{2}\*?[A-Za-z0-9]{3}\*?E[A-Za-z0-9*]{1,31}$(?!\n)")]
 """EVSE-ID as eMI3 and OCPI write it."""
+Eic = Annotated[str, msgspec.Meta(pattern=identifiers.EIC_PATTERN)]
+"""Energy identification code; whoever has one checks its check character."""
+Gsrn = Annotated[str, msgspec.Meta(pattern=identifiers.GSRN_PATTERN)]
+"""GS1 number of a metering point; whoever has one checks its check digit."""
+ContractId = Annotated[str, msgspec.Meta(pattern=identifiers.CONTRACT_ID_PATTERN)]
+"""Contract id of an EV user (eMAID); whoever has one checks its check character."""
+Lfdi = Annotated[str, msgspec.Meta(pattern=identifiers.LFDI_PATTERN)]
+"""Device identifier of IEEE 2030.5, an alias: never what a credential is known by."""
+OperatorId = Annotated[str, msgspec.Meta(pattern=identifiers.OPERATOR_PATTERN)]
+"""Country and operator, as EVSE-IDs begin with."""
 Sha256 = Hash
 
 PublicFsr = Annotated[Id, public("the request's id is at organisation level")]

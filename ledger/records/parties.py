@@ -5,8 +5,9 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.records import identifiers
 from ledger.records.actor import Role
-from ledger.records.fields import PersonalEvu, PublicMs, PublicParty, PublicReference
+from ledger.records.fields import Eic, Lfdi, OperatorId, PersonalEvu, PublicMs, PublicParty, PublicReference
 from ledger.records.marks import Category, personal, public
 from ledger.records.record import Record
 
@@ -22,6 +23,34 @@ class Scope(StrEnum):
 
     OPT = "OPT"
     CONTRACT = "CONTRACT"
+
+
+PARTY_STREAM = "party/declared"
+"""The one stream in which all parties declare themselves."""
+
+
+class PartyDeclared(Record, frozen=True, kw_only=True):
+    """An organisation says by which identifiers others know it. Who it is its credential says, never this."""
+
+    TYPE = "party.declared"
+    STREAM = "party"
+
+    party_id: PublicParty
+    version: Annotated[int, msgspec.Meta(ge=1, le=10_000), public("counts up")]
+    role: Annotated[Role, public("as in its credential")]
+    eic: Annotated[Eic, public("a market participant")] | None = None
+    operator_id: Annotated[OperatorId, public("an operator of stations or a provider")] | None = None
+    lfdi: Annotated[Lfdi, public("an alias of the organisation's own device")] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for an EIC with another check character."""
+        if self.eic is not None:
+            identifiers.require_eic(self.eic)
+
+    def names(self) -> tuple[str, ...]:
+        """What it claims, each under its kind and without separators."""
+        named = (("eic", self.eic), ("operator", self.operator_id), ("lfdi", self.lfdi))
+        return tuple(f"{kind} {value.replace('*', '')}" for kind, value in named if value is not None)
 
 
 class DelegationGiven(Record, frozen=True, kw_only=True):
@@ -58,4 +87,4 @@ class DelegationRevoked(Record, frozen=True, kw_only=True):
     evu_statement: Words = msgspec.UNSET
 
 
-KINDS: tuple[type[Record], ...] = (DelegationGiven, DelegationRevoked)
+KINDS: tuple[type[Record], ...] = (PartyDeclared, DelegationGiven, DelegationRevoked)

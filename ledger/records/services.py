@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.records import identifiers
 from ledger.records.fields import (
     CapacityVar,
     CapacityW,
@@ -157,6 +158,10 @@ class PriceParams(Value, frozen=True, kw_only=True, tag_field="class", tag="PRIC
     floor_w_per_evse: CapacityW = 0
     """What each EVSE keeps even at the dearest price."""
 
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a currency that there is not."""
+        identifiers.require_currency(self.currency)
+
 
 class FfrParams(Value, frozen=True, kw_only=True, tag_field="class", tag="FFR"):
     """Fast frequency response: full power within `t_full_ms` of the trigger, held for `support_ms`."""
@@ -200,6 +205,10 @@ class V2hParams(Value, frozen=True, kw_only=True, tag_field="class", tag="V2H"):
     """What the house still draws from the grid in dear periods."""
     max_export_w: CapacityW = 0
     """What counts as no export, at the house's grid connection: a meter's noise is not a breach."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a currency that there is not."""
+        identifiers.require_currency(self.currency)
 
 
 class CongestionStep(Value, frozen=True, kw_only=True):

@@ -5,11 +5,17 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.records import identifiers
 from ledger.records.fields import (
     CapacityVar,
     CapacityW,
+    ContractId,
+    Currency,
+    DurationS,
     EvseId,
+    Gsrn,
     Id,
+    Micro,
     Ms,
     PartyId,
     Permille,
@@ -17,6 +23,7 @@ from ledger.records.fields import (
     PersonalEvu,
     PersonalMs,
     Ppm,
+    PublicMs,
     PublicReference,
     PublicSite,
 )
@@ -43,6 +50,29 @@ class Meter(Value, frozen=True, kw_only=True):
     sample_period_ms: Annotated[int, msgspec.Meta(ge=10, le=3_600_000)]
 
 
+class Connector(Value, frozen=True, kw_only=True):
+    """One outlet of an EVSE; one of them is in use at a time."""
+
+    connector_id: Annotated[int, msgspec.Meta(ge=1, le=64)]
+    standard: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_]{2,40}$(?!\n)")]
+    """As OCPP and OCPI name it, such as `cCCS2`."""
+    max_w: CapacityW | None = None
+
+
+class GridConnection(Value, frozen=True, kw_only=True):
+    """Where the site is connected; its limits stand in the configuration."""
+
+    gsrn: Gsrn
+    """Metering point."""
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)]
+    nominal_mv: Annotated[int, msgspec.Meta(ge=100_000, le=1_000_000_000)]
+    """Line to line, in millivolts."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a metering point with another check digit."""
+        identifiers.require_gsrn(self.gsrn)
+
+
 class Evse(Value, frozen=True, kw_only=True):
     """One EVSE: what it can do."""
 
@@ -66,6 +96,14 @@ class Evse(Value, frozen=True, kw_only=True):
     max_absorb_var: CapacityVar = 0
     control_modes: Annotated[tuple[str, ...], msgspec.Meta(max_length=32)] = ()
     """The DER controls that it takes, as OCPP 2.1 names them (`DERControlEnumType`)."""
+    energy_transfer_modes: Annotated[tuple[str, ...], msgspec.Meta(max_length=16)] = ()
+    """As OCPP 2.1 names them (`EnergyTransferModeEnumType`), such as `DC_BPT`."""
+    min_charge_w: CapacityW = 0
+    """Below this it stops rather than charges more slowly."""
+    min_discharge_w: CapacityW = 0
+    ramp_w_per_s: Annotated[int, msgspec.Meta(ge=1, le=10**7)] | None = None
+    """How fast its power changes at most; left out where nobody measured it."""
+    connectors: Annotated[tuple[Connector, ...], msgspec.Meta(max_length=8)] = ()
 
 
 class SiteConfigured(Record, frozen=True, kw_only=True):
@@ -79,12 +117,27 @@ class SiteConfigured(Record, frozen=True, kw_only=True):
     import_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
     export_limit_w: Annotated[CapacityW, public("of the site's grid connection")]
     congestion_point: Annotated[Id, public("name of the grid element")]
+    grid: Annotated[GridConnection, public("of the site, an organisation's")] | None = None
     region: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)"), public("country whose grid code holds")]
     evses: Annotated[
         tuple[Evse, ...],
         msgspec.Meta(min_length=1, max_length=512),
         public("infrastructure of an organisation; says nothing of a charging session"),
     ]
+
+
+class SiteAvailable(Record, frozen=True, kw_only=True):
+    """The CSO forecasts what the whole site could give; a later forecast for the same time counts more."""
+
+    TYPE = "site.available"
+    STREAM = "site"
+
+    site_id: PublicSite
+    from_ms: PublicMs
+    until_ms: PublicMs
+    up_w: Annotated[CapacityW, public("of the whole site: less import or more export")]
+    down_w: Annotated[CapacityW, public("of the whole site: more import or less export")]
+    duration_s: Annotated[DurationS, public("how long it could hold that")]
 
 
 class ClaimKind(StrEnum):
@@ -175,6 +228,58 @@ class EvLimits(Value, frozen=True, kw_only=True):
     departure_at_ms: Ms | None = None
 
 
+class AuthorizedBy(StrEnum):
+    """How the session was authorized."""
+
+    CONTRACT_CERTIFICATE = "CONTRACT_CERTIFICATE"
+    TOKEN = "TOKEN"  # noqa: S105 -- a kind
+    APP = "APP"
+    AD_HOC = "AD_HOC"
+
+
+class Authorization(Value, frozen=True, kw_only=True):
+    """Under which contract the session was authorized, how and when; the token itself is nobody's business here."""
+
+    by: AuthorizedBy
+    at_ms: Ms
+    contract_id: ContractId | None = None
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a contract id with another check character."""
+        if self.contract_id is not None:
+            identifiers.require_contract_id(self.contract_id)
+
+
+class Roaming(Value, frozen=True, kw_only=True):
+    """The session of another provider's customer: whose, over which platform, and under which reference there."""
+
+    provider: PartyId
+    platform: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{2,32}$(?!\n)")]
+    session_ref: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}$(?!\n)")]
+
+
+class Tariff(Value, frozen=True, kw_only=True):
+    """What the user pays; millionths of the currency for a kWh."""
+
+    tariff_ref: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
+    currency: Currency
+    import_micro_per_kwh: Micro
+    export_micro_per_kwh: Micro = 0
+    """What is paid to the user for discharging."""
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a currency that there is not."""
+        identifiers.require_currency(self.currency)
+
+
+class Metering(Value, frozen=True, kw_only=True):
+    """The registers of the session's meter when it began, so that a service record can be found in a charge record."""
+
+    serial: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,40}$(?!\n)")]
+    import_milliwh: Annotated[int, msgspec.Meta(ge=0, le=2**50)]
+    export_milliwh: Annotated[int, msgspec.Meta(ge=0, le=2**50)] = 0
+
+
 class SessionMirrored(Record, frozen=True, kw_only=True):
     """A car is plugged in: whose contract, which EVSE, and whether its user allows discharging (OCPI's only V2G flag).
 
@@ -198,6 +303,12 @@ class SessionMirrored(Record, frozen=True, kw_only=True):
     until_ms: PersonalMs | msgspec.UnsetType = msgspec.UNSET
     ev: Annotated[EvLimits, personal(Category.VEHICLE, "quasi", portable=True)] | msgspec.UnsetType = msgspec.UNSET
     """What the car said it can do; unset where it said nothing."""
+    authorization: (
+        Annotated[Authorization, personal(Category.CONTRACT, "direct", retention="P3Y")] | msgspec.UnsetType
+    ) = msgspec.UNSET
+    roaming: Annotated[Roaming, personal(Category.CONTRACT, "direct")] | msgspec.UnsetType = msgspec.UNSET
+    tariff: Annotated[Tariff, personal(Category.CONTRACT, "quasi", portable=True)] | msgspec.UnsetType = msgspec.UNSET
+    metering: Annotated[Metering, personal(Category.METER, "quasi", portable=True)] | msgspec.UnsetType = msgspec.UNSET
 
 
 KINDS: tuple[type[Record], ...] = (
@@ -206,4 +317,5 @@ KINDS: tuple[type[Record], ...] = (
     InstallationLinked,
     ClaimWithdrawn,
     SessionMirrored,
+    SiteAvailable,
 )

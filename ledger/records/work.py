@@ -5,6 +5,7 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.records import identifiers
 from ledger.records.fields import (
     CapacityW,
     Currency,
@@ -195,6 +196,10 @@ class Settled(Record, frozen=True, kw_only=True):
     currency: Annotated[Currency, public("ISO 4217")]
     lines: Annotated[tuple[SettlementLine, ...], msgspec.Meta(max_length=96), public("of the group")]
     net_micro: Annotated[Micro, public("of the group")]
+
+    def __post_init__(self) -> None:
+        """Raises `ValueError` for a currency that there is not."""
+        identifiers.require_currency(self.currency)
 
 
 KINDS: tuple[type[Record], ...] = (ServiceRecorded, WorkProven, WorkCountered, DisputeResolved, Settled)

@@ -12,6 +12,9 @@ from ledger.records.contracts import (
     ContractSuspended,
     ContractTerminated,
     ContractWithdrawn,
+    CountBucket,
+    Held,
+    HeldStatus,
     HoldersAnswered,
     HoldersAsked,
     SuspensionCause,
@@ -28,6 +31,7 @@ from ledger.rules.errors import (
     ContractNotCounterparty,
     ContractOfferOther,
     DiscoveryForeign,
+    DiscoveryIncomplete,
     PersonUnproven,
     SuspensionContradicts,
     TimesContradict,
@@ -42,6 +46,8 @@ from ledger.rules.standing import require_disclosed, require_party, speaker
 
 COUNTERPARTY_ROLE: dict[ContractKind, Role] = {ContractKind.FO_CSO: Role.CSO, ContractKind.FO_CSP: Role.CSP}
 """The role of the organisation on the other side; an FO_EVU contract has a person there."""
+FEW, MANY = 5, 50
+"""Bounds of the numbers that are told."""
 
 
 def contract_offered(seen: Projection, fact: Fact, record: ContractOffered) -> None:
@@ -238,23 +244,66 @@ def _meet(mine: Offered, theirs: Offered) -> bool:
 
 
 def holders_asked(seen: Projection, _fact: Fact, record: HoldersAsked) -> None:
-    """A question is asked once, of a known site, about some time."""
+    """A question is asked once, of a known site, about some time; it means each contract once."""
     if record.query_id in seen.queries:
         raise AlreadyRecorded("the question was asked", query_id=record.query_id)
     if record.start_at_ms >= record.end_at_ms:
         raise TimesContradict("an empty window", expected="start_at_ms < end_at_ms")
+    if len(set(record.candidates)) != len(record.candidates):
+        raise AlreadyRecorded("a contract is meant twice", expected=len(set(record.candidates)))
     if seen.sees_log:
         require_site(seen, record.site_id)
 
 
-def holders_answered(seen: Projection, _fact: Fact, record: HoldersAnswered) -> None:
-    """The answer tells the asking operator of its own contracts at that site, and of no other."""
+def holders_answered(seen: Projection, fact: Fact, record: HoldersAnswered) -> None:
+    """The answer tells the asking operator of its own contracts that it meant, of all of them, and of no other."""
     query = seen.queries.get(record.query_id)
     if query is None or query.is_answered:
         raise WrongOrder("there is no open question", query_id=record.query_id)
     if not seen.sees_log:
         return
-    for holder in record.holders:
-        contract = seen.contracts.get(holder.fsc_id)
-        if contract is None or contract.fo != query.fo or contract.latest.record.site_id != query.record.site_id:
-            raise DiscoveryForeign("not a contract of the asking operator there", expected=query.fo)
+    known = {match.blinded: match for match in held(seen, query.record, query.fo, fact.now_ms)}
+    for match in record.matches:
+        if match.blinded not in known:
+            raise DiscoveryForeign("not a contract that was meant, of the asking operator, there", expected=query.fo)
+    told = {match.blinded: match for match in record.matches}
+    if len(told) != len(record.matches) or told.keys() != known.keys():
+        raise DiscoveryIncomplete("contracts are left out", expected=len(known), found=len(record.matches))
+    for name, match in told.items():
+        if (match.status, match.available_w) != (known[name].status, known[name].available_w):
+            raise DiscoveryIncomplete("it stands otherwise", expected=known[name].status, found=match.status)
+    wanted = None if query.record.candidates else counted(seen, query.record)
+    if record.count is not wanted:
+        raise DiscoveryIncomplete("another number", expected=wanted or "none", found=record.count or "none")
+
+
+def held(seen: Projection, asked: HoldersAsked, fo: str, now_ms: int) -> Iterator[Held]:
+    """The operator's contracts at the site that the question means, as they stand when its time begins."""
+    candidates = frozenset(asked.candidates)
+    site = seen.sites.get(asked.site_id)
+    for name in seen.contracts_at.get(asked.site_id, ()) if candidates and site is not None else ():
+        contract = seen.contracts[name]
+        signed = contract.signed(now_ms)
+        blinded = blinding.blinded(contract.latest_signed_sha256(now_ms), asked.query_id)
+        terms = contract.terms(asked.service, now_ms)
+        if signed is None or terms is None or contract.fo != fo or blinded not in candidates:
+            continue
+        whole = 0 if site is None else len(site.configured.evses)
+        yield Held(
+            blinded=blinded,
+            status=HeldStatus(contract.status(max(asked.start_at_ms, now_ms))),
+            available_w=terms.max_w,
+            evse_count=whole if signed.is_whole_site else len(signed.evse_tags),
+        )
+
+
+def counted(seen: Projection, asked: HoldersAsked) -> CountBucket:
+    """How many contracts of any operator hold there for the class when the time begins, roughly."""
+    count = 0
+    for name in seen.contracts_at.get(asked.site_id, ()):
+        contract = seen.contracts[name]
+        is_active = contract.status(asked.start_at_ms) is ContractStatus.ACTIVE
+        count += is_active and contract.terms(asked.service, asked.start_at_ms) is not None
+    if count < FEW:
+        return CountBucket.UNDER_5
+    return CountBucket.UNDER_50 if count < MANY else CountBucket.FROM_50

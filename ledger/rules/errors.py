@@ -160,6 +160,15 @@ class NotDisclosed(RuleViolated):
 # Contracts and discovery
 
 
+class IdentifierTaken(RuleViolated):
+    """A party declares itself, under the role of its credential, and by no identifier that another one declared."""
+
+    code = "rules/identifier-taken"
+    title = "The identifier is another's"
+    number = "R-16"
+    source = "record party.declared"
+
+
 class ContractKindContradicts(RuleViolated):
     """An FO_CSO or FO_CSP contract names its counterparty, an FO_EVU contract names no organisation; later versions
     keep the parties.
@@ -257,7 +266,9 @@ class PersonUnproven(RuleViolated):
 
 
 class DiscoveryForeign(RuleViolated):
-    """A question about contract holders is answered once, with contracts of the asking operator at that site only."""
+    """A question about contract holders is answered once: with contracts that it means, which are the asking operator's
+    at that site, or with a rough number if it means none.
+    """
 
     code = "rules/discovery-foreign"
     title = "Another operator's contract may not be told"
@@ -266,6 +277,15 @@ class DiscoveryForeign(RuleViolated):
 
 
 # Requests and mandates
+
+
+class DiscoveryIncomplete(RuleViolated):
+    """An answer leaves out no contract that the question means, says how each stands, and how many there are."""
+
+    code = "rules/discovery-incomplete"
+    title = "The answer is not what the log says"
+    number = "R-281"
+    source = "record discovery.answered"
 
 
 class DelegationAbsent(RuleViolated):
@@ -525,6 +545,17 @@ class LinkSubject(RuleViolated):
     title = "A link of something else"
     number = "R-46"
     source = "docs/spec/conformity-claim.md"
+
+
+class CapabilityContradicts(RuleViolated):
+    """An EVSE's least power is not more than its greatest, its connectors differ, and a site forecasts no more than its
+    EVSEs can do.
+    """
+
+    code = "rules/capability-contradicts"
+    title = "The capability contradicts itself"
+    number = "R-48"
+    source = "record site.configured"
 
 
 class ResponseLate(RuleViolated):

@@ -32,7 +32,7 @@ from ledger.records.credentials import (
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
-from ledger.records.parties import DelegationGiven, DelegationRevoked
+from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.record import Record, personal_marks
 from ledger.records.requests import (
@@ -44,7 +44,7 @@ from ledger.records.requests import (
     RequestRevised,
 )
 from ledger.records.services import Service
-from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders, retold
 from ledger.rules.capacity import Booking, Capacity
@@ -166,6 +166,9 @@ class Projection:
         self.withdrawn: Table[bool] = new(Plain("withdrawn", bool))
         """Claims and links that no longer count."""
         self.queries: Table[Query] = new(retold.Told("query", "discovery", Projection))
+        self.parties: Table[PartyDeclared] = new(Plain("party", PartyDeclared))
+        self.declared: Table[str] = new(Plain("declared", str))
+        """Party by identifier."""
         self.delegations: Table[DelegationState] = new(retold.Told("delegation", "delegation", Projection))
         self.delegations_of: Table[list[str]] = new(Plain("delegations-of", list[str]))
         """By grantor, where it is known."""
@@ -381,6 +384,23 @@ def _fold_rest(seen: Projection, fact: Fact, record: ContractWithdrawn | Contrac
             contract.fold_resumption(record, _party(fact), fact.now_ms)
 
 
+def _fold_party(seen: Projection, _: Fact, record: PartyDeclared) -> None:
+    before = seen.parties.get(record.party_id)
+    for name in before.names() if before is not None else ():
+        if seen.declared.get(name) == record.party_id:
+            del seen.declared[name]
+    for name in record.names():
+        seen.declared.setdefault(name, record.party_id)
+    seen.parties[record.party_id] = record
+
+
+def _fold_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
+    site = seen.sites.get(record.site_id)
+    if site is not None:
+        site.places.append(fact.index)
+        site.available.append(record)
+
+
 def _fold_question(seen: Projection, fact: Fact, record: HoldersAsked) -> None:
     seen.queries[record.query_id] = Query(record, _party(fact))
 
@@ -510,6 +530,8 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     OptDecided: _fold_opt,
     OptScheduled: _fold_schedule,
     OptScheduleEnded: _fold_schedule_end,
+    PartyDeclared: _fold_party,
+    SiteAvailable: _fold_available,
     DelegationGiven: _fold_delegation,
     DelegationRevoked: _fold_delegation_end,
     RequestCancelled: _fold_end,

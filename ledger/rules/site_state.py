@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteConfigured
+from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
 
 
 @dataclass(slots=True)
@@ -17,6 +17,8 @@ class SiteState:
     """Claims and links, in the order in which they were registered."""
     withdrawn: dict[str, ClaimWithdrawn] = field(default_factory=dict)
     """By claim or link."""
+    available: list[SiteAvailable] = field(default_factory=list)
+    """Forecasts, oldest first."""
     places: list[int] = field(default_factory=list)
     """Indices of the entries that made it what it is, among all that its stream holds."""
 
@@ -24,6 +26,10 @@ class SiteState:
     def configured(self) -> SiteConfigured:
         """The newest configuration."""
         return self.versions[-1][1]
+
+    def available_at(self, at_ms: int) -> SiteAvailable | None:
+        """The newest forecast for that time, or None."""
+        return next((one for one in reversed(self.available) if one.from_ms <= at_ms < one.until_ms), None)
 
     def at(self, at_ms: int) -> SiteConfigured | None:
         """The configuration in force at that time, or None before the first."""

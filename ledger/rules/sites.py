@@ -6,13 +6,16 @@ from ledger.records.sites import (
     ClaimKind,
     ClaimRegistered,
     ClaimWithdrawn,
+    Evse,
     InstallationLinked,
     SessionMirrored,
+    SiteAvailable,
     SiteConfigured,
 )
 from ledger.records.work import Verdict
 from ledger.rules.errors import (
     AlreadyRecorded,
+    CapabilityContradicts,
     ClaimUnknown,
     EmbeddedVerdict,
     EvseNotAtSite,
@@ -37,10 +40,31 @@ def site_configured(seen: Projection, fact: Fact, record: SiteConfigured) -> Non
     names = [evse.evse_id for evse in record.evses]
     if len(set(names)) != len(names):
         raise AlreadyRecorded("an EVSE is listed twice", expected=len(names), found=len(set(names)))
+    for evse in record.evses:
+        _require_capability(evse)
     for evse_id in names:
         other = seen.site_of_evse.get(evse_id, record.site_id)
         if other != record.site_id:
             raise EvseNotAtSite("an EVSE stands at another site", expected=record.site_id, found=other)
+
+
+def _require_capability(evse: Evse) -> None:
+    if evse.min_charge_w > evse.max_charge_w or evse.min_discharge_w > evse.max_discharge_w:
+        raise CapabilityContradicts("the least power is more than the greatest", evse_id=evse.evse_id)
+    if len({one.connector_id for one in evse.connectors}) != len(evse.connectors):
+        raise CapabilityContradicts("a connector is listed twice", evse_id=evse.evse_id)
+
+
+def site_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
+    """The operator of a configured site forecasts, for a time to come, no more than its EVSEs can do."""
+    require_party(fact, require_site(seen, record.site_id))
+    if not fact.now_ms < record.until_ms or record.from_ms >= record.until_ms:
+        raise TimesContradict("it forecasts no time to come", expected="from_ms < until_ms, after now")
+    can_w = sum(evse.max_charge_w + evse.max_discharge_w for evse in seen.sites[record.site_id].configured.evses)
+    if max(record.up_w, record.down_w) > can_w:
+        raise CapabilityContradicts(
+            "more than its EVSEs can do", expected=f"at most {can_w} W", found=f"{max(record.up_w, record.down_w)} W"
+        )
 
 
 def claim_registered(seen: Projection, fact: Fact, record: ClaimRegistered) -> None:

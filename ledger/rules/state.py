@@ -17,6 +17,7 @@ from ledger.rules import (
     answers,
     checks,
     contracts,
+    declarations,
     delegations,
     disputes,
     evidence,
@@ -53,6 +54,7 @@ RULES: dict[type[Record], Rule] = {
     site_records.ClaimRegistered: sites.claim_registered,
     site_records.InstallationLinked: sites.installation_linked,
     site_records.ClaimWithdrawn: sites.claim_withdrawn,
+    site_records.SiteAvailable: sites.site_available,
     site_records.SessionMirrored: sites.session_mirrored,
     embedded.EmbeddedActed: sites.embedded_acted,
     contract_records.ContractOffered: contracts.contract_offered,
@@ -77,6 +79,7 @@ RULES: dict[type[Record], Rule] = {
     opt.OptDecided: opting.opt_decided,
     opt.OptScheduled: schedules.opt_scheduled,
     opt.OptScheduleEnded: schedules.schedule_ended,
+    party_records.PartyDeclared: declarations.party_declared,
     party_records.DelegationGiven: delegations.delegation_given,
     party_records.DelegationRevoked: delegations.delegation_revoked,
     evidence_records.BaselineCommitted: evidence.baseline_committed,
@@ -213,6 +216,14 @@ class LogState:
     def places(self) -> Iterator[int]:
         """The indices of the entries with personal parts, of erasures and of requests, in the order of the log."""
         return (int(key) for key in self._seen.places)
+
+    def held(self, asked: contract_records.HoldersAsked, fo: str, now_ms: int) -> tuple[contract_records.Held, ...]:
+        """The operator's contracts that a question means, as they stand."""
+        return tuple(contracts.held(self._seen, asked, fo, now_ms))
+
+    def counted(self, asked: contract_records.HoldersAsked) -> contract_records.CountBucket:
+        """How many contracts of any operator hold there, roughly."""
+        return contracts.counted(self._seen, asked)
 
     def query(self, query_id: str) -> contract_records.HoldersAsked | None:
         """The question about contract holders, or None."""

@@ -8,6 +8,7 @@ from ledger.records.credentials import (
     CredentialsAdopted,
 )
 from ledger.records.log import StreamClosed
+from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
 from ledger.rules.errors import NotInStream, StreamCount
 from ledger.rules.fact import Fact
@@ -25,6 +26,7 @@ FIXED: dict[type[Record], str] = dict.fromkeys(
     (CredentialIntended, CredentialIssued, CredentialsAdopted, CredentialRevoked), CREDENTIAL_STREAM
 )
 """For records that all stand in one stream: its name."""
+FIXED[PartyDeclared] = PARTY_STREAM
 
 
 def stream_of(record: Record) -> str | None:

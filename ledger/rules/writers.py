@@ -64,6 +64,8 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     opt.OptDecided: _PORT,
     opt.OptScheduled: _PORT,
     opt.OptScheduleEnded: _PORT,
+    parties.PartyDeclared: _PARTIES,
+    sites.SiteAvailable: _CSO,
     parties.DelegationGiven: _PORT,
     parties.DelegationRevoked: _PORT,
     evidence.BaselineCommitted: _PORT,

@@ -34,7 +34,7 @@ from ledger.records.contracts import (
 )
 from ledger.records.evidence import BaselineCommitted
 from ledger.records.opt import Choice, OptActor, OptDecided, OptReason, OptScheduled, OptScheduleEnded
-from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
+from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared, Scope
 from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
@@ -46,7 +46,7 @@ from ledger.records.requests import (
     SetpointStepMoved,
 )
 from ledger.records.services import Service
-from ledger.records.sites import ClaimKind, ClaimWithdrawn, Withdrawal
+from ledger.records.sites import ClaimKind, ClaimWithdrawn, SiteAvailable, Withdrawal
 from ledger.records.work import CounterResult, DisputeResolved, Resolution, Settled, SettlementLine, WorkCountered
 from pki.ceremony import Ceremony
 from pki.roles import Purpose, Role
@@ -418,6 +418,14 @@ def _scheduled(scene: Scene, role: Role) -> Record:
 
 
 STATEMENTS: Mapping[str, Words] = {
+    "/v1/parties": Words("fo", lambda _, role: PartyDeclared(party_id=cast.FO, version=1, role=role), "party/declared"),
+    "/v1/sites/{site_id}/availability": Words(
+        "cso",
+        lambda *_: SiteAvailable(
+            site_id=cast.SITE, from_ms=cast.at(20), until_ms=cast.at(23), up_w=1_000, down_w=0, duration_s=900
+        ),
+        f"site/{cast.SITE}",
+    ),
     "/v1/delegations": Words("cso e1 e5", _delegated, "delegation/delegation-new"),
     "/v1/delegations/{delegation_id}/revocation": Words(
         "cso csp", lambda *_: DelegationRevoked(delegation_id="delegation-matrix"), "delegation/delegation-matrix"

@@ -1,6 +1,7 @@
 """Hypothesis strategies for any registered record, made from its own schema."""
 
 import re
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -8,9 +9,11 @@ import msgspec
 from hypothesis import strategies as st
 from msgspec import inspect
 
+from ledger.records import identifiers
 from ledger.records.record import Record
 
 MAX_ITEMS = 3
+CURRENCY = r"^[A-Z]{3}$(?!\n)"
 _END = re.compile(r"\$\(\?!\\n\)$")
 
 
@@ -45,11 +48,26 @@ def _value(info: inspect.Type) -> st.SearchStrategy[Any]:
     raise TypeError(type(info).__name__)
 
 
+_CHECKED: dict[str, Callable[[str], str]] = {
+    identifiers.EIC_PATTERN: lambda text: "10X1001A1001A450" if text[0] < "5" else "10X1001A1001A39W",
+    identifiers.GSRN_PATTERN: lambda text: text[:17] + identifiers.gsrn_check(text[:17]),
+    identifiers.CONTRACT_ID_PATTERN: lambda text: _contract_id(text.replace("-", "")[:14]),
+    CURRENCY: lambda text: sorted(identifiers.CURRENCIES)[sum(text.encode()) % len(identifiers.CURRENCIES)],
+}
+"""Texts of which the pattern does not say everything: each is made right."""
+
+
+def _contract_id(first: str) -> str:
+    return first + identifiers.contract_check(first)
+
+
 def _text(info: inspect.StrType) -> st.SearchStrategy[str]:
     if info.pattern is None:
         high = 40 if info.max_length is None else min(info.max_length, 40)
         return st.text(st.characters(exclude_categories=("Cs",)), min_size=info.min_length or 0, max_size=high)
     made = st.from_regex(_END.sub("$", info.pattern), fullmatch=True).filter(str.isascii)
+    if info.pattern in _CHECKED:
+        made = made.map(_CHECKED[info.pattern])
     return made if info.max_length is None else made.filter(lambda text: len(text) <= (info.max_length or 0))
 
 

@@ -10,6 +10,7 @@ import msgspec
 from api import wire
 from api.cli.demo import cast, props
 from api.cli.demo.stage import Stage, StageClock
+from api.client import discovery
 from api.client.errors import RemoteProblem
 from api.client.http import Request
 from api.client.receipts import Receipt
@@ -207,6 +208,7 @@ async def look_for_holders(play: Play) -> None:
         service=Service.CONGESTION,
         start_at_ms=cast.at(17),
         end_at_ms=cast.at(18),
+        candidates=discovery.candidates(play.offers.values(), query),
     )
     receipt = await play.post(cast.FO, "/v1/contracts/discovery", asked, f"discovery/{query}")
     play.say(f"the question is entry {receipt.index}, its answer the next one: own contracts only")

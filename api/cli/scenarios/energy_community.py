@@ -4,6 +4,7 @@ from typing import Final
 
 from api.cli.demo import cast, props, story
 from api.cli.scenarios.scene import Asked, Scenario, Scene, bays, terms
+from api.client import discovery
 from api.execution.simulator.demand import DemandStep
 from ledger.delivery.baselines import Nomination
 from ledger.records import statement
@@ -98,8 +99,10 @@ async def _discover(scene: Scene) -> None:
     """Who asks learns of own contracts only."""
     found = []
     for who in (cast.FO, cast.RIVAL):
+        query_id = props.new_id("query")
         query = HoldersAsked(
-            query_id=props.new_id("query"),
+            query_id=query_id,
+            candidates=discovery.candidates(scene.play.offers.values(), query_id),
             site_id=PLACE.site_id,
             service=Service.CONGESTION,
             start_at_ms=START_MS,
@@ -109,7 +112,8 @@ async def _discover(scene: Scene) -> None:
         entry = await scene.play.ask(cast.AUD, f"/v1/entries/{receipt.index + 1}")
         answered = statement.parse_statement(entry["stmt"]).record
         assert isinstance(answered, HoldersAnswered)  # noqa: S101 -- the answer follows its question
-        found.append([holder.fsc_id for holder in answered.holders].count(CONTRACT))
+        names = discovery.recognised(scene.play.offers, query_id)
+        found.append([names.get(match.blinded) for match in answered.matches].count(CONTRACT))
     scene.figure("contracts that each of two operators learns of", "[1, 0]", str(found))
 
 

@@ -71,7 +71,7 @@ async def _terminate(service: Service, opened: Opened, principal: Principal) -> 
 async def _discover(service: Service, opened: Opened, principal: Principal) -> wire.Accepted:
     """The question is on record before it is answered; the answer is an entry of the same stream."""
     asked = await service.desk.admit(opened, principal)
-    answered = asked if asked.duplicate else await answer(service.desk, service.memory, opened)
+    answered = asked if asked.duplicate else await answer(service.desk, opened)
     return msgspec.structs.replace(asked, tree_size=answered.tree_size)
 
 

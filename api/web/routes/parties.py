@@ -1,4 +1,4 @@
-"""/v1/delegations and /v1/schedules: who may act for whom, and what they want of requests to come."""
+"""/v1/parties, /v1/delegations, /v1/schedules: who is known as what, may act for whom, and wants what beforehand."""
 
 from api import wire
 from api.flows import relay
@@ -7,7 +7,7 @@ from api.flows.service import Service
 from api.principals import Principal
 from api.web.routes.taking import taking
 from ledger.records.opt import OptScheduled, OptScheduleEnded
-from ledger.records.parties import DelegationGiven, DelegationRevoked
+from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
 from pki.roles import Role
 
 HOLDERS = (Role.EVU, Role.CSP, Role.CSO)
@@ -28,6 +28,13 @@ async def _schedule(service: Service, opened: Opened, principal: Principal) -> w
 
 
 HANDLERS = (
+    taking(
+        "/v1/parties",
+        PartyDeclared,
+        name="declare_party",
+        summary="Say by which identifiers others know you",
+        roles=(Role.FO, Role.CSO, Role.CSP),
+    ),
     taking(
         "/v1/delegations",
         DelegationGiven,

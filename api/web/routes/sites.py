@@ -20,7 +20,7 @@ from api.principals import Principal
 from api.web.identity import principal_of, require
 from api.web.limits import DEFAULT_PAGE, After, AtMs, PageSize
 from api.web.routes.taking import taking
-from ledger.records.sites import ClaimRegistered, InstallationLinked, SessionMirrored, SiteConfigured
+from ledger.records.sites import ClaimRegistered, InstallationLinked, SessionMirrored, SiteAvailable, SiteConfigured
 from pki.roles import Role
 
 READERS = (Role.CSO, Role.FO, Role.CSP, Role.AUD, Role.DPO)
@@ -160,6 +160,13 @@ def _stations(request: Request[Any, Any, Any], service: Service, at_ms: int | No
 
 
 HANDLERS = (
+    taking(
+        "/v1/sites/{site_id:str}/availability",
+        SiteAvailable,
+        name="forecast_availability",
+        summary="Forecast what the site could give",
+        roles=(Role.CSO,),
+    ),
     taking(
         "/v1/sites",
         SiteConfigured,

@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from api.cli.demo import cast, props, story
+from api.client import discovery
 from ledger.records.contracts import ContractTerminated, HoldersAsked, TerminationReason
 from ledger.records.services import Service
 from pki.ceremony import Ceremony
@@ -42,6 +43,7 @@ async def house(tmp_path_factory: pytest.TempPathFactory, made: Ceremony) -> Asy
             service=Service.CONGESTION,
             start_at_ms=house_acts.START_MS,
             end_at_ms=house_acts.END_MS,
+            candidates=discovery.candidates(play.offers.values(), QUERY),
         )
         await play.post(cast.FO, "/v1/contracts/discovery", asked, f"discovery/{QUERY}")
         ended = ContractTerminated(fsc_id="fsc-voltwise", reason=TerminationReason.NOTICE)
@@ -171,7 +173,11 @@ async def test_discovery_is_told_to_who_asked_and_to_who_answers(house: House) -
     for who in (cast.FO, cast.CSO, cast.AUD):
         (one,) = (await _get(house, who, "/v1/contracts/discovery"))["questions"]
         assert (one["query_id"], one["asked_by"]) == (QUERY, cast.FO)
-        assert [held["fsc_id"] for held in one["answer"]["holders"]] == ["fsc-site", "fsc-voltwise"]
+        names = discovery.recognised(
+            {name: house.service.desk.state.contract(name).latest.sha256 for name in ("fsc-site", "fsc-voltwise")},
+            QUERY,
+        )
+        assert [names[held["blinded"]] for held in one["answer"]["matches"]] == ["fsc-site", "fsc-voltwise"]
     for who in (cast.RIVAL, cast.OTHER_CSO):
         assert (await _get(house, who, "/v1/contracts/discovery"))["questions"] == []
         require_problem(await house.ask(who, "GET", f"/v1/contracts/discovery/{QUERY}"), 404, "api/not-concerned")

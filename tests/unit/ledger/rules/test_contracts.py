@@ -3,18 +3,22 @@
 import msgspec
 import pytest
 
+from ledger.records import blinding
 from ledger.records.actor import Actor, Role
 from ledger.records.contracts import (
     ContractAccepted,
     ContractKind,
     ContractTerminated,
-    Holder,
+    CountBucket,
+    Held,
+    HeldStatus,
     HoldersAnswered,
     HoldersAsked,
     TerminationReason,
 )
 from ledger.records.services import Service
 from ledger.rules.contract_state import ContractStatus
+from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Evidence
 from tests.support.rulebook import (
     AMPERE,
@@ -291,9 +295,14 @@ def _question(**changes: object) -> HoldersAsked:
     return msgspec.structs.replace(asked, **changes)
 
 
-def _holders(*names: str) -> HoldersAnswered:
-    holders = tuple(Holder(fsc_id=name, kind=ContractKind.FO_CSO, available_w=1) for name in names)
-    return HoldersAnswered(query_id="q-1", holders=holders)
+def _match(judge: Judge, name: str, **changes: object) -> Held:
+    offer = judge.state.contract(name).latest.sha256
+    made = Held(blinded=blinding.blinded(offer, "q-1"), status=HeldStatus.ACTIVE, available_w=60_000, evse_count=4)
+    return msgspec.structs.replace(made, **changes)
+
+
+def _told(*matches: Held, count: CountBucket | None = None) -> HoldersAnswered:
+    return HoldersAnswered(query_id="q-1", matches=matches, count=count)
 
 
 def test_a_question_is_asked_once_of_a_known_site_about_some_time(judge: Judge) -> None:
@@ -307,18 +316,47 @@ def test_a_question_is_asked_once_of_a_known_site_about_some_time(judge: Judge) 
         judge.try_it(_question(), AURORA)
 
 
-def test_the_answer_tells_of_the_asking_operator_s_contracts_only(judge: Judge) -> None:
+def test_the_answer_tells_of_the_asking_operator_s_contracts_that_it_meant_and_of_all_of_them(judge: Judge) -> None:
     judge.contract(stackable=True)
     judge.contract("fsc-2", fo=BOREALIS, stackable=True)
+    judge.contract("fsc-3", stackable=True)
+    mine, theirs, unmeant = (_match(judge, name) for name in ("fsc-1", "fsc-2", "fsc-3"))
     with refused("wrong-order"):
-        judge.try_it(_holders("fsc-1"), NORTHGATE)
-    judge.admit(_question(), AURORA)
-    for names in (("fsc-2",), ("fsc-1", "fsc-2"), ("fsc-9",)):
+        judge.try_it(_told(mine), NORTHGATE)
+    judge.admit(_question(candidates=(mine.blinded, theirs.blinded, "0" * 64)), AURORA)
+    for one in (theirs, unmeant, msgspec.structs.replace(mine, blinded="0" * 64)):
         with refused("discovery-foreign"):
-            judge.try_it(_holders(*names), NORTHGATE)
-    judge.admit(_holders("fsc-1"), NORTHGATE)
+            judge.try_it(_told(mine, one), NORTHGATE)
+    for told in (
+        _told(),
+        _told(mine, mine),
+        _told(msgspec.structs.replace(mine, status=HeldStatus.SUSPENDED)),
+        _told(msgspec.structs.replace(mine, available_w=1)),
+        _told(mine, count=CountBucket.UNDER_5),
+    ):
+        with refused("discovery-incomplete"):
+            judge.try_it(told, NORTHGATE)
+    assert judge.state.held(_question(candidates=(mine.blinded,)), "aurora", judge.now_ms) == (mine,)
+    judge.admit(_told(mine), NORTHGATE)
     with refused("wrong-order"):
-        judge.try_it(_holders("fsc-1"), NORTHGATE)
+        judge.try_it(_told(mine), NORTHGATE)
+
+
+def test_who_means_no_contract_learns_a_rough_number(judge: Judge) -> None:
+    for number in range(4):
+        judge.contract(f"fsc-{number}", stackable=True)
+    judge.admit(_question(), AURORA)
+    judge.try_it(_told(count=CountBucket.UNDER_5), NORTHGATE)
+    for told in (_told(), _told(count=CountBucket.UNDER_50), _told(_match(judge, "fsc-1"), count=CountBucket.UNDER_5)):
+        with pytest.raises(RuleViolated):
+            judge.try_it(told, NORTHGATE)
+    judge.contract("fsc-5", fo=BOREALIS, stackable=True)
+    judge.try_it(_told(count=CountBucket.UNDER_50), NORTHGATE)
+
+
+def test_a_question_means_each_contract_once(judge: Judge) -> None:
+    with refused("already-recorded"):
+        judge.try_it(_question(candidates=("0" * 64, "0" * 64)), AURORA)
 
 
 def test_a_request_cannot_use_another_operator_s_contract(judge: Judge) -> None:
