@@ -185,6 +185,10 @@ class Vault(_Section, frozen=True, kw_only=True):
 
     dir: Annotated[Path, Meta(description="Folder: the vault and the wrapped keys, where they are files.")]
     kek: Annotated[Path, Meta(description="File, mode 0600: the key-encryption keys; never in the same backup.")]
+    backup_dir: Annotated[
+        Path | None,
+        Meta(description="Folder: where a rotation puts its tested copy of the wrapped keys, where those are a file."),
+    ] = None
     dsn_file: Annotated[
         Path | None, Meta(description="File, mode 0600: the URI of the server that has the vault; without it, files.")
     ] = None
@@ -197,6 +201,22 @@ class Vault(_Section, frozen=True, kw_only=True):
     keys_schema: Annotated[
         str, Meta(pattern=r"^[a-z_][a-z0-9_]{0,62}$", description="The schema that holds the keys, and nothing else.")
     ] = "flexledger_keys"
+
+
+class Privacy(_Section, frozen=True, kw_only=True):
+    """Retention and exports."""
+
+    retention_every_hours: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=744,
+            description="Hours between two runs that let months expire, one at the start; 0: never.",
+        ),
+    ] = 24
+    policies: Annotated[
+        Path | None, Meta(description="Folder: export policies of your own, one TOML file each; they win by name.")
+    ] = None
 
 
 class Store(_Section, frozen=True, kw_only=True):
@@ -290,6 +310,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     signing: Signing
     issuing: Issuing | None = None
     vault: Vault
+    privacy: Privacy = Privacy()
     store: Store = Store()
     limits: Limits = Limits()
     self_audit: SelfAudit = SelfAudit()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import pki_options
+from api.cli import pki_options, privacy_options
 
 app = typer.Typer(
     name="flexledger",
@@ -17,6 +17,8 @@ app = typer.Typer(
 config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(pki_options.app, name="pki")
+app.add_typer(privacy_options.app, name="privacy")
+app.add_typer(privacy_options.export_app, name="export")
 
 witness_app = typer.Typer(
     help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True

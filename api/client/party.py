@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from api.client.checkpoints import Checkpoints, FileCheckpoints
 from api.client.client import AsyncClient
-from api.client.http import AsyncTransport
+from api.client.http import TIMEOUT_S, AsyncTransport
 from api.client.signer import StatementSigner
 from api.errors import Refused
 from ledger.clock import Clock
@@ -82,8 +82,8 @@ def save(path: Path, party: PartyFile) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def connect(party: PartyFile, folder: Path, *, clock: Clock) -> AsyncClient:
-    """The party's client, which keeps the checkpoints that it sees in `folder`.
+def connect(party: PartyFile, folder: Path, *, clock: Clock, timeout_s: float = TIMEOUT_S) -> AsyncClient:
+    """The party's client, which keeps the checkpoints that it sees in `folder`, and waits so long for an answer.
 
     Raises what `keys.load_private` raises for a key that others may read, `PartyFileUnfit`, `SigningKeyUnfit`.
     """
@@ -100,7 +100,9 @@ def connect(party: PartyFile, folder: Path, *, clock: Clock) -> AsyncClient:
         )
     verifiers = [note.parse_vkey(vkey) for vkey in party.vkeys]
     try:
-        transport = AsyncTransport(party.service, ca=party.ca, cert=party.tls.certificate, key=party.tls.key)
+        transport = AsyncTransport(
+            party.service, ca=party.ca, cert=party.tls.certificate, key=party.tls.key, timeout_s=timeout_s
+        )
     except OSError as error:  # ssl.SSLError is one
         raise PartyFileUnfit("certificate, key or roots cannot be used", found=error.strerror) from None
     return AsyncClient(

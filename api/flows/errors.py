@@ -92,3 +92,17 @@ class SubjectMissing(Refused):
 
     code = "api/subject-missing"
     title = "Whose data it is was not said"
+
+
+class PolicyUnknown(Absent):
+    """No export policy of that name is installed."""
+
+    code = "api/policy-unknown"
+    title = "Unknown export policy"
+
+
+class ReceiptAbsent(Absent):
+    """Nothing of that entry was erased, or not what was asked about."""
+
+    code = "api/receipt-absent"
+    title = "No erasure receipt"

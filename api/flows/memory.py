@@ -75,9 +75,9 @@ class Memory:
         """Another replica wrote an entry: whoever listens here hears of it too, with what the vault opens of it."""
         self._know_again(fact.statement.header.x5t)
         if isinstance(fact.statement.record, ErasureExecuted):
-            self._forget_all()
-            store = self._desk.engines.store
-            self.recall(row.data for row in store.entries(0, fact.index))
+            # What is decrypted with keys that were derived here would outlive them by a minute.
+            self._desk.engines.vault.keys.purge()
+            self.recollect(fact.index)
         try:
             whole = self.whole(fact.entry)
             self._desk.tell(
@@ -86,11 +86,13 @@ class Memory:
         except (ApiError, LedgerError, PkiError) as error:
             log.error("entry of another replica not taken in", index=fact.index, code=error.code)
 
-    def _forget_all(self) -> None:
-        """What was erased elsewhere is not remembered here: everything is opened again."""
+    def recollect(self, size: int | None = None) -> None:
+        """Forgets everything and opens it again, up to `size` entries: what was erased is not remembered."""
         for known in (self._sessions, self._claims, self._evses, self._persons, self._offers, self._bodies):
             known.clear()
         self.rights.forget_all()
+        store = self._desk.engines.store
+        self.recall(row.data for row in store.entries(0, self._desk.appender.head.size if size is None else size))
 
     def recall(self, stored: Iterable[bytes]) -> None:
         """Folds what the log holds; what was erased is no longer there to be remembered."""

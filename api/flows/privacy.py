@@ -1,42 +1,40 @@
-"""The privacy officer's acts: erase a person, make an export; each on record before it has an effect outside."""
+"""The privacy officer's acts, each on record before it has an effect outside."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from api.flows.desk import Desk
+from api.flows.errors import ReceiptAbsent
+from api.flows.exporting import Exports
 from api.flows.memory import Memory
+from api.flows.progress import Work
+from ledger.errors import LedgerError
+from ledger.privacy import rights
+from ledger.privacy.epochs import Rotated, back_up
 from ledger.privacy.erasure import Appended, Eraser, ErasureReceipt
-from ledger.privacy.exports.policy import Column, Hierarchy, ProvablePolicy, UnlinkablePolicy
-from ledger.privacy.exports.rows import ExportRow
-from ledger.privacy.exports.writer import Exporter, Released
+from ledger.privacy.erasure_receipt import EntryReceipt, Fallen
+from ledger.privacy.errors import BackupElsewhere
+from ledger.privacy.exports import policies
+from ledger.privacy.exports.sealing import PublicKey
+from ledger.privacy.exports.writer import Released
 from ledger.privacy.opened import State
+from ledger.privacy.rectification import correction
+from ledger.privacy.reidentification import Answer, Reidentification
 from ledger.reader import Reader
 from ledger.records import canonical, jws, record, statement
 from ledger.records import entry as entries
-from ledger.records.privacy import ErasureBasis, ErasureExecuted, LegalBasis, Profile, Purpose
+from ledger.records.privacy import ErasureBasis, ErasureExecuted, Profile, RefusalGround, RestrictionGround
 from ledger.records.record import Record
-from ledger.records.work import ServiceRecorded
 from ledger.rules.errors import LogIsFrozen
 
-SETTLEMENT = ProvablePolicy(
-    version=1,
-    profile=Profile.SETTLEMENT,
-    disclose=frozenset({"periods", "energy_import_milliwh", "energy_export_milliwh"}),
-)
-"""What a settlement partner gets: energies of each participation, provable, under one pseudonym a request."""
-
-RESEARCH = UnlinkablePolicy(
-    version=1,
-    k=2,
-    max_suppressed_permille=500,
-    columns=(
-        Column(name="energy_wh", path="energy_import_milliwh", hierarchy=Hierarchy.ENERGY, least=1, divisor=1000),
-        Column(name="exported_wh", path="energy_export_milliwh", hierarchy=Hierarchy.ENERGY, least=1, divisor=1000),
-    ),
-)
-"""What research gets: energies in bands, each shared by at least k persons; no time, no place, no proof."""
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +45,29 @@ class _Known:
 
 
 class PrivacyOffice:
-    """Erasure and exports over one log and one vault."""
+    """Rights, erasure, retention, exports and re-identification over one log and one vault."""
 
     def __init__(
-        self, desk: Desk, memory: Memory, reader: Reader, *, also_forget: Callable[[str], None] | None = None
+        self,
+        desk: Desk,
+        memory: Memory,
+        reader: Reader,
+        *,
+        also_forget: Callable[[str], None] | None = None,
+        own_policies: Path | None = None,
     ) -> None:
-        """`also_forget` deletes what another store holds of a person; it is done first, and may be done again."""
+        """`also_forget` deletes what another store holds of a person; it is done first, and may be done again.
+
+        `own_policies` is a folder of export policies beside the package's. Raises `ExportPolicyInvalid`.
+        """
         self._also_forget = also_forget
         self._desk = desk
         self._memory = memory
         self._reader = reader
-        self._eraser = Eraser(desk.engines.vault, self._record)
+        self.work = Work()
+        self.eraser = Eraser(desk.engines.vault, self._record)
+        self.reidentification = Reidentification(desk.engines.vault, self._record)
+        self.exports = Exports(desk, reader, self._record, policies=policies.load(own_policies), work=self.work)
 
     async def catch_up(self, stored: Iterable[bytes]) -> None:
         """A vault restored from a backup is erased again, and what a crash interrupted is finished."""
@@ -68,69 +78,132 @@ class PrivacyOffice:
             known.update(record.digests(opened.claims.event))
             if isinstance(opened.record, ErasureExecuted):
                 tombstones.append(opened.record)
-        await self._eraser.reapply(tombstones)
+        await self.eraser.reapply(tombstones)
         if self._desk.state.frozen_at is None:
-            await self._eraser.resume()
+            await self.eraser.resume()
         with self._desk.engines.store.is_alone() as alone:
             # Another replica may be about to append what it has just put into the vault.
             if alone:
                 self._desk.engines.vault.forget_orphans(known.__contains__)
+
+    # Rights of one person
 
     async def erase(self, person: str, basis: ErasureBasis) -> ErasureReceipt:
         """Nothing of the person can be read any longer; every proof and signature in the log still verifies.
 
         Raises `LogIsFrozen`, having erased nothing: a log that has ended takes no tombstone.
         """
-        if self._desk.state.frozen_at is not None:
-            raise LogIsFrozen("no tombstone can be written into this log", index=self._desk.state.frozen_at)
+        self._require_writable()
         if self._also_forget is not None:
             self._also_forget(person)
-        receipt = await self._eraser.erase(person, basis=basis)
+        receipt = await self.eraser.erase(person, basis=basis)
         self._memory.forget_person(person)
         return receipt
 
-    async def export(self, path: Path, profile: Profile, recipient: str | None) -> Released:
-        """The export is at `path` and the log says so; nothing is released before that."""
-        note = await self._desk.publisher.publish()
-        size = self._desk.appender.head.size
-        provable = profile is Profile.SETTLEMENT
-        # Of whom the vault no longer knows anything, research gets nothing, not even that there was somebody.
-        rows = [row for row in self._rows(size) if provable or row.subject is not None]
-        exporter = Exporter(
-            self._desk.engines.vault,
-            self._record,
-            key=self._desk.engines.service_key.key,
-            controller=self._desk.me.party,
-        )
-        return await exporter.make(
-            rows,
-            path,
-            policy=SETTLEMENT if provable else RESEARCH,
-            recipient=recipient,
-            purpose=Purpose.SETTLEMENT if provable else Purpose.RESEARCH,
-            legal_basis=LegalBasis.CONTRACT if provable else LegalBasis.LEGITIMATE_INTERESTS,
-            checkpoint=note if provable else None,
+    def _require_writable(self) -> None:
+        if self._desk.state.frozen_at is not None:
+            raise LogIsFrozen("no tombstone can be written into this log", index=self._desk.state.frozen_at)
+
+    async def restrict(self, person: str, ground: RestrictionGround) -> str:
+        """Nothing of the person is opened or exported until the restriction is lifted; its handle."""
+        return await rights.restrict(self._desk.engines.vault, self._record, person, ground=ground)
+
+    async def lift(self, person: str) -> str:
+        """The restriction is over; its handle."""
+        return await rights.lift_restriction(self._desk.engines.vault, self._record, person)
+
+    def hold(self, person: str, ground: RefusalGround) -> None:
+        """Neither erasure nor retention touches the person's data until `release_hold`."""
+        rights.hold(self._desk.engines.vault, person, ground=ground)
+
+    def release_hold(self, person: str) -> None:
+        """The hold is over."""
+        rights.release(self._desk.engines.vault, person)
+
+    async def rectify(self, person: str, index: int, member: str, value: Any) -> Appended:
+        """What the entry says of the person under this name is put right by a later entry."""
+        said = correction(self._desk.engines.vault, index, self._reader.entry(index), person, member, value)
+        return await self._desk.say(
+            said, f"privacy/{said.TYPE.partition('.')[2]}", subject_of=lambda _part, _name: person
         )
 
-    def _rows(self, size: int) -> Iterable[ExportRow]:
-        """Every detailed service record, with what the vault still opens of it."""
+    async def copy_for(
+        self, path: Path, person: str, profile: Profile, *, seal_to: PublicKey | None = None
+    ) -> Released:
+        """The person's own copy, or what it may take elsewhere, is at `path`, and on record."""
+        return await self.exports.to_subject(path, person, profile, seal_to=seal_to)
+
+    # Everybody's data
+
+    async def expire(self) -> tuple[ErasureReceipt, ...]:
+        """Whatever was kept for as long as its retention class says is gone, legal holds excepted."""
+        self._require_writable()
+        with self.work.doing("letting months expire"):
+            receipts = await self.eraser.expire()
+        if receipts:
+            self._memory.recollect()
+        return receipts
+
+    async def expire_every(self, every_s: float) -> None:
+        """Lets months expire again and again; what fails is tried the next time."""
+        while True:
+            try:
+                receipts = await self.expire()
+                log.info("retention", tombstones=len(receipts))
+            except LedgerError as error:
+                log.error("retention not finished", code=error.code)
+                with suppress(LedgerError):
+                    await self.eraser.resume()
+            await asyncio.sleep(every_s)
+
+    async def rotate_keys(self, *, backup: Path | None, is_backed_up: bool, destroy: bool) -> Rotated:
+        """Every key is wrapped under a new epoch; with `destroy`, the older epochs are gone, and the log says so.
+
+        They are destroyed only behind a copy that was tested: in the folder `backup`, or elsewhere, where
+        `is_backed_up` says that somebody did. Raises `BackupElsewhere` before anything is rotated.
+        """
+        if destroy and backup is None and not is_backed_up:
+            raise BackupElsewhere("no copy would be made and tested here", expected="vault.backup_dir, or your own")
         vault = self._desk.engines.vault
-        for row in self._desk.engines.store.entries(0, size):
-            index, data = row.index, row.data
-            entry = entries.decode(data)
-            if entry.type != ServiceRecorded.TYPE:
-                continue
-            opened = vault.open_many(record.digests(statement.parse_statement(entry.stmt).claims.event))
-            texts = [one for one in opened.values() if one.state is State.TEXT and one.text is not None]
-            persons = {one.uid for one in texts if one.uid is not None}
-            yield ExportRow(
-                index=index,
-                entry_bytes=data,
-                disclosures=tuple(one.text for one in texts if one.text is not None),
-                subject=next(iter(persons), None),
-                proof=tuple(self._reader.inclusion(index, size)),
-                transaction=entry.stream,
-            )
+        with self.work.doing("re-wrapping keys") as doing:
+            epoch = await self.eraser.rotate_kek(doing.at)
+        count = None
+        if backup is not None:
+            with self.work.doing("testing the backup of the keys") as doing:
+                count = await asyncio.to_thread(back_up, vault, backup, progress=doing.at)
+        gone = [one for one in vault.keys.epochs() if one != epoch] if destroy else []
+        for one in gone:
+            await self.eraser.destroy_epoch(one)
+        return Rotated(epoch, count, tuple(gone))
+
+    def receipt(self, index: int) -> EntryReceipt:
+        """What of one entry was erased, each digest with its opening. Raises `ReceiptAbsent`, EntryAbsent."""
+        data = self._reader.entry(index)
+        opened = statement.parse_statement(entries.decode(data).stmt)
+        fallen = []
+        for digest, found in self._desk.engines.vault.open_many(record.digests(opened.claims.event)).items():
+            stone = found.tombstone
+            if found.state is State.ERASED and stone is not None and stone.index is not None:
+                fallen.append(Fallen(digest=digest, tombstone=stone.index, opening=stone.opening))
+        if not fallen:
+            raise ReceiptAbsent("nothing of this entry was erased", index=index)
+        stones = {one.tombstone: jws.encode_base64url(self._reader.entry(one.tombstone)) for one in fallen}
+        return EntryReceipt(
+            origin=self._desk.origin,
+            index=index,
+            entry=jws.encode_base64url(data),
+            erased=tuple(sorted(fallen, key=lambda one: one.digest)),
+            tombstones=tuple(stones[one] for one in sorted(stones)),
+        )
+
+    async def reidentify(self, request: str, officer: str) -> Answer:
+        """The one answer to an approved request."""
+        with self.work.doing("looking for a pseudonym") as doing:
+            return await self.reidentification.answer(request, officer=officer, progress=doing.at)
+
+    async def release(self, path: Path, policy: str, recipient: str, *, seal_to: PublicKey | None = None) -> Released:
+        """The export is at `path` and the log says so; nothing is released before that."""
+        return await self.exports.release(path, self.exports.policy(policy), recipient, seal_to=seal_to)
 
     async def _record(self, said: Record) -> Appended:
         digest = hashlib.sha256(canonical.encode(said)).digest()

@@ -153,7 +153,13 @@ async def open_service(
     status = StatusDesk(directory, office, engines.clock)
     witnessing = _witnessing(settings, engines, publisher, reader, ask)
     enrolment = open_enrolment(settings, engines, office)
-    privacy = PrivacyOffice(desk, memory, reader, also_forget=None if office is None else office.forget_person)
+    privacy = PrivacyOffice(
+        desk,
+        memory,
+        reader,
+        also_forget=None if office is None else office.forget_person,
+        own_policies=settings.privacy.policies,
+    )
     auditing = _auditing(settings, engines)
     webhooks = _webhooks(settings, desk, memory, poster)
     sleep_until_ms = polling(engines.clock)
@@ -190,6 +196,9 @@ async def open_service(
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
         tasks += _stamping(settings, engines, desk, stamps, stamp)
+        if settings.privacy.retention_every_hours and not is_frozen:
+            every_s = settings.privacy.retention_every_hours * 3600.0
+            tasks.append(asyncio.create_task(privacy.expire_every(every_s), name="retention"))
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))

@@ -69,6 +69,10 @@ class Database(Protocol):
         """
         ...
 
+    def backup(self, path: Path) -> None:
+        """A copy in a new file, where the engine is a file; raises `BackupElsewhere` where it is a server."""
+        ...
+
     def close(self) -> None:
         """Closes the connection."""
         ...
@@ -189,6 +193,16 @@ class SqliteDatabase:
             finally:
                 self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             return bool(busy == 0)
+
+    def backup(self, path: Path) -> None:
+        """A copy of one moment in a new file of mode 0600; FileExistsError where there is one."""
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE))
+        copy = sqlite3.connect(path, isolation_level=None)
+        try:
+            with self._lock:
+                self._connection.backup(copy)
+        finally:
+            copy.close()
 
     def close(self) -> None:
         """Closes the connection; the last one to close empties the write-ahead log."""

@@ -18,6 +18,7 @@ from typing import Final, Protocol
 from msgspec import UNSET
 
 from ledger.privacy.errors import ErasureUnfinished, KekEpochAbsent, LostData, RestoredVaultOpen, SubjectHeld
+from ledger.privacy.keys import Progress
 from ledger.privacy.openings import ErasureOpening
 from ledger.privacy.tombstone_jobs import Job, Jobs, Notice, Stage
 from ledger.privacy.vault import Vault
@@ -176,13 +177,14 @@ class Eraser:
         """The recipient knows; the pseudonym is forgotten here too."""
         self._jobs.forget_notice(number)
 
-    async def rotate_kek(self) -> int:
+    async def rotate_kek(self, progress: Progress | None = None) -> int:
         """Every key that survives is wrapped under a new epoch; the old epochs still exist. The new epoch.
 
         Then: back up keys.db, test that the backup restores, and only then `destroy_epoch` the old one.
         """
         async with self._lock:
-            epoch = self._vault.keys.rotate()
+            # Minutes of it, where there are millions: beside the event loop, one short transaction after another.
+            epoch = await asyncio.to_thread(self._vault.keys.rotate, progress)
             await self._empty_logs()
         return epoch
 

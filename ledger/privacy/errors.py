@@ -232,3 +232,45 @@ class SealingRefused(Refused):
 
     code = "ledger/sealing-refused"
     title = "Export cannot be sealed or opened"
+
+
+class ReidentificationUnknown(Absent):
+    """No such request is open: it never was, it was answered, refused, or is out of time."""
+
+    code = "ledger/reidentification-unknown"
+    title = "No such request for re-identification"
+
+
+class ReidentificationNotYours(Refused):
+    """One person may not do both halves: who asks does not approve, and the answer is for who asked."""
+
+    code = "ledger/reidentification-not-yours"
+    title = "Re-identification needs two persons"
+
+
+class ReidentificationNotApproved(Refused):
+    """Nobody else has approved the request yet."""
+
+    code = "ledger/reidentification-not-approved"
+    title = "Re-identification is not approved"
+
+
+class ReidentificationTooOften(Refused):
+    """More requests in a day than anybody needs."""
+
+    code = "ledger/reidentification-too-often"
+    title = "Too many re-identifications"
+
+
+class RectificationUnfit(Refused):
+    """The entry, the member or the value is not one that can be put right for this subject."""
+
+    code = "ledger/rectification-unfit"
+    title = "Not a correction"
+
+
+class BackupElsewhere(Refused):
+    """The keys are on a server, or there is no folder for copies: whoever operates it makes and tests the backup."""
+
+    code = "ledger/backup-elsewhere"
+    title = "Backup is not made here"

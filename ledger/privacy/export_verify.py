@@ -8,7 +8,9 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
 
 from ledger.privacy.errors import (
     ExportExpired,
@@ -25,6 +27,7 @@ from ledger.privacy.exports.rows import ProofLine, provable
 from ledger.records import canonical, jws
 from ledger.records.errors import NotCanonical, RecordMalformed, SignatureInvalid, StatementMalformed, StatementTooLarge
 from ledger.records.privacy import Profile
+from ledger.records.statement_fields import Hash
 from ledger.tlog import checkpoint, hashing, merkle
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.errors import ProofInvalid
@@ -36,6 +39,15 @@ MAX_TOTAL_BYTES: Final = 4 * 2**30
 
 Files = Mapping[str, bytes]
 T = TypeVar("T")
+
+
+class _PaperPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of papers.jsonl."""
+
+    sha256: Hash
+    part: Annotated[int, msgspec.Meta(ge=0, le=1_000)]
+    parts: Annotated[int, msgspec.Meta(ge=1, le=1_000)]
+    data: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,28 @@ def verify_export(
         return VerifiedExport(signed, digest, tuple(rows), None)
     opened = _checkpoint(signed, vkeys, origin)
     _require_proven(files, rows, opened)
+    if manifest.PAPERS in files:
+        papers(files[manifest.PAPERS])
     return VerifiedExport(signed, digest, tuple(rows), opened)
+
+
+def papers(data: bytes) -> dict[str, bytes]:
+    """The documents of papers.jsonl by SHA-256; raises `ExportRowMismatch` where one is not what its digest says."""
+    found: dict[str, bytes] = {}
+    expected: dict[str, tuple[int, int]] = {}
+    lines = data.split(b"\n")
+    if lines.pop() or len(lines) > MAX_LINES:
+        raise ExportMalformed("the papers are not lines", expected=f"at most {MAX_LINES}")
+    for line in lines:
+        part = _decoded(line, _PaperPart, "a part of a paper")
+        if expected.get(part.sha256, (0, part.parts)) != (part.part, part.parts):
+            raise ExportRowMismatch("the parts of a paper are not in order")
+        expected[part.sha256] = (part.part + 1, part.parts)
+        found[part.sha256] = found.get(part.sha256, b"") + part.data
+    for sha256, paper in found.items():
+        if expected[sha256][0] != expected[sha256][1] or hashlib.sha256(paper).hexdigest() != sha256:
+            raise ExportRowMismatch("a paper is not what its digest says", expected=sha256)
+    return found
 
 
 def load(path: Path) -> dict[str, bytes]:

@@ -7,6 +7,8 @@ period key lets one month of one retention class expire for everybody; neither t
 import hashlib
 import secrets
 import struct
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -52,6 +54,10 @@ ATTACHMENT: Final = "attachment"
 PSEUDONYM: Final = "pseudonym"
 TOMBSTONE: Final = "tombstone"
 _SERVICE_KEYS: Final = (LOOKUP, ATTACHMENT, PSEUDONYM, TOMBSTONE)
+
+
+Progress = Callable[[int, int], None]
+"""How many are done, and of how many."""
 
 
 def framed(label: bytes, *parts: bytes) -> bytes:
@@ -184,16 +190,22 @@ class Keys:
         for place in [place for place in self._cache if uid is None or place[0] == uid]:
             del self._cache[place]
 
-    def rotate(self) -> int:
+    def rotate(self, progress: Progress | None = None) -> int:
         """A new epoch; every key is wrapped under it when this returns. The old epochs still exist.
 
-        Safe to repeat after a crash: keys are re-wrapped in batches, each durable, and new keys use the new epoch.
+        What a kill interrupted is gone on with, under the epoch that it had begun: keys are re-wrapped in batches, each
+        durable, and new keys use the new epoch from the first moment.
         """
-        epoch = self._provider.new_epoch()
         with self._database.transaction():
-            self._database.execute("UPDATE state SET epoch = ?", (epoch,))
-        while self._rewrap_subjects(epoch):
-            pass
+            epoch, left = self._epoch(), self._left()
+            if left == 0:
+                epoch = self._provider.new_epoch()
+                self._database.execute("UPDATE state SET epoch = ?", (epoch,))
+        left, done = self._left(), 0
+        while count := self._rewrap_subjects(epoch):
+            done += count
+            if progress is not None:
+                progress(done, max(done, left))
         with self._database.transaction():
             for retention, period, old, wrapped in self._database.rows(
                 "SELECT retention, period, epoch, wrapped FROM period_key WHERE epoch != ?", (epoch,)
@@ -210,7 +222,41 @@ class Keys:
                 self._database.execute(
                     "UPDATE service_key SET epoch = ?, wrapped = ? WHERE name = ?", (epoch, again, name)
                 )
+        if progress is not None:
+            progress(done, done)
         return epoch
+
+    def _left(self) -> int:
+        """Keys that are not wrapped under the epoch in force."""
+        epoch = self._epoch()
+        counts = [
+            self._database.scalar(f"SELECT count(*) FROM {table} WHERE epoch != ?", (epoch,))  # noqa: S608 -- ours
+            for table in ("subject_key", "period_key", "service_key")
+        ]
+        return int(sum(counts))
+
+    def check(self, progress: Progress | None = None) -> int:
+        """Unwraps every key, so that it is known that this database restores under this ring; how many there are.
+
+        Raises `KekEpochAbsent`, `TamperedData`.
+        """
+        total = self._database.scalar("SELECT count(*) FROM subject_key")
+        done, after = 0, b""
+        while rows := self._database.rows(
+            "SELECT uid, generation, epoch, wrapped FROM subject_key WHERE uid > ? ORDER BY uid LIMIT ?",
+            (after, REWRAP_BATCH),
+        ):
+            for uid, generation, epoch, wrapped in rows:
+                self._provider.unwrap(epoch, wrapped, _subject_label(uid, generation))
+            done, after = done + len(rows), rows[-1][0]
+            if progress is not None:
+                progress(done, total)
+        for retention, period in self.periods():
+            if self._period_key(retention, period) is None:
+                raise VaultMalformed("a period key went away while it was looked at")
+        for name in _SERVICE_KEYS:
+            self.service_key(name)
+        return done
 
     def destroy_epoch(self, epoch: int) -> None:
         """The epoch's key is destroyed; raises `KekEpochInUse` while it wraps anything, `KekEpochAbsent`."""
@@ -236,6 +282,14 @@ class Keys:
         """The epochs that exist, oldest first."""
         return self._provider.epochs()
 
+    def provider(self) -> KekProvider:
+        """Where the key-encryption keys are."""
+        return self._provider
+
+    def backup(self, path: Path) -> None:
+        """As `Database.backup`."""
+        self._database.backup(path)
+
     def empty_log(self) -> bool:
         """As `Database.empty_log`."""
         return self._database.empty_log()
@@ -252,7 +306,7 @@ class Keys:
             raise VaultMalformed("the key database has no epoch")
         return int(found)
 
-    def _rewrap_subjects(self, epoch: int) -> bool:
+    def _rewrap_subjects(self, epoch: int) -> int:
         with self._database.transaction():
             found = self._database.rows(
                 "SELECT uid, generation, epoch, wrapped FROM subject_key WHERE epoch != ? LIMIT ?",
@@ -265,7 +319,7 @@ class Keys:
                     for uid, generation, old, wrapped in found
                 ],
             )
-        return bool(found)
+        return len(found)
 
     def _rewrapped(self, old: int, new: int, wrapped: bytes, label: bytes) -> bytes:
         return self._provider.wrap(new, self._provider.unwrap(old, wrapped, label), label)

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
 
 from ledger.privacy.database import Row, statements
-from ledger.privacy.errors import VaultAbsent, VaultMalformed
+from ledger.privacy.errors import BackupElsewhere, VaultAbsent, VaultMalformed
 from ledger.store.errors import StoreAbsent
 from ledger.store.postgres import named
 from ledger.store.postgres_link import Link
@@ -158,6 +159,10 @@ class PostgresDatabase:
                 "AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND state LIKE 'idle in transaction%'"
             )
             return bool(older == 0)
+
+    def backup(self, path: Path) -> None:
+        """Raises `BackupElsewhere`: a server is backed up by its own tools."""
+        raise BackupElsewhere("a server is backed up by its own tools", expected="pg_dump of the keys' schema")
 
     def close(self) -> None:
         """Hangs up."""

@@ -7,6 +7,7 @@ Pseudonymised data is still personal data.
 
 import base64
 import hmac
+from collections.abc import Callable
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -45,7 +46,15 @@ class Pseudonyms:
 
     def of(self, uid: bytes, *, recipient: str, purpose: str, epoch: str) -> str:
         """The subject's name for this recipient, purpose and epoch: `P1` and 32 letters and digits (base32)."""
+        return self.maker(recipient=recipient, purpose=purpose, epoch=epoch)(uid)
+
+    def maker(self, *, recipient: str, purpose: str, epoch: str) -> Callable[[bytes], str]:
+        """Makes the pseudonyms of many subjects for one recipient, purpose and epoch."""
         info = framed(_LABEL, recipient.encode(), purpose.encode(), epoch.encode())
         expand = HKDFExpand(algorithm=hashes.SHA256(), length=KEY_BYTES, info=info)
         key = expand.derive(self._keys.service_key(PSEUDONYM))
-        return PREFIX + base64.b32encode(hmac.digest(key, uid, "sha256")[:TAG_BYTES]).decode()
+
+        def make(uid: bytes) -> str:
+            return PREFIX + base64.b32encode(hmac.digest(key, uid, "sha256")[:TAG_BYTES]).decode()
+
+        return make

@@ -95,7 +95,8 @@ CREATE TABLE reidentification (
     ground TEXT NOT NULL,
     officer TEXT NOT NULL,
     approver TEXT,
-    asked_at_ms INTEGER NOT NULL
+    asked_at_ms INTEGER NOT NULL,
+    closed INTEGER NOT NULL DEFAULT 0
 ) STRICT
 """
 

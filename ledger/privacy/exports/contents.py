@@ -1,6 +1,8 @@
 """The files of an export, each a pure function of its rows: the verifier makes them again and compares."""
 
-from collections.abc import Mapping, Sequence
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +21,8 @@ manifest.jws    signature over manifest.json (JWS, RFC 7515)
 records.jsonl   one row a line, exact
 records.csv     the same as a table (RFC 4180); text that a spreadsheet could run is behind an apostrophe
 proofs.jsonl    for every row the entry, what is disclosed of it, and its inclusion proof (RFC 6962)
+papers.jsonl    access only: documents that are kept of you (base64), by their SHA-256
+about.json      access only: what is kept, for how long, who received it, and your rights
 schema.json     what the members of a row are
 """
 
@@ -74,6 +78,21 @@ def provable_table(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """records.csv of provable rows."""
     flat = [table.flatten(row) for row in rows]
     return table.render(table.columns(flat, FIRST_COLUMNS), flat)
+
+
+PAPER_PART_BYTES: Final = 2_000_000
+
+
+def papers_file(papers: Iterable[bytes]) -> bytes:
+    """papers.jsonl: the documents that the vault keeps of the subject, in parts of `PAPER_PART_BYTES`, by digest."""
+    lines = []
+    for data in sorted(papers, key=lambda one: hashlib.sha256(one).digest()):
+        sha256 = hashlib.sha256(data).hexdigest()
+        starts = range(0, max(len(data), 1), PAPER_PART_BYTES)
+        for number, at in enumerate(starts):
+            part = base64.b64encode(data[at : at + PAPER_PART_BYTES]).decode()
+            lines.append({"sha256": sha256, "part": number, "parts": len(starts), "data": part})
+    return _lines(lines)
 
 
 def unlinkable_files(rows: Sequence[Mapping[str, Any]], generalised: Generalised) -> dict[str, bytes]:

@@ -20,12 +20,14 @@ SCHEMA: Final = "schema.json"
 README: Final = "readme.txt"
 PROOFS: Final = "proofs.jsonl"
 ABOUT: Final = "about.json"
+PAPERS: Final = "papers.jsonl"
 
 MAX_MANIFEST_BYTES: Final = 40_000
 
 FILES: Final[Mapping[Profile, frozenset[str]]] = {
     Profile.SETTLEMENT: frozenset({RECORDS, TABLE, SCHEMA, README, PROOFS}),
-    Profile.ACCESS: frozenset({RECORDS, TABLE, SCHEMA, README, PROOFS, ABOUT}),
+    Profile.ACCESS: frozenset({RECORDS, TABLE, SCHEMA, README, PROOFS, ABOUT, PAPERS}),
+    Profile.PORTABILITY: frozenset({RECORDS, TABLE, SCHEMA, README, PROOFS}),
     Profile.RESEARCH: frozenset({RECORDS, TABLE, SCHEMA, README}),
 }
 """The files of each profile, beside the manifest and its signature: no more, no fewer."""

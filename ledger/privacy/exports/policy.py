@@ -14,6 +14,9 @@ MAX_LEVEL: Final = 16
 MAX_COLUMNS: Final = 8
 PERMILLE: Final = 1000
 
+TO_SUBJECT: Final = frozenset({Profile.ACCESS, Profile.PORTABILITY})
+"""Profiles whose recipient is the subject itself."""
+
 
 class Epoch(StrEnum):
     """How long a pseudonym lives. Whatever lives longer than one transaction lets traces be linked."""
@@ -41,15 +44,19 @@ class ProvablePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     epoch: Epoch = Epoch.TRANSACTION
     keep_days: int = 365
     despite_restriction: bool = False
+    portable_only: bool = False
+    """Only what is marked portable, which is what the subject provided or what was observed of it (Art. 20)."""
 
     def __post_init__(self) -> None:
         """Raises `ExportPolicyInvalid`."""
         if self.profile is Profile.RESEARCH:
             raise ExportPolicyInvalid("an unlinkable profile carries no proofs", expected="SETTLEMENT or ACCESS")
-        if self.disclose is None and self.profile is not Profile.ACCESS:
+        if self.disclose is None and self.profile not in TO_SUBJECT:
             raise ExportPolicyInvalid("only the subject itself receives everything")
-        if self.despite_restriction and self.profile is not Profile.ACCESS:
+        if self.despite_restriction and self.profile not in TO_SUBJECT:
             raise ExportPolicyInvalid("a restricted subject is left out of every export but its own")
+        if self.portable_only is not (self.profile is Profile.PORTABILITY):
+            raise ExportPolicyInvalid("what is portable is for a portability export, and that has nothing else")
         _require_common(self.version, self.keep_days)
 
 
@@ -115,6 +122,11 @@ def _require_common(version: int, keep_days: int) -> None:
 
 ACCESS: Final = ProvablePolicy(version=1, profile=Profile.ACCESS, disclose=None, despite_restriction=True)
 """GDPR Art. 15: everything about the subject, with proofs, to the subject."""
+
+PORTABILITY: Final = ProvablePolicy(
+    version=1, profile=Profile.PORTABILITY, disclose=None, despite_restriction=True, portable_only=True
+)
+"""GDPR Art. 20: what the subject provided or what was observed of it, for another controller to read."""
 
 SETTLEMENT: Final = ProvablePolicy(
     version=1,

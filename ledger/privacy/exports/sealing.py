@@ -6,8 +6,8 @@ X25519, or the hybrid of X25519 and ML-KEM-768 for those who mind a recording be
 from typing import Final, Literal
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives import hpke
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from ledger.privacy.errors import SealingRefused
@@ -39,6 +39,17 @@ def seal(archive: bytes, key: PublicKey, *, recipient: str, manifest_sha256: str
     header = Header(format="flexledger-sealed/1", kem=kem, recipient=recipient, manifest_sha256=manifest_sha256)
     line = canonical.encode(header)
     return line + b"\n" + _suite(kem).encrypt(archive, key, info=framed(b"flexledger export v1", line))
+
+
+def public_key(pem: bytes) -> PublicKey:
+    """The recipient's key in a PEM (SubjectPublicKeyInfo of X25519); raises `SealingRefused`."""
+    try:
+        key = serialization.load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise SealingRefused("not a public key", expected="X25519 in PEM") from None
+    if not isinstance(key, x25519.X25519PublicKey):
+        raise SealingRefused("another kind of key", expected="X25519 in PEM")
+    return key
 
 
 def is_sealed(data: bytes) -> bool:

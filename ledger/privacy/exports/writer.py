@@ -23,12 +23,21 @@ from ledger.privacy.errors import ExportPolicyInvalid, ExportRowInvalid, ExportS
 from ledger.privacy.exports import anonymity, archive, contents, manifest, sealing
 from ledger.privacy.exports.generalise import Places
 from ledger.privacy.exports.manifest import Manifest
-from ledger.privacy.exports.policy import PERMILLE, Column, Epoch, Policy, ProvablePolicy, UnlinkablePolicy
+from ledger.privacy.exports.policy import (
+    PERMILLE,
+    TO_SUBJECT,
+    Column,
+    Epoch,
+    Policy,
+    ProvablePolicy,
+    UnlinkablePolicy,
+)
 from ledger.privacy.exports.rows import RECORDED_AT, ExportRow, ProofLine, provable, revealed, value_at
 from ledger.privacy.months import MS_PER_DAY, month_of
 from ledger.privacy.pseudonyms import Pseudonyms, month_epoch, transaction_epoch
 from ledger.privacy.vault import Vault
-from ledger.records import canonical, disclosure, jws
+from ledger.records import canonical, disclosure, jws, record, registry
+from ledger.records import entry as entries
 from ledger.records.privacy import DataDisclosed, LegalBasis, Profile, Purpose
 
 MAX_EXPORT_ROWS: Final = 200_000
@@ -63,7 +72,7 @@ class Exporter:
     def __init__(self, vault: Vault, record: Recorder, *, key: jws.PrivateKey, controller: str) -> None:
         """`controller` is the organisation on whose behalf exports are made; `key` signs their manifests."""
         self._vault = vault
-        self._record = record
+        self._recorder = record
         self._key = key
         self._controller = controller
 
@@ -79,12 +88,14 @@ class Exporter:
         checkpoint: bytes | None = None,
         places: Places | None = None,
         about: Mapping[str, Any] | None = None,
+        papers: Iterable[bytes] = (),
         seal_to: sealing.PublicKey | None = None,
     ) -> Released:
         """The export is at `path`, and both the log and the vault know that it was disclosed.
 
         `checkpoint` is the signed note that the rows' proofs lead to (provable policies), `places` the hierarchy of
-        places (unlinkable ones), `about` the answer to Art. 15(1) and (2) (`access.about`; ACCESS only). Raises
+        places (unlinkable ones), `about` the answer to Art. 15(1) and (2) (`access.about`) and `papers` the documents
+        that are kept of the subject (ACCESS only). Raises
         `ExportPolicyInvalid`, `ExportRowInvalid`, `ExportTooLarge`, `AnonymityUnreachable`, `ExportStale`; then
         nothing is at `path`. FileExistsError where something already is.
         """
@@ -102,6 +113,7 @@ class Exporter:
             chosen = await asyncio.to_thread(_choose_unlinkable, gathered, policy, places or {})
         if about is not None:
             chosen.files[manifest.ABOUT] = canonical.encode(dict(about)) + b"\n"
+            chosen.files[manifest.PAPERS] = contents.papers_file(papers)
         signed, data = self._pack(chosen, policy, recipient, purpose, legal_basis, checkpoint)
         if seal_to is not None:
             data = sealing.seal(data, seal_to, recipient=recipient or "", manifest_sha256=signed)
@@ -109,7 +121,7 @@ class Exporter:
         try:
             _write(beside, data)
             self._remember(chosen, policy, recipient, purpose, signed)
-            appended = await self._record(
+            appended = await self._recorder(
                 DataDisclosed(
                     manifest_sha256=signed,
                     profile=policy.profile,
@@ -117,7 +129,7 @@ class Exporter:
                     purpose=purpose,
                     legal_basis=legal_basis,
                     policy_version=policy.version,
-                    rows=UNSET if policy.profile is Profile.ACCESS else chosen.rows,
+                    rows=UNSET if policy.profile in TO_SUBJECT else chosen.rows,
                     k=policy.k if isinstance(policy, UnlinkablePolicy) else UNSET,
                 )
             )
@@ -158,7 +170,7 @@ class Exporter:
         for row in sorted(rows, key=lambda one: one.index):
             if proofs and proofs[-1].index == row.index:
                 raise ExportRowInvalid("an entry is exported once: twice would count twice", index=row.index)
-            texts = tuple(sorted(one for one in row.disclosures if _permitted(one, policy)))
+            texts = permitted(row, policy)
             line = provable(row.index, row.entry_bytes, texts, None)
             epoch = (
                 month_epoch(month_of(line["recorded_at_ms"]))
@@ -272,14 +284,20 @@ def _require_fitting(
     if isinstance(policy, ProvablePolicy) is (checkpoint is None):
         raise ExportPolicyInvalid("proofs and a checkpoint belong together, and to provable policies only")
     is_access = policy.profile is Profile.ACCESS
-    if is_access is not (recipient is None):
+    if (policy.profile in TO_SUBJECT) is not (recipient is None):
         raise ExportPolicyInvalid("the subject receives its own data, an organisation everything else")
     if is_access is (about is None):
         raise ExportPolicyInvalid("an access export, and only that, says what the law asks about the processing")
 
 
-def _permitted(text: str, policy: ProvablePolicy) -> bool:
-    return policy.disclose is None or disclosure.parse(text).name in policy.disclose
+def permitted(row: ExportRow, policy: ProvablePolicy) -> tuple[str, ...]:
+    """The disclosures of a row that the policy lets out, sorted."""
+    names = policy.disclose
+    if policy.portable_only:
+        read = entries.decode(row.entry_bytes)
+        known = record.personal_marks(registry.kind(read.type, read.v))
+        names = frozenset(name for name, mark in known.items() if mark.portable)
+    return tuple(sorted(one for one in row.disclosures if names is None or disclosure.parse(one).name in names))
 
 
 def _restricted(vault: Vault) -> frozenset[bytes]:

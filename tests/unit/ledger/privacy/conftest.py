@@ -20,7 +20,17 @@ def clock() -> SetClock:
     return SetClock(NOW_MS)
 
 
-ON_BOTH = frozenset({"test_erasure", "test_retention", "test_vault", "test_keys", "test_exports", "test_pseudonyms"})
+ON_BOTH = frozenset(
+    {
+        "test_erasure",
+        "test_retention",
+        "test_vault",
+        "test_keys",
+        "test_exports",
+        "test_pseudonyms",
+        "test_reidentification",
+    }
+)
 _names = count(1)
 Open = Callable[..., Vault]
 

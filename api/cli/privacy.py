@@ -1,0 +1,177 @@
+"""The privacy officer's commands: each asks the running service as the party whose file it is given."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import typer
+
+from api import wire
+from api.cli.pki_offline import DONE, answered, say
+from api.cli.progress import Bar
+from api.client import party as parties
+from api.client.client import AsyncClient
+from api.client.http import Answer, Request
+from api.errors import ApiError, Refused
+from ledger.clock import SystemClock
+from ledger.privacy import erasure_receipt
+from ledger.records import jws
+
+LOOK_EVERY_S: Final = 1.0
+PATIENCE_S: Final = 1_800.0
+"""How long an export of everything may take."""
+FROM_INPUT: Final = "-"
+MAX_NAME_BYTES: Final = 1_024
+OWNER_ONLY: Final = 0o600
+
+
+class OutTaken(Refused):
+    """There is something where the result should be written."""
+
+    code = "api/privacy-out"
+    title = "Result's place is taken"
+
+
+class ReceiptOther(Refused):
+    """The service's receipt is about other entries than the log holds."""
+
+    code = "api/receipt-other"
+    title = "Erasure receipt of another entry"
+
+
+def subject_of(said: str) -> str:
+    """The name itself, or the first line of the standard input where it is `-`: arguments stand in process lists."""
+    return sys.stdin.readline(MAX_NAME_BYTES).strip() if said == FROM_INPUT else said
+
+
+def post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[Any], str]) -> int:
+    """Posts, and says what came of it: exit 0 done, 2 not."""
+
+    async def run(client: AsyncClient) -> int:
+        found = (await _posted(client, path, body)).json()
+        say(found, tell(found), json=json)
+        return DONE
+
+    return _asking(party, run)
+
+
+def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> int:
+    """Reads, and says it."""
+
+    async def run(client: AsyncClient) -> int:
+        found = await client.get_json(path)
+        say(found, tell(found), json=json)
+        return DONE
+
+    return _asking(party, run)
+
+
+def fetch(party: Path, path: str, body: Any, out: Path, *, json: bool) -> int:
+    """Posts, and writes the answer to `out`, which its owner alone may read; shows how far it is meanwhile."""
+
+    async def run(client: AsyncClient) -> int:
+        _require_free(out)
+        answer = await _with_progress(client, _posted(client, path, body))
+        _write(out, answer.body)
+        digest = answer.headers.get("flexledger-manifest-sha256", "")
+        say({"file": str(out), "manifest_sha256": digest}, f"written: {out}\nmanifest {digest}", json=json)
+        return DONE
+
+    return _asking(party, run)
+
+
+def long_post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[Any], str]) -> int:
+    """As `post`, showing how far it is meanwhile."""
+
+    async def run(client: AsyncClient) -> int:
+        found = (await _with_progress(client, _posted(client, path, body))).json()
+        say(found, tell(found), json=json)
+        return DONE
+
+    return _asking(party, run)
+
+
+def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
+    """Writes what of one entry was erased, verified against the log: exit 0 verified, 2 not."""
+
+    async def run(client: AsyncClient) -> int:
+        _require_free(out)
+        data = await client.get_bytes(f"/v1/entries/{index}/erasure-receipt")
+        found = erasure_receipt.read(data)
+        digests = erasure_receipt.verify(found)
+        places = sorted({one.tombstone for one in found.erased})
+        for place, text in [(index, found.entry), *zip(places, found.tombstones, strict=True)]:
+            if await client.get_bytes(f"/v1/entries/{place}") != jws.decode_base64url(text) or found.index != index:
+                raise ReceiptOther("the log holds something else there", index=place)
+        _write(out, data)
+        told = f"{len(digests)} values of entry {index} were erased, under tombstones {places}; written: {out}"
+        say({"index": index, "erased": list(digests), "tombstones": places, "file": str(out)}, told, json=json)
+        return DONE
+
+    return _asking(party, run)
+
+
+def seal_to(pem: Path | None) -> dict[str, str]:
+    """The member with the recipient's key, where there is one."""
+    return {} if pem is None else {"seal_to": pem.read_text("ascii")}
+
+
+def value_of(text: str) -> Any:
+    """The JSON of an option; raises typer.BadParameter."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise typer.BadParameter("not JSON; text stands in quotes") from None
+
+
+async def _posted(client: AsyncClient, path: str, body: Any) -> Answer:
+    headers = {"content-type": wire.JSON_MEDIA_TYPE}
+    return await client.transport.request(Request("POST", path, msgspec.json.encode(body), headers))
+
+
+async def _with_progress(client: AsyncClient, work: Awaitable[Answer]) -> Answer:
+    """The answer; whoever looks at a terminal sees how far the service is."""
+    task = asyncio.ensure_future(work)
+    bars: dict[str, Bar] = {}
+    while not task.done():
+        await asyncio.wait([task], timeout=LOOK_EVERY_S)
+        if task.done() or not sys.stderr.isatty():
+            continue
+        with suppress(ApiError):
+            for step in (await client.get_json("/v1/privacy/work"))["steps"]:
+                if step["total"]:
+                    bar = bars.setdefault(step["what"], Bar(sys.stderr, time.monotonic, step["what"]))
+                    bar.show(step["done"], step["total"])
+    return task.result()
+
+
+def _asking(party: Path, run: Callable[[AsyncClient], Awaitable[int]]) -> int:
+    folder = party.resolve().parent / parties.CHECKPOINTS
+
+    async def with_client() -> int:
+        client = parties.connect(parties.load(party), folder, clock=SystemClock(), timeout_s=PATIENCE_S)
+        try:
+            return await run(client)
+        finally:
+            await client.close()
+
+    return answered(lambda: asyncio.run(with_client()))
+
+
+def _require_free(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise OutTaken("something is there already", file=out.name)
+
+
+def _write(out: Path, data: bytes) -> None:
+    handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
