@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from api.errors import Refused
+from ledger.records.marks import Category, shown_personal
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 JSON_MEDIA_TYPE = "application/json"
@@ -22,6 +23,9 @@ MAX_STATEMENTS = 1_000
 MAX_CERTIFICATES = 4
 
 T = TypeVar("T")
+
+SubjectName = Annotated[str, Meta(min_length=1, max_length=256), shown_personal(Category.IDENTITY, "direct")]
+"""The natural id of a person, in any spelling."""
 
 _PLACE = re.compile(r" - at `\$([^`]*)`$")
 _GOT = re.compile(r", got .*$")
@@ -37,8 +41,8 @@ class BodyMalformed(Refused):
 class SubmittedDisclosure(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One opened disclosure, byte for byte as it was hashed, and whom it is about."""
 
-    text: Annotated[str, Meta(min_length=1, max_length=65_536)]
-    subject: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    text: Annotated[str, Meta(min_length=1, max_length=65_536), shown_personal(Category.BEHAVIOUR, "sensitive")]
+    subject: SubjectName | None = None
     """The natural id of the person, vehicle or place; it goes to the vault and nowhere else."""
 
 
@@ -46,7 +50,7 @@ class SubmittedAttachment(msgspec.Struct, frozen=True, kw_only=True, forbid_unkn
     """Evidence whose digest stands in the statement; base64 in JSON."""
 
     data: bytes
-    subject: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    subject: SubjectName | None = None
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -31,7 +31,7 @@ from ledger.errors import Busy, LedgerError, Refused
 from ledger.privacy.held import Held, Paper
 from ledger.privacy.keys import LOOKUP, framed
 from ledger.privacy.taking import Place
-from ledger.records import canonical, disclosure, marks, record, statement
+from ledger.records import canonical, disclosure, marks, record, registry, statement
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.records.contracts import ContractOffered
@@ -135,6 +135,7 @@ class Desk:
                 expected=", ".join(kind.TYPE for kind in kinds),
                 found=parsed.claims.type,
             )
+        registry.require_not_overtaken(type(parsed.record))
         self._introduce(submitted.certificates, parsed.header.x5t, now_ms)
         credential = self.directory.credential(parsed.header.x5t, now_ms)
         if credential.party_id != principal.party or credential.role is not principal.role:

@@ -196,9 +196,7 @@ async def open_service(
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
         tasks += _stamping(settings, engines, desk, stamps, stamp)
-        if settings.privacy.retention_every_hours and not is_frozen:
-            every_s = settings.privacy.retention_every_hours * 3600.0
-            tasks.append(asyncio.create_task(privacy.expire_every(every_s), name="retention"))
+        tasks += [] if is_frozen else _retention(settings, privacy)
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))
@@ -239,6 +237,14 @@ async def open_service(
         with suppress(LedgerError):
             await publisher.publish()
         engines.close()
+
+
+def _retention(settings: Settings, privacy: PrivacyOffice) -> list[asyncio.Task[None]]:
+    """What lets months expire, where the settings ask for it."""
+    if not settings.privacy.retention_every_hours:
+        return []
+    every_s = settings.privacy.retention_every_hours * 3600.0
+    return [asyncio.create_task(privacy.expire_every(every_s), name="retention")]
 
 
 def _auditing(settings: Settings, engines: Engines) -> SelfAudit:

@@ -23,6 +23,8 @@ MEDIA_TYPE: Final = "application/vnd.oai.openapi+json"
 OPT_BODY: Final = "request_body"
 """For `opt={OPT_BODY: Submission}` on a handler that reads the body itself: its schema still stands in the document."""
 
+PERSONAL: Final = "x-personal-data"
+
 _REF: Final = "#/components/schemas/{name}"
 
 DESCRIPTION: Final = (
@@ -73,6 +75,8 @@ def document(app: Litestar) -> dict[str, Any]:
         closed = schemas.get(kind.__name__)
         if closed is not None and kind.__struct_config__.forbid_unknown_fields:
             closed["additionalProperties"] = False
+        if closed is not None:
+            _mark_personal(kind, closed)
     roles = _guarded(app)
     for path, item in found.get("paths", {}).items():
         for method, operation in item.items():
@@ -93,6 +97,16 @@ def openapi(request: Request[Any, Any, Any]) -> Response[bytes]:
     if encoded is None:
         encoded = app.state["openapi_document"] = msgspec.json.encode(document(app))
     return conditional.respond(request, encoded, media_type=MEDIA_TYPE, cache_control=conditional.REVALIDATE)
+
+
+def _mark_personal(kind: type[msgspec.Struct], schema: dict[str, Any]) -> None:
+    """The framework drops what a member's mark says of personal data; it is put back where the member is."""
+    ours = msgspec.json.schema_components([kind], ref_template=_REF)[1][kind.__name__]["properties"]
+    for name, member in schema.get("properties", {}).items():
+        options = (ours.get(name, {}), *ours.get(name, {}).get("anyOf", ()))
+        mark = next((one[PERSONAL] for one in options if PERSONAL in one), None)
+        if mark is not None:
+            member[PERSONAL] = mark
 
 
 def _finish(operation: dict[str, Any], problem: dict[str, Any], guard: Require | None) -> None:

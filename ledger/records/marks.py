@@ -53,6 +53,11 @@ def personal(category: Category, kind: Kind, *, retention: str = "P2Y", portable
     return msgspec.Meta(extra={"mark": mark}, extra_json_schema={"x-personal-data": shown})
 
 
+def shown_personal(category: Category, kind: Kind) -> msgspec.Meta:
+    """Marks a member of an interface, in its JSON Schema; it is no member of a record, and is kept nowhere by it."""
+    return msgspec.Meta(extra_json_schema={"x-personal-data": {"category": category.value, "kind": kind}})
+
+
 def mark_of(annotation: msgspec.inspect.Type) -> Public | Personal | None:
     """The mark in a field's annotation, or None where there is none. In `Annotated[X, mark] | None` it is X's."""
     if isinstance(annotation, msgspec.inspect.UnionType):

@@ -169,6 +169,17 @@ def personal_marks(kind: type[Part]) -> dict[str, marks.Personal]:
     return found
 
 
+def public_members(kind: type[Part]) -> frozenset[str]:
+    """The names of the members that stand in the log in clear, of `kind` and of the parts inside it."""
+    found: set[str] = set()
+    for field in _members(kind):
+        if isinstance(_mark(kind, field.name), marks.Public):
+            found.add(field.encode_name)
+        for inner in _parts_in(_fields(kind)[field.name].type):
+            found |= public_members(inner)
+    return frozenset(found)
+
+
 def read(event: Any, kind: type[Record]) -> Record:
     """The record that the log holds; raises `PersonalInClear` if a personal field stands there in clear."""
     record = canonical.convert(event, kind, kind.TYPE)

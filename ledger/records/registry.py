@@ -3,6 +3,8 @@
 That is looked at when a type is first asked for, not at the import: whoever verifies one bundle needs few of them.
 """
 
+from functools import cache
+
 from ledger.records import (
     contracts,
     credentials,
@@ -18,7 +20,7 @@ from ledger.records import (
     sites,
     work,
 )
-from ledger.records.errors import RecordTypeUnknown
+from ledger.records.errors import PersonalInClear, RecordTypeUnknown
 from ledger.records.record import Record
 
 FAMILIES = (log, credentials, parties, sites, contracts, requests, opt, execution, evidence, embedded, work, privacy)
@@ -51,3 +53,19 @@ def kind(type_name: str, version: int) -> type[Record]:
 def kinds() -> tuple[type[Record], ...]:
     """Every registered class, in order of type and version."""
     return tuple(_kinds[key] for key in sorted(_kinds))
+
+
+@cache
+def require_not_overtaken(kind: type[Record]) -> None:
+    """Raises `PersonalInClear` for a version of which a later one marks personal what stands in clear here.
+
+    What was written under it can be read for ever; nothing more is taken under it.
+    """
+    for later in kinds():
+        if later.TYPE == kind.TYPE and later.VERSION > kind.VERSION:
+            for name in record.public_members(kind) & set(record.personal_marks(later)):
+                raise PersonalInClear(
+                    "a later version of this record keeps the member out of the log",
+                    expected=f"version {later.VERSION} or later",
+                    member=name,
+                )

@@ -45,6 +45,7 @@ from ledger.records.statement import Signed
 from pki import ceremony, keys
 from pki.ceremony import Ceremony, IssuedKey
 from pki.roles import Purpose
+from tests.support import canaries
 
 CANARY = "canary5eed"
 """Stands in every attack where a caller's value can stand; nothing that leaves the service may repeat it."""
@@ -98,6 +99,7 @@ class House:
                 house.car_keys = {bay.name: keys.generate() for bay in people.BAYS}
                 house.begun = house.size()
                 yield house
+            house.require_no_person_in_clear()
 
     def party(self, who: str) -> str:
         """The id in a party's certificates; a person's is a random pseudonym."""
@@ -214,6 +216,13 @@ class House:
         told = (repr(self.lines) + telemetry.render().decode()).casefold()
         for value in (CANARY, *persons, *values):
             assert value.casefold() not in told
+
+    def require_no_person_in_clear(self) -> None:
+        """No file of the service, closed by now, no line and no metric has what names a person (A26)."""
+        needles = [self.party(bay.person) for bay in people.BAYS]
+        needles += [props.spki(key) for key in self.car_keys.values()]
+        folders = [self.settings.data_dir, self.settings.vault.dir]
+        canaries.require_silent(folders, [repr(self.lines), telemetry.render().decode()], needles)
 
     async def attack(
         self,

@@ -19,19 +19,21 @@ from api.flows.service import Service
 from api.web import schema
 from api.web.identity import require
 from api.web.routes import body
+from api.wire import SubjectName
 from ledger.privacy import disclosure_log, processing
 from ledger.privacy.erasure_receipt import EntryReceipt
 from ledger.privacy.exports import sealing
 from ledger.privacy.exports.writer import Released
 from ledger.records.canonical import MAX_INT
 from ledger.records.fields import PartyId
+from ledger.records.marks import Category, shown_personal
 from ledger.records.privacy import ErasureBasis, Profile, RefusalGround, RestrictionGround
 from pki.roles import Role
 
 ARCHIVE: str = "application/x-tar"
 SEALED: str = "application/octet-stream"
 
-SubjectName = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Pseudonym = Annotated[str, shown_personal(Category.IDENTITY, "direct")]
 Pem = Annotated[str, msgspec.Meta(max_length=2_048)]
 Index = Annotated[int, PathParameter(ge=0, le=MAX_INT)]
 Number = Annotated[int, PathParameter(ge=1, le=MAX_INT)]
@@ -89,7 +91,7 @@ class RectificationAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unkno
     subject: SubjectName
     index: Annotated[int, msgspec.Meta(ge=0, le=MAX_INT)]
     member: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$(?!\n)")]
-    value: Any
+    value: Annotated[Any, shown_personal(Category.BEHAVIOUR, "sensitive")]
 
 
 class Restricted(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +119,7 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str
     purpose: str
     profile: str
-    pseudonym: str
+    pseudonym: Pseudonym
     at_ms: int
 
 
@@ -173,7 +175,7 @@ class NoticeShown(msgspec.Struct, frozen=True, kw_only=True):
     recipient: str
     purpose: str
     manifest_sha256: str
-    pseudonym: str
+    pseudonym: Pseudonym
 
 
 class Notices(msgspec.Struct, frozen=True, kw_only=True):

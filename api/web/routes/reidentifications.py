@@ -14,6 +14,7 @@ from api.web.identity import principal_of, require
 from api.web.routes import body
 from ledger.privacy.reidentification import Asked
 from ledger.records.fields import PartyId
+from ledger.records.marks import Category, shown_personal
 from ledger.records.privacy import Purpose, ReidentificationGround
 from pki.roles import Role
 
@@ -21,7 +22,9 @@ from pki.roles import Role
 class ReidentificationAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The pseudonym, for whom and for what it was made, and why its person has to be known."""
 
-    pseudonym: Annotated[str, msgspec.Meta(pattern=r"^P1[A-Z2-7]{32}$(?!\n)")]
+    pseudonym: Annotated[
+        str, msgspec.Meta(pattern=r"^P1[A-Z2-7]{32}$(?!\n)"), shown_personal(Category.IDENTITY, "direct")
+    ]
     recipient: PartyId
     purpose: Purpose
     epoch: Annotated[str, msgspec.Meta(pattern=r"^(transaction|month):[A-Za-z0-9/._-]{1,128}$(?!\n)")]
@@ -51,7 +54,7 @@ class ReidentificationList(msgspec.Struct, frozen=True, kw_only=True):
 class ReidentificationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The one answer; null where nobody whose data is here has that pseudonym."""
 
-    subject: str | None
+    subject: Annotated[str, shown_personal(Category.IDENTITY, "direct")] | None
 
 
 class ReidentificationOver(msgspec.Struct, frozen=True, kw_only=True):

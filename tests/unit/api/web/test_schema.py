@@ -1,6 +1,6 @@
 """The OpenAPI document says what the service does: closed objects, its own problems, and who may ask."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -12,6 +12,7 @@ from api import wire
 from api.settings import Limits
 from api.web import assembly, schema
 from api.web.identity import Identity, require
+from ledger.records.marks import Category, shown_personal
 from pki.clock import SetClock
 from pki.credential import Credential
 from pki.roles import Role
@@ -41,6 +42,17 @@ async def statements(request: Request[Any, Any, Any]) -> Response[Open]:
     return Response(Open(index=len(await request.body())))
 
 
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    person: Annotated[str, shown_personal(Category.IDENTITY, "direct")] | None
+    power_w: int
+
+
+@get("/answered", sync_to_thread=False)
+def answered() -> Answered:
+    """Says who it was."""
+    return Answered(person=None, power_w=0)
+
+
 @get("/public", sync_to_thread=False)
 def public() -> Open:
     """Says an index."""
@@ -52,7 +64,7 @@ def _document() -> dict[str, Any]:
         raise AssertionError("nobody calls")
 
     made = assembly.assemble(
-        [things, statements, public],
+        [things, statements, public, answered],
         identity=Identity(authenticate, epoch=lambda: 0, clock=SetClock(0)),
         limits=Limits(),
         version="1.2.3",
@@ -108,3 +120,19 @@ def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any
 def test_the_same_routes_give_the_same_document(document: dict[str, Any]) -> None:
     assert _document() == document
     assert document["info"]["version"] == "1.2.3"
+
+
+async def test_what_is_personal_in_a_body_or_an_answer_is_marked() -> None:
+    """`x-personal-data`, as in the records' own schemas."""
+    found = _document()["components"]["schemas"]
+    direct = {"category": "identity", "kind": "direct"}
+    submitted = found["SubmittedDisclosure"]["properties"]
+    assert marked(submitted["subject"]) == marked(found["SubmittedAttachment"]["properties"]["subject"]) == direct
+    assert marked(submitted["text"]) == {"category": "behaviour", "kind": "sensitive"}
+    assert found["Answered"]["properties"]["person"]["x-personal-data"] == direct
+    assert "x-personal-data" not in found["Answered"]["properties"]["power_w"]
+
+
+def marked(member: dict[str, Any]) -> Any:
+    """The mark of a member, or of what it may be beside null."""
+    return next(one["x-personal-data"] for one in (member, *member.get("anyOf", ())) if "x-personal-data" in one)

@@ -89,6 +89,31 @@ def test_an_unmarked_field_inside_a_part_stops_it_too() -> None:
         record.require_marked(Outer)
 
 
+def test_a_version_whose_field_became_personal_is_taken_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A36: what was written in clear stays as it is; the next statement commits to it with a salt, or is refused."""
+
+    class Inner(Part, frozen=True, kw_only=True):
+        place: Annotated[str, public("once thought harmless")]
+
+    class First(Record, frozen=True, kw_only=True):
+        TYPE = "test.moved"
+        STREAM = "test"
+        parts: Annotated[tuple[Inner, ...], public("a list of parts")] = ()
+
+    class Second(Record, frozen=True, kw_only=True):
+        TYPE = "test.moved"
+        VERSION = 2
+        STREAM = "test"
+        place: Annotated[str, personal(Category.LOCATION, "quasi")] | msgspec.UnsetType = msgspec.UNSET
+
+    monkeypatch.setattr(registry, "_kinds", {("test.moved", 1): First, ("test.moved", 2): Second})
+    assert isinstance(record.read({"parts": [{"place": "E1"}]}, registry.kind("test.moved", 1)), First)
+    registry.require_not_overtaken(Second)
+    with pytest.raises(PersonalInClear) as refused:
+        registry.require_not_overtaken(First)
+    assert (refused.value.expected, refused.value.where["member"]) == ("version 2 or later", "place")
+
+
 def test_a_personal_field_must_be_able_to_be_absent() -> None:
     class Always(Record, frozen=True, kw_only=True):
         TYPE = "test.always"
