@@ -171,6 +171,8 @@ async def scene(tmp_path_factory: pytest.TempPathFactory, made: Ceremony) -> Asy
             "delegation_id": "delegation-matrix",
             "schedule_id": "schedule-matrix",
             "id": hook["id"],
+            "number": "1",
+            "request_id": "0" * 32,
         }
         yield Scene(house, names, parts)
 

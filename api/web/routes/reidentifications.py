@@ -98,48 +98,48 @@ async def ask(request: Request[Any, Any, Any], service: NamedDependency[Service]
 
 
 @post(
-    "/v1/reidentifications/{name:str}/approval",
+    "/v1/reidentifications/{request_id:str}/approval",
     operation_id="approve_reidentification",
     tags=["privacy"],
     guards=[require(Role.OPS)],
     status_code=201,
 )
 async def approve(
-    request: Request[Any, Any, Any], service: NamedDependency[Service], name: FromPath[str]
+    request: Request[Any, Any, Any], service: NamedDependency[Service], request_id: FromPath[str]
 ) -> ReidentificationShown:
     """Agree to a request, as somebody else in another role; recorded."""
     service.witnessing.require_signing()
     approver = principal_of(request.scope).party
-    return _shown(await service.privacy.reidentification.approve(name, approver=approver))
+    return _shown(await service.privacy.reidentification.approve(request_id, approver=approver))
 
 
 @post(
-    "/v1/reidentifications/{name:str}/refusal",
+    "/v1/reidentifications/{request_id:str}/refusal",
     operation_id="refuse_reidentification",
     tags=["privacy"],
     guards=[require(Role.DPO, Role.OPS)],
     status_code=201,
 )
-async def refuse(service: NamedDependency[Service], name: FromPath[str]) -> ReidentificationOver:
+async def refuse(service: NamedDependency[Service], request_id: FromPath[str]) -> ReidentificationOver:
     """Close a request without an answer; recorded."""
     service.witnessing.require_signing()
-    await service.privacy.reidentification.refuse(name)
-    return ReidentificationOver(request=name)
+    await service.privacy.reidentification.refuse(request_id)
+    return ReidentificationOver(request=request_id)
 
 
 @post(
-    "/v1/reidentifications/{name:str}/answer",
+    "/v1/reidentifications/{request_id:str}/answer",
     operation_id="answer_reidentification",
     tags=["privacy"],
     guards=[require(Role.DPO)],
     status_code=201,
 )
 async def answer(
-    request: Request[Any, Any, Any], service: NamedDependency[Service], name: FromPath[str]
+    request: Request[Any, Any, Any], service: NamedDependency[Service], request_id: FromPath[str]
 ) -> Response[ReidentificationAnswer]:
     """The one answer to an approved request, for who asked; that it is given is recorded first."""
     service.witnessing.require_signing()
-    found = await service.privacy.reidentify(name, principal_of(request.scope).party)
+    found = await service.privacy.reidentify(request_id, principal_of(request.scope).party)
     shown = ReidentificationAnswer(subject=found.subject)
     return Response(shown, status_code=201, headers={"cache-control": "private, no-store"})
 
