@@ -79,6 +79,9 @@ Shown = VerifiedOcmf | LedgerError | None
 
 Judged = tuple[str, Grade, str]
 
+BARE = frozenset({Quirk.RAW_SIGNATURE, Quirk.RAW_KEY})
+"""Departures of signature or key from the format: what was accepted by name is still weaker."""
+
 _VALUE_ASPECTS = ("meter_state", "time", "register")
 _ORDER = (Grade.OK, Grade.WEAK, Grade.UNKNOWN, Grade.FAILED)
 
@@ -168,7 +171,7 @@ def _signature(begin: Shown, end: Shown) -> tuple[Grade, str]:
         return Grade.UNKNOWN, refusals[0].code
     if begin is None or end is None:
         return Grade.UNKNOWN, "NO_SIGNED_VALUE"
-    if any(isinstance(value, VerifiedOcmf) and Quirk.RAW_SIGNATURE in value.record.quirks for value in shown):
+    if any(isinstance(value, VerifiedOcmf) and value.record.quirks & BARE for value in shown):
         return Grade.WEAK, "SIGNATURE_WITH_QUIRK"
     return Grade.OK, "SIGNATURE_HOLDS"
 

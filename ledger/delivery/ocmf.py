@@ -18,7 +18,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.hazmat.primitives.serialization import load_der_public_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from ledger.delivery.errors import (
     OcmfKeyMalformed,
@@ -55,6 +55,7 @@ class Quirk(StrEnum):
     """A departure from the format that real meters show."""
 
     RAW_SIGNATURE = "RAW_SIGNATURE"
+    RAW_KEY = "RAW_KEY"
     VALUE_AS_STRING = "VALUE_AS_STRING"
 
 
@@ -117,8 +118,9 @@ def parse_ocmf(text: str | bytes) -> OcmfRecord:
 def open_ocmf(text: str | bytes, public_key_der: bytes, *, accept: frozenset[Quirk] = frozenset()) -> VerifiedOcmf:
     """The record, after its signature was verified over the payload as it stands.
 
-    `public_key_der` is the SubjectPublicKeyInfo that we bound to the meter. A signature of two bare integers is taken
-    only where `accept` has Quirk.RAW_SIGNATURE, and the record then lists it.
+    `public_key_der` is the SubjectPublicKeyInfo that we bound to the meter. A signature of two bare integers, or a key
+    of two bare coordinates (with or without the octet 04 before them), is taken only where `accept` has
+    Quirk.RAW_SIGNATURE or Quirk.RAW_KEY, and the record then lists it.
 
     Raises OcmfMalformed, OcmfUnsupported (says nothing about the signature), OcmfKeyMalformed, OcmfKeyMismatch,
     OcmfSignature.
@@ -127,10 +129,17 @@ def open_ocmf(text: str | bytes, public_key_der: bytes, *, accept: frozenset[Qui
     if record.algorithm not in CURVES:
         raise OcmfUnsupported("unknown signature algorithm", found=record.algorithm[:64])
     curve, width = CURVES[record.algorithm]
-    key, key_curve, key_sha256 = _load_key(public_key_der)
+    signature, quirks = record.signature, record.quirks
+    bare = _coordinates(public_key_der, width)
+    if bare is None:
+        key, key_curve, key_sha256 = _load_key(public_key_der)
+    elif Quirk.RAW_KEY not in accept:
+        raise OcmfKeyMalformed("the key is not a DER SubjectPublicKeyInfo", found="two bare coordinates")
+    else:
+        key, key_curve, key_sha256 = _load_point(curve, bare)
+        quirks |= {Quirk.RAW_KEY}
     if key_curve != curve:
         raise OcmfKeyMismatch("the key is on another curve", expected=curve, found=key_curve)
-    signature, quirks = record.signature, record.quirks
     if len(signature) == 2 * width and not _is_der(signature):
         if Quirk.RAW_SIGNATURE not in accept:
             raise OcmfMalformed("the signature is not DER", expected="DER", found="two bare integers")
@@ -239,6 +248,37 @@ def _is_der(signature: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _coordinates(key: bytes, width: int) -> bytes | None:
+    """x and y of a key that is nothing else; None for what is longer or shorter, as every SubjectPublicKeyInfo is."""
+    if len(key) == 2 * width:
+        return key
+    return key[1:] if len(key) == 2 * width + 1 and key[:1] == b"\x04" else None
+
+
+_KEY_CURVES: Final[Mapping[str, ec.EllipticCurve]] = {
+    "secp192r1": ec.SECP192R1(),
+    "secp256k1": ec.SECP256K1(),
+    "secp256r1": ec.SECP256R1(),
+    "secp384r1": ec.SECP384R1(),
+    "secp521r1": ec.SECP521R1(),
+    "brainpoolP256r1": ec.BrainpoolP256R1(),
+    "brainpoolP384r1": ec.BrainpoolP384R1(),
+}
+
+
+@lru_cache(maxsize=1024)
+def _load_point(curve: str, bare: bytes) -> tuple[ec.EllipticCurvePublicKey, str, str]:
+    """The key; its digest is that of the SubjectPublicKeyInfo that it stands for, which is what is bound."""
+    try:
+        key = ec.EllipticCurvePublicKey.from_encoded_point(_KEY_CURVES[curve], b"\x04" + bare)
+    except UnsupportedAlgorithm as error:
+        raise OcmfUnsupported("the key's curve is not available here") from error
+    except ValueError as error:
+        raise OcmfKeyMalformed("the coordinates are no point of the curve", expected=curve) from error
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return key, curve, hashlib.sha256(der).hexdigest()
 
 
 @lru_cache(maxsize=1024)

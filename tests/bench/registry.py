@@ -12,6 +12,7 @@ from tests.bench import (
     p14_status,
     p16_issuance,
     p17_formats,
+    p18_stations,
     p21_privacy,
     p24_processes,
 )
@@ -27,6 +28,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *p14_status.ROWS,
     *p16_issuance.ROWS,
     *p17_formats.ROWS,
+    *p18_stations.ROWS,
     *p21_privacy.ROWS,
     *p24_processes.ROWS,
 )
@@ -35,7 +37,6 @@ NOT_MEASURED: Final[dict[str, str]] = {
     "P2": "other logs beside ours need their own programs, which are not part of the tests",
     "P4": "needs a server and a client that can load it; no bench for it is written",
     "P5": "statements come in one a request, not in lists of 100",
-    "P18": "2,000 simulated stations need more than the minutes that a run may take",
     "P23": "no bench is written for exports of 100,000 records",
 }
 """Row to reason."""

@@ -171,6 +171,34 @@ def test_two_bare_integers_are_a_quirk_that_must_be_accepted_by_name() -> None:
         ocmf.open_ocmf(wrong, der(METER), accept=frozenset({Quirk.RAW_SIGNATURE}))
 
 
+@pytest.mark.parametrize("prefix", [b"", b"\x04"])
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.BrainpoolP256R1()])
+def test_two_bare_coordinates_are_a_quirk_that_must_be_accepted_by_name(curve: ec.EllipticCurve, prefix: bytes) -> None:
+    key = ec.generate_private_key(curve)
+    signed = ocmf.sign_ocmf(payload(), key)
+    whole = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    bare = prefix + whole[1:]
+    with pytest.raises(OcmfKeyMalformed):
+        ocmf.open_ocmf(signed, bare)
+    opened = ocmf.open_ocmf(signed, bare, accept=frozenset({Quirk.RAW_KEY}))
+    assert opened.record.quirks == {Quirk.RAW_KEY}
+    # What is bound is the key, however it is written.
+    assert opened.key_sha256 == ocmf.open_ocmf(signed, der(key)).key_sha256
+
+
+def test_coordinates_that_are_no_point_and_those_of_another_curve_are_errors() -> None:
+    signed = ocmf.sign_ocmf(payload(), METER)
+    accept = frozenset({Quirk.RAW_KEY})
+    with pytest.raises(OcmfKeyMalformed):
+        ocmf.open_ocmf(signed, b"\x01" * 64, accept=accept)
+    other = ec.generate_private_key(ec.SECP384R1()).public_key()
+    with pytest.raises((OcmfKeyMalformed, OcmfKeyMismatch)):
+        ocmf.open_ocmf(signed, other.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint), accept=accept)
+    k1 = ec.generate_private_key(ec.SECP256K1()).public_key()
+    with pytest.raises((OcmfKeyMalformed, OcmfSignature)):
+        ocmf.open_ocmf(signed, k1.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint), accept=accept)
+
+
 def test_a_short_der_signature_is_not_taken_for_two_bare_integers() -> None:
     # 64 octets, like two bare integers of P-256, and DER all the same.
     short = utils.encode_dss_signature(1 << 230, 1 << 229)
