@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from pki import keys, tbs
 from pki.errors import Refused
 
+HEADER: Final = "key-handover"
+"""Where the signature travels beside a request, in base64."""
 MAX_PROOF_BYTES: Final = 256
 _WORDS: Final = "flexledger key handover v1"
 

@@ -93,6 +93,7 @@ def perform(
     digest = transcript.spec_sha256(spec)
     require_first(store, spec.ceremony)
     require_online(hierarchy.root.signer)
+    _require_possible(spec, hierarchy)
     made: list[Authority] = []
     crls: dict[str, bytes] = {}
     for step in spec.steps:
@@ -130,14 +131,25 @@ def perform(
     return Succession(hierarchy, tuple(made), crls, text, signature)
 
 
+def _require_possible(spec: SuccessionSpec, hierarchy: Hierarchy) -> None:
+    """What is named is there, before anything is signed: BadSpec, or what `keyplace.parse` raises."""
+    known = {one.name for one in hierarchy.authorities() if one.group is not None}
+    for step in spec.steps:
+        if isinstance(step, RevokeSpec):
+            if step.authority not in known:
+                raise BadSpec(
+                    "no issuing authority has this name", expected=", ".join(sorted(known)), found=step.authority
+                )
+        elif not isinstance(step, ListSpec) and step.key is not None:
+            keyplace.parse(step.key)
+
+
 def _revoke(hierarchy: Hierarchy, step: RevokeSpec, now_ms: int) -> Authority:
     """The root that ended the authority; its next list has to say so."""
-    found = [one for one in hierarchy.authorities() if one.group is not None and one.name == step.authority]
-    if not found:
-        raise BadSpec("no issuing authority has this name", found=step.authority)
-    root = next(one for one in hierarchy.roots() if one.certificate == found[0].root)
+    found = next(one for one in hierarchy.authorities() if one.group is not None and one.name == step.authority)
+    root = next(one for one in hierarchy.roots() if one.certificate == found.root)
     require_online(root.signer)
-    root.revoke(found[0].certificate.serial_number, step.reason, now_ms)
+    root.revoke(found.certificate.serial_number, step.reason, now_ms)
     return root
 
 

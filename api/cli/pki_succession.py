@@ -15,6 +15,7 @@ from api.issuing import read_password
 from api.settings import Settings
 from ledger.clock import SystemClock
 from pki import succession
+from pki.authority import Authority
 from pki.ceremony import MAX_SPEC_BYTES
 from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
@@ -104,10 +105,12 @@ def _publish(done: Succession, place: Path, settings: Settings | None) -> None:
     """Lists and new certificates are where those of the first ceremony are; a new root is handed out by people."""
     if settings is not None:
         office_lists.write(settings.pki.crl_dir, done.crls.values())
-        for authority in done.made:
-            if authority.group is not None:
-                pem = authority.certificate.public_bytes(Encoding.PEM)
-                (settings.pki.issuers_dir / f"{authority.name}.pem").write_bytes(pem)
+        issuing = [one for one in done.made if one.group is not None]
+        for authority in issuing:
+            pem = authority.certificate.public_bytes(Encoding.PEM)
+            (settings.pki.issuers_dir / f"{authority.name}.pem").write_bytes(pem)
+        for bundle in {one.client_ca for one in (settings.listen, settings.ocpp_listen) if one is not None}:
+            _admit(bundle, issuing)
         return
     folder = place / "crl"
     folder.mkdir(exist_ok=True)
@@ -118,3 +121,12 @@ def _publish(done: Succession, place: Path, settings: Settings | None) -> None:
         if authority.group is None:
             pem = authority.certificate.public_bytes(Encoding.PEM)
             (place / f"{authority.name}.crt.pem").write_bytes(pem)
+
+
+def _admit(bundle: Path, issuing: list[Authority]) -> None:
+    """Who shows a leaf without its issuer is let in too, as under the authorities of the first ceremony."""
+    known = bundle.read_bytes()
+    more = [pem for one in issuing if (pem := one.certificate.public_bytes(Encoding.PEM)) not in known]
+    beside = bundle.with_name(f"{bundle.name}.part")
+    beside.write_bytes(known + b"".join(more))
+    beside.replace(bundle)

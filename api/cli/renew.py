@@ -4,7 +4,6 @@ import base64
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import msgspec
 from cryptography import x509
@@ -21,8 +20,6 @@ from api.client.http import Request, Transport
 from api.client.party import KeyPair, PartyFile
 from pki import handover, keys, path
 from pki.roles import Purpose
-
-HANDOVER: Final = "key-handover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ def _asked(transport: Transport, held: _Held, key: ec.EllipticCurvePrivateKey) -
     said = handover.message(issuer, held.leaf.serial_number, keys.spki_sha256(key.public_key()))
     headers = {
         "content-type": "application/pkcs10",
-        HANDOVER: base64.b64encode(handover.prove(held.key, said)).decode(),
+        handover.HEADER: base64.b64encode(handover.prove(held.key, said)).decode(),
     }
     label = held.purpose.lower().replace("_", "-")
     body = base64.encodebytes(request.public_bytes(Encoding.DER))

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from cryptography.x509.oid import NameOID
 
 from api.cli.demo import cast
-from api.web.routes.est import HANDOVER, PKCS10, PREFIX
+from api.web.routes.est import PKCS10, PREFIX
 from pki import handover, keys
 from pki.roles import Purpose
 from tests.support.house import House, Reply
@@ -71,7 +71,7 @@ async def reenrol(
     """simplereenroll over the connection of a party, or of whoever has this certificate; `proof` is of a handover."""
     sent = [("content-type", PKCS10)]
     if proof is not None:
-        sent.append((HANDOVER, base64.b64encode(proof).decode()))
+        sent.append((handover.HEADER, base64.b64encode(proof).decode()))
     return await house.ask(who, "POST", path("simplereenroll", label), base64.encodebytes(request), sent)
 
 

@@ -28,6 +28,7 @@ from api.web.errors import BodyTooLarge, MediaTypeUnsupported, RequestMalformed,
 from api.web.identity import principal_of, require
 from api.web.problems import RETRY_AFTER_S
 from ledger.errors import Busy as LedgerBusy
+from pki import handover
 from pki.csr import MAX_CSR_BYTES
 from pki.errors import Busy as PkiBusy
 from pki.roles import Purpose
@@ -36,7 +37,6 @@ PREFIX: Final = "/.well-known/est"
 PKCS7: Final = "application/pkcs7-mime"
 CERTS_ONLY: Final = f"{PKCS7}; smime-type=certs-only"
 PKCS10: Final = "application/pkcs10"
-HANDOVER: Final = "key-handover"
 CSRATTRS: Final = "application/csrattrs"
 MAX_BODY_BYTES: Final = 2 * MAX_CSR_BYTES
 """A request in base64 with line ends."""
@@ -145,13 +145,13 @@ def _code(header: str) -> str:
 
 def _proof(request: Request[Any, Any, Any]) -> bytes | None:
     """What the old key signed for the new one (`pki.handover`)."""
-    header = request.headers.get(HANDOVER, "")
+    header = request.headers.get(handover.HEADER, "")
     if not header:
         return None
     try:
         return base64.b64decode(header, validate=True)
     except ValueError:
-        raise RequestMalformed("the signature of the old key is not base64", found=HANDOVER) from None
+        raise RequestMalformed("the signature of the old key is not base64", found=handover.HEADER) from None
 
 
 async def _pkcs10(request: Request[Any, Any, Any]) -> bytes:

@@ -400,6 +400,7 @@ def test_two_id_at_conformity_attributes(world: Any) -> None:
         opened(world, bent(world, _twice))
 
 
+@pytest.mark.slow
 @given(at=st.integers(0, 4095), flip=st.integers(1, 255), cut=st.integers(0, 3))
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 def test_a_mutated_claim_is_refused_with_an_error_of_ours(world: Any, at: int, flip: int, cut: int) -> None:

@@ -186,7 +186,7 @@ async def test_a_proof_that_is_not_the_old_keys_over_this_very_key_is_refused(ho
     for why, proof in wrong.items():
         reply = await reenrol(house, cast.FO, pkcs10(new), label="signing", proof=proof)
         assert require_problem(reply, 403, "pki/handover-unproven"), why
-    sent = (("content-type", est.PKCS10), (est.HANDOVER, "not base64!"))
+    sent = (("content-type", est.PKCS10), (handover.HEADER, "not base64!"))
     reply = await house.ask(cast.FO, "POST", path("simplereenroll", "signing"), b"", sent)
     require_problem(reply, 400, "api/request-malformed")
 

@@ -18,7 +18,7 @@ from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.roles import Group, Role
 from pki.status import Revoked, Scope, StatusSet
-from pki.store.records import CeremonyReplayed
+from pki.store.records import CeremonyReplayed, Query
 from pki.store.sqlite import SqliteStore
 from tests.support import softhsm
 
@@ -191,8 +191,10 @@ def test_an_authority_is_ended_in_a_ceremony_and_the_roots_list_says_so(store: S
     hierarchy = Hierarchy.load(folder, None, store=store, journal=MemoryJournal(), root_folder=root_folder)
     given: dict[str, Any] = {"folder": folder, "password": None, "root_folder": root_folder, "root_password": None}
     wrong = succession.parse_spec(REVOKE.replace(b'authority = "fo"', b'authority = "root"'))
+    held = len(store.page(Query()).found)
     with pytest.raises(BadSpec):
         succession.perform(wrong, hierarchy, now_ms=NOW_MS + 1000, **given)
+    assert len(store.page(Query()).found) == held  # refused before the step before it was done
     done = succession.perform(succession.parse_spec(REVOKE), hierarchy, now_ms=NOW_MS + 2000, **given)
     assert set(done.crls) == {"root", "fo-g2"}
     fo = made.hierarchy.issuing[Group.FO].certificate

@@ -250,7 +250,7 @@ async def test_what_is_done_beside_the_service_reaches_log_and_connections_while
         assert adopted is not None
         assert revoked is not None
         assert revoked.revoked is not None
-        assert ended.is_set()
+        await asyncio.wait_for(ended.wait(), 20)
         with pytest.raises(Revoked):
             directory.validate(held, SystemClock().now_ms(), purpose=Purpose.TLS_CLIENT)
 
@@ -338,6 +338,8 @@ async def test_a_service_issues_with_the_next_generation_of_an_authority(place: 
     root = place.folder / "credentials" / "root"
     done = place.run("succession", later, place.config, "--root", root)
     assert list(done["made"]) == ["fo-g2"]
+    made = (place.folder / "issuing" / "fo-g2.crt.pem").read_bytes()
+    assert (place.folder / "pki" / "client-ca.pem").read_bytes().count(made) == 1
     settings = load(place.config, {})
     async with open_service(settings, engines.open_engines(settings, create=True), None) as service:
         office = service.office
