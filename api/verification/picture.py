@@ -6,14 +6,14 @@ Proof of work is proof of flexibility delivered; it is not mining.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
 from ledger.delivery import curves, samples, work
 from ledger.delivery.rounding import half_even
-from ledger.delivery.samples import AnySample
-from ledger.delivery.verdicts import ffr
+from ledger.delivery.samples import AnySample, WideSample
+from ledger.delivery.verdicts import droop, ffr
 from ledger.delivery.verdicts.outcome import Direction, Exclusion, Period
 from ledger.delivery.work import WorkInputs, WorkResult
 
@@ -21,6 +21,9 @@ MAX_BUCKETS: Final = 480
 """Points of one line: about two for each millimetre of a printed page."""
 MIN_BUCKET_MS: Final = 100
 EVENT_MARGIN_MS: Final = 5_000
+
+Reader = Callable[[AnySample], int | None]
+"""A value of a sample, None where it was not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Shade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """Lines over one axis; `unit` is W or mHz, as the values are."""
+    """Lines over one axis; `unit` is W, var, mHz or mV, as the values are."""
 
     title: str
     unit: str
@@ -101,19 +104,57 @@ def panels(inputs: WorkInputs, result: WorkResult) -> tuple[Panel, ...]:
         shades=(*missing, *_exclusions(result.excluded, measured)),
         marks=_marks(inputs, result),
     )
-    if not isinstance(inputs, work.FfrWork | work.DroopWork):
-        return (power,)
-    name = inputs.frequency_of if isinstance(inputs, work.FfrWork) else min(measured.by_name)
-    points = _frequency(measured.by_name.get(name, ()), measured)
-    frequency = Panel(
-        title="Frequency, measured at the EVSE",
-        unit="mHz",
-        from_ms=measured.from_ms,
-        to_ms=measured.to_ms,
-        series=(Series(kind="frequency", label="Frequency", points=points),),
-        marks=power.marks,
-    )
-    return power, frequency
+    return power, *_further(inputs, result, measured, power)
+
+
+def _further(inputs: WorkInputs, result: WorkResult, measured: _Measured, power: Panel) -> Iterator[Panel]:
+    """What else the class looks at: frequency, voltage, reactive power, or the house's connection."""
+    one_of = measured.by_name[min(measured.by_name)]
+    match inputs:
+        case work.FfrWork(frequency_of=name):
+            points = _means(measured.by_name.get(name, ()), measured, _frequency)
+            yield _beside(power, "Frequency, measured at the EVSE", "mHz", "Frequency", points)
+        case work.DroopWork():
+            points = _means(one_of, measured, _frequency)
+            yield _beside(power, "Frequency, measured at the EVSE", "mHz", "Frequency", points)
+        case work.VoltWattWork() | work.VoltVarWork() | work.WattVarWork():
+            if not isinstance(inputs, work.VoltWattWork):
+                read = _power if isinstance(inputs, work.WattVarWork) else _voltage
+                yield replace(
+                    power,
+                    title="Reactive power of the group (positive is absorbed)",
+                    unit="var",
+                    series=(
+                        Series(
+                            kind="requested", label="Requested (curve)", points=_curve(inputs.terms, measured, read)
+                        ),
+                        Series(kind="delivered", label="Delivered (measured)", points=_total(measured, _reactive)),
+                    ),
+                )
+            if not isinstance(inputs, work.WattVarWork):
+                points = _means(one_of, measured, _voltage)
+                yield _beside(power, "Voltage, measured at the first EVSE", "mV", "Voltage", points)
+        case work.V2hWork():
+            yield replace(
+                power,
+                title="The house's grid connection (positive is drawn from the grid)",
+                series=(
+                    Series(
+                        kind="baseline",
+                        label="House without its EVs",
+                        points=_rows(result.periods, lambda row: row.baseline_w),
+                    ),
+                    Series(kind="delivered", label="Measured", points=_rows(result.periods, lambda row: row.actual_w)),
+                ),
+            )
+        case _:
+            return
+
+
+def _beside(power: Panel, title: str, unit: str, label: str, points: tuple[Point, ...]) -> Panel:
+    """A panel over the same time."""
+    series = (Series(kind="frequency", label=label, points=points),)
+    return replace(power, title=title, unit=unit, series=series, shades=())
 
 
 def _measured(inputs: WorkInputs, result: WorkResult) -> _Measured:
@@ -203,8 +244,13 @@ def _asked(inputs: WorkInputs, result: WorkResult, measured: _Measured) -> tuple
             base = inputs.terms.base * len(measured.by_name)
             return (
                 *_standing("baseline", "Baseline", base, measured.from_ms, measured),
-                Series(kind="requested", label="Requested (curve)", points=_droop(inputs, measured)),
+                Series(kind="requested", label="Requested (curve)", points=_curve(inputs.terms, measured, _frequency)),
             )
+        case work.VoltWattWork():
+            points = _curve(inputs.terms, measured, _voltage)
+            return (Series(kind="requested", label="Requested (curve)", points=points),)
+        case work.V2hWork():
+            return ()
         case work.SetpointWork():
             return (Series(kind="requested", label="Requested (setpoint)", points=_setpoints(inputs, measured)),)
         case _:
@@ -254,17 +300,17 @@ def _reserve(inputs: work.FfrWork, result: WorkResult, measured: _Measured) -> t
     )
 
 
-def _droop(inputs: work.DroopWork, measured: _Measured) -> tuple[Point, ...]:
-    """The sum of the curves at each EVSE's own mean frequency; gaps where one of them did not measure it."""
-    by_name = [_frequency(found, measured) for found in measured.by_name.values()]
-    at = [{point.from_ms: point for point in points} for points in by_name]
+def _curve(terms: droop.Terms, measured: _Measured, read: Reader) -> tuple[Point, ...]:
+    """The sum of the curves at what each EVSE measured itself; gaps where one of them did not measure it."""
+    scale, over_x = (droop.CENTIPCT, terms.reference_millivolt) if read is _voltage else (1, 1)
+    each = [{point.from_ms: point for point in _means(one, measured, read)} for one in measured.by_name.values()]
     asked = []
     for start, end in measured.buckets():
-        if not all(start in points for points in at):
+        if not all(start in points for points in each):
             continue
         total = 0
-        for points in at:
-            over, under = curves.ratio(inputs.terms.points, inputs.terms.base, points[start].value, 1)
+        for points in each:
+            over, under = curves.ratio(terms.points, terms.base, points[start].value * scale, over_x)
             total += half_even(over, under)
         asked.append(Point(start, end, total, total, total))
     return tuple(asked)
@@ -287,17 +333,48 @@ def _setpoints(inputs: work.SetpointWork, measured: _Measured) -> tuple[Point, .
     return tuple(points)
 
 
-def _frequency(found: Sequence[AnySample], measured: _Measured) -> tuple[Point, ...]:
+def _means(found: Sequence[AnySample], measured: _Measured, read: Reader) -> tuple[Point, ...]:
+    """The mean of what is read, bucket by bucket; gaps where it was not measured."""
     values: dict[int, list[int]] = {}
     for one in found:
-        if one.freq_millihertz and measured.from_ms <= one.t_ms < measured.to_ms and samples.is_usable(one):
-            values.setdefault((one.t_ms - measured.from_ms) // measured.bucket_ms, []).append(one.freq_millihertz)
+        if measured.from_ms <= one.t_ms < measured.to_ms and samples.is_usable(one):
+            value = read(one)
+            if value is not None:
+                values.setdefault((one.t_ms - measured.from_ms) // measured.bucket_ms, []).append(value)
     points = []
     for place, (start, end) in enumerate(measured.buckets()):
         bucket = values.get(place)
         if bucket:
             points.append(Point(start, end, half_even(sum(bucket), len(bucket)), min(bucket), max(bucket)))
     return tuple(points)
+
+
+def _total(measured: _Measured, read: Reader) -> tuple[Point, ...]:
+    """The sum of everyone's means; gaps where one of them did not measure it."""
+    each = [{point.from_ms: point for point in _means(one, measured, read)} for one in measured.by_name.values()]
+    return tuple(
+        Point(start, end, *(sum(getattr(one[start], name) for one in each) for name in ("value", "low", "high")))
+        for start, end in measured.buckets()
+        if all(start in one for one in each)
+    )
+
+
+def _frequency(sample: AnySample) -> int | None:
+    return sample.freq_millihertz or None
+
+
+def _power(sample: AnySample) -> int | None:
+    return sample.power_w
+
+
+def _voltage(sample: AnySample) -> int | None:
+    is_there = isinstance(sample, WideSample) and sample.measured & samples.Measured.VOLTAGE
+    return sample.voltage_millivolt if is_there else None  # type: ignore[union-attr]
+
+
+def _reactive(sample: AnySample) -> int | None:
+    is_there = isinstance(sample, WideSample) and sample.measured & samples.Measured.REACTIVE
+    return sample.reactive_var if is_there else None  # type: ignore[union-attr]
 
 
 def _marks(inputs: WorkInputs, result: WorkResult) -> tuple[tuple[int, str], ...]:

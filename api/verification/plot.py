@@ -13,7 +13,9 @@ from api.verification.picture import Panel, Point, Series, Shade
 
 WIDTH: Final = 960
 LEFT, RIGHT, TOP, BOTTOM = 76, 20, 46, 42
-HEIGHTS: Final = {"W": 360, "mHz": 220}
+HEIGHTS: Final = {"W": 360, "var": 360, "mHz": 220, "mV": 220}
+AXES: Final = {"W": "power, kW", "var": "reactive power, kvar", "mHz": "frequency, Hz", "mV": "voltage, V"}
+WITH_ZERO: Final = frozenset({"W", "var"})
 STYLES: Final = {
     "requested": ("#d55e00", "10 5", 2.4),
     "baseline": ("#6b6b6b", "2 4", 2.0),
@@ -38,7 +40,7 @@ class _Axes:
         self.from_ms, self.to_ms = panel.from_ms, panel.to_ms
         self.height = HEIGHTS[panel.unit]
         values = [value for one in panel.series for point in one.points for value in (point.low, point.high)]
-        if panel.unit == "W":
+        if panel.unit in WITH_ZERO:
             values.append(0)
         low, high = min(values, default=0), max(values, default=1)
         self.step = _nice(max(1, high - low))
@@ -122,12 +124,9 @@ def _shades(shades: Sequence[Shade], axes: _Axes, name: str) -> Iterator[str]:
 def _grid(panel: Panel, axes: _Axes) -> Iterator[str]:
     for value in range(axes.low, axes.high + 1, axes.step):
         y = _number(axes.y(value))
-        colour = "#555" if value == 0 and panel.unit == "W" else "#ddd"
+        colour = "#555" if value == 0 and panel.unit in WITH_ZERO else "#ddd"
         yield f'<line x1="{LEFT}" y1="{y}" x2="{WIDTH - RIGHT}" y2="{y}" stroke="{colour}"/>'
-        yield (
-            f'<text x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end" class="tick">'
-            f"{_value(value, panel.unit, axes.step)}</text>"
-        )
+        yield (f'<text x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end" class="tick">{_value(value, axes.step)}</text>')
     bottom = axes.height - BOTTOM
     step_ms = _time_step_ms(axes.to_ms - axes.from_ms)
     with_seconds = step_ms < 60_000
@@ -143,16 +142,12 @@ def _grid(panel: Panel, axes: _Axes) -> Iterator[str]:
     middle = (TOP + bottom) // 2
     yield (
         f'<text x="16" y="{middle}" text-anchor="middle" transform="rotate(-90 16 {middle})" class="axis">'
-        f"{_axis(panel.unit)}</text>"
+        f"{AXES[panel.unit]}</text>"
     )
 
 
-def _axis(unit: str) -> str:
-    return "power, kW" if unit == "W" else "frequency, Hz"
-
-
-def _value(value: int, unit: str, step: int) -> str:
-    """kW or Hz with as many digits as the step between two lines needs."""
+def _value(value: int, step: int) -> str:
+    """Thousands of the unit with as many digits as the step between two lines needs."""
     digits = next((count for count in range(3) if step % 10 ** (3 - count) == 0), 3)
     sign, whole = ("\N{MINUS SIGN}" if value < 0 else ""), abs(value)
     text = f"{whole // 1000}.{whole % 1000:03d}"

@@ -9,8 +9,8 @@ from api.verification import picture, plot
 from api.verification.picture import Panel, Point, Series, Shade
 from ledger.delivery import samples, work
 from ledger.delivery.curves import Corner
-from ledger.delivery.samples import Sample, Status
-from ledger.delivery.verdicts import droop, ffr, limit, setpoint
+from ledger.delivery.samples import Measured, Sample, Status, WideSample
+from ledger.delivery.verdicts import droop, ffr, limit, setpoint, v2h
 from ledger.delivery.verdicts.outcome import Exclusion, Reason
 from ledger.delivery.work import Participation, WorkInputs
 
@@ -156,6 +156,69 @@ def test_an_unusable_sample_draws_nothing() -> None:
     inputs = cap({"a": (samples.encode([good[0], bad, good[1]]),)}, minutes=3)
     delivered = next(one for one in drawn(inputs).series if one.kind == "delivered")
     assert max(point.high for point in delivered.points) == 5_000
+
+
+def wide(millivolt: int, power_w: int, var: int, upstream_w: int = 0, *, seconds: int = 20) -> tuple[bytes, ...]:
+    measured = int(Measured.VOLTAGE | Measured.REACTIVE | Measured.UPSTREAM | Measured.SOC)
+    records = [
+        WideSample(START + at * 1_000, power_w, 50_000, 0, 0, at, millivolt, var, upstream_w, 500, measured)
+        for at in range(seconds)
+    ]
+    return (samples.encode(records),)
+
+
+def values(panel: Panel) -> dict[str, set[int]]:
+    return {one.kind: {point.value for point in one.points} for one in panel.series}
+
+
+VOLT_VAR = tuple(Corner(x=x, y=y) for x, y in ((9_300, -4_800), (9_700, 0), (10_300, 0), (10_700, 4_800)))
+WATT_VAR = tuple(Corner(x=x, y=y) for x, y in ((-11_000, 4_800), (-5_500, 0), (0, 0)))
+VOLT_WATT = tuple(Corner(x=x, y=y) for x, y in ((9_000, 0), (9_500, 11_000)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "corners", "units", "asked"),
+    [
+        (work.VoltVarWork, VOLT_VAR, ["W", "var", "mV"], 2 * 4_800),  # at 107 % of the reference
+        (work.WattVarWork, WATT_VAR, ["W", "var"], 2 * 2_400),  # at half of what is fed in
+        (work.VoltWattWork, VOLT_WATT, ["W", "mV"], 2 * 11_000),
+    ],
+)
+def test_an_inverters_curve_is_drawn_beside_what_it_follows(
+    kind: type[work.VoltVarWork], corners: tuple[Corner, ...], units: list[str], asked: int
+) -> None:
+    inputs = kind(
+        start_at_ms=START,
+        end_at_ms=START + 20_000,
+        participations=(Participation(participation_id="a"), Participation(participation_id="b")),
+        bodies={name: wide(246_100, -8_250, 4_000) for name in ("a", "b")},
+        max_hold_ms=2_000,
+        terms=droop.Terms(points=corners, tolerance=0, response_ms=1_000, reference_millivolt=230_000),
+    )
+    shown = picture.panels(inputs, work.recompute(inputs))
+    assert [panel.unit for panel in shown] == units
+    of_curve = shown[1] if "var" in units else shown[0]
+    assert values(of_curve)["requested"] == {asked}
+    assert values(of_curve)["delivered"] == ({8_000} if "var" in units else {-16_500})
+    if "mV" in units:
+        assert values(shown[-1]) == {"frequency": {246_100}}
+    for place, panel in enumerate(shown):
+        ET.fromstring(plot.svg(panel, name=f"p{place}"))  # noqa: S314 -- our own text
+
+
+def test_a_house_is_drawn_with_and_without_its_cars() -> None:
+    inputs = work.V2hWork(
+        start_at_ms=START,
+        end_at_ms=START + 900_000,
+        participations=(Participation(participation_id="a"),),
+        bodies={"a": wide(230_000, -3_000, 0, 500, seconds=900)},
+        isp_ms=900_000,
+        house="a",
+        terms=v2h.Terms(max_export_w=0, prices_micro_per_kwh=(400_000,)),
+    )
+    cars, house = picture.panels(inputs, work.recompute(inputs))
+    assert values(cars) == {"delivered": {-3_000}}
+    assert values(house) == {"baseline": {3_500}, "delivered": {500}}
 
 
 # The writer
