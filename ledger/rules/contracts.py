@@ -70,12 +70,12 @@ def contract_offered(seen: Projection, fact: Fact, record: ContractOffered) -> N
     if record.version != wanted:
         raise VersionGap("versions count up by one", expected=wanted, found=record.version)
     if contract is not None:
-        _require_same_parties(contract, record, fact.now_ms)
+        _require_same_parties(contract, fact, record)
     if record.sd and role is not None and not fact.tags:
         require_disclosed(seen, fact, record.site_id, "evse_ids")
 
 
-def _require_same_parties(contract: ContractState, record: ContractOffered, now_ms: int) -> None:
+def _require_same_parties(contract: ContractState, fact: Fact, record: ContractOffered) -> None:
     last = contract.latest.record
     if (last.fo, last.kind, last.counterparty, last.site_id) != (
         record.fo,
@@ -84,6 +84,9 @@ def _require_same_parties(contract: ContractState, record: ContractOffered, now_
         record.site_id,
     ):
         raise ContractKindContradicts("a version keeps parties and site", version=record.version)
+    before, now = contract.latest.person_tag, fact.tags.get("evu")
+    if before is not None and now is not None and before != now:
+        raise ContractKindContradicts("a version keeps its person", version=record.version)
     if contract.terminated is not None:
         raise WrongOrder("the contract was ended", found=ContractStatus.TERMINATED)
 

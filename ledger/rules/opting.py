@@ -53,17 +53,16 @@ def _require_standing(
     if record.actor is OptActor.EVU:
         _require_user(seen, fact, part, record)
         return
-    holders = right_holders(seen, request, part, record.actor)
+    role = Role.CSO if record.actor is OptActor.CSO else Role.CSP
+    if not record.by_delegate and fact.actor.role is not role:
+        raise OptNoStanding(f"the {role}'s right", expected=role, found=fact.actor.role)
     if not seen.sees_log:
         return
+    holders = right_holders(seen, request, part, record.actor)
     if record.by_delegate:
         if not any(delegations.has(seen, Scope.OPT, holder, fact.actor.party, fact.now_ms) for holder in holders):
             raise OptNoStanding("no delegation of whoever has the right", found=fact.actor.party)
-        return
-    role = Role.CSO if record.actor is OptActor.CSO else Role.CSP
-    if fact.actor.role is not role:
-        raise OptNoStanding(f"the {role}'s right", expected=role, found=fact.actor.role)
-    if not any(fact.speaks_for(holder) for holder in holders):
+    elif not any(fact.speaks_for(holder) for holder in holders):
         raise OptNoStanding(
             "not an EVSE or a contract holder of this party",
             expected=" or ".join(sorted(holders)) or "nobody has it",

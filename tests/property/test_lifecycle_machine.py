@@ -18,6 +18,7 @@ from ledger.records.credentials import Status
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import Choice, OptActor, OptDecided
+from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
@@ -43,10 +44,11 @@ from ledger.rules.errors import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
 from ledger.rules.state import LogState
-from tests.support.acts import revision
+from tests.support.acts import handover, revision
 from tests.support.kept import Forgetful
 from tests.support.parameters import armed, congestion
 from tests.support.rulebook import (
+    AMPERE,
     AUDITOR,
     AURORA,
     BOREALIS,
@@ -239,6 +241,26 @@ class Afternoon(RuleBasedStateMachine):
         kind = ContractResumed if ends else ContractSuspended
         self.tell(kind(fsc_id="fsc-1", cause=SuspensionCause.NOTICE), by)
 
+    @rule(by=st.sampled_from(EVERYONE), revokes=st.booleans())
+    def somebody_delegates_the_ports_right(self, by: Actor, revokes: bool) -> None:
+        if revokes:
+            self.tell(DelegationRevoked(delegation_id=f"del-{self.count % 3}"), by)
+        else:
+            self.tell(handover(f"del-{self.count % 3}", until_ms=self.judge.now_ms + 600_000), by)
+
+    @rule(fsr_id=fsrs, number=numbers, by=st.sampled_from((AMPERE, VOLTWISE, SOUTHGATE, BOREALIS)))
+    def a_delegate_opts(self, fsr_id: str, number: int, by: Actor) -> None:
+        what = decided(_pid(fsr_id, number), fsr_id=fsr_id, revision=self._revision(fsr_id))
+        given = [
+            fact.statement.record
+            for fact in self._said(DelegationGiven)
+            if fact.now_ms <= self.judge.now_ms < fact.statement.record.until_ms  # type: ignore[attr-defined]
+        ]
+        gone = {fact.statement.record.delegation_id for fact in self._said(DelegationRevoked)}  # type: ignore[attr-defined]
+        may = any(one.delegation_id not in gone and one.delegate == by.party for one in given)  # type: ignore[attr-defined]
+        if self.tell(msgspec.structs.replace(what, by_delegate=True), by):
+            assert may
+
     @rule(forged=st.booleans())
     def the_grid_operator_directs(self, forged: bool) -> None:
         evidence = proof(by=AURORA) if forged else proof()
@@ -416,7 +438,8 @@ class Afternoon(RuleBasedStateMachine):
             record = fact.statement.record
             assert fact.actor.role is not Role.EVU
             if isinstance(record, OptDecided | ExecutionNoted | BaselineCommitted | SamplesCommitted | WorkProven):
-                assert fact.actor.party in ("northgate", "voltwise")
+                delegated = isinstance(record, OptDecided) and record.by_delegate
+                assert fact.actor.party in ("northgate", "voltwise") or (delegated and fact.actor.party == "ampere")
             if isinstance(record, RequestCancelled | WorkCountered | Settled):
                 assert fact.actor.party == "aurora"
 

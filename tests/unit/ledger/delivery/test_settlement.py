@@ -49,6 +49,17 @@ def test_a_sum_is_the_sum_of_its_rounded_lines() -> None:
     assert settled.pay_micro == 0
 
 
+def test_what_stood_by_is_paid_beside_what_was_delivered_and_what_is_missing_is_not() -> None:
+    rows = periods((10_000,) * 2, (4_000,) * 2, (6_000, 9_000), 1_800_000)
+    terms = Terms(
+        price_micro_per_kwh=100_000, penalty_micro_per_kwh=0, currency="EUR", availability_micro_per_kw_h=50_000
+    )
+    settled = settlement.settle(rows, terms)
+    # Half an hour each: 4 kW stood by, then 1 kW; 2 kWh and 0.5 kWh were delivered.
+    assert [line.availability_micro for line in settled.lines] == [100_000, 25_000]
+    assert (settled.pay_micro, settled.availability_micro, settled.net_micro) == (250_000, 125_000, 375_000)
+
+
 def test_no_periods_are_worth_nothing() -> None:
     settled = settlement.settle((), Terms(price_micro_per_kwh=1, penalty_micro_per_kwh=1, currency="EUR"))
     assert settled.net_micro == 0
@@ -58,6 +69,7 @@ def test_no_periods_are_worth_nothing() -> None:
     "terms",
     [
         Terms(price_micro_per_kwh=-1, penalty_micro_per_kwh=0, currency="EUR"),
+        Terms(price_micro_per_kwh=0, penalty_micro_per_kwh=0, currency="EUR", availability_micro_per_kw_h=-1),
         Terms(price_micro_per_kwh=2**40 + 1, penalty_micro_per_kwh=0, currency="EUR"),
         Terms(price_micro_per_kwh=0, penalty_micro_per_kwh=-1, currency="EUR"),
         Terms(price_micro_per_kwh=0, penalty_micro_per_kwh=0, currency="eur"),

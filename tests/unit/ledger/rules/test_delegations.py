@@ -33,6 +33,7 @@ from tests.support.rulebook import (
     pids,
     proof,
     refused,
+    request,
     tag,
     words,
 )
@@ -164,6 +165,15 @@ def test_an_organisation_delegates_its_right_to_opt(judge: Judge) -> None:
     judge.admit(DelegationRevoked(delegation_id="del-org"), NORTHGATE)
     with refused("opt-no-standing"):
         judge.try_it(by_delegate(who=OptActor.CSO), AMPERE)
+
+
+def test_whose_role_a_right_is_one_stream_decides_alone() -> None:
+    alone = Judge("stream")
+    alone.admit(request(), AURORA)
+    alone.admit(check(names=pids(1), now_ms=alone.now_ms), NORTHGATE, tags={})
+    with refused("opt-no-standing"):
+        alone.try_it(decided("p-1", who=OptActor.CSP), NORTHGATE)
+    alone.try_it(decided("p-1", who=OptActor.CSO), NORTHGATE)
 
 
 def test_no_delegation_lets_an_operator_of_flexibility_opt(judge: Judge) -> None:
@@ -336,6 +346,17 @@ def test_a_person_withdraws_consent_in_their_own_words_and_at_once() -> None:
         judge.try_it(msgspec.structs.replace(ends, evu_statement=msgspec.UNSET), AURORA)
     judge.admit(ends, VOLTWISE, **said(ends))
     assert judge.state.contract("fsc-9").status(judge.now_ms) is ContractStatus.TERMINATED
+
+
+def test_a_version_of_a_persons_contract_keeps_the_person() -> None:
+    """Else whoever is named in a later offer could withdraw a consent that was never theirs."""
+    judge = Judge()
+    judge.site()
+    signed(judge)
+    again = contract("fsc-9", version=2, kind=ContractKind.FO_EVU, counterparty=msgspec.UNSET, evu="stranger")
+    with refused("contract-kind"):
+        judge.try_it(again, AURORA, tags={"evu": person(STRANGER)})
+    judge.try_it(again, AURORA, tags={"evu": person(DRIVER)})
 
 
 def test_an_organisations_contract_has_no_person_who_could_withdraw() -> None:
