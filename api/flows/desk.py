@@ -7,6 +7,7 @@ A statement that a rule refuses leaves one refusal entry; anything that is not a
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from api.verification.mandates import open_directive
 from ledger.appender import Appended, Appender, Publisher
 from ledger.appender import Submission as LogSubmission
 from ledger.errors import Busy, LedgerError, Refused
+from ledger.privacy.errors import SubjectUnknown
 from ledger.privacy.held import Held, Paper
 from ledger.privacy.keys import LOOKUP, framed
 from ledger.privacy.taking import Place
@@ -374,10 +376,10 @@ class Desk:
             return {evse.evse_id: self.tag("evse", evse.evse_id) for evse in whole.evses}
         if isinstance(whole, ContractOffered):
             places = whole.evse_ids if isinstance(whole.evse_ids, tuple) else ()
-            named = {"evu": self.tag("evu", whole.evu)} if isinstance(whole.evu, str) else {}
-            return {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(places)} | named
-        if isinstance(whole, DelegationGiven) and isinstance(whole.evu_delegate, str):
-            return {"delegate": self.tag("evu", whole.evu_delegate)}
+            tags = {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(places)}
+            return tags | self._of_persons({"evu": whole.evu})
+        if isinstance(whole, DelegationGiven):
+            return self._of_persons({"delegate": whole.evu_delegate})
         if isinstance(whole, RequestAnswered):
             return {
                 offer.participation: self.tag("evse", offer.evse_id)
@@ -386,13 +388,8 @@ class Desk:
             }
         if isinstance(whole, CheckRecorded):
             evses = {f"evse/{one.participation}": one.evse_id for one in whole.subjects}
-            users = {f"evu/{one.participation}": one.evu for one in whole.subjects}
-            return {
-                name: self.tag(kind, value)
-                for kind, values in (("evse", evses), ("evu", users))
-                for name, value in values.items()
-                if isinstance(value, str)
-            }
+            tags = {name: self.tag("evse", evse) for name, evse in evses.items() if isinstance(evse, str)}
+            return tags | self._of_persons({f"evu/{one.participation}": one.evu for one in whole.subjects})
         if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
             # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
             return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}
@@ -401,7 +398,20 @@ class Desk:
     def _person(self, opened: Opened) -> dict[str, str]:
         """A blind name of the EV user whose words are relayed, equal wherever that person speaks or is spoken of."""
         person = opened.evidence.person
-        return {} if person is None else {"person": self.tag("evu", person.party)}
+        return {} if person is None else self._of_persons({"person": person.party})
+
+    def _of_persons(self, persons: Mapping[str, object]) -> dict[str, str]:
+        """Blind names of those who are named here.
+
+        They are made of the random id that the vault has for a person: after an erasure nobody, not even who has every
+        key, can tell whom an old one meant, and whoever comes back has another one.
+        """
+        found = {}
+        for name, person in persons.items():
+            if isinstance(person, str):
+                with suppress(SubjectUnknown):
+                    found[name] = self.tag("evu", self.engines.vault.uid_of(person).hex())
+        return found
 
 
 def accepted(appended: Appended, receipt: str | None = None) -> wire.Accepted:

@@ -6,6 +6,7 @@ port's key that speaks, so nothing but a person's own right is relayed: else a p
 """
 
 import secrets
+from collections.abc import Mapping
 
 import msgspec
 
@@ -83,7 +84,10 @@ async def delegate(desk: Desk, memory: Memory, opened: Opened, principal: Princi
     if isinstance(said, DelegationGiven):
         if said.grantor_role is not Role.EVU or said.evu not in (msgspec.UNSET, principal.party):
             raise NotConcerned("no right of yours")
-        return await _say(desk, opened, principal, _with_words(said, opened, evu=principal.party))
+        relayed = _with_words(said, opened, evu=principal.party)
+        # Who the delegate is, is about the delegate, who is then known to the vault by that name.
+        delegate_id = said.evu_delegate if isinstance(said.evu_delegate, str) else principal.party
+        return await _say(desk, opened, principal, relayed, others={"evu_delegate": delegate_id})
     if not isinstance(said, DelegationRevoked):
         raise TypeNotTaken("persons delegate", expected=DelegationGiven.TYPE)
     known = memory.rights.delegation(said.delegation_id)
@@ -113,16 +117,25 @@ def _with_words(what: Record, opened: Opened, **changes: str) -> Record:
 
 
 async def _say(
-    desk: Desk, opened: Opened, principal: Principal, relayed: Record, owner: str | None = None
+    desk: Desk,
+    opened: Opened,
+    principal: Principal,
+    relayed: Record,
+    owner: str | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> wire.Accepted:
-    """The relay is in the log; the same words are relayed once, and the answer is the first time's."""
+    """The relay is in the log; the same words are relayed once, and the answer is the first time's.
+
+    Its members are about `owner`, or whom `others` says by member; the words are about who said them.
+    """
+    whose = {"evu_statement": principal.party, **(others or {})}
     before = desk.said(_jti(desk, opened))
     if before is not None:
         return before
     return await desk.say(
         relayed,
         opened.statement.claims.stream,
-        subject_of=lambda _part, name: principal.party if name == "evu_statement" else owner or principal.party,
+        subject_of=lambda _part, name: whose.get(name, owner or principal.party),
         evidence=_evidence(opened),
         papers=_papers(opened, principal),
         jti=_jti(desk, opened),

@@ -150,5 +150,9 @@ async def test_withdrawn_consent_ends_the_persons_contract_and_an_erased_grantor
     assert world.desk.state.contract(fsc_ids[1]).status(world.clock.now_ms()) is ContractStatus.TERMINATED
     await _delegates(world, GRANTOR, _given(world))
     assert world.memory.rights.grantors(world.party(FLEET), Scope.OPT) == {world.party(GRANTOR)}
+    before = world.desk._of_persons({"person": world.party(GRANTOR)})
+    assert before
     await world.privacy.erase(world.party(GRANTOR), ErasureBasis.CONSENT_WITHDRAWN)
     assert world.memory.rights.grantors(world.party(FLEET), Scope.OPT) == set()
+    # Nor can the operator find out any more which blind names were theirs.
+    assert world.desk._of_persons({"person": world.party(GRANTOR)}) == {}
