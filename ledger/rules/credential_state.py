@@ -76,8 +76,8 @@ class CredentialBook:
         return self._known.get(_key(issuer_key_sha256, serial))
 
     def all(self) -> tuple[CredentialState, ...]:
-        """Every credential that the log named."""
-        return tuple(self._known.values())
+        """Every credential that the log named, by the entry that first did, and by name among those of one entry."""
+        return tuple(sorted(self._known.values(), key=lambda one: (one.index, one.name)))
 
     def gaps(self) -> tuple[CredentialState, ...]:
         """Every intent that no issuance and no revocation followed."""

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 
 from ledger.appender import Appender, Outcome, Submission
 from tests.bench import ground
 from tests.bench.frame import Pair, Row, Scale, speed
 
+STRANGER = "pymerkle's SqliteTree (WAL, synchronous=FULL) given the same bytes in the same commits; it keeps no streams and no rules"
 FLOOR = "raw sqlite3 (WAL, synchronous=FULL) inserting the same bytes in the same commits"
 
 
@@ -28,45 +29,75 @@ async def _writers(appender: Appender, dealt: Sequence[Sequence[Sequence[Submiss
     return [outcome for outcomes in done for outcome in outcomes]
 
 
-def _raw(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
-    db.execute("CREATE TABLE entry (idx INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT")
-    return db
+Write = Callable[[Sequence[bytes]], object]
+"""Writes a batch durably."""
 
 
-def _row(writers: int, a_list: int, each: tuple[int, int]) -> Callable[[Scale], AbstractContextManager[Pair]]:
-    """`each` is how many lists a writer hands in a round, in a full and in a quick run."""
+@contextmanager
+def _raw(path: Path) -> Iterator[Write]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.execute("CREATE TABLE entry (idx INTEGER PRIMARY KEY, data BLOB NOT NULL) STRICT")
+        next_index = 0
+
+        def write(batch: Sequence[bytes]) -> None:
+            nonlocal next_index
+            db.execute("BEGIN IMMEDIATE")
+            db.executemany("INSERT INTO entry VALUES (?, ?)", enumerate(batch, next_index))
+            db.execute("COMMIT")
+            next_index += len(batch)
+
+        yield write
+
+
+@contextmanager
+def _pymerkle(path: Path) -> Iterator[Write]:
+    """A stranger's tree on SQLite: a leaf hash and an insert an entry; no streams, no rules, no signed head."""
+    from pymerkle import SqliteTree
+
+    with SqliteTree(str(path)) as tree:
+        tree.con.execute("PRAGMA journal_mode=WAL")
+        tree.con.execute("PRAGMA synchronous=FULL")
+        yield tree.append_entries
+
+
+def _row(
+    writers: int,
+    a_list: int,
+    each: tuple[int, int],
+    *,
+    beside: Callable[[Path], AbstractContextManager[Write]] = _raw,
+    clock: Callable[[], float] = perf_counter,
+) -> Callable[[Scale], AbstractContextManager[Pair]]:
+    """`each` is how many lists a writer hands in a round, in a full and in a quick run.
+
+    With `process_time` for a clock waiting for the disk does not count, nor what other programs take.
+    """
 
     @contextmanager
     def prepare(scale: Scale) -> Iterator[Pair]:
-        with ground.opened(scale) as ours, closing(_raw(scale.fresh() / "raw.db")) as db:
+        with ground.opened(scale) as ours, beside(scale.fresh() / "raw.db") as write:
             appender, store = ours.world.desk.appender, ours.world.engines.store
             commits: list[list[bytes]] = []
-            next_index = 0
 
             def operation() -> float:
                 lists = scale.of(*each)
                 ready = [[ours.asked(a_list) for _ in range(lists)] for _ in range(writers)]
                 before = appender.head.size
-                started = perf_counter()
+                started = clock()
                 outcomes = ours.run(_writers(appender, ready))
-                took = perf_counter() - started
+                took = clock() - started
                 sizes = Counter(ground.appended(one).tree_size for one in outcomes)
                 stored = iter(store.entries(before, appender.head.size))
                 commits[:] = [[next(stored).data for _ in range(sizes[end])] for end in sorted(sizes)]
                 return took / len(outcomes)
 
             def floor() -> float:
-                nonlocal next_index
-                started = perf_counter()
+                started = clock()
                 for batch in commits:
-                    db.execute("BEGIN IMMEDIATE")
-                    db.executemany("INSERT INTO entry VALUES (?, ?)", enumerate(batch, next_index))
-                    db.execute("COMMIT")
-                    next_index += len(batch)
-                return (perf_counter() - started) / sum(map(len, commits))
+                    write(batch)
+                return (clock() - started) / sum(map(len, commits))
 
             yield Pair(operation, floor)
 
@@ -110,5 +141,29 @@ ROWS = (
         floor=FLOOR,
         goal=speed(0.60),
         prepare=_row(1, 100, (20, 4)),
+    ),
+    Row(
+        id="P1",
+        what="processor time of append, 64 writers with lists of 100",
+        floor=FLOOR,
+        goal=speed(0.60),
+        prepare=_row(64, 100, (1, 1), clock=process_time),
+        in_quick=False,
+    ),
+    Row(
+        id="P2",
+        what="append discovery.asked, 1 writer",
+        floor=STRANGER,
+        goal=speed(0.60),
+        prepare=_row(1, 1, (400, 80), beside=_pymerkle),
+        in_quick=False,
+    ),
+    Row(
+        id="P2",
+        what="append discovery.asked, 64 writers",
+        floor=STRANGER,
+        goal=speed(0.60),
+        prepare=_row(64, 1, (20, 4), beside=_pymerkle),
+        in_quick=False,
     ),
 )

@@ -39,7 +39,7 @@ def _write(path: Path, size: int) -> None:
                 )
             if index >= size - size % TILE_WIDTH:
                 db.execute("INSERT INTO entry VALUES (?, x'', ?, NULL, 1)", (index, leaf))
-        db.execute("INSERT INTO head VALUES (1, ?, ?, ?, 0)", (ORIGIN, size, frontier.dump()))
+        db.execute("INSERT INTO head VALUES (1, ?, ?, ?, 0, NULL)", (ORIGIN, size, frontier.dump()))
         db.commit()
 
 

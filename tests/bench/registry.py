@@ -34,7 +34,6 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 
 NOT_MEASURED: Final[dict[str, str]] = {
-    "P2": "other logs beside ours need their own programs, which are not part of the tests",
     "P4": "needs a server and a client that can load it; no bench for it is written",
     "P5": "statements come in one a request, not in lists of 100",
     "P23": "no bench is written for exports of 100,000 records",
