@@ -9,11 +9,15 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from api import telemetry
 from tests.support import postgres, suites
 
 DAY_LIMIT_S = 300
+# How fast examples are made says something of the machine and nothing of what is tested.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 @dataclass(frozen=True, slots=True)
