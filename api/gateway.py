@@ -126,11 +126,16 @@ class Gateway:
         said: Sequence[Said] = wire.decode(body, list[Said]) if many else [wire.decode(body, Said)]
         if not 1 <= len(said) <= MAX_AT_ONCE:
             raise wire.BodyMalformed("wrong number of records", expected=f"1 to {MAX_AT_ONCE}", found=len(said))
-        told = await self._told([(one, self._sign(one)) for one in said])
+        told = await self.state(said)
         document = msgspec.json.encode(told if many else told[0])
         return 200 if many else told[0].status, {"content-type": wire.JSON_MEDIA_TYPE}, document
 
-    def _sign(self, said: Said) -> Signed:
+    async def state(self, said: Sequence[Said]) -> list[Told]:
+        """Signs them, sends them in one batch, and verifies each receipt; what became of each, in their order."""
+        return await self._told([(one, self.sign(one)) for one in said])
+
+    def sign(self, said: Said) -> Signed:
+        """The statement; raises `PartyFileUnfit` without a signing key, `NoStream`, or what the record lacks."""
         signer = self._client.conversation.signer
         if signer is None:
             raise PartyFileUnfit("the party file names no signing key, so nothing can be stated")

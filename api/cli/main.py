@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import pki_options, privacy_options
+from api.cli import export_options, party_options, pki_options, privacy_options
 
 app = typer.Typer(
     name="flexledger",
@@ -18,7 +18,8 @@ config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
 app.add_typer(pki_options.app, name="pki")
 app.add_typer(privacy_options.app, name="privacy")
-app.add_typer(privacy_options.export_app, name="export")
+app.add_typer(export_options.app, name="export")
+app.add_typer(party_options.app)
 
 witness_app = typer.Typer(
     help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True

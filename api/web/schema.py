@@ -25,6 +25,13 @@ OPT_BODY: Final = "request_body"
 
 PERSONAL: Final = "x-personal-data"
 
+OPT_ANSWER: Final = "answer_body"
+"""For `opt={OPT_ANSWER: Entry}` on a handler that answers with JSON bytes as they are kept: what is in them."""
+OPT_MEDIA: Final = "media_types"
+"""For `opt={OPT_MEDIA: ("text/plain",)}` on a handler that answers with other bytes: what they may be."""
+OPT_RECORDS: Final = "records"
+"""For `opt={OPT_RECORDS: (RequestIssued,)}`: the records whose statements the resource takes, marks and all."""
+
 _REF: Final = "#/components/schemas/{name}"
 
 DESCRIPTION: Final = (
@@ -67,10 +74,9 @@ def document(app: Litestar) -> dict[str, Any]:
     schemas: dict[str, Any] = found.setdefault("components", {}).setdefault("schemas", {})
     (problem,), extra = msgspec.json.schema_components([wire.Problem], ref_template=_REF)
     schemas.update(extra)
-    bodies = _bodies(app)
-    body_schemas, extra = msgspec.json.schema_components(bodies.values(), ref_template=_REF)
-    schemas.update(extra)
-    body_of = dict(zip(bodies, body_schemas, strict=True))
+    body_of, answer_of = _named(app, OPT_BODY, schemas), _named(app, OPT_ANSWER, schemas)
+    records_of = _records(app, schemas)
+    media_of = {place: handler.opt[OPT_MEDIA] for place, handler in _operations(app) if OPT_MEDIA in handler.opt}
     for kind in _structs(app):
         closed = schemas.get(kind.__name__)
         if closed is not None and kind.__struct_config__.forbid_unknown_fields:
@@ -86,6 +92,13 @@ def document(app: Litestar) -> dict[str, Any]:
                 if place in body_of:
                     content = {wire.JSON_MEDIA_TYPE: {"schema": body_of[place]}}
                     operation["requestBody"] = {"required": True, "content": content}
+                if place in answer_of:
+                    content = {wire.JSON_MEDIA_TYPE: {"schema": answer_of[place]}}
+                    _answer(operation)["content"] = content
+                if place in media_of:
+                    _answer(operation)["content"] = {one: {"schema": dict(_BYTES)} for one in media_of[place]}
+                if place in records_of:
+                    operation["x-records"] = records_of[place]
     return found
 
 
@@ -107,6 +120,16 @@ def _mark_personal(kind: type[msgspec.Struct], schema: dict[str, Any]) -> None:
         mark = next((one[PERSONAL] for one in options if PERSONAL in one), None)
         if mark is not None:
             member[PERSONAL] = mark
+
+
+_BYTES: Final = {"type": "string", "format": "binary"}
+
+
+def _answer(operation: dict[str, Any]) -> dict[str, Any]:
+    """The one answer of an operation that is no failure."""
+    (found,) = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+    answer: dict[str, Any] = found
+    return answer
 
 
 def _finish(operation: dict[str, Any], problem: dict[str, Any], guard: Require | None) -> None:
@@ -132,8 +155,22 @@ def _guarded(app: Litestar) -> dict[tuple[str, str], Require]:
     return found
 
 
-def _bodies(app: Litestar) -> dict[tuple[str, str], type[msgspec.Struct]]:
-    return {place: handler.opt[OPT_BODY] for place, handler in _operations(app) if OPT_BODY in handler.opt}
+def _named(app: Litestar, option: str, schemas: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The schema of what an option names, by operation; those inside it go to `schemas`."""
+    kinds = {place: handler.opt[option] for place, handler in _operations(app) if option in handler.opt}
+    found, inside = msgspec.json.schema_components(kinds.values(), ref_template=_REF)
+    schemas.update(inside)
+    return dict(zip(kinds, found, strict=True))
+
+
+def _records(app: Litestar, schemas: dict[str, Any]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """The records that each operation takes statements of; every field of theirs says whether it is personal."""
+    taken = {place: handler.opt[OPT_RECORDS] for place, handler in _operations(app) if OPT_RECORDS in handler.opt}
+    kinds = sorted({kind for each in taken.values() for kind in each}, key=lambda kind: str(kind.__name__))
+    found, inside = msgspec.json.schema_components(kinds, ref_template=_REF)
+    schemas.update(inside)
+    ref_of = dict(zip(kinds, found, strict=True))
+    return {place: [ref_of[kind] for kind in each] for place, each in taken.items()}
 
 
 def _operations(app: Litestar) -> Iterator[tuple[tuple[str, str], Any]]:

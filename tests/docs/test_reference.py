@@ -1,6 +1,7 @@
 """The generated pages are what the code says, and say nothing that is not there."""
 
 import ast
+import dataclasses
 import importlib.util
 import re
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from api.web import problems
 from ledger.audit.report import Code
 from ledger.rules.rules_version import RULES_KNOWN
-from tests.support import reference
+from tests.support import coverage, reference, topics
 from tests.support.pages import Page, pages
 from tests.support.vectors import REPOSITORY
 
@@ -48,15 +49,35 @@ def test_every_command_on_the_page_has_the_module_that_does_it() -> None:
 def test_the_check_without_write_says_which_page_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    folder = tmp_path / "docs" / "reference"
+    for made in (folder, folder.parent / "standard"):
+        made.mkdir(parents=True)
     monkeypatch.setattr(reference, "REPOSITORY", tmp_path)
-    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    monkeypatch.setattr(reference, "FOLDER", folder)
     assert reference.main([]) == 1
-    assert "differs: errors.md" in capsys.readouterr().out
+    assert "differs: docs/reference/errors.md" in capsys.readouterr().out
     assert reference.main(["--write"]) == 0
     assert reference.main([]) == 0
-    (tmp_path / "cli.md").write_text("another", encoding="utf-8")
+    (folder / "cli.md").write_text("another", encoding="utf-8")
     assert reference.main([]) == 1
-    assert capsys.readouterr().out.endswith("differs: cli.md; run: make docs\n")
+    assert capsys.readouterr().out.endswith("differs: docs/reference/cli.md; run: make docs\n")
+
+
+@pytest.mark.parametrize("cell", ["records", "rules", "routes", "tests"])
+def test_a_topic_of_the_abstract_with_an_empty_or_stale_cell_is_refused(cell: str) -> None:
+    routes = {f"{method.upper()} {path}" for path, item in reference.openapi()["paths"].items() for method in item}
+    coverage.require_there(topics.TOPICS, routes)
+    good = topics.TOPICS[0]
+    for wrong in ((), ("gone",)):
+        stale = dataclasses.replace(good, **{cell: wrong})
+        with pytest.raises(coverage.Stale, match=cell):
+            coverage.require_there((stale,), routes)
+
+
+def test_every_record_and_rule_is_on_the_page_of_the_coverage() -> None:
+    page = (REPOSITORY / "docs" / "standard" / "coverage.md").read_text(encoding="utf-8")
+    assert [name for name in coverage.records() if f"`{name}`" not in page] == []
+    assert [number for number in coverage.rules() if not re.search(rf"{number}\b", page)] == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)

@@ -89,6 +89,7 @@ READS: Final[Mapping[str, Read]] = {
     "/v1/requests/{fsr_id}/record": Read(sees="fo cso aud"),
     "/v1/requests/{fsr_id}/log": Read(sees="fo cso aud dpo"),
     "/v1/requests/{fsr_id}/decisions": Read(sees="fo cso aud dpo e1"),
+    "/v1/requests/{fsr_id}/openadr": Read(sees="fo cso aud"),
     "/v1/contracts/{fsc_id}": Read(sees="fo cso aud dpo"),
     "/v1/contracts/discovery/{query_id}": Read(sees="fo cso aud dpo"),
     "/v1/sites/{site_id}": Read(sees="fo cso csp aud dpo"),

@@ -18,6 +18,7 @@ from api.flows.service import Service
 from api.settings import Limits
 from api.verification.report import EXIT_CODES
 from api.web import problems, schema
+from tests.support import coverage
 from tests.support.credentials_reference import credentials
 from tests.support.findings_reference import findings
 from tests.support.vectors import REPOSITORY
@@ -166,7 +167,14 @@ def metrics() -> str:
     return before + METRICS_TABLE + "\n".join(rows) + after
 
 
+def covered() -> str:
+    """docs/standard/coverage.md: every topic of the abstract, with what there is of it."""
+    routes = {f"{method.upper()} {path}" for path, item in openapi()["paths"].items() for method in item}
+    return coverage.page(routes)
+
+
 PAGES: Final = {
+    "../standard/coverage": covered,
     "errors": errors,
     "cli": command_reference,
     "api": api,
@@ -230,7 +238,7 @@ def main(arguments: list[str]) -> int:
     """Writes the pages with `--write`; else says which differ."""
     differing = 0
     for name, page in PAGES.items():
-        path = FOLDER / f"{name}.md"
+        path = (FOLDER / f"{name}.md").resolve()
         text = page().rstrip() + "\n"
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

@@ -60,14 +60,14 @@ def _paths(operation: str) -> list[str]:
     return [f"{PREFIX}/{operation}", f"{PREFIX}/{{label:str}}/{operation}"]
 
 
-@get(_paths("cacerts"), operation_id=_named("cacerts"), tags=["enrolment"])
+@get(_paths("cacerts"), operation_id=_named("cacerts"), tags=["enrolment"], opt={schema.OPT_MEDIA: (PKCS7,)})
 async def cacerts(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The root and the issuing authorities, as certs-only PKCS#7 in base64."""
     _purpose(request)
     return _certificates(_office(service).authorities(), PKCS7)
 
 
-@get(_paths("csrattrs"), operation_id=_named("csrattrs"), tags=["enrolment"])
+@get(_paths("csrattrs"), operation_id=_named("csrattrs"), tags=["enrolment"], opt={schema.OPT_MEDIA: (CSRATTRS,)})
 async def csrattrs(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """What a request should hold: a P-256 key, and nothing else that would be looked at."""
     _purpose(request)
@@ -80,7 +80,7 @@ async def csrattrs(request: Request[Any, Any, Any], service: NamedDependency[Ser
     operation_id=_named("simpleenroll"),
     tags=["enrolment"],
     status_code=200,
-    opt={schema.OPT_BODY: bytes},
+    opt={schema.OPT_BODY: bytes, schema.OPT_MEDIA: (PKCS7,)},
 )
 async def simpleenroll(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The first credential, for an enrolment code in HTTP Basic and a PKCS#10 request in base64."""
@@ -100,7 +100,7 @@ async def simpleenroll(request: Request[Any, Any, Any], service: NamedDependency
     tags=["enrolment"],
     guards=[require()],
     status_code=200,
-    opt={schema.OPT_BODY: bytes},
+    opt={schema.OPT_BODY: bytes, schema.OPT_MEDIA: (PKCS7,)},
 )
 async def simplereenroll(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The next credential after the one that the caller holds, under the same names, for the same key or another.

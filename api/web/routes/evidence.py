@@ -11,6 +11,8 @@ from api import wire
 from api.flows import bundle
 from api.flows.service import Service
 from api.flows.standing import SEES_PERSONS, require_concerned
+from api.verification.bundle_format import Bundle
+from api.web import schema
 from api.web.identity import principal_of, require
 from pki.roles import Role
 
@@ -20,6 +22,7 @@ from pki.roles import Role
     operation_id="bundle",
     tags=["evidence"],
     guards=[require(Role.FO, Role.CSO, Role.AUD)],
+    opt={schema.OPT_ANSWER: Bundle},
 )
 async def record(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]

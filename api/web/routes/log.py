@@ -11,27 +11,29 @@ from api import wire
 from api.flows import receipts, stamping
 from api.flows.service import Service
 from api.verification import cose_receipt, json_receipt
-from api.web import conditional
+from api.web import conditional, schema
 from api.web.identity import principal_of
 from api.web.routes.taking import receipt
 from ledger.records.canonical import MAX_INT
+from ledger.records.entry import Entry
 from ledger.tlog import proof as tlog_proof
 
 TEXT = "text/plain"
 OCTETS = "application/octet-stream"
+RECEIPTS = (tlog_proof.MEDIA_TYPE, cose_receipt.MEDIA_TYPE)
 
 Index = Annotated[int, PathParameter(ge=0, le=MAX_INT)]
 Size = Annotated[int, QueryParameter(ge=0, le=MAX_INT)]
 
 
-@get("/checkpoint", operation_id="checkpoint", tags=["log"])
+@get("/checkpoint", operation_id="checkpoint", tags=["log"], opt={schema.OPT_MEDIA: (TEXT,)})
 async def checkpoint(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """The newest signed checkpoint (c2sp.org/tlog-checkpoint)."""
     note = await service.witnessing.shown()
     return conditional.respond(request, note, media_type=TEXT, cache_control=conditional.REVALIDATE)
 
 
-@get("/tile/{path:path}", operation_id="tile", tags=["log"])
+@get("/tile/{path:path}", operation_id="tile", tags=["log"], opt={schema.OPT_MEDIA: (OCTETS,)})
 async def tile(
     request: Request[Any, Any, Any], service: NamedDependency[Service], path: FromPath[str]
 ) -> Response[bytes]:
@@ -42,13 +44,13 @@ async def tile(
     return conditional.respond(request, service.reader.tile(name), media_type=OCTETS, cache_control=cache)
 
 
-@get("/v1/entries/{index:int}", operation_id="entry", tags=["log"])
+@get("/v1/entries/{index:int}", operation_id="entry", tags=["log"], opt={schema.OPT_ANSWER: Entry})
 async def entry(request: Request[Any, Any, Any], service: NamedDependency[Service], index: Index) -> Response[bytes]:
     """The bytes of one entry, exactly as they were hashed."""
     return conditional.respond(request, service.reader.entry(index), media_type=wire.JSON_MEDIA_TYPE)
 
 
-@get("/v1/entries/{index:int}/receipt", operation_id="entry_receipt", tags=["log"])
+@get("/v1/entries/{index:int}/receipt", operation_id="entry_receipt", tags=["log"], opt={schema.OPT_MEDIA: RECEIPTS})
 async def entry_receipt(
     request: Request[Any, Any, Any], service: NamedDependency[Service], index: Index
 ) -> Response[bytes]:

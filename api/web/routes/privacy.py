@@ -216,7 +216,14 @@ class BreachAsked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 OFFICER = [require(Role.DPO)]
 
 
-@post("/v1/subjects/erasure", operation_id="erase", tags=["privacy"], guards=OFFICER, status_code=201)
+@post(
+    "/v1/subjects/erasure",
+    operation_id="erase",
+    tags=["privacy"],
+    guards=OFFICER,
+    status_code=201,
+    opt={schema.OPT_BODY: ErasureAsked},
+)
 async def erase(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Erased:
     """Erase one person; every proof in the log still verifies."""
     asked = await body.read(request, ErasureAsked)
@@ -236,7 +243,7 @@ async def erase(request: Request[Any, Any, Any], service: NamedDependency[Servic
     tags=["privacy"],
     guards=OFFICER,
     status_code=201,
-    opt={schema.OPT_BODY: CopyAsked},
+    opt={schema.OPT_BODY: CopyAsked, schema.OPT_MEDIA: (ARCHIVE, SEALED)},
 )
 async def access(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """A person's own copy of everything (Art. 15), each row proven; recorded before it is released."""
@@ -249,7 +256,7 @@ async def access(request: Request[Any, Any, Any], service: NamedDependency[Servi
     tags=["privacy"],
     guards=OFFICER,
     status_code=201,
-    opt={schema.OPT_BODY: CopyAsked},
+    opt={schema.OPT_BODY: CopyAsked, schema.OPT_MEDIA: (ARCHIVE, SEALED)},
 )
 async def portability(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """What a person may take to another controller (Art. 20), machine-readable; recorded before it is released."""
@@ -384,7 +391,7 @@ async def export_policies(service: NamedDependency[Service]) -> Policies:
     tags=["privacy"],
     guards=OFFICER,
     status_code=201,
-    opt={schema.OPT_BODY: ExportAsked},
+    opt={schema.OPT_BODY: ExportAsked, schema.OPT_MEDIA: (ARCHIVE, SEALED)},
 )
 async def export(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """Make an export by a policy; it is on record before it is released."""

@@ -16,6 +16,7 @@ from api.flows.service import Service
 from api.flows.standing import concerns, require_concerned, require_delegate, require_holder
 from api.flows.view import Participation, RequestView, participations_of, view
 from api.principals import Principal
+from api.verification import openadr
 from api.web.identity import principal_of, require
 from api.web.limits import DEFAULT_PAGE, After, PageSize
 from api.web.routes.taking import taking, with_receipt
@@ -133,6 +134,15 @@ async def read_request(
     return view(found, service.desk.clock.now_ms())
 
 
+@get(_below("openadr"), operation_id="export_openadr", tags=["requests"], guards=[require(Role.FO, Role.CSO, Role.AUD)])
+async def export_openadr(
+    request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
+) -> openadr.Export:
+    """The request and its proof as OpenADR 3.1 JSON, with a list of what did not fit."""
+    found = require_concerned(service.desk, fsr_id, principal_of(request.scope))
+    return openadr.export([found.issued, *(record for record, _, _ in found.history)])
+
+
 @get(_below("decisions"), operation_id="list_decisions", tags=["requests"], guards=[require(*READERS, Role.EVU)])
 async def list_decisions(
     request: Request[Any, Any, Any],
@@ -238,6 +248,7 @@ HANDLERS = (
         flow=_settle,
     ),
     list_decisions,
+    export_openadr,
     list_requests,
     read_request,
     my_participations,

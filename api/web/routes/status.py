@@ -14,7 +14,7 @@ from litestar.response import Response
 
 from api.flows.service import Service
 from api.flows.status import AuthorityUnknown, encoded_certificate
-from api.web import conditional, problems
+from api.web import conditional, problems, schema
 from api.web.asgi import Application, Receive, Scope, Send
 from api.web.errors import MediaTypeUnsupported, RouteUnknown
 from pki.responder import MAX_KEPT, MAX_KEPT_REQUEST_BYTES, REUSE_MS, Answer
@@ -33,7 +33,7 @@ _MAX_AGE_S: Final = REUSE_MS // _MS_PER_S
 _CERTIFICATE_MAX_AGE_S: Final = 86_400
 
 
-@get("/pki/{file:str}", operation_id="authority_file", tags=["status"])
+@get("/pki/{file:str}", operation_id="authority_file", tags=["status"], opt={schema.OPT_MEDIA: (CRL, CERTIFICATE)})
 async def authority_file(
     request: Request[Any, Any, Any], service: NamedDependency[Service], file: FromPath[str]
 ) -> Response[bytes]:
@@ -48,7 +48,7 @@ async def authority_file(
     return _list(request, service, name)
 
 
-@get("/crl/{file:str}", operation_id="authority_list", tags=["status"])
+@get("/crl/{file:str}", operation_id="authority_list", tags=["status"], opt={schema.OPT_MEDIA: (CRL,)})
 async def authority_list(
     request: Request[Any, Any, Any], service: NamedDependency[Service], file: FromPath[str]
 ) -> Response[bytes]:
@@ -59,7 +59,7 @@ async def authority_list(
     return _list(request, service, name)
 
 
-@post("/pki/ocsp", operation_id="ocsp", tags=["status"], status_code=200)
+@post("/pki/ocsp", operation_id="ocsp", tags=["status"], status_code=200, opt={schema.OPT_MEDIA: (OCSP_RESPONSE,)})
 async def ocsp(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[bytes]:
     """An OCSP response (RFC 6960) to the request in the body; a nonce is given back (RFC 9654)."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != OCSP_REQUEST:
@@ -67,7 +67,7 @@ async def ocsp(request: Request[Any, Any, Any], service: NamedDependency[Service
     return _answered(request, service, await service.status.answer(await request.body()))
 
 
-@get("/pki/ocsp/{encoded:path}", operation_id="ocsp_get", tags=["status"])
+@get("/pki/ocsp/{encoded:path}", operation_id="ocsp_get", tags=["status"], opt={schema.OPT_MEDIA: (OCSP_RESPONSE,)})
 async def ocsp_get(
     request: Request[Any, Any, Any], service: NamedDependency[Service], encoded: FromPath[str]
 ) -> Response[bytes]:

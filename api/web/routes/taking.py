@@ -62,7 +62,7 @@ def taking(
         tags=["statements"],
         guards=[require(*roles)],
         status_code=201,
-        opt={schema.OPT_BODY: wire.Submission},
+        opt={schema.OPT_BODY: wire.Submission, schema.OPT_RECORDS: kinds},
     )
     async def take(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Response[wire.Accepted]:
         principal = principal_of(request.scope)

@@ -12,10 +12,13 @@ from api import wire
 from api.settings import Limits
 from api.web import assembly, schema
 from api.web.identity import Identity, require
+from api.web.routes.taking import TAKEN
+from ledger.records import record
 from ledger.records.marks import Category, shown_personal
 from pki.clock import SetClock
 from pki.credential import Credential
 from pki.roles import Role
+from tests.support import reference
 
 
 class Inner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -109,6 +112,38 @@ def test_a_body_that_a_handler_reads_itself_is_described_too(document: dict[str,
     schemas = document["components"]["schemas"]
     assert schemas["Submission"]["additionalProperties"] is False
     assert schemas["SubmittedDisclosure"]["additionalProperties"] is False
+
+
+def test_the_services_own_document_describes_every_body_answer_and_personal_member() -> None:
+    whole = reference.openapi()
+    without_body = {("/pki/ocsp", "post")}  # DER, which is no JSON
+    for path, item in whole["paths"].items():
+        for method, operation in item.items():
+            reads = method == "post" and "requestBody" not in operation
+            if reads and (path, method) not in without_body:
+                assert "Submission" not in str(operation), path
+            for status, answer in operation["responses"].items():
+                told = answer.get("content", {}).get("application/json", {}).get("schema", {})
+                assert told.get("type") != "string", (path, method, status)
+    records = {
+        one["$ref"].rpartition("/")[2]
+        for item in whole["paths"].values()
+        for operation in item.values()
+        for one in operation.get("x-records", ())
+    }
+    assert records == {kind.__name__ for kind in TAKEN}
+    schemas = whole["components"]["schemas"]
+    for kind in TAKEN:
+        known = record.personal_marks(kind)
+        own = {one.encode_name for one in record.personal_fields(kind)}
+        for name, member in schemas[kind.__name__]["properties"].items():
+            if name == "_sd":
+                continue
+            told = [one["x-personal-data"] for one in (member, *member.get("anyOf", ())) if "x-personal-data" in one]
+            if name in own:
+                assert [one["category"] for one in told] == [known[name].category.value], (kind, name)
+            else:
+                assert not any(told), (kind, name)
 
 
 def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:

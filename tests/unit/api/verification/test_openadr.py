@@ -1,0 +1,302 @@
+"""The export to OpenADR 3.1: what fits is exact, what does not is listed, and another library reads it."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from openadr3.entities import models
+from typer.testing import CliRunner
+
+from api.cli.main import app
+from api.verification import openadr
+from api.verification.openadr import Export, NothingToExport
+from ledger.records.requests import CancelReason, RequestCancelled, RequestIssued, SetpointBatch, SetpointStepMoved
+from ledger.records.services import (
+    CongestionParams,
+    CongestionStep,
+    CurvePoint,
+    Direction,
+    DroopParams,
+    FfrParams,
+    Params,
+    PriceParams,
+    PriceStep,
+    ReserveParams,
+    Service,
+    SetpointParams,
+    SetpointStep,
+    V2hParams,
+    VoltVarParams,
+    VoltVarPoint,
+    VoltWattParams,
+    VoltWattPoint,
+    WattVarParams,
+    WattVarPoint,
+    service_of,
+)
+from tests.support import rulebook
+from tests.support.bundles import Story
+
+START_MS = 1_768_914_000_000
+"""2026-01-20T13:00Z."""
+QUARTER_MS = 900_000
+END_MS = START_MS + 2 * QUARTER_MS
+
+
+def _request(params: Params, **changes: Any) -> RequestIssued:
+    return rulebook.request("fsr-x", params=params, start_at_ms=START_MS, end_at_ms=END_MS, **changes)
+
+
+def _exported(params: Params, *more: Any) -> Export:
+    found = openadr.export([_request(params), *more])
+    judged(found)
+    return found
+
+
+def judged(found: Export) -> None:
+    """Another party's library reads it as OpenADR 3.1, and finds the intervals where they should be."""
+    raw = msgspec.json.decode(msgspec.json.encode(found))
+    event = models.Event.from_raw(raw["event"])
+    assert event.program_id
+    assert event.intervals
+    assert event.payload_descriptors is not None
+    described = {one.payload_type for one in event.payload_descriptors}
+    for interval in event.resolved_intervals():
+        assert interval.interval_period is not None
+        assert interval.interval_period.period is not None
+        assert {one.type for one in interval.payloads} <= described
+    for one in raw["reports"]:
+        report = models.Report.from_raw(one)
+        assert report.event_id == event.event_name
+        assert report.resources[0].intervals
+
+
+def _values(found: Export, kind: str) -> list[Any]:
+    return [
+        payload["values"]
+        for interval in found.event["intervals"]
+        for payload in interval["payloads"]
+        if payload["type"] == kind
+    ]
+
+
+def _lost(found: Export) -> str:
+    return "; ".join(one.what for one in found.lossy)
+
+
+def test_a_congestion_order_is_a_relative_setpoint_whose_sign_is_ours() -> None:
+    steps = tuple(
+        CongestionStep(start_at_ms=START_MS + n * QUARTER_MS, duration_ms=QUARTER_MS, ordered_w=40_000 + n)
+        for n in range(2)
+    )
+    for direction, sign in ((Direction.UP, -1), (Direction.DOWN, 1)):
+        params = CongestionParams(congestion_point="CP-1", direction=direction, series=steps)
+        found = _exported(params)
+        assert _values(found, "DISPATCH_SETPOINT_RELATIVE") == [[sign * 40.0], [sign * 40.001]]
+        assert found.event["intervals"][1]["intervalPeriod"] == {"start": "2026-01-20T13:15:00Z", "duration": "PT900S"}
+        assert "baseline of a relative order" in _lost(found)
+
+
+def test_moved_setpoints_are_the_intervals_that_held_and_a_discharge_is_said_to_be_lost() -> None:
+    params = SetpointParams(
+        series=(SetpointStep(start_at_ms=START_MS, duration_ms=2 * QUARTER_MS, power_w=11_000),),
+        ramp_w_per_s=1_000,
+        update_interval_s=4,
+    )
+    moved = SetpointBatch(
+        fsr_id="fsr-x",
+        batch=1,
+        steps=(
+            SetpointStepMoved(at_ms=START_MS + 4_000, power_w=-7_500),
+            SetpointStepMoved(at_ms=START_MS + 8_500, power_w=0),
+        ),
+    )
+    assert "discharge" not in _lost(_exported(params))
+    found = _exported(params, moved)
+    assert _values(found, "DISPATCH_SETPOINT") == [[11.0], [-7.5], [0.0]]
+    assert [one["intervalPeriod"]["duration"] for one in found.event["intervals"]] == [
+        "PT4S",
+        "PT4.500S",
+        "PT1791.500S",
+    ]
+    assert "discharge" in _lost(found)
+
+
+OTHERS: dict[Service, tuple[Params, str, list[Any]]] = {
+    service_of(params): (params, kind, values)
+    for params, kind, values in (
+        (
+            ReserveParams(
+                capacity_w=20_000,
+                direction=Direction.UP,
+                full_ms=300_000,
+                interval_ms=QUARTER_MS,
+                energy_budget_wh=5_000,
+            ),
+            "DISPATCH_SETPOINT_RELATIVE",
+            [[-20.0]],
+        ),
+        (
+            PriceParams(
+                tariff_ref="tariff-1",
+                currency="EUR",
+                series=(
+                    PriceStep(start_at_ms=START_MS, duration_ms=QUARTER_MS, import_micro_per_kwh=123_456),
+                    PriceStep(start_at_ms=START_MS + QUARTER_MS, duration_ms=QUARTER_MS, import_micro_per_kwh=-5_000),
+                ),
+            ),
+            "PRICE",
+            [[0.123456], [-0.005]],
+        ),
+        (
+            V2hParams(
+                tariff_ref="tariff-1",
+                currency="EUR",
+                series=(
+                    PriceStep(
+                        start_at_ms=START_MS,
+                        duration_ms=2 * QUARTER_MS,
+                        import_micro_per_kwh=300_000,
+                        export_micro_per_kwh=80_000,
+                    ),
+                ),
+                reserve_soc_permille=300,
+                energy_budget_wh=10_000,
+            ),
+            "EXPORT_PRICE",
+            [[0.08]],
+        ),
+        (
+            FfrParams(
+                f_trigger_millihertz=49_500,
+                t_full_ms=700,
+                support_ms=30_000,
+                release_ppm_per_s=200_000,
+                capacity_w=40_000,
+                max_over_ppm=350_000,
+                direction=Direction.UP,
+            ),
+            openadr.PRIVATE_FFR,
+            [[-40.0]],
+        ),
+        (
+            DroopParams(
+                points=(
+                    CurvePoint(freq_millihertz=49_500, power_w=-10_000),
+                    CurvePoint(freq_millihertz=50_500, power_w=10_000),
+                ),
+                response_time_ms=2_000,
+                base_w=0,
+                tolerance_w=100,
+            ),
+            "CURVE",
+            [[{"x": 49.5, "y": -10.0}, {"x": 50.5, "y": 10.0}]],
+        ),
+        (
+            VoltWattParams(
+                points=(
+                    VoltWattPoint(volt_centipct=9_000, power_w=0),
+                    VoltWattPoint(volt_centipct=10_950, power_w=11_000),
+                ),
+                reference_millivolt=230_000,
+                response_time_ms=5_000,
+                tolerance_w=100,
+            ),
+            "CURVE",
+            [[{"x": 90.0, "y": 0.0}, {"x": 109.5, "y": 11.0}]],
+        ),
+        (
+            VoltVarParams(
+                points=(
+                    VoltVarPoint(volt_centipct=9_200, power_var=-2_000),
+                    VoltVarPoint(volt_centipct=10_800, power_var=2_000),
+                ),
+                reference_millivolt=230_000,
+                response_time_ms=5_000,
+                tolerance_var=100,
+            ),
+            "CURVE",
+            [[{"x": 92.0, "y": -2.0}, {"x": 108.0, "y": 2.0}]],
+        ),
+        (
+            WattVarParams(
+                points=(WattVarPoint(power_w=0, power_var=0), WattVarPoint(power_w=11_000, power_var=-3_500)),
+                response_time_ms=5_000,
+                tolerance_var=100,
+            ),
+            "CURVE",
+            [[{"x": 0.0, "y": 0.0}, {"x": 11.0, "y": -3.5}]],
+        ),
+    )
+}
+
+
+@pytest.mark.parametrize("service", OTHERS)
+def test_every_other_class_has_its_payload_and_says_what_it_lost(service: Service) -> None:
+    params, kind, values = OTHERS[service]
+    found = _exported(params)
+    assert _values(found, kind) == values
+    assert len(found.lossy) > len(openadr.ALWAYS)
+
+
+def test_every_class_of_service_is_exported() -> None:
+    tested = {Service.CONGESTION, Service.SETPOINT, Service.LIMIT_MANDATORY, *OTHERS}
+    assert tested == set(Service)
+
+
+def test_a_cancelled_request_is_shown_as_it_stood_and_said_to_be_deleted() -> None:
+    found = _exported(OTHERS[Service.PRICE][0], RequestCancelled(fsr_id="fsr-x", reason=CancelReason.NO_LONGER_NEEDED))
+    assert "cancellation or abort" in _lost(found)
+
+
+def test_without_a_request_there_is_nothing_to_export() -> None:
+    with pytest.raises(NothingToExport):
+        openadr.export([RequestCancelled(fsr_id="fsr-x", reason=CancelReason.NO_LONGER_NEEDED)])
+
+
+def _run(*arguments: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [str(one) for one in arguments])
+    return result.exit_code, result.output
+
+
+def test_a_bundle_is_exported_offline_with_the_proofs_periods(story: Story, tmp_path: Path) -> None:
+    bundle, out = tmp_path / "bundle.json", tmp_path / "openadr.json"
+    bundle.write_bytes(story.settled)
+    code, text = _run("export", "openadr", bundle)
+    assert code == 0
+    found = msgspec.json.decode(text, type=Export)
+    judged(found)
+    (report,) = found.reports
+    payloads = report["resources"][0]["intervals"][0]["payloads"]
+    told = {one["type"]: one["values"][0] for one in payloads}
+    assert told["BASELINE"] == 12.0
+    # Two cars draw 2,000 and 2,100 W, where 12,000 W less 8,000 W were ordered.
+    assert (told["USAGE"], told["SETPOINT"]) == (4.1, 4.0)
+    assert _run("export", "openadr", bundle, "--out", out)[0] == 0
+    assert out.read_text() == text
+    assert _run("export", "openadr", bundle, "--out", out)[0] == 2
+    bundle.write_bytes(b"{")
+    assert _run("export", "openadr", bundle)[0] == 2
+
+
+def test_a_mandate_is_a_limit_with_an_alert_and_its_proof_is_lost(story: Story, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.json"
+    bundle.write_bytes(story.mandatory)
+    code, text = _run("export", "openadr", bundle)
+    assert code == 0
+    found = msgspec.json.decode(text, type=Export)
+    judged(found)
+    assert _values(found, "IMPORT_CAPACITY_LIMIT") == [[15.0]]
+    ((alert,),) = _values(found, "ALERT_GRID_EMERGENCY")
+    assert alert.split(" ")[0] in {"SAFETY", "GRID_STABILITY"}
+    assert "obligation, mandate" in _lost(found)
+    assert found.reports == ()
+
+
+def test_nothing_personal_is_exported(story: Story, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.json"
+    bundle.write_bytes(story.settled)
+    _, text = _run("export", "openadr", bundle)
+    assert "FI*NGC" not in text
+    assert '"p-' not in text
