@@ -115,6 +115,27 @@ def mirror(
 
 
 @app.command()
+def backup(
+    config: Config,
+    directory: Annotated[Path, typer.Argument(help="Where the copy goes; must not exist.")],
+) -> None:
+    """Copy the log and the office's store, whole and consistent, also while the service runs; no keys, no vault."""
+    from api.cli import backup as command
+
+    raise typer.Exit(command.make(config, directory))
+
+
+@app.command("restore-check")
+def restore_check(
+    config: Config, directory: Annotated[Path, typer.Argument(help="A folder that `flexledger backup` made.")]
+) -> None:
+    """Say whether a backup can be restored: exit 0 yes, 1 damaged, 2 unusable, 3 behind what was signed since."""
+    from api.cli import backup as command
+
+    raise typer.Exit(command.check(config, directory))
+
+
+@app.command()
 def init(
     directory: Annotated[Path, typer.Argument(help="Where to make the service; must not exist or be empty.")],
     ceremony: Annotated[Path | None, typer.Option(help="The ceremony file (TOML): who gets which credential.")] = None,
