@@ -4,13 +4,14 @@ Who restores the database from a backup does not restore this file, so a log tha
 signs a second history. The file is the signed note itself, so a forged one is noticed too.
 """
 
+import errno
 import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger.store.errors import SignerRaced, SignerStateAbsent
+from ledger.store.errors import SignerRaced, SignerStateAbsent, StoreFull, StoreIo
 from ledger.store.lock import WriterLock
 from ledger.tlog import checkpoint, note
 from ledger.tlog.checkpoint import Checkpoint
@@ -47,7 +48,10 @@ class SignerState:
             raise SignerStateAbsent("the signer's state is not a checkpoint of ours", found=error.code) from error
 
     def swap(self, expected: bytes | None, signed: bytes) -> None:
-        """The file holds `signed` for good, if it held `expected`; raises SignerRaced if not, changing nothing."""
+        """The file holds `signed` for good, if it held `expected`; raises SignerRaced if not, changing nothing.
+
+        Raises StoreFull or StoreIo where it cannot be written: the file then holds the one or the other.
+        """
         lock = WriterLock(self._path.with_name(self._path.name + ".lock"))
         try:
             if self.read() != expected:
@@ -57,6 +61,16 @@ class SignerState:
             lock.release()
 
     def _replace(self, signed: bytes) -> None:
+        try:
+            self._write(signed)
+        except OSError as error:
+            # What was signed is shown to nobody then, so it does not matter which of the two the file holds.
+            found = errno.errorcode.get(error.errno or 0, "unknown")
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull("no room for the signer's state", found=found) from error
+            raise StoreIo("the signer's state cannot be written", found=found) from error
+
+    def _write(self, signed: bytes) -> None:
         fresh = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
