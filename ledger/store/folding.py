@@ -123,7 +123,7 @@ class Kept:
 
     async def _rebuild(self) -> None:
         """The rows are made anew from the log, while nobody writes."""
-        await self._store.lock()
+        await self._store.lock(is_long=True)
         try:
             rules = deepcopy(self._fresh)
             head = await self._store.peek()

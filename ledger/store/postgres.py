@@ -31,6 +31,8 @@ from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, StoredEn
 from ledger.store.reads import SqlReads, place
 from ledger.tlog.merkle import Frontier
 
+REPLACE_TIMEOUT_S: Final = 3600.0
+"""How long making all projections anew may take: they are as many as the log has things in it."""
 CONTENDED_BATCHES: Final = 256
 """For so many batches the head is held from the start, once another replica was faster."""
 COPY_ABOVE: Final = 500
@@ -264,10 +266,13 @@ class PostgresStore(PostgresReader):
             await self.lock()
         self._was_held = self._is_held
 
-    async def lock(self) -> None:
+    async def lock(self, *, is_long: bool = False) -> None:
         connection = await self._live()
         try:
             await connection.execute(_HOLD)
+            if is_long:
+                # Whoever makes all projections anew is not taken for one that hangs.
+                await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         except FOREIGN as error:
             raise self._lost(error) from error
         self._is_held = True
@@ -335,9 +340,9 @@ class PostgresStore(PostgresReader):
         connection = await self._live()
         try:
             last = await connection.fetchval("SELECT size - 1 FROM head")
-            await connection.execute("DELETE FROM projection")
+            await connection.execute("DELETE FROM projection", timeout=REPLACE_TIMEOUT_S)
             written = ((row.kind, row.key, row.value, last, row.born, row.until_ms) for row in rows)
-            await connection.copy_records_to_table("projection", records=written)
+            await connection.copy_records_to_table("projection", records=written, timeout=REPLACE_TIMEOUT_S)
             await connection.execute("UPDATE head SET projected = $1", version)
         except FOREIGN as error:
             raise self._lost(error) from error

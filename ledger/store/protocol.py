@@ -246,8 +246,8 @@ class Store(ReadStore, Protocol):
         """What was judged since `begin` was judged on this head, to which nothing was added; else raises HeadMoved."""
         ...
 
-    async def lock(self) -> None:
-        """The head is ours: nobody else moves it until `commit` or `unlock`.
+    async def lock(self, *, is_long: bool = False) -> None:
+        """The head is ours: nobody else moves it until `commit` or `unlock`; with `is_long` that may take its time.
 
         Raises StoreBusy, StoreUnreachable, holding nothing.
         """

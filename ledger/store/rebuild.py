@@ -53,7 +53,7 @@ def check(store: ReadStore) -> list[RowDiffers]:
 
 async def mend(store: Store) -> list[RowDiffers]:
     """The rows are what the log says; returns those that were not. Raises StoreDamaged, changing nothing."""
-    await store.lock()
+    await store.lock(is_long=True)
     try:
         head = await store.peek()
         state = fold(store, LogState(), 0, head.size)

@@ -243,7 +243,7 @@ class SqliteStore(SqliteReader):
     async def confirm(self, head: Head) -> None:
         """Nobody else wrote."""
 
-    async def lock(self) -> None:
+    async def lock(self, *, is_long: bool = False) -> None:
         """The file's lock is held from `open` to `close`."""
 
     async def look_up(self, wanted: Wanted) -> Found:
