@@ -73,8 +73,8 @@ def adopted(request: RequestState) -> dict[str, Adopted]:
         if not part.has_noted(ExecutionKind.DISPATCHED) or part.batch_ids:
             continue
         kind, at_ms = ended.get(pid, (None, None))
-        if kind is not None and not part.has_started:
-            continue  # it is over and there is nothing to prove
+        if not part.has_started and (kind is not None or part.has_noted(ExecutionKind.REJECTED)):
+            continue  # it is over, or it said no: there is nothing to prove, and nothing to ask again
         found[pid] = Adopted(
             has_started=part.has_started,
             is_closed=kind is not None,
