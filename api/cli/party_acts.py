@@ -37,7 +37,7 @@ Act = Callable[[PartyFile, AsyncClient], Awaitable[Any]]
 
 
 def run(party_file: Path, act: Act, text: Callable[[Any], str], *, json: bool) -> int:
-    """0 done, 1 refused by the service, 2 not sent, 3 nobody knows whether it was taken: the same again is safe."""
+    """0 done, 1 refused by the service, 2 not sent, 3 nobody knows whether it was taken: look before asking again."""
     try:
         document = asyncio.run(_acted(parties.load(party_file), party_file.resolve().parent, act))
     except RemoteProblem as error:

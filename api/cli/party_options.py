@@ -1,6 +1,6 @@
 """The commands of a party (`sign`, `state`, `request ...`, `respond`, `opt`, `prove`) and their options; nothing else.
 
-Exit codes of all: 0 done, 1 the service refused, 2 not sent, 3 nobody knows whether it was taken: ask again.
+Exit codes of all: 0 done, 1 the service refused, 2 not sent, 3 nobody knows whether it was taken: look first.
 """
 
 from pathlib import Path
@@ -10,7 +10,7 @@ import typer
 
 app = typer.Typer(help="What a party does through its party.toml.")
 request_app = typer.Typer(
-    help="Requests. Exit 0 done, 1 the service refused, 2 not sent, 3 unknown: the same again is safe.",
+    help="Requests. Exit 0 done, 1 the service refused, 2 not sent, 3 unknown: look before asking again.",
     no_args_is_help=True,
 )
 app.add_typer(request_app, name="request")
