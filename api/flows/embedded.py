@@ -6,7 +6,7 @@ evidence. Whether a request ran at that EVSE does not matter here; one that did 
 
 import asyncio
 import secrets
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,6 +31,9 @@ from ledger.records.work import Verdict as Shown
 
 MAX_OPEN: Final = 10_000
 """Functions that have begun and not ended; of more the oldest are forgotten."""
+MAX_AN_HOUR: Final = 12
+"""Acts of one EVSE that are recorded within an hour: a function that comes and goes must not fill the log."""
+HOUR_MS: Final = 3_600_000
 MAX_LENGTH_MS: Final = 24 * 3_600_000
 """Of a function that ruled for longer the last day is evidence."""
 INTERVAL_MS: Final = 1_000
@@ -76,6 +79,7 @@ class EmbeddedWatch:
         self._memory = memory
         self._port = port
         self._since: OrderedDict[tuple[EvseAddress, str], Alarm] = OrderedDict()
+        self._recent: OrderedDict[EvseAddress, deque[int]] = OrderedDict()
         self._awaited: dict[str, asyncio.Future[bytes]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsubscribe = port.subscribe(self._heard)
@@ -105,10 +109,23 @@ class EmbeddedWatch:
                 self._since.popitem(last=False)
             return
         began = self._since.pop(place, None)
-        if began is not None and began.at_ms < event.at_ms:
+        if began is not None and began.at_ms < event.at_ms and self._is_admitted(event.evse):
             task = asyncio.create_task(self._watched(began, event.at_ms))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _is_admitted(self, evse: EvseAddress) -> bool:
+        """Within an hour of our own clock an EVSE has at most `MAX_AN_HOUR` acts; those beyond are said in the log."""
+        now_ms = self._desk.clock.now_ms()
+        recent = self._recent.setdefault(evse, deque(maxlen=MAX_AN_HOUR))
+        self._recent.move_to_end(evse)
+        while len(self._recent) > MAX_OPEN:
+            self._recent.popitem(last=False)
+        if len(recent) == MAX_AN_HOUR and now_ms - recent[0] < HOUR_MS:
+            log.warning("embedded function not recorded: too many within an hour", station=evse.station_id)
+            return False
+        recent.append(now_ms)
+        return True
 
     async def _watched(self, began: Alarm, until_ms: int) -> None:
         try:

@@ -12,7 +12,7 @@ from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.mailbox import Answered, Failed, Letter, NeverSent, Reply
-from api.execution.ocpp.readings import Dropped, LogBlock, Upload, read_meter_values, read_stream
+from api.execution.ocpp.readings import Dropped, LogBlock, Upload, is_body, read_meter_values, read_stream
 from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.waiting import Clock
 from ledger.records.evidence import SampleSchema
@@ -340,8 +340,10 @@ class OcppPort:
             return
         at_ms = self._clock.now_ms()
         records = upload.whole() if request.status == "Uploaded" else None
+        reason = "Incomplete" if request.status == "Uploaded" else request.status
+        if records and not is_body(records):
+            records, reason = None, "Malformed"
         if records is None:
-            reason = "Incomplete" if request.status == "Uploaded" else request.status
             failed = neutral.LogFailed(evse=upload.evse, at_ms=at_ms, command_id=upload.command_id, reason=reason)
             self._publish(failed)
         else:

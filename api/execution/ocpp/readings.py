@@ -17,6 +17,7 @@ from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.port import EvseAddress, SampleReading, SignedReading
 from ledger.delivery import samples
+from ledger.delivery.errors import SamplesMalformed
 from ledger.delivery.rounding import half_even
 from ledger.delivery.samples import FULL_SOC_PERMILLE
 from ledger.records.evidence import SampleSchema
@@ -215,3 +216,12 @@ class Upload:
         if self.blocks is None or len(self.parts) != self.blocks:
             return None
         return samples.body_of(b"".join(self.parts[index] for index in range(self.blocks)), self.schema)
+
+
+def is_body(records: bytes) -> bool:
+    """They are whole records that their format allows, times rising: evidence that can be read later."""
+    try:
+        samples.decode(records)
+    except SamplesMalformed:
+        return False
+    return True

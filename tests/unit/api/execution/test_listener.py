@@ -1,9 +1,11 @@
 """The door for stations: who gets in, what they may send, and what happens to commands when they do not answer."""
 
 import asyncio
+import base64
 import datetime as dt
 import json
 import ssl
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -280,6 +282,92 @@ async def test_log_blocks_that_do_not_fit_are_refused(request_id: int, block: in
         await ask(station, 2, "2", "LogStatusNotification", {"status": "Uploaded", "requestId": 1})
         assert isinstance(heard[0], neutral.LogFailed)
         assert heard[0].reason == "Incomplete"
+
+
+@pytest.mark.parametrize(
+    ("wide", "record", "whole"),
+    [
+        (False, struct.pack(">QiiiHH", START, 1, 50_000, 1, 0, 0), True),
+        (False, struct.pack(">QiiiHH", START, 1, 50_000, 1, 0x8000, 0), False),
+        (True, struct.pack(">QiiiHHiiiHH", START, 1, 50_000, 1, 0, 0, 230_000, -5, 0, 640, 11), True),
+        (True, struct.pack(">QiiiHHiiiHH", START, 1, 50_000, 1, 0, 0, 230_000, -5, 9, 640, 11), False),
+        # Five plain records are as long as three wide ones: what they say is not what was asked for.
+        (True, b"".join(struct.pack(">QiiiHH", START + n, 1, 50_000, 1, 0, n) for n in range(5)), False),
+    ],
+)
+async def test_a_log_of_records_that_their_format_does_not_allow_has_failed(
+    wide: bool, record: bytes, whole: bool
+) -> None:
+    async with serving() as (listener, port, _), raw_station(listener) as station:
+        fetch = neutral.FetchLog(command_id="c", evse=E1, not_after_ms=2**53, from_ms=0, to_ms=1, wide=wide)
+        sending = asyncio.create_task(port.send(fetch))
+        call = json.loads(await station.recv())
+        await station.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+        assert await sending == neutral.ACCEPTED
+        data = {"requestId": 1, "block": 0, "blocks": 1, "records": base64.b64encode(record).decode()}
+        request = {"vendorId": "org.flexledger", "messageId": "DataCollectorLog", "data": data}
+        await ask(station, 2, "1", "DataTransfer", request)
+        heard: list[neutral.Telemetry] = []
+        port.subscribe(heard.append)
+        await ask(station, 2, "2", "LogStatusNotification", {"status": "Uploaded", "requestId": 1})
+        (event,) = heard
+        if whole:
+            assert isinstance(event, neutral.LogUploaded)
+            assert event.samples == (b"flexs/2\n" if wide else b"") + record
+        else:
+            assert isinstance(event, neutral.LogFailed)
+            assert event.reason == "Malformed"
+
+
+def _value(measurand: str, value: float, **more: object) -> dict[str, object]:
+    return {"measurand": measurand, "value": value, **more}
+
+
+@pytest.mark.parametrize(
+    ("sampled", "found"),
+    [
+        ([_value("Voltage", 229.5)], {"voltage_millivolt": 229_500}),
+        (
+            [_value("Voltage", volt, phase=phase) for volt, phase in ((229, "L1-N"), (230, "L2-N"), (232, "L3-N"))],
+            {"voltage_millivolt": 230_333},
+        ),
+        # Between two phases it is another voltage.
+        ([_value("Voltage", 400, phase="L1-L2")], {"voltage_millivolt": None}),
+        ([_value("Voltage", -1)], {"voltage_millivolt": None}),
+        ([_value("Power.Reactive.Import", 1.2, unitOfMeasure={"unit": "kvar"})], {"reactive_var": 1_200}),
+        ([_value("Power.Reactive.Export", 1_200)], {"reactive_var": -1_200}),
+        ([_value("Power.Reactive.Export", 1_200, unitOfMeasure={"unit": "W"})], {"reactive_var": None}),
+        ([_value("Power.Active.Export", 700, location="Upstream")], {"upstream_w": -700}),
+        ([_value("Power.Active.Import", 700, location="Inlet")], {"upstream_w": None}),
+        ([_value("SoC", 64.5)], {"soc_permille": 645}),
+        ([_value("SoC", 100.1)], {"soc_permille": None}),
+        ([_value("Frequency", -50)], {"freq_millihertz": None}),
+    ],
+)
+async def test_what_a_station_measures_beside_power_is_read_in_our_units(
+    sampled: list[dict[str, object]], found: dict[str, int | None]
+) -> None:
+    async with serving() as (listener, port, _), raw_station(listener) as station:
+        heard: list[neutral.Telemetry] = []
+        port.subscribe(heard.append)
+        power = {"measurand": "Power.Active.Export", "value": 500}
+        value = {"timestamp": "2026-01-20T15:00:00Z", "sampledValue": [power, *sampled]}
+        await ask(station, 2, "1", "MeterValues", {"evseId": 1, "meterValue": [value]})
+        (reading,) = heard
+        assert isinstance(reading, neutral.SampleReading)
+        assert {name: getattr(reading, name) for name in found} == found
+        # The connection of the building is never taken for the EVSE's own power.
+        assert reading.power_w in (-500, 200)
+
+
+async def test_another_control_that_takes_the_place_of_ours_is_told_and_a_strangers_is_not() -> None:
+    async with serving() as (listener, port, _), raw_station(listener) as station:
+        heard: list[neutral.Telemetry] = []
+        port.subscribe(heard.append)
+        for number, ids in enumerate((["somebodys"], ["flex-x"], ["somebodys", "flex-1"])):
+            event = {"controlId": "so-7", "started": True, "timestamp": "2026-01-20T15:00:00Z", "supersededIds": ids}
+            await ask(station, 2, str(number), "NotifyDERStartStop", event)
+        assert heard == [neutral.CurveSuperseded(evse=E1, at_ms=START)]
 
 
 async def test_a_vendors_message_that_is_not_ours_is_answered_as_the_standard_says() -> None:

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from api.execution.ocpp.datatypes import DerControl, GridEventFault
+from api.execution.ocpp import messages
+from api.execution.ocpp.datatypes import DerControl, GridEventFault, from_ms
 from api.execution.port import Alarm
 from api.execution.simulator.battery import Battery
 from api.execution.simulator.demand import ConstantDemand, DemandStep, ScriptedDemand
@@ -23,7 +24,7 @@ from api.execution.simulator.fleet import build_plant
 from api.execution.simulator.inverter import House, steady_voltage
 from api.execution.simulator.plant import Plant
 from api.flows import check, prove
-from api.flows.embedded import EVENTS, FUNCTIONS, EmbeddedWatch
+from api.flows.embedded import EVENTS, FUNCTIONS, MAX_AN_HOUR, EmbeddedWatch
 from api.verification import bundle, embedded, work
 from api.verification.report import Status
 from ledger.delivery import samples
@@ -35,6 +36,7 @@ from ledger.records.contracts import BaselineMethod, ServiceTerms
 from ledger.records.credentials import CheckPurpose, CheckRecorded, Dimension
 from ledger.records.embedded import EmbeddedActed, EmbeddedFunction, GridEvent
 from ledger.records.evidence import BaselineCommitted, SampleSchema
+from ledger.records.execution import Cause, ExecutionKind
 from ledger.records.requests import Answer, Offer, RequestAnswered, SetpointBatch, SetpointStepMoved
 from ledger.records.services import (
     Params,
@@ -443,6 +445,25 @@ async def test_a_setpoint_is_renewed_while_the_backend_lives_and_left_when_it_do
         assert [plant.evses[1].power_w for plant in stations] == [7_000, 7_000]
 
 
+@pytest.mark.slow
+async def test_a_curve_that_another_control_superseded_is_noted_as_a_deviation_by_the_grid_code(world: World) -> None:
+    fsr_id, checked = await asked(world, VOLT_VAR)
+    async with Depot.open(world, plants()) as depot:
+        await answered(world, fsr_id, checked, VAR, VAR)
+        await depot.until(START_MS + MINUTE_MS)
+        station = depot.stations[STATIONS[0]]
+        superseding = messages.NotifyDERStartStopRequest(
+            control_id="so-7", started=True, timestamp=from_ms(START_MS + MINUTE_MS), superseded_ids=("flex-1",)
+        )
+        await station._call(superseding)
+        await depot.settled()
+        await depot.until(START_MS + 2 * MINUTE_MS)
+        found = [one for one in world.desk.state.request(fsr_id).executions if one.kind is ExecutionKind.DEVIATION]
+        assert [(one.participation, one.cause) for one in found] == [
+            (checked.subjects[0].participation, Cause.GRID_CODE)
+        ]
+
+
 # A grid code's function takes over
 
 HOLDING = EvseService(mode=Mode.SETPOINT, from_ms=0, until_ms=END_MS, setpoint_w=5_000)
@@ -520,6 +541,21 @@ async def test_a_function_whose_station_has_no_record_of_it_is_unprovable(world:
             await watch.close()
     assert (one.function, one.event, one.from_ms) == (EmbeddedFunction.VOLTAGE_TRIP, None, START_MS)
     assert (one.verdict, one.n, one.root) == (Verdict.UNPROVABLE, 0, msgspec.UNSET)
+
+
+async def test_a_function_that_comes_and_goes_all_the_time_does_not_fill_the_log(world: World) -> None:
+    world.at(START_MS - 2 * HOUR_MS)
+    await prepare(world)
+    async with Depot.open(world, plants()) as depot:
+        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
+        try:
+            place = depot.stations[STATIONS[0]].plant.address(1)
+            for hour, admitted in ((0, MAX_AN_HOUR), (0, 0), (1, MAX_AN_HOUR)):
+                world.clock.set_ms(START_MS - 2 * HOUR_MS + hour * HOUR_MS)
+                assert sum(watch._is_admitted(place) for _ in range(MAX_AN_HOUR)) == admitted
+            assert watch._is_admitted(depot.stations[STATIONS[1]].plant.address(1))
+        finally:
+            await watch.close()
 
 
 def test_every_control_and_event_of_the_standard_has_a_name_in_the_record() -> None:
