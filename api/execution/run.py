@@ -181,14 +181,19 @@ class Run:
         """Half a dead-man after the oldest instruction that is followed: a service that lives says so in time."""
         if self._request.dead_man_s is None or not self._request.renewed:
             return self._request.end_at_ms
-        told = [part.renewed_at_ms for part in self._parts.values() if part.active and part.started and not part.away]
+        told = [part.renewed_at_ms for part in self._parts.values() if self._is_renewed(part)]
         return min(told, default=self._request.end_at_ms) + self._request.dead_man_s * MS_PER_S // 2
+
+    @staticmethod
+    def _is_renewed(part: Part) -> bool:
+        """It follows something that this run told it: what another run told before is told again by its steps."""
+        return part.active and part.started and not part.away and part.instruction is not None
 
     def _renew(self) -> None:
         """The same values again, which starts the dead-man anew and changes nothing else."""
         now_ms = self._clock.now_ms()
         for part in self._parts.values():
-            if part.active and part.started and not part.away and part.instruction is not None:
+            if self._is_renewed(part) and part.instruction is not None:
                 part.renewed_at_ms = now_ms
                 self._spawn(self._send_again(part, part.instruction))
 

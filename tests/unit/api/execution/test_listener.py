@@ -319,47 +319,6 @@ async def test_a_log_of_records_that_their_format_does_not_allow_has_failed(
             assert event.reason == "Malformed"
 
 
-def _value(measurand: str, value: float, **more: object) -> dict[str, object]:
-    return {"measurand": measurand, "value": value, **more}
-
-
-@pytest.mark.parametrize(
-    ("sampled", "found"),
-    [
-        ([_value("Voltage", 229.5)], {"voltage_millivolt": 229_500}),
-        (
-            [_value("Voltage", volt, phase=phase) for volt, phase in ((229, "L1-N"), (230, "L2-N"), (232, "L3-N"))],
-            {"voltage_millivolt": 230_333},
-        ),
-        # Between two phases it is another voltage.
-        ([_value("Voltage", 400, phase="L1-L2")], {"voltage_millivolt": None}),
-        ([_value("Voltage", -1)], {"voltage_millivolt": None}),
-        ([_value("Power.Reactive.Import", 1.2, unitOfMeasure={"unit": "kvar"})], {"reactive_var": 1_200}),
-        ([_value("Power.Reactive.Export", 1_200)], {"reactive_var": -1_200}),
-        ([_value("Power.Reactive.Export", 1_200, unitOfMeasure={"unit": "W"})], {"reactive_var": None}),
-        ([_value("Power.Active.Export", 700, location="Upstream")], {"upstream_w": -700}),
-        ([_value("Power.Active.Import", 700, location="Inlet")], {"upstream_w": None}),
-        ([_value("SoC", 64.5)], {"soc_permille": 645}),
-        ([_value("SoC", 100.1)], {"soc_permille": None}),
-        ([_value("Frequency", -50)], {"freq_millihertz": None}),
-    ],
-)
-async def test_what_a_station_measures_beside_power_is_read_in_our_units(
-    sampled: list[dict[str, object]], found: dict[str, int | None]
-) -> None:
-    async with serving() as (listener, port, _), raw_station(listener) as station:
-        heard: list[neutral.Telemetry] = []
-        port.subscribe(heard.append)
-        power = {"measurand": "Power.Active.Export", "value": 500}
-        value = {"timestamp": "2026-01-20T15:00:00Z", "sampledValue": [power, *sampled]}
-        await ask(station, 2, "1", "MeterValues", {"evseId": 1, "meterValue": [value]})
-        (reading,) = heard
-        assert isinstance(reading, neutral.SampleReading)
-        assert {name: getattr(reading, name) for name in found} == found
-        # The connection of the building is never taken for the EVSE's own power.
-        assert reading.power_w in (-500, 200)
-
-
 async def test_another_control_that_takes_the_place_of_ours_is_told_and_a_strangers_is_not() -> None:
     async with serving() as (listener, port, _), raw_station(listener) as station:
         heard: list[neutral.Telemetry] = []

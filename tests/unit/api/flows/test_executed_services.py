@@ -23,8 +23,10 @@ from api.execution.simulator.faults import Faults, GridCodeOverride
 from api.execution.simulator.fleet import build_plant
 from api.execution.simulator.inverter import House, steady_voltage
 from api.execution.simulator.plant import Plant
+from api.execution.waiting import polling
 from api.flows import check, prove
 from api.flows.embedded import EVENTS, FUNCTIONS, MAX_AN_HOUR, EmbeddedWatch
+from api.flows.execute import Executions
 from api.verification import bundle, embedded, work
 from api.verification.report import Status
 from ledger.delivery import samples
@@ -60,7 +62,7 @@ from ledger.rules.request_state import RequestState
 from pki.asn1.claims import DerFunction
 from pki.roles import Service as PkiService
 from tests.support import world as stage
-from tests.support.stations import Depot
+from tests.support.stations import POLL_S, Depot
 from tests.support.world import CAN_W, CSO, DAWN_MS, EVSES, FO, HOUR_MS, MINUTE_MS, STATIONS, World, new_id
 
 START_MS = DAWN_MS + 4 * HOUR_MS
@@ -443,6 +445,28 @@ async def test_a_setpoint_is_renewed_while_the_backend_lives_and_left_when_it_do
         for plant in stations:
             plant.advance(START_MS + 12 * MINUTE_MS)
         assert [plant.evses[1].power_w for plant in stations] == [7_000, 7_000]
+
+
+@pytest.mark.slow
+async def test_a_moving_setpoint_is_taken_over_by_the_next_run_with_everything_that_was_moved(world: World) -> None:
+    fsr_id, checked = await asked(world, MOVING)
+    stations = plants()
+    async with Depot.open(world, stations) as depot:
+        await answered(world, fsr_id, checked, 8_000, 4_000)
+        await depot.until(START_MS)
+        await moved(world, fsr_id, 1, (30, 6_000))
+        await depot.until(START_MS + 2 * MINUTE_MS, step_ms=20_000)
+        await depot.executions.close()
+        depot.executions = Executions(world.desk, world.memory, depot.adapter, polling(world.clock, POLL_S))
+        depot.executions.resume()
+        await depot.settled()
+        # Long after every dead-man of the first run: the second one renews what the batch ordered.
+        await depot.until(START_MS + 10 * MINUTE_MS, step_ms=20_000)
+        assert [plant.evses[1].power_w for plant in stations] == [4_000, 2_000]
+        await depot.until(END_MS + MINUTE_MS, step_ms=20_000)
+        await depot.ended(fsr_id)
+    kinds = [one.kind for one in world.desk.state.request(fsr_id).executions]
+    assert kinds.count(ExecutionKind.COMPLETED) == 2
 
 
 @pytest.mark.slow
