@@ -3,47 +3,38 @@
 The world's two EVSEs are 11 kW both ways, with inverters of 4,800 var. A request lasts a quarter of an hour.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 import pytest
 import pytest_asyncio
 
 from api.execution.ocpp import messages
-from api.execution.ocpp.datatypes import DerControl, GridEventFault, from_ms
-from api.execution.port import Alarm
+from api.execution.ocpp.datatypes import from_ms
 from api.execution.simulator.battery import Battery
 from api.execution.simulator.demand import ConstantDemand, DemandStep, ScriptedDemand
-from api.execution.simulator.evse import EvseConfig, Mode
-from api.execution.simulator.evse import Service as EvseService
+from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.faults import Faults, GridCodeOverride
 from api.execution.simulator.fleet import build_plant
-from api.execution.simulator.inverter import House, steady_voltage
+from api.execution.simulator.inverter import House
 from api.execution.simulator.plant import Plant
 from api.execution.waiting import polling
 from api.flows import check, prove
-from api.flows.embedded import EVENTS, FUNCTIONS, MAX_AN_HOUR, EmbeddedWatch
 from api.flows.execute import Executions
-from api.verification import bundle, embedded, work
+from api.verification import bundle, work
 from api.verification.report import Status
 from ledger.delivery import samples
-from ledger.delivery import work as delivery
 from ledger.delivery.samples import WideSample
 from ledger.records import canonical
-from ledger.records import entry as entries
-from ledger.records.contracts import BaselineMethod, ServiceTerms
+from ledger.records.contracts import BaselineMethod
 from ledger.records.credentials import CheckPurpose, CheckRecorded, Dimension
-from ledger.records.embedded import EmbeddedActed, EmbeddedFunction, GridEvent
 from ledger.records.evidence import BaselineCommitted, SampleSchema
 from ledger.records.execution import Cause, ExecutionKind
 from ledger.records.requests import Answer, Offer, RequestAnswered, SetpointBatch, SetpointStepMoved
 from ledger.records.services import (
     Params,
     PriceStep,
-    Service,
     SetpointParams,
     SetpointStep,
     V2hParams,
@@ -59,19 +50,19 @@ from ledger.records.sites import EvLimits
 from ledger.records.work import Verdict
 from ledger.rules import orders
 from ledger.rules.request_state import RequestState
-from pki.asn1.claims import DerFunction
-from pki.roles import Service as PkiService
 from tests.support import world as stage
+from tests.support.inverters import (
+    CAR,
+    END_MS,
+    METHODS,
+    START_MS,
+    VAR,
+    plants,
+    prepare,
+)
 from tests.support.stations import POLL_S, Depot
-from tests.support.world import CAN_W, CSO, DAWN_MS, EVSES, FO, HOUR_MS, MINUTE_MS, STATIONS, World, new_id
+from tests.support.world import CAN_W, CSO, EVSES, FO, HOUR_MS, MINUTE_MS, STATIONS, World, new_id
 
-START_MS = DAWN_MS + 4 * HOUR_MS
-END_MS = START_MS + 15 * MINUTE_MS
-VAR = 4_800
-SERVICES = (Service.SETPOINT, Service.VOLT_WATT, Service.VOLT_VAR, Service.WATT_VAR, Service.V2H)
-METHODS = {Service.SETPOINT: BaselineMethod.CURVE, Service.V2H: BaselineMethod.ZERO}
-INVERTER = EvseConfig(evse_id=1, max_charge_w=CAN_W, max_discharge_w=CAN_W, max_inject_var=VAR, max_absorb_var=VAR)
-CAR = EvLimits(usable_energy_wh=60_000, soc_permille=500)
 VOLT_VAR = VoltVarParams(
     points=tuple(
         VoltVarPoint(volt_centipct=volt, power_var=var)
@@ -89,25 +80,6 @@ def voltage(at_ms: int) -> int:
     return 230_000 if minute < 5 else 218_500 if minute < 10 else 241_500
 
 
-def plants(
-    of_voltage: Callable[[int], int] = steady_voltage, faults: Faults | None = None, config: EvseConfig = INVERTER
-) -> list[Plant]:
-    """Both stations; cars that would charge with 7 kW."""
-    return [
-        build_plant(
-            station,
-            (config,),
-            seed=5,
-            start_ms=START_MS - HOUR_MS,
-            voltage=of_voltage,
-            demands={1: ConstantDemand(7_000)},
-            faults=faults if station == STATIONS[0] else None,
-            charge_points={1: evse},
-        )
-        for station, evse in zip(STATIONS, EVSES, strict=True)
-    ]
-
-
 @pytest_asyncio.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     opened = await World.open(tmp_path)
@@ -115,37 +87,6 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield opened
     finally:
         await opened.close()
-
-
-def terms(service: Service) -> ServiceTerms:
-    return msgspec.structs.replace(
-        stage.TERMS[0],
-        service=service,
-        max_w=2 * CAN_W,
-        max_var=2 * VAR,
-        baseline=METHODS.get(service, BaselineMethod.CURVE),
-        tolerance_w=600,
-    )
-
-
-async def prepare(world: World, ev: EvLimits = CAR) -> str:
-    """The site with its inverters, cars that speak, claims, and a contract for everything here."""
-    await stage.configure(
-        world,
-        services=tuple(service.value for service in SERVICES),
-        control_modes=("VoltWatt", "VoltVar", "WattVar"),
-        max_inject_var=VAR,
-        max_absorb_var=VAR,
-    )
-    await stage.plug_in(world, ev)
-    await stage.certify(
-        world,
-        frozenset({PkiService.DROOP, PkiService.SETPOINT, PkiService.V2H}),
-        frozenset(
-            {DerFunction.VOLT_WATT, DerFunction.VOLT_VAR, DerFunction.WATT_VAR, DerFunction.ACTIVE_POWER_SETPOINT}
-        ),
-    )
-    return await stage.contract(world, services=tuple(terms(service) for service in SERVICES))
 
 
 async def asked(world: World, params: Params, *, resolution_ms: int = 1_000) -> tuple[str, CheckRecorded]:
@@ -490,8 +431,6 @@ async def test_a_curve_that_another_control_superseded_is_noted_as_a_deviation_b
 
 # A grid code's function takes over
 
-HOLDING = EvseService(mode=Mode.SETPOINT, from_ms=0, until_ms=END_MS, setpoint_w=5_000)
-
 
 @pytest.mark.slow
 async def test_what_a_grid_code_took_over_is_excused_and_only_where_an_alarm_says_so(world: World) -> None:
@@ -506,85 +445,6 @@ async def test_what_a_grid_code_took_over_is_excused_and_only_where_an_alarm_say
     assert (one.start_at_ms, one.end_at_ms) == (fault.from_ms + 1_000, fault.to_ms + 1_000)
     assert request.work.verdict is Verdict.DELIVERED
     assert "proof of work" in await shown(world, fsr_id)
-
-
-async def acted(world: World, depot: Depot) -> list[EmbeddedActed]:
-    """What embedded functions did, whole, as soon as something is on record."""
-    for _ in range(2_000):
-        rows = [row.data for row in world.engines.store.entries(0, world.engines.store.head().size)]
-        found = [entry for entry in map(entries.decode, rows) if entry.type == EmbeddedActed.TYPE]
-        if found:
-            return [one for one in map(world.memory.whole, found) if isinstance(one, EmbeddedActed)]
-        await asyncio.sleep(0.005)
-    raise AssertionError(depot.stations)
-
-
-@pytest.mark.slow
-async def test_a_function_that_acted_in_firmware_is_on_record_without_any_request(world: World) -> None:
-    world.at(START_MS - 2 * HOUR_MS)
-    await prepare(world)
-    took_ms, let_ms = START_MS + 2 * MINUTE_MS, START_MS + 4 * MINUTE_MS
-    fault = GridCodeOverride(from_ms=took_ms, to_ms=let_ms, power_w=1_000, control="VoltWatt", fault="OverVoltage")
-    stations = plants(faults=Faults((fault,)))
-    # A station keeps a record a second only while something is armed or ruled; here it holds a setpoint of its own.
-    async with Depot.open(world, stations) as depot:
-        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
-        try:
-            for plant in stations:
-                plant.evses[1].tell(HOLDING, plant.at_ms)
-            await depot.until(START_MS + 5 * MINUTE_MS)
-            (one,) = await acted(world, depot)
-        finally:
-            await watch.close()
-    assert (one.function, one.event) == (EmbeddedFunction.VOLT_WATT, GridEvent.OVER_VOLTAGE)
-    assert (one.evse_id, one.from_ms, one.until_ms) == (EVSES[0], took_ms, let_ms)
-    assert (one.verdict, one.algorithm, one.n) == (Verdict.INFORMATIVE, "EMBEDDED_LOG/1", 181)
-    body = world.engines.vault.attachment(str(one.body_sha256))
-    assert samples.root(body).hex() == one.root
-    again = embedded.judge(took_ms, let_ms, body)
-    assert canonical.encode(canonical.decode(delivery.encode(again))).decode() == one.result
-    # 5 kW before; 1 kW from the second after the function took over.
-    assert again.figures["reaction_w"] == pytest.approx(4_000, abs=40)
-
-
-async def test_a_function_whose_station_has_no_record_of_it_is_unprovable(world: World) -> None:
-    world.at(START_MS - 2 * HOUR_MS)
-    await prepare(world)
-    stations = plants()
-    async with Depot.open(world, stations) as depot:
-        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
-        try:
-            evse = stations[0].address(1)
-            alarm = {"evse": evse, "control": "LVMustTrip", "fault": None}
-            watch._heard(Alarm(**alarm, at_ms=START_MS, ended=True))  # it never began
-            watch._heard(Alarm(**alarm, at_ms=START_MS, ended=False))
-            watch._heard(Alarm(**alarm, at_ms=START_MS + 1, ended=False))
-            watch._heard(Alarm(**alarm, at_ms=START_MS + 1_000, ended=True))
-            (one,) = await acted(world, depot)
-        finally:
-            await watch.close()
-    assert (one.function, one.event, one.from_ms) == (EmbeddedFunction.VOLTAGE_TRIP, None, START_MS)
-    assert (one.verdict, one.n, one.root) == (Verdict.UNPROVABLE, 0, msgspec.UNSET)
-
-
-async def test_a_function_that_comes_and_goes_all_the_time_does_not_fill_the_log(world: World) -> None:
-    world.at(START_MS - 2 * HOUR_MS)
-    await prepare(world)
-    async with Depot.open(world, plants()) as depot:
-        watch = EmbeddedWatch(world.desk, world.memory, depot.port)
-        try:
-            place = depot.stations[STATIONS[0]].plant.address(1)
-            for hour, admitted in ((0, MAX_AN_HOUR), (0, 0), (1, MAX_AN_HOUR)):
-                world.clock.set_ms(START_MS - 2 * HOUR_MS + hour * HOUR_MS)
-                assert sum(watch._is_admitted(place) for _ in range(MAX_AN_HOUR)) == admitted
-            assert watch._is_admitted(depot.stations[STATIONS[1]].plant.address(1))
-        finally:
-            await watch.close()
-
-
-def test_every_control_and_event_of_the_standard_has_a_name_in_the_record() -> None:
-    assert set(FUNCTIONS) == set(get_args(DerControl))
-    assert {name.lower() for name in get_args(GridEventFault)} == set(EVENTS)
 
 
 # What a car says of itself
