@@ -67,11 +67,13 @@ class KeyWatch:
     def _read(self) -> None:
         try:
             found = self._path.stat()
-            place = (found.st_ino, found.st_mtime_ns, found.st_size)
+            place = (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
             if place == self._seen:
                 return
-            self._held = read_log_keys(self._path)
-            self._keys.take(self._held.signers)
+            # A file that is bad is looked at again once somebody has touched it, and complained of once.
             self._seen = place
+            held = read_log_keys(self._path)
+            self._keys.take(held.signers)
+            self._held = held
         except (ApiError, LedgerError, OSError, ValueError) as error:
             log.error("log keys not taken", code=getattr(error, "code", type(error).__name__), file=self._path.name)

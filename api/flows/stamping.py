@@ -40,6 +40,7 @@ QUERY: Final = "application/timestamp-query"
 REPLY: Final = "application/timestamp-reply"
 FIRST_PAUSE_S: Final = 10.0
 """After a failure; doubled with each further one, up to the interval."""
+MAX_DOUBLINGS: Final = 20
 MAX_SKEW_MS: Final = 60_000
 """An authority's time and ours may differ by so much before somebody is told."""
 OWN_ENTRY: Final = 1
@@ -137,11 +138,13 @@ class Stamping:
             try:
                 await self.once()
                 failures = 0
-            except (ApiError, LedgerError, PkiError) as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, the next stamp is asked for
                 failures += 1
                 telemetry.TIMESTAMPS.labels(result="failed").inc()
-                log.warning("no time stamp", code=error.code, reason=error.detail)
-            await asyncio.sleep(min(every_s, FIRST_PAUSE_S * 2.0**failures) if failures else every_s)
+                log.warning("no time stamp", code=getattr(error, "code", type(error).__name__))
+            await asyncio.sleep(
+                min(every_s, FIRST_PAUSE_S * 2.0 ** min(failures, MAX_DOUBLINGS)) if failures else every_s
+            )
 
     async def once(self) -> Stamp | None:
         """The stamp that is on record now; None if the newest checkpoint has one, or the log has ended.

@@ -309,11 +309,17 @@ async def test_failures_are_answered_with_ever_longer_pauses(
 
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
-        if len(pauses) == 12:
+        if len(pauses) == 1_100:
             raise asyncio.CancelledError
 
     monkeypatch.setattr(stamping.asyncio, "sleep", sleep)
-    broken = Asked(tsa=lambda _: (500, "", b""))
+
+    def failing(_: bytes) -> tuple[int, str, bytes]:
+        if len(pauses) == 4:
+            raise ValueError("a library that nobody expected to fail")
+        return 500, "", b""
+
+    broken = Asked(tsa=failing)
     with pytest.raises(asyncio.CancelledError):
         await at_work(world, authority, ask=broken, every_minutes=60).watch()
     assert pauses[:3] == [20.0, 40.0, 80.0]
