@@ -100,6 +100,13 @@ def test_the_printed_curl_lines_work_as_they_stand(dev: Dev) -> None:
     assert "flexledger_http_requests_total" in metrics
 
 
+def test_the_files_of_the_parties_work_as_they_stand(dev: Dev, folder: Path) -> None:
+    party = folder / "service" / "credentials" / "parties" / "FI-AUR" / "party.toml"
+    listed = call("request", "list", party, "--json")
+    assert listed.returncode == 0, listed.stderr
+    assert "requests" in json.loads(listed.stdout)
+
+
 def test_a_request_is_delivered_and_its_bundle_verifies(asked: subprocess.CompletedProcess[str], folder: Path) -> None:
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert "8 of 8 EVSEs pass" in asked.stdout
