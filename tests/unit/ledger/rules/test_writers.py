@@ -6,7 +6,7 @@ import pytest
 from ledger.records import registry
 from ledger.records.actor import Role
 from ledger.records.execution import ExecutionKind
-from ledger.records.log import PolicyAdopted, StreamClosed
+from ledger.records.log import PolicyAdopted, StreamClosed, TimeStamped
 from ledger.records.log import Refused as RefusedRecord
 from ledger.records.privacy import RestrictionSet
 from ledger.records.requests import RequestCancelled
@@ -230,3 +230,11 @@ def test_an_auditor_writes_nothing_but_findings() -> None:
     judge.ready()
     with refused("writer-role"):
         judge.try_it(answer(), AUDITOR)
+
+
+def test_a_time_stamp_is_of_a_tree_that_stood_before_the_entry_that_says_so() -> None:
+    judge = Judge()
+    index = len(judge.facts)
+    judge.try_it(TimeStamped(size=index, token_sha256="0" * 64), NORTHGATE, "log/stamps")
+    with refused("stamp-ahead"):
+        judge.try_it(TimeStamped(size=index + 1, token_sha256="0" * 64), NORTHGATE, "log/stamps")
