@@ -15,21 +15,23 @@ from api.errors import Refused
 from api.issuing import Issuing, open_issuing
 from api.key_files import read_log_keys, secret_text
 from api.settings import Settings
+from api.settings import Vault as VaultSettings
 from api.subscriptions import FILE as WEBHOOKS_FILE
 from api.subscriptions import Subscriptions
+from api.tokenring import TokenRing
 from ledger.clock import Clock, SystemClock
 from ledger.privacy import keys as keyring
 from ledger.privacy import tables
-from ledger.privacy.errors import VaultAbsent
-from ledger.privacy.kekring import KekRingFile
-from ledger.privacy.vault import Vault
+from ledger.privacy.errors import KekEpochAbsent, VaultAbsent
+from ledger.privacy.kekring import KekProvider, KekRingFile
+from ledger.privacy.vault import KEYS_FILE, Vault
 from ledger.records import jws
 from ledger.store.errors import StoreAbsent
 from ledger.store.log_keys import LogKeys
 from ledger.store.protocol import Store
 from ledger.store.reads import SqlReads
 from ledger.store.sqlite import SqliteReader, SqliteStore
-from pki import keys
+from pki import keyplace, keys
 from pki.status import StatusSet
 from pki.trust import TrustAnchors
 
@@ -172,23 +174,49 @@ def open_vault(settings: Settings, clock: Clock, *, create: bool) -> Vault:
     """
     where = settings.vault
     if where.dsn_file is None or where.keys_dsn_file is None:
-        return Vault.open(where.dir, clock=clock, kek_path=where.kek, create=create)
+        provider = None if where.kek_token is None else _token_ring(where, is_new=create and not _has_keys(where))
+        return Vault.open(where.dir, clock=clock, kek_path=where.kek, create=create, provider=provider)
     with _driver():
         from ledger.privacy.postgres import PostgresDatabase
     dsn, keys_dsn = secret_text(where.dsn_file), secret_text(where.keys_dsn_file)
-    is_new = create and not where.kek.exists()
-    if is_new:
-        # A new ring beside old keys could open nothing and would hide that the old ring is missing.
+    # A new ring beside old keys could open nothing and would hide that the old ring is missing.
+    is_new = create
+    if create:
         with suppress(VaultAbsent):
             PostgresDatabase(keys_dsn, where.keys_schema, keyring.VERSIONS, create=False).close()
             is_new = False
     return Vault.over(
         lambda: PostgresDatabase(dsn, where.schema, tables.VERSIONS, create=create),
         lambda: PostgresDatabase(keys_dsn, where.keys_schema, keyring.VERSIONS, create=create),
-        KekRingFile.create(where.kek) if is_new else KekRingFile.open(where.kek),
+        _ring(where, is_new=is_new),
         clock=clock,
         create=create,
     )
+
+
+def ring_of(settings: Settings) -> KekProvider:
+    """The key ring of the settings, which is there already. Raises `KekEpochAbsent`, `KekRingExposed`."""
+    return _ring(settings.vault, is_new=False)
+
+
+def _has_keys(where: VaultSettings) -> bool:
+    return (where.dir / KEYS_FILE).exists()
+
+
+def _ring(where: VaultSettings, *, is_new: bool) -> KekProvider:
+    if where.kek_token is not None:
+        return _token_ring(where, is_new=is_new)
+    return KekRingFile.create(where.kek) if is_new and not where.kek.exists() else KekRingFile.open(where.kek)
+
+
+def _token_ring(where: VaultSettings, *, is_new: bool) -> KekProvider:
+    """The ring in the token; its first key is made with the vault. Raises `KekEpochAbsent` beside older keys."""
+    ring = TokenRing(keyplace.parse(where.kek_token or ""))
+    if not ring.epochs():
+        if not is_new:
+            raise KekEpochAbsent("the token holds no key of the vault")
+        ring.new_epoch()
+    return ring
 
 
 def open_reader(settings: Settings) -> "SqliteReader | PostgresReader":

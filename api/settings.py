@@ -185,6 +185,12 @@ class Vault(_Section, frozen=True, kw_only=True):
 
     dir: Annotated[Path, Meta(description="Folder: the vault and the wrapped keys, where they are files.")]
     kek: Annotated[Path, Meta(description="File, mode 0600: the key-encryption keys; never in the same backup.")]
+    kek_token: Annotated[
+        str | None,
+        Meta(
+            description="PKCS#11 URI (RFC 7512): the key ring is in this token, not in a file.",
+        ),
+    ] = None
     backup_dir: Annotated[
         Path | None,
         Meta(description="Folder: where a rotation puts its tested copy of the wrapped keys, where those are a file."),

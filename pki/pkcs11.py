@@ -180,6 +180,14 @@ def generate(place: TokenPlace, curve: ec.EllipticCurve) -> TokenKey:
     return _token(place).use(made, place)
 
 
+def use(place: TokenPlace, act: Callable[[Any], T]) -> T:
+    """What `act` does with the session of the token at `place`, which nobody else uses meanwhile.
+
+    A coded error of the caller's own passes; whatever the library raises is TokenUnavailable or TokenPinRefused.
+    """
+    return _token(place).use(act, place)
+
+
 def forget_sessions() -> None:
     """Every session of this process is closed; keys open another when they are used again."""
     with _TOKENS_LOCK:

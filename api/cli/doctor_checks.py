@@ -17,7 +17,6 @@ from api.settings import Settings
 from api.verification.actors import Directory
 from ledger.clock import Clock
 from ledger.privacy.errors import VaultAbsent
-from ledger.privacy.kekring import KekRingFile
 from ledger.privacy.vault import KEYS_FILE, VAULT_FILE
 from ledger.store.errors import HistoryDiffers, RolledBack, SignerStateAbsent, StandbyMissing, StoreAbsent
 from ledger.store.nodes import Nodes
@@ -69,7 +68,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 def key_files(settings: Settings) -> Iterator[Finding]:
     """Nobody but the owner has any right to a file that holds a key."""
-    files = {settings.log_key, settings.listen.key, settings.signing.key, settings.vault.kek}
+    files = {settings.log_key, settings.listen.key, settings.signing.key}
+    if settings.vault.kek_token is None:
+        files.add(settings.vault.kek)
     if settings.store.dsn_file is not None:
         files.add(settings.store.dsn_file)
     if settings.ocpp_listen is not None:
@@ -255,7 +256,7 @@ def _root_at(reader: SqlReads, size: int) -> bytes:
 
 def vault(settings: Settings) -> Iterator[Finding]:
     """The key ring opens, and what it wraps is there: private, where it is files; no row of the vault is read."""
-    epochs = KekRingFile.open(settings.vault.kek).epochs()
+    epochs = engines.ring_of(settings).epochs()
     yield ok("vault", f"the key ring holds {len(epochs)} epochs")
     if settings.vault.dsn_file is not None:
         engines.open_vault(settings, engines.clock_of(settings), create=False).close()

@@ -1,7 +1,6 @@
 """Erasure that survives a crash at any point, a restored backup, and the question what happened to an entry.
 
-    intended   the wish is in the vault                       then ErasureRequested enters the log
-    requested  no hold stands against it                      else ErasureRefused enters the log
+    intended   the wish is in the vault, then ErasureRequested in the log; a hold stops it here with ErasureRefused
     fenced     nobody finds the subject any more, its digests answer ERASED, the tombstone's tree is fixed
     destroyed  key gone, rows gone; the write-ahead logs are emptied, and that is checked
     recorded   ErasureExecuted is in the log: exactly one, whatever happened on the way
@@ -208,8 +207,6 @@ class Eraser:
         if job.stage is Stage.INTENDED:
             asked = ErasureRequested(request=job.request, handle=job.handle, basis=job.basis)
             await self._record_once(asked, resumed=resumed)
-            job = self._jobs.advance(job, Stage.REQUESTED)
-        if job.stage is Stage.REQUESTED:
             ground = self._jobs.hold_on(job) or hold(self._jobs.name(job))
             if ground is not None or not self._jobs.fence(job):
                 ground = ground or self._jobs.hold_on(job) or RefusalGround.LEGAL_CLAIMS

@@ -100,4 +100,7 @@ CREATE TABLE reidentification (
 ) STRICT
 """
 
-VERSIONS: Final = (_FIRST, _REIDENTIFICATION)
+_FEWER_STAGES: Final = "UPDATE erasure SET stage = 'intended' WHERE stage = 'requested'"
+"""An erasure whose request is on record is taken up where it was: the same request is recorded once."""
+
+VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES)

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -27,7 +27,6 @@ class Stage(StrEnum):
     """How far an erasure is."""
 
     INTENDED = "intended"
-    REQUESTED = "requested"
     FENCED = "fenced"
     DESTROYED = "destroyed"
 
@@ -92,12 +91,6 @@ class Jobs:
         """Every erasure that has begun and is not closed."""
         rows = self._database.rows(f"SELECT {_COLUMNS} FROM erasure ORDER BY handle")  # noqa: S608 -- a constant
         return tuple(_read(row) for row in rows)
-
-    def advance(self, job: Job, stage: Stage) -> Job:
-        """The job is at this stage, durably."""
-        with self._database.transaction():
-            self._database.execute("UPDATE erasure SET stage = ? WHERE handle = ?", (stage.value, job.handle))
-        return replace(job, stage=stage)
 
     def reload(self, job: Job) -> Job:
         """The job as the vault has it."""

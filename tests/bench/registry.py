@@ -36,6 +36,5 @@ ROWS: Final[tuple[Row, ...]] = (
 NOT_MEASURED: Final[dict[str, str]] = {
     "P4": "needs a server and a client that can load it; no bench for it is written",
     "P5": "statements come in one a request, not in lists of 100",
-    "P23": "no bench is written for exports of 100,000 records",
 }
 """Row to reason."""
