@@ -19,7 +19,7 @@ import asyncpg
 
 from ledger.privacy.database import Row, statements
 from ledger.privacy.errors import BackupElsewhere, VaultAbsent, VaultMalformed
-from ledger.store.errors import StoreAbsent
+from ledger.store.errors import StoreAbsent, StoreUnreachable
 from ledger.store.postgres import named
 from ledger.store.postgres_link import Link
 
@@ -92,7 +92,9 @@ class PostgresDatabase:
             try:
                 self.execute("SELECT pg_advisory_xact_lock(hashtextextended(?, 1))", (self._schema,))
                 yield
-                self._run("COMMIT")
+                said = self._run("COMMIT")
+                if said != "COMMIT":
+                    raise StoreUnreachable("the server gave the transaction up", found=said)
             except BaseException:
                 self._link.run(self._link.give_up())
                 raise
@@ -169,11 +171,11 @@ class PostgresDatabase:
         with self._lock:
             self._link.close()
 
-    def _run(self, sql: str) -> None:
-        async def run(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-            await connection.execute(sql)
+    def _run(self, sql: str) -> str:
+        async def run(connection: "asyncpg.Connection[asyncpg.Record]") -> str:
+            return str(await connection.execute(sql))
 
-        self._link.run(self._link.ask(run))
+        return self._link.run(self._link.ask(run))
 
 
 @cache

@@ -8,7 +8,7 @@ from ledger.privacy.vault import Vault
 from ledger.records import canonical, disclosure, record, registry, statement
 from ledger.records import entry as entries
 from ledger.records.errors import DisclosureForeign, NotCanonical, RecordMalformed
-from ledger.records.privacy import EntryRectified
+from ledger.records.privacy import MAX_VALUE_CHARS, EntryRectified
 
 
 def correction(vault: Vault, index: int, entry_bytes: bytes, subject: str, member: str, value: Any) -> EntryRectified:
@@ -32,7 +32,11 @@ def correction(vault: Vault, index: int, entry_bytes: bytes, subject: str, membe
         canonical.convert(record.reveal(_swap(opened.claims.event, swapped), changed), kind, kind.TYPE)
     except (DisclosureForeign, NotCanonical, RecordMalformed) as error:
         raise RectificationUnfit("the value is not one that this member may have", found=error.code) from None
-    return EntryRectified(corrects=index, member=member, value=canonical.encode(value).decode())
+    encoded = canonical.encode(value).decode()
+    if len(encoded) > MAX_VALUE_CHARS:
+        # It would stand in the log as a digest of what no reader may take.
+        raise RectificationUnfit("the value is too long", expected=f"at most {MAX_VALUE_CHARS}", found=len(encoded))
+    return EntryRectified(corrects=index, member=member, value=encoded)
 
 
 def _swap(event: Any, swapped: dict[str, str]) -> Any:

@@ -16,6 +16,7 @@ from ledger.records.statement_fields import Hash
 
 MAX_TREE_SIZE = 2**32
 MAX_EPOCH = 2**31 - 1
+MAX_VALUE_CHARS = 32_768
 
 Handle = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}$(?!\n)")]
 RetentionClass = Annotated[str, msgspec.Meta(pattern=r"^P[1-9][0-9]{0,3}[DMY]$(?!\n)")]

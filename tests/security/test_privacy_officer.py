@@ -181,6 +181,8 @@ async def test_a_wrong_value_is_put_right_by_a_later_entry(house: House) -> None
         {"index": 0},
         {"subject": house.party(NEIGHBOUR)},
         {"member": "session_id"},
+        {"value": 0.5},
+        {"value": [[]] * 9},
     ):
         await house.attack(
             cast.DPO, "/v1/subjects/rectification", {**asked, **change}, status=400, code="ledger/rectification-unfit"

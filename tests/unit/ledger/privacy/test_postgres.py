@@ -1,6 +1,7 @@
 """What is PostgreSQL's own in the vault; everything else is asked of both engines by the files beside this one."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 
 import asyncpg
@@ -10,7 +11,7 @@ from ledger.privacy import tables
 from ledger.privacy.database import SqliteDatabase
 from ledger.privacy.errors import VaultAbsent, VaultMalformed
 from ledger.privacy.postgres import PostgresDatabase
-from ledger.store.errors import StoreUnreachable
+from ledger.store.errors import StoreDamaged, StoreUnreachable
 from tests.support.postgres import Server
 
 _names = count(1)
@@ -71,6 +72,20 @@ def test_what_fails_in_a_transaction_leaves_nothing(database: PostgresDatabase) 
         half()
     put(database, "whole")
     assert names(database) == ["whole"]
+
+
+def test_a_transaction_that_the_server_gave_up_is_not_called_done(database: PostgresDatabase) -> None:
+    """A statement that failed inside, whoever caught that, makes COMMIT a rollback."""
+
+    def swallowing() -> None:
+        with database.transaction():
+            put(database, "first")
+            with suppress(StoreDamaged):
+                database.execute("SELECT 1 / 0")
+
+    with pytest.raises(StoreUnreachable):
+        swallowing()
+    assert names(database) == []
 
 
 async def end_sessions(server: Server, schema: str) -> None:
