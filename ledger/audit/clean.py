@@ -1,13 +1,10 @@
 """A block in which nothing is wrong, found so at the least cost; any doubt is left to the careful judge of `blocks`.
 
-All entries of a block are decoded and encoded again in one call each. That is as strict as one by one: an entry begins
-with `{"log":"`, so the comma that joins two rows can stand only between two whole entries. Were it inside a string,
-the quotation mark after the brace would end that string and `log` could not follow; were it inside an object, a brace
-could not follow it; and there is no array in an entry. As many entries as rows, the same bytes again: each row is one
-entry in canonical form.
+All entries of a block are decoded and encoded again in one call each, a line for each. That is as strict as one by one:
+an encoded entry has no line break in it, so the same bytes again, from as many entries as rows, mean that each row is
+one entry in canonical form.
 """
 
-import binascii
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -20,13 +17,12 @@ from ledger.audit.segments import Segment
 from ledger.audit.source import Block, LogSource
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records.entry import Entry, Submitter
+from ledger.records.entry import NO_PREVIOUS, Entry, Submitter
 from ledger.records.log import StreamClosed
 
 MAX_SEEN: Final = 10_000
 """Different submitters that one span remembers as well-formed."""
 
-_BEGIN: Final = b'{"log":"'
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _STREAM: Final = re.compile(r"[a-z]{1,16}/[A-Za-z0-9._-]{1,80}")
 _Whole = Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INT)]
@@ -55,8 +51,8 @@ class LeanEntry(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     v: _Whole
 
 
-_decode = msgspec.json.Decoder(list[LeanEntry]).decode
-_encode = msgspec.json.Encoder().encode
+_decode_lines = msgspec.json.Decoder(LeanEntry).decode_lines
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 Last = tuple[int, int, bytes, bool]
 """(index, seq, leaf, is closed) of a stream's last entry."""
@@ -102,7 +98,7 @@ class Clearing:
             cleared.last_rec = last_rec
             if self._links(block, cleared, streams) and self._statements(block, cleared):
                 return cleared
-        except (TypeError, ValueError, binascii.Error, msgspec.MsgspecError, UnicodeError, RecursionError):
+        except (TypeError, ValueError, msgspec.MsgspecError, RecursionError):
             pass
         return None
 
@@ -112,13 +108,12 @@ class Clearing:
         data = [row[1] for row in rows]
         if block.faults or None in data:
             return None
-        joined = b"[" + b",".join(data) + b"]"  # type: ignore[arg-type]  # None was looked for
-        made = _decode(joined)
+        lines = b"\n".join([*data, b""])  # type: ignore[list-item]  # None was looked for
+        made = _decode_lines(lines)
         leaves = [sha256(b"\x00" + one).digest() for one in data]  # type: ignore[operator]
         if (
             len(made) != len(rows)
-            or _encode(made) != joined
-            or any(one[:8] != _BEGIN for one in data)  # type: ignore[index]
+            or _encode_lines(made) != lines
             or len(max(data, key=len)) > entries.MAX_ENTRY_BYTES  # type: ignore[arg-type]
             or (block.parties is not None and [row[2] for row in rows] != leaves)
             or (block.slots is not None and block.slots != b"".join(leaves))
@@ -128,34 +123,33 @@ class Clearing:
 
     def _links(self, block: Block, cleared: Cleared, streams: dict[str, Segment]) -> bool:
         """Origin, times and chains."""
-        ends, last_rec, has_links = cleared.ends, cleared.last_rec, block.parties is not None
-        for (index, _, _, previous, _), one, leaf in zip(block.rows, cleared.made, cleared.leaves, strict=True):
-            if one.log != self.origin or one.rec < last_rec:
-                return False
-            last_rec = one.rec
-            stream = one.stream
+        ends, made, has_links = cleared.ends, cleared.made, block.parties is not None
+        times = [cleared.last_rec, *[one.rec for one in made]]
+        if times != sorted(times) or {one.log for one in made} != {self.origin}:
+            return False
+        cleared.last_rec = times[-1]
+        sub: LeanSubmitter | None = None
+        for (index, _, _, previous, _), one, leaf in zip(block.rows, made, cleared.leaves, strict=True):
+            stream, seq, prev = one.stream, one.seq, one.prev
+            closes = one.type == StreamClosed.TYPE
             before = ends.get(stream)
             if before is None and (known := streams.get(stream)) is not None:
                 before = (known.last_index, known.last_seq, known.last_leaf, known.is_closed)
-            closes = one.type == StreamClosed.TYPE
             if before is None:
-                if one.seq < 1 or _HASH.fullmatch(one.prev) is None or _STREAM.fullmatch(stream) is None:
+                if (
+                    seq < 1
+                    or (prev != NO_PREVIOUS and _HASH.fullmatch(prev) is None)
+                    or _STREAM.fullmatch(stream) is None
+                ):
                     return False
-                cleared.begun.append(
-                    (stream, Segment(index, one.seq, one.prev, previous, index, one.seq, leaf, closes))
-                )
-            elif (
-                one.seq != before[1] + 1
-                or one.prev != before[2].hex()
-                or before[3]
-                or (has_links and previous != before[0])
-            ):
+                cleared.begun.append((stream, Segment(index, seq, prev, previous, index, seq, leaf, closes)))
+            elif seq != before[1] + 1 or prev != before[2].hex() or before[3] or (has_links and previous != before[0]):
                 return False
-            ends[stream] = (index, one.seq, leaf, closes)
-            sub = one.sub
-            if (sub.cert, sub.party, sub.role) not in self.seen:
-                self._see(sub)
-        cleared.last_rec = last_rec
+            ends[stream] = (index, seq, leaf, closes)
+            if one.sub != sub:
+                sub = one.sub
+                if (sub.cert, sub.party, sub.role) not in self.seen:
+                    self._see(sub)
         return True
 
     def _see(self, sub: LeanSubmitter) -> None:
@@ -166,25 +160,27 @@ class Clearing:
 
     def _statements(self, block: Block, cleared: Cleared) -> bool:
         """What the entries say of their statements, and the rows that say which statement is where."""
-        parties = block.parties
+        parties, counters = block.parties, cleared.counters
+        headers, payloads = [], []
+        for one in cleared.made:
+            header, payload, _ = one.stmt.split(".")
+            headers.append(header)
+            payloads.append(payload)
+        every = said.all_claims(payloads)
         recorded: list[tuple[str, str, int]] = []
-        for (index, _, _, _, actor), one in zip(block.rows, cleared.made, strict=True):
-            stmt = one.stmt
-            first, last = stmt.find("."), stmt.rfind(".")
-            if stmt.count(".") != 2:
-                return False
-            payload = said.decode_payload(stmt[first + 1 : last])
-            claims = said.claims(payload)
+        for row, one, claims, header in zip(block.rows, cleared.made, every, headers, strict=True):
             if (claims.aud, claims.stream, claims.type, claims.v) != (one.log, one.stream, one.type, one.v):
                 return False
-            if parties is not None and parties.get(actor) != claims.iss:  # type: ignore[arg-type]
+            party = claims.iss
+            if parties is not None and parties.get(row[4]) != party:  # type: ignore[arg-type]
                 return False
-            recorded.append((claims.iss, claims.jti, index))
-            if claims.actor_seq is not None:
-                key = (claims.iss, self.hint(stmt[:first]))
-                cleared.counters[key] = max(cleared.counters.get(key, 0), claims.actor_seq)
+            recorded.append((party, claims.jti, row[0]))
+            if (seq := claims.actor_seq) is not None:
+                key = (party, self.hint(header))
+                if seq > counters.get(key, 0):
+                    counters[key] = seq
             if one.type == StreamClosed.TYPE:
-                closing = said.closing(payload)
+                closing = said.closing(said.decode_part(one.stmt.split(".")[1]))
                 if (closing.closed, closing.n) != (one.stream, one.seq - 1):
                     return False
         return self.source.recorded(recorded) in (None, len(recorded))
