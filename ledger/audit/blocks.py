@@ -65,6 +65,8 @@ class Task:
     spill: Path | None = None
     """Where streams go that are too many for memory."""
     max_segments: int = MAX_SEGMENTS
+    settles: bool = False
+    """Whether streams whose stored head is confirmed are counted and let go."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,8 @@ class SpanResult:
     edges: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
     """cut -> the complete subtrees of its open block."""
     streams: list[Named] | Path = field(default_factory=list)
+    settled: int = 0
+    """Streams that are in no other span if the table of streams is right: whole, and as their stored head says."""
     counters: dict[tuple[str, str], int] = field(default_factory=dict)
     first_rec: int | None = None
     first_rec_index: int = 0
@@ -142,7 +146,7 @@ class _Judge:
         self._cuts = task.cuts
         self._result = SpanResult()
         self._add = self._result.findings.add
-        self._segments = Segments(task.spill, task.max_segments)
+        self._segments = Segments(task.spill, task.max_segments, source.confirmed if task.settles else None)
         self._clearing = Clearing(source, task.origin)
         self._signatures = None if resolve is None else Signatures(resolve)
 
@@ -163,6 +167,7 @@ class _Judge:
     def finish(self) -> SpanResult:
         """Everything that was found."""
         self._result.streams = self._segments.finish()
+        self._result.settled = self._segments.settled
         return self._result
 
     def _take(self, block: Block, cleared: Cleared) -> None:

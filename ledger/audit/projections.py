@@ -19,8 +19,8 @@ class Derived:
     root: bytes | None
     """None where the entries are not the signed ones, so that the head's root cannot be judged."""
     rec_ms: int
-    streams: Iterable[tuple[str, Segment]]
-    """The last part of each, in order of name."""
+    streams: Iterable[tuple[str, Segment]] | None
+    """The last part of each, in order of name; None if every stored head was confirmed and there are no more."""
     counters: Mapping[tuple[str, str], int]
     recorded: int
     """Statements whose row was found right."""
@@ -29,7 +29,8 @@ class Derived:
 def compare(source: LogSource, stored: Projections, derived: Derived) -> Iterator[Finding]:
     """Every row that the log does not confirm, and every row that is missing; takes all of `derived.streams`."""
     yield from _head(stored, derived)
-    yield from _streams(stored, derived)
+    if derived.streams is not None:
+        yield from _streams(stored, derived.streams)
     yield from _counters(stored, derived)
     yield from _statements(source, stored, derived)
 
@@ -49,11 +50,11 @@ def _head(stored: Projections, derived: Derived) -> Iterator[Finding]:
             yield _differs("head", f"the head's {what} is not the log's", expected=expected, found=found)
 
 
-def _streams(stored: Projections, derived: Derived) -> Iterator[Finding]:
+def _streams(stored: Projections, streams: Iterable[tuple[str, Segment]]) -> Iterator[Finding]:
     """Both are in order of name, so they are read side by side."""
     heads = stored.streams()
     head = next(heads, None)
-    for stream, last in derived.streams:
+    for stream, last in streams:
         while head is not None and head[0] < stream:
             yield _differs("stream_head", "the log has no such stream", stream=head[0])
             head = next(heads, None)

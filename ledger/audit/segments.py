@@ -2,13 +2,16 @@
 
 import heapq
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
 from typing import Final
 
 import msgspec
+
+from ledger.audit.source import End
+from ledger.records.entry import NO_PREVIOUS
 
 MAX_SEGMENTS: Final = 12_288
 """Parts of streams that all spans of an audit together keep in memory, at about half a kilobyte each."""
@@ -35,30 +38,50 @@ class Segment(msgspec.Struct, gc=False):
 
 
 Named = tuple[str, Segment]
+Confirmed = Callable[[Sequence[End]], Collection[str]]
 
 
 class Segments:
     """The streams of one span as far as it was looked at."""
 
-    def __init__(self, spill: Path | None, limit: int = MAX_SEGMENTS) -> None:
-        """Nothing yet; more than `limit` go to the file `spill`, or stay where there is none."""
+    def __init__(self, spill: Path | None, limit: int = MAX_SEGMENTS, confirmed: Confirmed | None = None) -> None:
+        """Nothing yet; more than `limit` go to the file `spill`, or stay where there is none.
+
+        A stream that is here from its first entry and of which `confirmed` says that its head is stored so is counted
+        and let go.
+        """
         self.open: dict[str, Segment] = {}
         """The last part of each stream; one that went to the file begins anew."""
+        self.settled = 0
+        """Streams that were let go."""
+        self._confirmed = confirmed
         self._spill = spill
         self._limit = limit
         self._has_spilled = False
 
     def make_room(self) -> None:
-        """Writes everything to the file if it is too much."""
+        """Lets go of what is settled, and writes the rest to the file, if it is too much."""
         if self._spill is not None and len(self.open) > self._limit:
-            self._write(self._spill)
+            self._settle()
+            # Little room would have all of them looked up again a block later.
+            if len(self.open) > self._limit // 2:
+                self._write(self._spill)
 
     def finish(self) -> list[Named] | Path:
-        """All of it, in order of stream and index: a list, or the file."""
+        """All that is not settled, in order of stream and index: a list, or the file."""
+        self._settle()
         if self._spill is None or not self._has_spilled:
             return sorted(self.open.items(), key=itemgetter(0))
         self._write(self._spill)
         return self._spill
+
+    def _settle(self) -> None:
+        if self._confirmed is None:
+            return
+        whole = [end_of(stream, one) for stream, one in self.open.items() if _is_beginning(one)]
+        for stream in self._confirmed(whole):
+            del self.open[stream]
+            self.settled += 1
 
     def _write(self, path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as db:
@@ -72,6 +95,16 @@ class Segments:
             db.execute("COMMIT")
         self._has_spilled = True
         self.open.clear()
+
+
+def end_of(stream: str, one: Segment) -> End:
+    """The last entry, as a stream's head has it."""
+    return stream, one.last_seq, one.last_leaf, one.last_index, one.is_closed
+
+
+def _is_beginning(one: Segment) -> bool:
+    """Whether it begins as a stream must."""
+    return one.first_seq == 1 and one.first_prev == NO_PREVIOUS and one.first_previous_index is None
 
 
 def merged(parts: Iterable[list[Named] | Path]) -> Iterator[Named]:

@@ -1,6 +1,6 @@
 """Where an audit reads from. A source hands out stored bytes and judges nothing."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,6 +62,10 @@ class StreamState:
     is_closed: bool
 
 
+End = tuple[str, int, bytes, int, bool]
+"""(stream, seq, leaf hash, index, is closed) of a stream's last entry."""
+
+
 class Projections(Protocol):
     """The tables that are derived from the log."""
 
@@ -71,6 +75,10 @@ class Projections(Protocol):
 
     def streams(self) -> Iterator[tuple[str, StreamState]]:
         """Every stored stream head, in order of name."""
+        ...
+
+    def stream_count(self) -> int:
+        """How many stream heads are stored."""
         ...
 
     def statement_count(self) -> int:
@@ -111,6 +119,10 @@ class LogSource(Protocol):
 
     def recorded(self, statements: Sequence[tuple[str, str, int]]) -> int | None:
         """How many of these (party, jti, index) are stored so; None where none are stored at all."""
+        ...
+
+    def confirmed(self, ends: Sequence[End]) -> Collection[str]:
+        """Those of these streams whose stored head is exactly this; none where a source cannot say it cheaply."""
         ...
 
     def place_of(self, party: str, jti: str) -> int | None:

@@ -1,16 +1,19 @@
 """A log's SQLite file as the source of an audit: read-only, one snapshot, rows and look-ups as few calls as can be."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from ledger.audit.source import Row
+from ledger.audit.source import End, Row
 from ledger.audit.store_source import StoreSource
 from ledger.store.errors import StoreDamaged
 from ledger.store.sqlite import KEYS_A_QUERY, SqliteReader, coded
 
 _ROWS: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
+
+_IS_HEAD: Final = """ CROSS JOIN stream_head AS h WHERE h.stream = w.column1 AND h.seq = w.column2
+ AND h.leaf = w.column3 AND h.idx = w.column4 AND h.closed = w.column5"""
 
 
 class SqliteSource(StoreSource):
@@ -47,6 +50,19 @@ class SqliteSource(StoreSource):
         sql = f"SELECT count(*) FROM (VALUES {values}) AS w CROSS JOIN idempotency AS i"  # noqa: S608 -- only "(?,?,?)"
         sql += " WHERE i.party = w.column1 AND i.jti = w.column2 AND i.idx = w.column3"
         return int(self._db.execute(sql, [value for one in some for value in one]).fetchone()[0])
+
+    def confirmed(self, ends: Sequence[End]) -> Collection[str]:
+        try:
+            with coded():
+                found: list[tuple[str]] = []
+                for at in range(0, len(ends), KEYS_A_QUERY):
+                    some = ends[at : at + KEYS_A_QUERY]
+                    values = ",".join(["(?,?,?,?,?)"] * len(some))
+                    sql = f"SELECT w.column1 FROM (VALUES {values}) AS w{_IS_HEAD}"  # noqa: S608 -- only "(?,?,?,?,?)"
+                    found += self._db.execute(sql, [value for one in some for value in one])
+                return {stream for (stream,) in found}
+        except StoreDamaged:
+            return ()
 
     def close(self) -> None:
         """Lets go of the file."""

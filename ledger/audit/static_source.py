@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from ledger.audit.report import Code, Finding
-from ledger.audit.source import Block, Projections, Row, SignedNote, TileBytes
+from ledger.audit.source import Block, End, Projections, Row, SignedNote, TileBytes
 from ledger.errors import LedgerError
 from ledger.tlog import checkpoint, note, tiles
 from ledger.tlog.errors import KeyMalformed
@@ -75,6 +75,11 @@ class StaticSource:
     def recorded(self, statements: Sequence[tuple[str, str, int]]) -> None:
         """A static log has no such table."""
         del statements
+
+    def confirmed(self, ends: Sequence[End]) -> tuple[str, ...]:
+        """A static log has no table of streams."""
+        del ends
+        return ()
 
     def place_of(self, party: str, jti: str) -> None:
         """A static log has no such table."""

@@ -1,10 +1,10 @@
 """A log's database as the source of an audit: values always from the table of entries, never from an answer of ours."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 from ledger.audit.report import Code, Finding
-from ledger.audit.source import Block, Row, SignedNote, StreamState, TileBytes
+from ledger.audit.source import Block, End, Row, SignedNote, StreamState, TileBytes
 from ledger.errors import LedgerError
 from ledger.store.errors import StoreDamaged
 from ledger.store.reads import SqlReads
@@ -77,6 +77,9 @@ class StoreSource:
             return 0
         return sum(1 for party, jti, index in statements if found.get((party, jti)) == index)
 
+    def confirmed(self, ends: Sequence[End]) -> Collection[str]:
+        return ()
+
     def place_of(self, party: str, jti: str) -> int | None:
         try:
             return self._store.find_statement(party, jti)
@@ -107,6 +110,9 @@ class StoreSource:
     def streams(self) -> Iterator[tuple[str, StreamState]]:
         for name, at in self._store.stream_heads():
             yield name, StreamState(at.seq, at.leaf, at.index, at.is_closed)
+
+    def stream_count(self) -> int:
+        return self._store.stream_count()
 
     def statement_count(self) -> int:
         return self._store.statement_count()

@@ -74,6 +74,10 @@ class SqlReads(ABC):
         """How many statements are kept for idempotency."""
         return int(self._one("SELECT count(*) FROM idempotency")[0])
 
+    def stream_count(self) -> int:
+        """How many streams have a stored head."""
+        return int(self._one("SELECT count(*) FROM stream_head")[0])
+
     def pieces(self) -> Iterator[tuple[str, bytes]]:
         """(sha256, data) of every public piece of evidence."""
         yield from self._each("SELECT sha256, data FROM evidence_blob ORDER BY sha256")

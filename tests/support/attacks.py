@@ -124,14 +124,14 @@ def swap_entries(db: Tampered, first: int, second: int) -> None:
 
 def change_link(db: Tampered, index: int) -> None:
     """The chain link in an entry's bytes says that it followed something else; the tree is made again."""
-    _rewrite(db, index, prev="ef" * 32)
+    rewrite(db, index, prev="ef" * 32)
     rebuild_tree(db)
 
 
 def set_clock_back(db: Tampered, index: int) -> None:
     """An entry claims to be recorded a day before; the tree is made again."""
     (data,) = db.execute("SELECT data FROM entry WHERE idx = ?", (index,)).fetchone()
-    _rewrite(db, index, rec=entries.decode(data).rec - 86_400_000)
+    rewrite(db, index, rec=entries.decode(data).rec - 86_400_000)
     rebuild_tree(db)
 
 
@@ -163,7 +163,8 @@ def swap_checkpoints(db: Tampered, first: int, second: int) -> None:
         db.execute("UPDATE checkpoint SET note = ? WHERE size = ?", (note, at))
 
 
-def _rewrite(db: Tampered, index: int, **changed: Any) -> None:
+def rewrite(db: Tampered, index: int, **changed: Any) -> None:
+    """An entry says otherwise in these members; nothing else is made again."""
     (data,) = db.execute("SELECT data FROM entry WHERE idx = ?", (index,)).fetchone()
     other = entries.encode(msgspec.structs.replace(entries.decode(data), **changed))
     db.execute("UPDATE entry SET data = ? WHERE idx = ?", (other, index))

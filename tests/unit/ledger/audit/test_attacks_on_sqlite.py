@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from ledger.audit.processes import WorkerLost
 from ledger.audit.report import AuditFailed, Code, Finding, Report, listed
 from ledger.audit.run import audit
-from ledger.audit.source import SignedNote
+from ledger.audit.source import End, SignedNote
 from ledger.audit.sqlite_source import SqliteSource
 from ledger.errors import LedgerError
 from ledger.records.actor import Actor
@@ -296,6 +297,9 @@ class Elsewhere(SqliteSource):
 class Gone:
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    def confirmed(self, ends: Sequence[End]) -> tuple[str, ...]:
+        return ()
 
     def block(self, index: int, width: int) -> None:
         raise StoreAbsent("no log in this place", found=self.path.name)
