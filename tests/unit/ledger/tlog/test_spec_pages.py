@@ -8,8 +8,9 @@ import pytest
 from tests.support.vectors import REPOSITORY
 
 
-@pytest.mark.parametrize("page", ["checkpoint", "tiles", "proofs", "evidence"])
-def test_the_worked_bytes_of_the_page_are_ours(page: str) -> None:
+@pytest.mark.parametrize("page", ["checkpoint", "tiles", "proofs", "evidence", "disclosures", "storage"])
+def test_the_worked_bytes_of_the_page_are_ours(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
     text = (REPOSITORY / "docs" / "spec" / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```pycon\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
     example = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, page, f"{page}.md", 0)

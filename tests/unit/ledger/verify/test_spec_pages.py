@@ -1,18 +1,26 @@
 """The worked bytes in the specification are what the code writes and reads."""
 
+import base64
 import re
 from pathlib import Path
 
 import msgspec
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from api.verification import json_receipt, timestamps
+from api.verification.bundle_policy import policy_of
+from api.verification.json_receipt import as_bundle
 from ledger.records import canonical, disclosure, jws, statement
 from ledger.records import entry as entries
 from ledger.records.errors import NotCanonical
 from ledger.records.execution import ExecutionKind, ExecutionNoted
-from ledger.tlog import hashing, merkle
+from ledger.rules.state import LogState
+from ledger.tlog import checkpoint, hashing, merkle
+from ledger.tlog.note import NoteSigner
 from ledger.verify import verify_chain
+from pki import timestamp
 from tests.support.vectors import REPOSITORY
 
 SPEC: Path = REPOSITORY / "docs" / "spec"
@@ -21,7 +29,7 @@ BLOCK = re.compile(r"^```(?:text|json) ([a-z-]+)\n(.*?)\n```$", re.MULTILINE | r
 
 def block(name: str) -> str:
     """The fenced block of this name on one of the pages."""
-    pages = (SPEC / f"{page}.md" for page in ("canonical", "statement", "entry", "chain"))
+    pages = (SPEC / f"{page}.md" for page in ("canonical", "statement", "entry", "chain", "checkpoint"))
     found = [text for page in pages for label, text in BLOCK.findall(page.read_text()) if label == name]
     assert len(found) == 1, name
     return found[0]
@@ -79,3 +87,32 @@ def test_the_chain_and_its_tree_are_those_of_the_page() -> None:
     assert leaves[1].hex() == block("chain-second-leaf")
     assert merkle.root(leaves).hex() == block("chain-root")
     assert [made.seq for made in verify_chain([(4, first), (9, second)])] == [1, 2]
+
+
+def test_the_time_stamp_of_the_page_is_minimal_and_says_when() -> None:
+    log = NoteSigner("example.com/log", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+    root = merkle.root([hashing.leaf(entry) for entry in (b"one", b"two", b"three")])
+    imprint = timestamps.imprint(checkpoint.sign(checkpoint.Checkpoint("example.com/log", 3, root), [log]))
+    assert imprint.hex() in (SPEC / "checkpoint.md").read_text()
+    token = base64.b64decode(block("stamp-token"), validate=True)
+    roots = [x509.load_der_x509_certificate(base64.b64decode(block("stamp-root"), validate=True))]
+    said = timestamp.verify_token(token, imprint=imprint, roots=roots)
+    assert (said.at_ms, said.serial) == (1_796_074_567_000, 4097)
+    assert timestamp.minimal(token, roots=roots) == token
+    with pytest.raises(timestamp.TimestampRefused):
+        timestamp.verify_token(token, imprint=bytes(32), roots=roots)
+
+
+def test_the_receipt_beside_the_page_verifies_and_no_octet_of_its_entry_is_free() -> None:
+    file = (SPEC / "receipt.json").read_bytes()
+    receipt = json_receipt.read(file)
+    assert json_receipt.verify(receipt, policy=policy_of(as_bundle(receipt))).exit_code == 0
+    other = json_receipt.read(file.replace(b'"rec":17', b'"rec":18'))
+    assert json_receipt.verify(other, policy=policy_of(as_bundle(receipt))).exit_code == 1
+
+
+def test_the_storage_page_lists_every_kind_of_row_and_no_other() -> None:
+    table = (SPEC / "storage.md").read_text().partition("| kind | key | value |")[2].partition("```")[0]
+    first_column = re.findall(r"^\|([^|]*)\|", table, flags=re.MULTILINE)
+    named = [kind for cell in first_column for kind in re.findall(r"`([a-z-]+)`", cell)]
+    assert sorted(named) == list(LogState().tables.kinds)
