@@ -106,7 +106,11 @@ def retire_log_key(path: Path) -> NoteSigner:
 
 
 def _replace(path: Path, text: str) -> None:
-    """The file holds `text` for good, or is as it was; nobody else can read it at any moment."""
+    """The file holds `text` for good, or is as it was; nobody else can read it at any moment.
+
+    Where `path` is a link, what it leads to is changed: the older key would stay there else.
+    """
+    path = path.resolve(strict=True)
     fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

@@ -33,6 +33,7 @@ FIELDS: Final = frozenset(
         "host", "port", "ops_port", "file", "version", "origin", "signal", "probe", "attempt", "count", "size_bytes",
         # the log, all of it public
         "index", "tree_size", "stream", "seq", "type", "fsr_id", "fsc_id", "epoch", "worker", "witness",
+        "key_id", "control",
     }
 )  # fmt: skip
 """The fields that a line may hold. None can hold a value that a record marks personal."""

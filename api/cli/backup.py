@@ -1,7 +1,8 @@
 """`flexledger backup` and `restore-check`: a consistent copy of log and office, and what restoring it would mean.
 
-Neither keys nor the signer's memory are in it: a log that comes back from a backup must find the memory of what was
-signed since, or it would sign a second history. The vault is backed up apart, away from its ring.
+The certificates and lists that the log is checked by are in it, so that it can be audited alone. Neither keys nor the
+signer's memory are: a log that comes back from a backup must find the memory of what was signed since, or it would sign
+a second history. The vault is backed up apart, away from its ring.
 """
 
 import hashlib
@@ -35,6 +36,7 @@ FORMAT: Final = "flexledger-backup/1"
 MANIFEST: Final = "manifest.json"
 LOG: Final = "ledger.db"
 OFFICE: Final = "pki.db"
+PUBLIC: Final = "pki"
 MAX_MANIFEST_BYTES: Final = 1 << 20
 MAX_VKEY_BYTES: Final = 65_536
 CHUNK_BYTES: Final = 1 << 20
@@ -90,7 +92,8 @@ def make(config: Path, directory: Path) -> int:
         print(f"nothing was backed up: {told(error)}", file=sys.stderr)
         return UNUSABLE
     size = counted(found.entries, "entry", "entries")
-    print(f"{found.origin}: {size} in {directory}, with {', '.join(sorted(found.files))}")
+    parts = sorted({name.partition("/")[0] for name in found.files})
+    print(f"{found.origin}: {size} in {directory}, with {', '.join(parts)}")
     print(f"  not in it: keys, the signer's memory, the vault; next: flexledger restore-check {config} {directory}")
     return 0
 
@@ -137,12 +140,13 @@ def _made(settings: Settings, directory: Path) -> Manifest:
         if settings.issuing is not None and office.is_file():
             _copy(office, beside / OFFICE)
         shutil.copyfile(settings.data_dir / VKEY_FILE, beside / VKEY_FILE)
+        _public(settings, beside / PUBLIC)
         reader = SqliteReader.open(beside / LOG)
         try:
             head = reader.head()
         finally:
             reader.close()
-        files = {path.name: _copied(path) for path in sorted(beside.iterdir())}
+        files = {name: _copied(beside / name) for name in _names(beside)}
         manifest = Manifest(
             format=FORMAT,
             origin=head.origin,
@@ -151,7 +155,7 @@ def _made(settings: Settings, directory: Path) -> Manifest:
             files=files,
         )
         (beside / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
-        for path in beside.iterdir():
+        for path in beside.rglob("*"):
             _sync(path)
         _sync(beside)
         # From here on the backup is there under its name; before, there is none.
@@ -170,6 +174,24 @@ def _copy(source: Path, target: Path) -> None:
         # In one step: in several, each write of the service would begin it anew.
         db.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _public(settings: Settings, target: Path) -> None:
+    """Roots, issuing authorities and revocation lists, where an audit looks for them; no file with a key."""
+    target.mkdir()
+    shutil.copyfile(settings.pki.anchors, target / "root.pem")
+    for folder, name in ((settings.pki.issuers_dir, "issuers"), (settings.pki.crl_dir, "crl")):
+        for path in sorted(folder.rglob("*.pem")):
+            if not path.name.endswith(".key.pem"):
+                copy = target / name / path.relative_to(folder)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, copy)
+
+
+def _names(folder: Path) -> list[str]:
+    """Every file in it, but what says which those are."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    return sorted(name for name in found if name != MANIFEST)
 
 
 def _copied(path: Path) -> Copied:
@@ -201,7 +223,7 @@ def _whole(settings: Settings, directory: Path, manifest: Manifest) -> Checkpoin
     """The last checkpoint of the copy, once every file is what was written and the tree is the one that was signed."""
     if manifest.origin != settings.origin:
         raise BackupDamaged("a backup of another log", expected=settings.origin, found=manifest.origin)
-    present = {path.name for path in directory.iterdir()} - {MANIFEST}
+    present = set(_names(directory))
     if present != set(manifest.files) or not {LOG, VKEY_FILE} <= present:
         raise BackupDamaged("other files", expected=", ".join(sorted(manifest.files)), found=", ".join(sorted(present)))
     for name, wanted in manifest.files.items():

@@ -2,7 +2,10 @@
 
 import stat
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
+
+from cryptography import x509
 
 from api import engines
 from api.cli import pki_gaps
@@ -28,7 +31,7 @@ def office(settings: Settings, clock: Clock) -> Iterator[Finding]:
         yield ok(CHECK, "this service issues nothing: there is no table [issuing]")
         return
     yield from _keys(settings.issuing)
-    yield from _authorities(settings.issuing, clock)
+    yield from _authorities(settings, settings.issuing, clock)
     yield from _issued(settings, clock)
     yield from _gaps(settings)
 
@@ -48,7 +51,7 @@ def _keys(issuing: Issuing) -> Iterator[Finding]:
         yield ok(CHECK, f"{len(files)} files with keys and their password are private")
 
 
-def _authorities(issuing: Issuing, clock: Clock) -> Iterator[Finding]:
+def _authorities(settings: Settings, issuing: Issuing, clock: Clock) -> Iterator[Finding]:
     """Every key opens with the password and belongs to its certificate, under the root beside it."""
     store = SqliteStore()
     try:
@@ -66,6 +69,25 @@ def _authorities(issuing: Issuing, clock: Clock) -> Iterator[Finding]:
             yield warning(CHECK, "doctor/authority-ending", text, "make its successor in a ceremony")
         else:
             yield ok(CHECK, text)
+    yield from _believed(settings, hierarchy)
+
+
+def _believed(settings: Settings, hierarchy: Hierarchy) -> Iterator[Finding]:
+    """Whoever the office gives a credential gets in with it."""
+    at_listener = _certificates(settings.listen.client_ca)
+    known = {one for file in settings.pki.issuers_dir.glob("*.pem") for one in _certificates(file)}
+    for authority in hierarchy.issuing.values():
+        if authority.certificate not in known & at_listener:
+            yield warning(
+                CHECK,
+                "doctor/authority-not-believed",
+                f"{authority.certificate.subject.rfc4514_string()}: what it issues is refused here",
+                "add its certificate to pki.issuers_dir and to the file listen.client_ca, and start again",
+            )
+
+
+def _certificates(file: Path) -> set[x509.Certificate]:
+    return set(x509.load_pem_x509_certificates(file.read_bytes()))
 
 
 def _issued(settings: Settings, clock: Clock) -> Iterator[Finding]:

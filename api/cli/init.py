@@ -107,16 +107,14 @@ def lay_out(
 
 
 def _public(folder: Path, made: Ceremony) -> None:
-    """What everyone may know: roots, issuing authorities, revocation lists, certificates of stations and bodies."""
+    """What everyone may know: roots, issuing authorities, revocation lists, certificates of stations and bodies.
+
+    All authorities, also those that have issued nothing yet: the office invites parties of every role later.
+    """
     root = made.hierarchy.root.certificate.public_bytes(Encoding.PEM)
     (folder / "root.pem").write_bytes(root)
-    chains = {
-        chain
-        for minted in (*made.parties.values(), *made.stations.values())
-        for issued in minted.credentials.values()
-        for chain in issued.chain[1:]
-    }
-    issuers = [pem for pem in (_pem(der) for der in sorted(chains)) if pem != root]
+    authorities = (one.certificate for one in made.hierarchy.authorities() if one.group is not None)
+    issuers = sorted(certificate.public_bytes(Encoding.PEM) for certificate in authorities)
     (folder / "issuers" / "issuers.pem").write_bytes(b"".join(issuers))
     (folder / "client-ca.pem").write_bytes(root + b"".join(issuers))
     known = [*_of(made.stations.values(), Purpose.SIGNING), *_of(made.parties.values(), Purpose.ATTRIBUTE)]
@@ -242,7 +240,3 @@ password_file = "keys/issuing.password"
 dir = "vault"
 kek = "keys/kek.ring"
 """
-
-
-def _pem(der: bytes) -> bytes:
-    return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)

@@ -17,6 +17,7 @@ import typer
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from api.cli.failures import told
 from api.cli.files import read_file
 from api.client.tls import client_context
 from api.errors import ApiError
@@ -78,7 +79,7 @@ def run(order: Order) -> int:
             return _alone(order, scenario)
         return asyncio.run(_driven(order, order.url, scenario))
     except (ApiError, LedgerError, OSError) as error:
-        typer.echo(f"nothing was started: {getattr(error, 'code', type(error).__name__)}: {error}", err=True)
+        typer.echo(f"nothing was started: {told(error)}", err=True)
         return 2
 
 

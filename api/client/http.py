@@ -244,7 +244,7 @@ class Posting:
             reason = _tls_reason(error)
             if reason is not None:
                 raise HandshakeRefused("TLS was refused", found=reason) from error
-            raise Unreachable("the service did not answer", found=type(error).__name__) from error
+            raise Unreachable("the service did not answer", found=_in_words(error)) from error
         answered = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status_code, answered, bytes(got))
 
@@ -316,8 +316,19 @@ def _failed(error: httpx2.TransportError | ssl.SSLError, wanted: Request) -> _Fa
         return _Failed(HandshakeRefused("TLS was refused", found=reason), again=False)
     # Where the connection was never made, nothing was asked.
     never_asked = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
-    failure = Unreachable("the service did not answer", found=type(error).__name__)
+    failure = Unreachable("the service did not answer", found=_in_words(error))
     return _Failed(failure, again=never_asked or wanted.may_repeat)
+
+
+def _in_words(error: Exception) -> str:
+    """What became of the connection, without the names of a library."""
+    if isinstance(error, httpx2.ConnectTimeout | httpx2.ConnectError):
+        return "no connection"
+    if isinstance(error, httpx2.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+        return "not an address"
+    return "the connection broke"
 
 
 def _tls_reason(error: BaseException) -> str | None:

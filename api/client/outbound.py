@@ -24,6 +24,8 @@ MAX_URL_CHARS: Final = 1_024
 MAX_ANSWER_BYTES: Final = 4_096
 _TRANSLATED: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("64:ff9b:1::/48"))
 """NAT64 (RFC 6052, RFC 8215): an IPv4 address stands in them, and a gateway decides where it leads."""
+_RETIRED: Final = (ipaddress.ip_network("fec0::/10"), ipaddress.ip_network("192.88.99.0/24"))
+"""Site-local (RFC 3879) and 6to4 relays (RFC 7526): given up, and where they still lead, it is not to the internet."""
 
 
 class UrlRefused(Refused):
@@ -128,7 +130,7 @@ def split(url: str) -> SplitResult:
 def is_public(address: Address) -> bool:
     """Whether the address is one of the whole internet, whatever it is written inside of."""
     inner = _inner(address)
-    if any(inner.version == network.version and inner in network for network in _TRANSLATED):
+    if any(inner.version == network.version and inner in network for network in (*_TRANSLATED, *_RETIRED)):
         return False
     if isinstance(inner, ipaddress.IPv6Address) and (inner.sixtofour is not None or inner.teredo is not None):
         return False

@@ -122,7 +122,7 @@ class EmbeddedWatch:
         while len(self._recent) > MAX_OPEN:
             self._recent.popitem(last=False)
         if len(recent) == MAX_AN_HOUR and now_ms - recent[0] < HOUR_MS:
-            log.warning("embedded function not recorded: too many within an hour", station=evse.station_id)
+            log.warning("embedded function not recorded: too many within an hour", count=MAX_AN_HOUR)
             return False
         recent.append(now_ms)
         return True

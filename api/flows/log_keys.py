@@ -62,7 +62,7 @@ class KeyWatch:
             # It would be refused again, and each refusal is an entry.
             self._refused = fresh.vkey
             raise
-        log.warning("the log changes its key", key_id=f"{fresh.verifier.key_id:08x}", until_ms=until_ms)
+        log.warning("the log changes its key", key_id=f"{fresh.verifier.key_id:08x}")
 
     def _read(self) -> None:
         try:

@@ -30,7 +30,7 @@ async def catch_up(office: Office, adoption: Adoption) -> None:
         lambda: issuance.repair(office.store, office.journal, now_ms=office.desk.clock.now_ms(), patience_ms=None)
     )
     if repaired.recorded or repaired.revoked:
-        log.warning("issuances were repaired", recorded=len(repaired.recorded), revoked=len(repaired.revoked))
+        log.warning("issuances were repaired", count=len(repaired.recorded) + len(repaired.revoked))
     book = office.desk.state.credentials
     gaps = book.gaps()
     held = {one.issued.tbs_sha256: one.issued for one in office.listing.all()} if gaps else {}

@@ -149,7 +149,7 @@ class PrivacyOffice:
         while True:
             try:
                 receipts = await self.expire()
-                log.info("retention", tombstones=len(receipts))
+                log.info("retention", count=len(receipts))
             except LedgerError as error:
                 log.error("retention not finished", code=error.code)
                 with suppress(LedgerError):

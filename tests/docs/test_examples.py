@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from ledger.records.requests import RequestIssued
 from tests.conftest import PlayedDay
 from tests.support.pages import Page, pages
 from tests.support.vectors import REPOSITORY
@@ -118,6 +120,13 @@ def test_every_python_block_of_a_page_runs(page: Page, tmp_path: Path, monkeypat
     for block in page.blocks("python"):
         exec(compile(block, page.name, "exec"), names)  # noqa: S102 -- our own page
     assert len(names) > 1
+
+
+def test_every_request_that_a_page_shows_in_clear_fits_its_schema() -> None:
+    shown = [json.loads(block) for page in pages() for block in page.blocks("json") if '"params"' in block]
+    assert [one["params"]["class"] for one in shown] == ["CONGESTION"]
+    for one in shown:
+        msgspec.convert(one, RequestIssued)
 
 
 @pytest.mark.slow

@@ -129,7 +129,11 @@ def parse(data: bytes) -> Scenario:
         raise ScenarioRefused("the file is too long", expected=f"<= {MAX_SCENARIO_BYTES} bytes", found=len(data))
     try:
         found = msgspec.toml.decode(data, type=Scenario)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        raise ScenarioRefused("not a scenario", expected="UTF-8") from error
+    except RecursionError as error:
+        raise ScenarioRefused("not a scenario", found="too many levels") from error
+    except msgspec.DecodeError as error:
         raise ScenarioRefused("not a scenario", found=str(error)[:200]) from error
     for place, one in enumerate(found.fault):
         if one.to_s is not None and one.to_s <= one.from_s:

@@ -53,6 +53,19 @@ def test_a_new_office_is_fine(folder: Path) -> None:
     assert codes(folder) == set()
 
 
+@pytest.mark.parametrize("file", ["issuers/issuers.pem", "client-ca.pem"])
+def test_an_authority_of_the_office_whose_credentials_the_service_would_refuse_is_warned_of(
+    folder: Path, file: str
+) -> None:
+    fo = (folder / "issuing" / "fo.crt.pem").read_text()
+    place = folder / "pki" / file
+    assert fo in place.read_text()
+    place.write_text(place.read_text().replace(fo, ""))
+    (warned,) = [one for one in found(folder) if one.level is not Level.OK]
+    assert warned.code == "doctor/authority-not-believed"
+    assert "FO CA" in warned.detail
+
+
 def test_a_service_without_an_office_is_fine_too(folder: Path) -> None:
     config = folder / init.CONFIG
     text = config.read_text()

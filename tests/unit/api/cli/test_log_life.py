@@ -16,6 +16,7 @@ from api.cli import init
 from api.cli.main import app
 from api.flows import log_end
 from api.flows.service import Service, open_service
+from api.key_files import read_log_keys, retire_log_key
 from api.settings import Settings, load
 from api.verification.bundle_policy import Policy, encode_policy
 from ledger.clock import SystemClock
@@ -181,6 +182,17 @@ async def test_a_running_service_takes_its_next_key_and_the_old_one_is_retired_w
     audited(port.config, "--policy", port.policy())
     audited(port.folder)
     assert run("doctor", port.config)[0] == 0
+
+
+def test_a_key_file_that_is_a_link_is_changed_where_it_leads(port: Port) -> None:
+    real = port.key_file.with_name("elsewhere.key")
+    port.key_file.rename(real)
+    port.key_file.symlink_to(real.name)
+    assert run("log", "rotate-key", port.config)[0] == 0
+    assert port.key_file.is_symlink()
+    assert len(read_log_keys(real).signers) == 2
+    retire_log_key(port.key_file)
+    assert len(read_log_keys(real).signers) == 1
 
 
 def test_two_changes_of_key_at_once_and_a_change_that_was_never_used_are_refused(port: Port) -> None:

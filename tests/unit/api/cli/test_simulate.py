@@ -54,7 +54,8 @@ def test_the_same_seed_and_scenario_write_the_same_bytes(tmp_path: Path) -> None
 
 def test_a_file_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
-    assert run("--for", "1", "--out", tmp_path / "mine")[0] == 2
+    code, said = run("--for", "1", "--out", tmp_path / "mine")
+    assert (code, "api/file-unusable" in said, "Errno" in said) == (2, True, False)
     assert (tmp_path / "mine").read_text() == "precious"
 
 

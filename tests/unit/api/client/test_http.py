@@ -176,8 +176,9 @@ def test_a_cut_connection_is_tried_again_where_asking_twice_is_asking_once(ask: 
 
 
 def test_a_service_that_is_not_there_is_unreachable(ca: Path) -> None:
-    with Transport("http://127.0.0.1:1", ca=ca, retry=NO_RETRY) as transport, pytest.raises(Unreachable):
+    with Transport("http://127.0.0.1:1", ca=ca, retry=NO_RETRY) as transport, pytest.raises(Unreachable) as failed:
         transport.request(Request("GET", "/x"))
+    assert failed.value.found == "no connection"
 
 
 @pytest.mark.parametrize(

@@ -216,6 +216,8 @@ async def test_a_name_without_an_address_is_unreachable(place: Place) -> None:
         ("2001:0:a00:1::", False),
         ("fc00::1", False),
         ("fe80::1", False),
+        ("fec0::1", False),
+        ("192.88.99.1", False),
         ("ff02::1", False),
         ("2001:db8::1", False),
     ],

@@ -1,5 +1,6 @@
 """Lines hold what was thought about and nothing else; the metrics are those that are documented."""
 
+import ast
 import io
 import logging
 from collections.abc import Iterator
@@ -35,6 +36,24 @@ def test_a_field_that_nobody_thought_about_is_withheld(stream: io.BytesIO) -> No
     assert (line["event"], line["level"], line["route"]) == ("said", "info", "/v1")
     assert (line["evu"], line["code"]) == (telemetry.WITHHELD, telemetry.WITHHELD)
     assert line["found"] == {"x": [1, telemetry.WITHHELD]}
+
+
+LEVELS = {"debug", "info", "warning", "error", "exception", "critical"}
+
+
+def test_no_line_of_ours_says_what_would_be_withheld() -> None:
+    said = {
+        (path.name, keyword.arg)
+        for top in ("api", "ledger", "pki")
+        for path in (REPOSITORY / top).rglob("*.py")
+        if "log." in (text := path.read_text())
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in LEVELS
+        for keyword in node.keywords
+        if keyword.arg is not None
+    }
+    assert ("privacy.py", "count") in said
+    assert [(file, name) for file, name in sorted(said) if name not in telemetry.FIELDS] == []
 
 
 @pytest.mark.parametrize(("length", "kept"), [(telemetry.MAX_TEXT, 512), (telemetry.MAX_TEXT + 1, 512)])
