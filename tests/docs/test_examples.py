@@ -133,7 +133,7 @@ def test_every_request_that_a_page_shows_in_clear_fits_its_schema() -> None:
 @pytest.mark.day
 @pytest.mark.timeout(400)
 def test_the_excerpt_in_the_readme_is_what_the_demo_says(played_day: PlayedDay) -> None:
-    excerpt = Page(REPOSITORY / "README.md").blocks("text")[0]
+    (excerpt,) = (one for one in Page(REPOSITORY / "README.md").blocks("text") if one.startswith("  ok "))
     shown = [" ".join(line.split()) for line in excerpt.splitlines() if line.startswith("  ok ")]
     assert len(shown) >= 8
     said = [" ".join(line.split()) for line in played_day.said.splitlines()]
