@@ -65,7 +65,7 @@ class CredentialBook:
 
     def barred(self) -> tuple[str, ...]:
         """Every organisation that `is_barred`, in the order in which they became so."""
-        return tuple(one.party for one in self._barred.values())
+        return tuple(one.party for one in sorted(self._barred.values(), key=lambda one: (one.index, one.party)))
 
     def is_barred(self, party: str) -> bool:
         """Whether signing credentials of the party are on record, and every one of them is revoked."""
