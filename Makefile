@@ -44,7 +44,7 @@ tamper: $(VENV)/.server
 	@$(BIN)/flexledger demo --tamper
 
 test: $(VENV)/.test lint
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Tracing every line nearly doubles the time, so it is asked for by name.
 coverage: $(VENV)/.test

@@ -1,6 +1,9 @@
 """What all tests share."""
 
+import fcntl
+import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,16 +35,24 @@ class PlayedDay:
 
 @pytest.fixture(scope="session")
 def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
-    """`flexledger demo --out DIR`, as a process of its own."""
-    folder = tmp_path_factory.mktemp("day") / "day"
-    done = subprocess.run(
-        [sys.executable, "-m", "api", "demo", "--out", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=DAY_LIMIT_S,
-    )
-    return PlayedDay(folder=folder, said=done.stdout + done.stderr, exit_code=done.returncode)
+    """`flexledger demo --out DIR`, as a process of its own; played once, whichever worker needs it first."""
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "played-day"
+    place.mkdir(exist_ok=True)
+    folder, said = place / "day", place / "said.json"
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not said.exists():
+            done = subprocess.run(
+                [sys.executable, "-m", "api", "demo", "--out", str(folder)],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=DAY_LIMIT_S,
+            )
+            said.write_text(json.dumps([done.stdout + done.stderr, done.returncode]), encoding="utf-8")
+    words, exit_code = json.loads(said.read_text(encoding="utf-8"))
+    return PlayedDay(folder=folder, said=words, exit_code=exit_code)
 
 
 @pytest.fixture(scope="session")

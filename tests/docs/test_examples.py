@@ -19,7 +19,7 @@ from tests.support.vectors import REPOSITORY
 
 PLAY = "flexledger demo --out day"
 """The one command that the fixture has run already."""
-NOT_RUN = re.compile(r"flexledger (serve|dev|dev-request|witness run|enroll|privacy|export verify)\b")
+NOT_RUN = re.compile(r"flexledger ((serve|dev|dev-request|witness run|enroll|privacy|export verify)\b|scenario [a-z])")
 """Commands that run until they are told to stop, and what talks to them; end-to-end tests run them."""
 PLACEHOLDERS = ("bundle.json", "policy.toml", "data")
 """Names in how-tos for what the reader has; the day's own files stand for them."""

@@ -19,7 +19,7 @@ from tests.conftest import PlayedDay
 
 pytestmark = [pytest.mark.day, pytest.mark.timeout(300)]
 
-LEFT = {"log", "bundles", "exports", "ca", "policy.json", "report.json"}
+LEFT = {"log", "bundles", "reports", "exports", "ca", "policy.json", "report.json"}
 REQUESTS = {"fsr-a-congestion", "fsr-b-mandatory", "fsr-c-ffr", "fsr-d-droop", "fsr-e-ffr-weak"}
 
 

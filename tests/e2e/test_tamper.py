@@ -20,7 +20,7 @@ def said() -> str:
 
 
 def test_the_edited_row_is_named_and_so_it_is_when_its_hash_fits_again(said: str) -> None:
-    assert "flexledger audit: log ledger.example/tamper: VERIFIED (3 verified)" in said
+    assert "flexledger audit: log ledger.example/tamper: VERIFIED (4 verified)" in said
     first, second = said.split("He knows of the hash")
     assert first.count("named: entry 9") == second.count("named: entry 9") == 1
     assert "ledger/body-edited" in first

@@ -201,7 +201,7 @@ def test_evse_of_another_cso_rejected(world: Any, monkeypatch: pytest.MonkeyPatc
     """A station of another operator has a good credential, and is not let in here."""
     held: dict[str, Any] = {}
     monkeypatch.setattr(serve, "StationListener", lambda **given: held.update(given))
-    monkeypatch.setattr(serve, "server_context", lambda *_files: None)
+    monkeypatch.setattr(serve, "server_context", lambda *_files, **_how: None)
     here = Path()
     place = OcppListen(certificate=here, key=here, client_ca=here)
     clock = SimpleNamespace(now_ms=lambda: world.tls_at_ms)

@@ -139,6 +139,8 @@ ROWS = {
     "EV takes less": "test_an_ev_that_cannot_follow_is_a_deviation_and_goes_on",
     "grid-code function": "test_a_grid_code_function_that_takes_over_is_flagged_and_not_a_deviation",
     "slow station, flood": "test_one_call_at_a_time_is_outstanding_and_the_latest_setpoint_wins",
+    "nothing moves for long": "test_a_setpoint_is_renewed_while_the_backend_lives_and_left_when_it_does_not",
+    "another control": "test_a_curve_that_another_control_superseded_is_noted_as_a_deviation_by_the_grid_code",
     "backend dies": "test_when_the_listener_dies_the_evse_leaves_the_service_by_itself",
     "backend comes back": "test_a_run_that_is_taken_over_brings_back_the_stations_own_record_of_the_whole_service",
 }
@@ -150,6 +152,6 @@ def test_every_row_of_the_table_of_failures_is_played_by_a_test() -> None:
     table = text.split("## What can go wrong", 1)[1].split("##", 1)[0]
     rows = [row for row in re.findall(r"^\| ([^|]+?) \|", table, re.MULTILINE) if row not in ("event", "---")]
     assert rows == list(ROWS)
-    source = "".join(path.read_text() for path in (REPOSITORY / "tests/unit/api/execution").glob("test_*.py"))
+    source = "".join(path.read_text() for path in (REPOSITORY / "tests/unit/api").glob("*/test_*.py"))
     for test in ROWS.values():
         assert f"def {test}(" in source
