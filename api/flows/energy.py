@@ -3,8 +3,9 @@
 A sum over few persons says what each of them did. So who is neither the operator nor an auditor is told of a period
 only if enough distinct persons stand behind every quarter of an hour in it that has evidence at all; it is decided in
 quarters whatever period is asked for, or an hour less three quarters would be the fourth. Only requests whose work is
-proven count for them, so that late evidence is not the difference of two answers; and a period of which something was
-erased or restricted is told no more, or the difference would be what the erased person did.
+proven count for them, and nothing is told of a quarter that goes on or that a request takes part of whose proof may yet
+come: late evidence, or the few persons of a later request, would be the difference of two answers. A period of which
+something was erased or restricted is told no more, or the difference would be what the erased person did.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from ledger.delivery import samples
 from ledger.delivery.rounding import PPM, half_even
 from ledger.delivery.samples import WATT_MS_PER_MILLIWH, AnySample
 from ledger.privacy.errors import AttachmentAbsent, ErasedData, LostData, RestrictedData
-from ledger.rules.request_state import RequestState
+from ledger.rules.request_state import RequestState, RequestStatus
 from ledger.rules.site_state import SiteState
 
 QUARTER_MS: Final = 900_000
@@ -33,6 +34,7 @@ MAX_QUARTERS: Final = 31 * 96
 MAX_BODIES: Final = 1_000
 """Sample bodies that are opened for one report; each holds up to a day at one second."""
 LEAST_PERSONS: Final = 5
+NEVER_PROVEN: Final = frozenset({RequestStatus.CANCELLED, RequestStatus.UNPROVABLE})
 
 
 class WindowUnfit(Refused):
@@ -146,6 +148,7 @@ async def report(
     if len(bodies) > MAX_BODIES:
         raise ReportTooLarge("too much evidence", expected=f"at most {MAX_BODIES} batches", found=len(bodies))
     measured, gaps = await _measured(desk, memory, bodies)
+    untold = [*gaps, *_unsettled(desk, site, principal, from_ms, to_ms)] if least > 1 else []
     quarters = await asyncio.to_thread(_quarters, measured, from_ms, to_ms)
     return EnergyReport(
         tree_size=tree_size,
@@ -154,7 +157,7 @@ async def report(
         to_ms=to_ms,
         period_ms=period_ms,
         least_persons=least,
-        periods=tuple(_periods(quarters, _Told(from_ms, period_ms, least, gaps if least > 1 else ()))),
+        periods=tuple(_periods(quarters, _Told(from_ms, period_ms, least, untold))),
         batches=len(bodies),
         not_opened=len(gaps),
     )
@@ -170,6 +173,18 @@ def _requests(
             continue
         if not only_proven or request.work is not None:
             yield request
+
+
+def _unsettled(
+    desk: Desk, site: SiteState, principal: Principal, from_ms: int, to_ms: int
+) -> Iterator[tuple[int, int]]:
+    """Times of which an answer may yet change: what is not over, and requests that may yet be proven."""
+    now_ms = desk.clock.now_ms()
+    if now_ms < to_ms:
+        yield now_ms, to_ms
+    for request in _requests(desk, site, principal, from_ms, to_ms, only_proven=False):
+        if request.work is None and request.bound() and request.status(now_ms) not in NEVER_PROVEN:
+            yield request.issued.start_at_ms, request.issued.end_at_ms
 
 
 async def _measured(

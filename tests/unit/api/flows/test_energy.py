@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -11,6 +12,8 @@ from api.flows import energy
 from api.flows.energy import EnergyReport, ReportTooLarge, WindowUnfit
 from api.principals import Principal
 from ledger.records.privacy import ErasureBasis
+from ledger.records.work import WorkProven
+from ledger.rules.request_state import RequestState
 from pki.roles import Role
 from tests.support import world as worlds
 from tests.support.world import CSO, DAWN_MS, FO, HOUR_MS, PERSONS, SITE, World
@@ -104,6 +107,30 @@ async def test_a_request_of_others_and_one_without_proof_add_nothing(world: Worl
     world.desk.state.request(next(world.desk.state.requests()).fsr_id).work = None
     assert (await _report(world, operator)).periods == ()
     assert len((await _report(world, world.principal(CSO))).periods) == 2
+
+
+async def test_a_quarter_is_not_told_while_another_request_in_it_may_yet_be_proven(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the few persons of the second request would be the difference of the answers before and after its proof."""
+    monkeypatch.setattr(energy, "LEAST_PERSONS", len(PERSONS))
+    operator = world.principal(FO)
+    settled = world.desk.state.request(next(world.desk.state.requests()).fsr_id)
+    late = RequestState(settled.issued, settled.fo, settled.issued_at_ms, settled.contracts)
+    for record, actor, at_ms in settled.history:
+        if not isinstance(record, WorkProven):
+            late.fold(record, actor, at_ms)
+    late.issued = msgspec.structs.replace(late.issued, end_at_ms=START_MS + QUARTER_MS)
+    beside = [settled, late]
+    monkeypatch.setattr(type(world.desk.state), "requests_until", lambda _, after_ms: iter(beside))
+    told = (await _report(world, operator)).periods
+    assert [one.is_withheld for one in told] == [True, False]
+    assert not any(one.is_withheld for one in (await _report(world, world.principal(CSO))).periods)
+    beside.remove(late)
+    assert not any(one.is_withheld for one in (await _report(world, operator)).periods)
+    world.clock.set_ms(START_MS + QUARTER_MS + 1)
+    told = (await _report(world, operator)).periods
+    assert [one.is_withheld for one in told] == [False, True]
 
 
 @pytest.mark.parametrize(
