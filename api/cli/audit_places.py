@@ -82,7 +82,10 @@ class Credentials:
             return
 
     def directory(self, policy: Policy | None) -> BundleDirectory | None:
-        """Who may be believed; None where there is no root to begin with. Raises what reading them raises."""
+        """Who may be believed; None where there is no root to begin with, or no authority between it and the signers.
+
+        Without those no path can be found, which says nothing against anybody. Raises what reading them raises.
+        """
         loaded = {name: x509.load_der_x509_certificate(der) for name, der in self.certificates.items()}
         own = {name: one for name, one in loaded.items() if one.issuer == one.subject}
         if policy is not None:
@@ -93,7 +96,16 @@ class Credentials:
         else:
             return None
         others = [der for name, der in self.certificates.items() if name not in own]
-        return BundleDirectory(anchors, others, list(self.crls.values())) if others else None
+        if not any(_is_authority(one) for name, one in loaded.items() if name not in own):
+            return None
+        return BundleDirectory(anchors, others, list(self.crls.values()))
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except (x509.ExtensionNotFound, ValueError):
+        return False
 
 
 def locate(place: Path | Stored, policy: Policy | None) -> Place:

@@ -107,6 +107,15 @@ def test_nothing_secret_and_nothing_of_a_person_is_in_a_backup_and_nobody_else_c
     assert not {"log.state", "log.key", "vault.db", "keys.db", "kek.ring"} & {one.name for one in copy.iterdir()}
 
 
+def test_without_the_authorities_an_audit_decides_nothing_about_signers(port: Port, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    assert run("backup", port.config, copy)[0] == 0
+    policy = port.policy()
+    shutil.rmtree(copy / "pki")
+    code, text = run("audit", copy, "--policy", policy)
+    assert (code, "verify/no-certificates" in text, "REFUTED" in text) == (3, True, False), text
+
+
 def test_what_is_there_is_not_written_over_and_a_failure_leaves_nothing(port: Port, tmp_path: Path) -> None:
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine").write_text("precious")
