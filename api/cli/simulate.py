@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import typer
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificates
 
 from api.cli.failures import told
 from api.cli.files import read_file
@@ -29,6 +30,7 @@ from api.execution.simulator.fleet import Fleet, build_plant
 from api.execution.simulator.frequency import Frequency, Wandering
 from api.execution.simulator.plant import Plant
 from api.execution.simulator.playing import Playing
+from api.execution.simulator.protocol import RootSigner
 from api.execution.simulator.scenario import Scenario
 from api.execution.simulator.station import BackOff
 from ledger.clock import SystemClock
@@ -36,6 +38,7 @@ from ledger.errors import LedgerError
 
 MAX_STATIONS: Final = 5_000
 MAX_KEY_BYTES: Final = 16 * 1024
+MAX_CERTIFICATES_BYTES: Final = 64 * 1024
 EPOCH_MS: Final = 1_767_225_600_000
 """2026-01-01T00:00:00Z: where the virtual clock begins."""
 DEFAULT_FOR_S: Final = 3600
@@ -45,6 +48,7 @@ BACK_OFF: Final = BackOff(minimum_ms=2_000, random_ms=8_000)
 NOISE_W: Final = 20
 MIN_AC_W: Final = 4_140
 CERTIFICATE, KEY, METER_KEY = "tls_client.crt.pem", "tls_client.key.pem", "signing.key.pem"
+SIGNING = "signing.crt.pem"
 MODELS: Final = (
     EvseConfig(evse_id=1, kind=Kind.DC, max_discharge_w=22_000, noise_w=NOISE_W),
     EvseConfig(evse_id=1, max_charge_w=11_000, max_discharge_w=11_000, noise_w=NOISE_W),
@@ -123,6 +127,7 @@ async def _driven(order: Order, url: str, scenario: Scenario) -> int:
         password=None if order.password_file is None else read_file(order.password_file, 1024).decode().strip(),
         back_off=BACK_OFF,
         compression="deflate" if order.compress else None,
+        signer_of=lambda name: _signer(order.credentials, name),
     )
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 -- this is a coroutine's
@@ -223,6 +228,19 @@ def _frequency(order: Order, scenario: Scenario, start_ms: int) -> Frequency:
     if order.trace.suffix == ".json":
         return grid.from_schedule(read_file(order.trace, grid.MAX_TRACE_BYTES), start_ms)
     return grid.from_csv(order.trace, start_ms)
+
+
+def _signer(credentials: Path | None, name: str) -> RootSigner | None:
+    """What the station signs the roots of its logs with, where its signing credential is there."""
+    keys = _meter_keys(credentials, name)
+    path = None if credentials is None else credentials / name / SIGNING
+    if keys is None or path is None or not path.is_file() or not isinstance(keys[1].curve, ec.SECP256R1):
+        return None
+    try:
+        certificate = load_pem_x509_certificates(read_file(path, MAX_CERTIFICATES_BYTES))[0]
+    except ValueError as error:
+        raise FleetRefused("a signing certificate cannot be read", found=name) from error
+    return RootSigner(keys[1], certificate.public_bytes(Encoding.DER))
 
 
 def _meter_keys(credentials: Path | None, name: str) -> dict[int, ec.EllipticCurvePrivateKey] | None:

@@ -89,6 +89,7 @@ class EvseEvidence:
     `unproven`: spans of the service without measurements. `overridden`: spans in which a grid-code function ruled.
     `ended_at_ms`: when the obligation ended early because the EV left, or None.
     `event_at_ms`: the first sample beyond the trigger, or None.
+    `samples_jws`, `quiet_jws`: what the station signed of each body, not yet proven, or None.
     """
 
     participation_ref: str
@@ -106,6 +107,8 @@ class EvseEvidence:
     overridden: tuple[Span, ...]
     ended_at_ms: int | None
     event_at_ms: int | None
+    samples_jws: str | None = None
+    quiet_jws: str | None = None
 
     @property
     def sample_count(self) -> int:

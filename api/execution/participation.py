@@ -1,10 +1,11 @@
 """One EVSE's part in a running request: what it was told, what it answered, what it measured."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from api.execution.evidence import EvidenceRule, EvseEvidence, Span, first_beyond, holes, within
-from api.execution.port import EvseAddress, SampleReading, SignedReading
+from api.execution.port import EvseAddress, LogUploaded, SampleReading, SignedReading
 from api.execution.request import Adopted
 from api.execution.services import Instruction, Limit, Participant, Setpoint
 from ledger.delivery.samples import RECORD, WIDE_HEADER, WIDE_RECORD, Measured, Status, decode
@@ -42,7 +43,9 @@ class Part:
     first: SignedReading | None = None
     last: SignedReading | None = None
     log: bytes | None = None
+    log_jws: str | None = None
     quiet: bytes | None = None
+    before: LogUploaded | None = None
 
     @property
     def evse(self) -> EvseAddress:
@@ -115,26 +118,35 @@ class Part:
         records = within(self.log, window.from_ms, window.to_ms)
         return first_beyond(records, rule.trigger_millihertz, below=rule.trigger_below)
 
+    def obliged(self, window: Span) -> Span:
+        """The window as far as the obligation went."""
+        if self.ended_at_ms is None:
+            return window
+        return Span(window.from_ms, max(window.from_ms, min(window.to_ms, self.ended_at_ms)))
+
     def evidence(self, window: Span, rule: EvidenceRule, *, interval_ms: int, event_at_ms: int | None) -> EvseEvidence:
         """All of it, as it stands. The window ends where the obligation did."""
         if self.override_from_ms is not None:
             self.override(window.to_ms, ended=True)
-        if self.ended_at_ms is not None:
-            window = Span(window.from_ms, max(window.from_ms, min(window.to_ms, self.ended_at_ms)))
+        window = self.obliged(window)
         if self.log is None:
             samples, source = self.live_records(window, wide=rule.wide), "LIVE"
             interval_ms = max(interval_ms, self._live_interval())
         else:
             last_ms = window.to_ms if event_at_ms is not None else window.to_ms - 1
             samples, source = within(self.log, window.from_ms, last_ms), "LOG"
+        quiet_before = self._quiet_before(samples)
         return EvseEvidence(
             participation_ref=self.participant.ref,
             evse=self.evse,
             window=window,
             interval_ms=interval_ms,
             samples=samples,
-            quiet_before=self._quiet_before(samples),
+            quiet_before=quiet_before,
             source=source,
+            # A root is one of a whole body: what was cut is no longer what was signed.
+            samples_jws=self.log_jws if samples == self.log else None,
+            quiet_jws=self.before.station_jws if self.before and self.before.samples == quiet_before else None,
             ocmf_start=self.first.ocmf if self.first else None,
             ocmf_end=self.last.ocmf if self.last else None,
             raw_start=self.first.raw if self.first else None,
@@ -155,6 +167,11 @@ class Part:
         times = sorted(self.readings)
         gaps = [b - a for a, b in pairwise(times)]
         return min(gaps, default=0)
+
+
+def first_event(parts: Iterable[Part], rule: EvidenceRule, window: Span) -> int | None:
+    """The first moment of `window` at which any of them saw the frequency beyond the trigger, or None."""
+    return min((at for part in parts if (at := part.event_at_ms(rule, window)) is not None), default=None)
 
 
 def _further(reading: SampleReading) -> tuple[int, int, int, int, int]:

@@ -280,12 +280,16 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogUploaded:
-    """The record asked for by `FetchLog`: a body as `ledger.delivery.samples` describes, verbatim, b"" if empty."""
+    """The record asked for by `FetchLog`: a body as `ledger.delivery.samples` describes, verbatim, b"" if empty.
+
+    `station_jws` is what the station signed of it (`ledger.delivery.station_root`), not yet proven, or None.
+    """
 
     evse: EvseAddress
     at_ms: int
     command_id: str
     samples: bytes
+    station_jws: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from api.execution import plan
 from api.execution.collection import Collector
 from api.execution.evidence import LIVE_INTERVAL_MS, LOG_INTERVAL_MS, Execution, FactKind, Span
 from api.execution.facts import FactLog
-from api.execution.participation import Part
+from api.execution.participation import Part, first_event
 from api.execution.port import (
     Alarm,
     Command,
@@ -336,7 +336,7 @@ class Run:
             await self._collector.fetch_event(dispatched, window)
         elif rule.interval_ms < LIVE_INTERVAL_MS or is_adopted:
             # What was reported live before the run was broken off is gone; the stations' own records are not.
-            await self._collector.fetch_logs(dispatched, window, min(rule.interval_ms, LOG_INTERVAL_MS))
+            await self._collector.fetch_service(dispatched, window, min(rule.interval_ms, LOG_INTERVAL_MS))
 
     async def _until_back(self, parts: Sequence[Part]) -> None:
         """Every station was heard of again, or nobody waits any longer."""
@@ -365,7 +365,7 @@ class Run:
         if self._request.adopted is not None:
             interval_ms = min(interval_ms, LOG_INTERVAL_MS)
         parts = [part for part in self._parts.values() if part.dispatched]
-        event_at_ms = min((at for part in parts if (at := part.event_at_ms(rule, window)) is not None), default=None)
+        event_at_ms = first_event(parts, rule, window)
         if rule.trigger_millihertz is not None:
             if event_at_ms is None:
                 interval_ms = rule.quiet_interval_ms

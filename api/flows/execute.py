@@ -6,11 +6,12 @@ The adapter tells facts; each is a record before the next step is taken, so a ru
 import asyncio
 import secrets
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
+from api.errors import ApiError
 from api.execution import plan
 from api.execution.adapter import Adapter
 from api.execution.evidence import EvseEvidence, ExecutionFact
@@ -24,7 +25,9 @@ from api.flows.desk import Desk, Opened
 from api.flows.embedded import EmbeddedWatch
 from api.flows.memory import Memory
 from api.verification import work
+from api.verification.station_root import open_for
 from ledger.delivery import samples
+from ledger.errors import LedgerError
 from ledger.records.contracts import BaselineMethod
 from ledger.records.credentials import CheckPurpose, CheckRecorded
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
@@ -37,6 +40,7 @@ from ledger.records.sites import CurrentKind, EvLimits, Evse, SessionMirrored
 from ledger.records.work import Period, ServiceRecorded
 from ledger.rules.rank import outranks
 from ledger.rules.request_state import RequestState
+from pki.errors import PkiError
 
 DSR_PERIOD_MS: Final = 900_000
 
@@ -45,6 +49,14 @@ LETTING_GO: Final = frozenset({ExecutionKind.ABORTED, ExecutionKind.UNABLE})
 """Facts after which a request holds its EVSE no longer, though its window goes on."""
 
 log = structlog.get_logger()
+
+
+class Kept(NamedTuple):
+    """A sample body, its interval, and what the station signed of it, not yet proven."""
+
+    body: bytes
+    dt_ms: int
+    station_jws: str | None
 
 
 class Executions:
@@ -261,18 +273,15 @@ class Executions:
 
     async def _keep(self, request: RequestState, evidence: EvseEvidence, participant: Participant) -> None:
         """The samples go to the vault; their existence, and the service record made of them, to the log."""
-        bodies = [
-            (body, dt_ms)
-            for body, dt_ms in ((evidence.quiet_before, dispatch.QUIET_MS), (evidence.samples, evidence.interval_ms))
-            if body
-        ]
+        kept = (
+            Kept(evidence.quiet_before, dispatch.QUIET_MS, evidence.quiet_jws),
+            Kept(evidence.samples, evidence.interval_ms, evidence.samples_jws),
+        )
+        bodies = [one for one in kept if one.body]
         if not bodies:
             return
         evse = self._evse(request, evidence.participation_ref)
-        committed = [
-            self._commitment(request, evidence, evse, seq, body, dt_ms)
-            for seq, (body, dt_ms) in enumerate(bodies, start=1)
-        ]
+        committed = [self._commitment(request, evidence, evse, seq, one) for seq, one in enumerate(bodies, start=1)]
         person_of = self._person_of(evidence.participation_ref)
         for record in committed:
             await self._desk.say(record, f"fsr/{request.fsr_id}", subject_of=person_of)
@@ -281,25 +290,51 @@ class Executions:
         await self._desk.say(recorded, f"fsr/{request.fsr_id}", subject_of=person_of)
 
     def _commitment(
-        self, request: RequestState, evidence: EvseEvidence, evse: Evse, seq: int, body: bytes, dt_ms: int
+        self, request: RequestState, evidence: EvseEvidence, evse: Evse, seq: int, kept: Kept
     ) -> SamplesCommitted:
-        """The body is in the vault when this returns; the meter's signed texts go with the first batch."""
+        """The body is in the vault when this returns; the meter's signed texts go with the first batch.
+
+        What the station signed goes with the body that it proves, and nowhere else.
+        """
+        batch_id, body = f"batch-{secrets.token_hex(8)}", kept.body
         person = self._memory.person_of(evidence.participation_ref)
         body_sha256 = self._desk.engines.vault.attach(body, subject=person, category=Category.METER, retention="P2Y")
         return SamplesCommitted(
-            batch_id=f"batch-{secrets.token_hex(8)}",
+            batch_id=batch_id,
             fsr_id=request.fsr_id,
             participation=evidence.participation_ref,
             seq=seq,
             n=samples.count(body),
-            dt_ms=dt_ms,
+            dt_ms=kept.dt_ms,
             root=samples.root(body).hex(),
             body_sha256=body_sha256,
             meter_key_spki_sha256=evse.meter.key_spki_sha256,
             ocmf_start=evidence.ocmf_start if seq == 1 and evidence.ocmf_start else UNSET,
             ocmf_end=evidence.ocmf_end if seq == 1 and evidence.ocmf_end else UNSET,
             schema=samples.schema_of(body),
+            station_jws=self._proven(request, evse, batch_id, kept),
         )
+
+    def _proven(self, request: RequestState, evse: Evse, batch_id: str, kept: Kept) -> str | UnsetType:
+        """The station's words, if they prove the body its own; else they are no evidence, and only its line is."""
+        if kept.station_jws is None:
+            return UNSET
+        now_ms = self._desk.clock.now_ms()
+        try:
+            open_for(
+                kept.station_jws,
+                kept.body,
+                batch_id=batch_id,
+                evse=evse,
+                issued=request.issued,
+                station=self._desk.directory.station(evse.key_spki_sha256, now_ms),
+                at_ms=now_ms,
+                before=self._memory.station_words,
+            )
+        except (ApiError, LedgerError, PkiError) as refused:
+            log.warning("signed sample root refused", fsr_id=request.fsr_id, code=refused.code)
+            return UNSET
+        return kept.station_jws
 
     def _evse(self, request: RequestState, pid: str) -> Evse:
         evse_id = self._memory.participations(request.fsr_id)[pid]

@@ -16,6 +16,9 @@ from api.flows.desk import Desk, Opened
 from api.flows.errors import AttachmentForeign, DocumentOther
 from api.flows.rights import RIGHTS, Rights
 from api.verification.documents import Document, Registered, difference, relevant
+from api.verification.station_root import Known
+from ledger.delivery import station_root
+from ledger.delivery.errors import StationRootMalformed
 from ledger.errors import LedgerError
 from ledger.privacy.opened import State
 from ledger.records import disclosure, record, statement
@@ -64,6 +67,8 @@ class Memory:
         self._offers: dict[str, ContractOffered] = {}
         self._signers: dict[str, str] = {}
         self._bodies: dict[str, str] = {}
+        self.station_words: dict[Known, str] = {}
+        """What stations signed of their samples, by batch; what was erased is not in it."""
         self.rights = Rights(desk.clock)
         self.checking = asyncio.Lock()
         """Held by whoever introduces participations."""
@@ -90,6 +95,7 @@ class Memory:
         """Forgets everything and opens it again, up to `size` entries: what was erased is not remembered."""
         for known in (self._sessions, self._claims, self._evses, self._persons, self._offers, self._bodies):
             known.clear()
+        self.station_words.clear()
         self.rights.forget_all()
         store = self._desk.engines.store
         self.recall(row.data for row in store.entries(0, self._desk.appender.head.size if size is None else size))
@@ -135,6 +141,10 @@ class Memory:
             self._offers[whole.fsc_id] = whole
         elif isinstance(whole, SamplesCommitted) and isinstance(whole.body_sha256, str):
             self._bodies[whole.batch_id] = whole.body_sha256
+            if isinstance(whole.station_jws, str):
+                with suppress(StationRootMalformed):
+                    said = station_root.read(whole.station_jws)
+                    self.station_words[said.x5t, said.payload_sha256] = whole.batch_id
         elif isinstance(whole, CheckRecorded):
             for subject in whole.subjects:
                 if isinstance(subject.evse_id, str):

@@ -10,6 +10,7 @@ from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
 from api.verification.documents import Document, Registered, difference, relevant
 from api.verification.report import Lines
+from api.verification.station_root import Known
 from api.verification.work import Computed
 from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
@@ -60,6 +61,8 @@ class Context:
     """EVSE by participation."""
     samples: dict[str, SamplesCommitted] = field(default_factory=dict)
     """By batch."""
+    station_words: dict[Known, str] = field(default_factory=dict)
+    """What stations signed of their samples, by batch."""
     proofs: list[Proof] = field(default_factory=list)
     """Proofs of work, in the order of the log."""
     noted: list[ExecutionNoted] = field(default_factory=list)

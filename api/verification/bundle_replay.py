@@ -6,7 +6,7 @@ from typing import Final
 from api.errors import ApiError
 from api.verification.bundle_checks import run_again
 from api.verification.bundle_context import Context, Look
-from api.verification.bundle_samples import check_meter, check_samples
+from api.verification.bundle_samples import check_meter, check_samples, check_station
 from api.verification.bundle_statements import Told, open_mandate, open_person
 from api.verification.bundle_work import check_baseline, check_service_record, check_settlement, check_work
 from api.verification.report import Status, status_of
@@ -27,7 +27,11 @@ WHOLLY_NEEDED: Final = frozenset({"fsr", "fsc"})
 LOOKS: Final[Mapping[type[Record], tuple[tuple[str, Look], ...]]] = {
     CheckRecorded: (("credential check", run_again),),
     BaselineCommitted: (("baseline", check_baseline),),
-    SamplesCommitted: (("samples", check_samples), ("meter values", check_meter)),
+    SamplesCommitted: (
+        ("samples", check_samples),
+        ("station signature", check_station),
+        ("meter values", check_meter),
+    ),
     ServiceRecorded: (("service record", check_service_record),),
     WorkProven: (("proof of work", check_work),),
     Settled: (("settlement", check_settlement),),

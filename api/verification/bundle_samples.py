@@ -12,8 +12,9 @@ from api.verification.bundle_errors import EvidenceAbsent, MeterRefused, Recompu
 from api.verification.bundle_format import sha256
 from api.verification.bundle_statements import Told
 from api.verification.report import Status
+from api.verification.station_root import open_for
 from ledger.delivery import grading, samples
-from ledger.delivery.grading import Grade, KeyBinding, Shown, Window
+from ledger.delivery.grading import Grade, KeyBinding, Shown, Trust, Window
 from ledger.delivery.ocmf import VerifiedOcmf, open_ocmf
 from ledger.delivery.readings import Reading
 from ledger.delivery.samples import AnySample, Closure
@@ -47,6 +48,31 @@ def check_samples(context: Context, _told: Told, whole: Record) -> str:
     if count != committed.n:
         raise RecomputedOther("another number of samples", expected=committed.n, found=count)
     return f"{count} samples under the committed root"
+
+
+def check_station(context: Context, told: Told, whole: Record) -> str:
+    """Whether the station itself signed the root, with the key of its credential; if not, its connection vouches."""
+    committed = _committed(whole)
+    context.room.require(committed, "root", "body_sha256")
+    if not isinstance(committed.station_jws, str):
+        # An erased value and one that never was look alike; the root, erased with it, was there.
+        _say(context, told, Grade.WEAK, f"samples: trust {Trust.TRANSPORT_AUTHENTICATED}")
+        return "transport only: the station signed nothing of these samples"
+    request = context.request_of(committed)
+    evse = context.evse_of(committed.participation, request)
+    known = open_for(
+        committed.station_jws,
+        body_of(context, committed),
+        batch_id=committed.batch_id,
+        evse=evse,
+        issued=request.issued,
+        station=context.directory.station(evse.key_spki_sha256, told.entry.rec),
+        at_ms=told.entry.rec,
+        before=context.station_words,
+    )
+    context.station_words[known] = committed.batch_id
+    _say(context, told, Grade.OK, f"samples: trust {Trust.STATION_SIGNED}")
+    return "station-signed: the root is signed with the key of the station's credential"
 
 
 def body_of(context: Context, committed: SamplesCommitted) -> bytes:

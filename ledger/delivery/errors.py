@@ -71,3 +71,31 @@ class WorkRefused(Refused):
 
     code = "ledger/work-inputs"
     title = "The work cannot be computed"
+
+
+class StationRootMalformed(Refused):
+    """The text is not a signed message with a sample root, or is beyond a limit."""
+
+    code = "ledger/station-root-malformed"
+    title = "Not a signed sample root"
+
+
+class StationRootSignature(Refused):
+    """The signature does not hold under the key of the station's credential, or is of another algorithm."""
+
+    code = "ledger/station-root-signature"
+    title = "The station's signature does not hold"
+
+
+class StationRootForeign(Refused):
+    """The signed root is of another station, EVSE, window or sample body, or of another time."""
+
+    code = "ledger/station-root-foreign"
+    title = "The station signed something else"
+
+
+class StationRootReplayed(Refused):
+    """The same signed words were shown before, for another batch."""
+
+    code = "ledger/station-root-replayed"
+    title = "The station's words were used before"

@@ -19,6 +19,9 @@ from ledger.records.fields import (
 from ledger.records.marks import Category, personal, public
 from ledger.records.record import Record
 
+MAX_SIGNED_ROOT_CHARS = 4_096
+"""A station's signed message with a root; it needs less than a quarter of it."""
+
 
 class BaselineCommitted(Record, frozen=True, kw_only=True):
     """The counterfactual, fixed before the first execution entry: nobody can pick the best method afterwards."""
@@ -68,6 +71,11 @@ class SamplesCommitted(Record, frozen=True, kw_only=True):
     meter_key_spki_sha256: PersonalHash | msgspec.UnsetType = msgspec.UNSET
     schema: Annotated[SampleSchema, public("format of the body")] = SampleSchema.NARROW
     """The format of the body (docs/spec/samples.md)."""
+    station_jws: (
+        Annotated[str, msgspec.Meta(max_length=MAX_SIGNED_ROOT_CHARS), personal(Category.METER, "direct")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
+    """What the station itself signed of this body, a flattened JWS; absent where only its connection vouches."""
 
 
 KINDS: tuple[type[Record], ...] = (BaselineCommitted, SamplesCommitted)

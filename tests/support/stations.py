@@ -13,13 +13,21 @@ from api.execution.adapter import Adapter
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.simulator.plant import Plant
+from api.execution.simulator.protocol import RootSigner
 from api.execution.simulator.station import SimulatedStation
 from api.execution.waiting import polling
 from api.flows.execute import Executions
+from pki.roles import Purpose
 from tests.support.world import EVSES, World
 
 POLL_S = 0.001
 TURN_S = 0.004
+
+
+def signer_of(world: World, station_id: str) -> RootSigner:
+    """What the world's station signs the roots of its logs with: the key that the site's configuration binds."""
+    issued = world.made.stations[station_id].credentials[Purpose.SIGNING]
+    return RootSigner(issued.key, issued.chain[0])
 
 
 @dataclass
@@ -46,7 +54,10 @@ class Depot:
             adapter = Adapter(port, clock=world.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(world.desk, world.memory, adapter, sleep_until_ms)
             url = f"ws://127.0.0.1:{listener.bound_port}/ocpp"
-            stations = {plant.station_id: SimulatedStation(plant, url) for plant in plants}
+            stations = {
+                plant.station_id: SimulatedStation(plant, url, signer=signer_of(world, plant.station_id))
+                for plant in plants
+            }
             for station in stations.values():
                 await station.connect()
             try:

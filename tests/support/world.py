@@ -6,7 +6,7 @@ settlement. Statements are signed by the parties' own keys and pass through the 
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -651,8 +651,18 @@ async def note(world: World, fsr_id: str, participation: str, *kinds: ExecutionK
         await world.desk.say(noted, f"fsr/{fsr_id}", subject_of=lambda _part, _name: person)
 
 
-async def leave_evidence(world: World, fsr_id: str, participation: str, evse: str, power_w: int) -> None:
-    """One participation ran at `power_w` from start to end: samples, meter values and a service record."""
+async def leave_evidence(
+    world: World,
+    fsr_id: str,
+    participation: str,
+    evse: str,
+    power_w: int,
+    signed_by: Callable[[bytes], str] | None = None,
+) -> None:
+    """One participation ran at `power_w` from start to end: samples, meter values and a service record.
+
+    `signed_by` gives what stands as the station's words about the body.
+    """
     request = world.desk.state.request(fsr_id)
     issued, stream = request.issued, f"fsr/{fsr_id}"
     person = world.memory.person_of(participation)
@@ -679,6 +689,7 @@ async def leave_evidence(world: World, fsr_id: str, participation: str, evse: st
         dt_ms=MINUTE_MS,
         root=samples.root(body).hex(),
         body_sha256=sha256,
+        station_jws=msgspec.UNSET if signed_by is None else signed_by(body),
         ocmf_start=world.ocmf(evse, issued.start_at_ms, 1_000_000),
         ocmf_end=world.ocmf(evse, issued.end_at_ms, 1_000_000 + imported),
         meter_key_spki_sha256=hashlib.sha256(world.meter_spki(evse)).hexdigest(),
@@ -760,8 +771,12 @@ async def play(
     *,
     start_at_ms: int = DAWN_MS + 4 * HOUR_MS,
     running: Sequence[str] = PERSONS,
+    words: Mapping[str, Callable[[bytes], str]] | None = None,
 ) -> Played:
-    """One congestion request, from its issue to its settlement and the end of its stream; others opt out."""
+    """One congestion request, from its issue to its settlement and the end of its stream; others opt out.
+
+    `words` gives, by EVSE, what stands as the station's words about the samples.
+    """
     end_at_ms = start_at_ms + 2 * STEP_MS
     world.at(start_at_ms - 2 * HOUR_MS)
     fsr_id = await issue(world, fsc_ids, congestion(start_at_ms), start_at_ms, end_at_ms)
@@ -781,7 +796,8 @@ async def play(
     for person, evse in zip(PERSONS, EVSES, strict=True):
         if person in running:
             await note(world, fsr_id, parts[person], ExecutionKind.COMPLETED)
-            await leave_evidence(world, fsr_id, parts[person], evse, 2000 + 100 * PERSONS.index(person))
+            power_w = 2000 + 100 * PERSONS.index(person)
+            await leave_evidence(world, fsr_id, parts[person], evse, power_w, (words or {}).get(evse))
     world.at(end_at_ms + MINUTE_MS)
     await prove.prove(world.desk, world.memory, fsr_id)
     await settle(world, fsr_id)

@@ -28,6 +28,7 @@ from api.execution.simulator.demand import ConstantDemand, Demand
 from api.execution.simulator.fleet import Fleet, build_plant
 from api.execution.simulator.frequency import Frequency
 from api.execution.simulator.inverter import House
+from api.execution.simulator.protocol import RootSigner
 from ledger.clock import Clock
 from ledger.tlog import note
 from pki import keys
@@ -275,7 +276,11 @@ def build_fleet(
         certificate, key = credentials(folder, "stations", station_id, Purpose.TLS_CLIENT)
         return client_context(folder / "service" / "pki" / "root.pem", certificate, key)
 
-    return Fleet(plants, f"wss://localhost:{server.ocpp_port}/ocpp", ssl_of=context)
+    def signer(station_id: str) -> RootSigner:
+        issued = made.stations[station_id].credentials[Purpose.SIGNING]
+        return RootSigner(issued.key, issued.chain[0])
+
+    return Fleet(plants, f"wss://localhost:{server.ocpp_port}/ocpp", ssl_of=context, signer_of=signer)
 
 
 def _house(place: cast.Place, bay: cast.Bay) -> dict[int, House] | None:

@@ -19,8 +19,9 @@ from api.execution.port import (
     HoldReactive,
     LimitCharging,
 )
+from ledger.delivery import station_root
 
-VENDOR = "org.flexledger"
+VENDOR = station_root.VENDOR
 LOG_MESSAGE = "DataCollectorLog"
 WIDE_SUFFIX = "/wide"
 SERVICE_STACK_LEVEL = 5

@@ -74,6 +74,7 @@ from api.execution.ocpp.station_messages import (
     NotifyEVChargingNeedsResponse,
     NotifyPeriodicEventStream,
     SecurityEventNotificationRequest,
+    SignedDataTransfer,
     StatusNotificationRequest,
     StreamElement,
     Transaction,
@@ -145,6 +146,7 @@ __all__ = [
     "SetVariableResult",
     "SetVariablesRequest",
     "SetVariablesResponse",
+    "SignedDataTransfer",
     "StatusNotificationRequest",
     "StreamElement",
     "Transaction",
@@ -224,8 +226,10 @@ def _named(request: type[Wire]) -> str:
     return request.__name__.removesuffix("Request")
 
 
+SIGNED = "DataTransfer-Signed"
 ACTIONS: dict[str, Action] = {
     "Heartbeat": Action("Heartbeat", Empty, HeartbeatResponse, from_station=True),
+    SIGNED: Action(SIGNED, SignedDataTransfer, DataTransferResponse, from_station=True),
     **{_named(req): Action(_named(req), req, res, from_station=True) for req, res in _FROM_STATION},
     **{_named(req): Action(_named(req), req, res, from_station=False) for req, res in _FROM_BACKEND},
 }
@@ -240,4 +244,6 @@ STREAM_DECODER = msgspec.json.Decoder(NotifyPeriodicEventStream)
 
 def action_of(request: Wire) -> Action:
     """The action whose request this is; an empty one is a heartbeat."""
+    if isinstance(request, SignedDataTransfer):
+        return ACTIONS[SIGNED]
     return ACTIONS["Heartbeat" if isinstance(request, Empty) else _named(type(request))]

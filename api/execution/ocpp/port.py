@@ -12,9 +12,11 @@ from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.mailbox import Answered, Failed, Letter, NeverSent, Reply
-from api.execution.ocpp.readings import Dropped, LogBlock, Upload, is_body, read_meter_values, read_stream
+from api.execution.ocpp.readings import Dropped, LogBlock, Upload, is_body, read_meter_values, read_stream, signed_text
 from api.execution.port import Command, EvseAddress, Outcome, Telemetry, Verdict
 from api.execution.waiting import Clock
+from ledger.delivery import station_root
+from ledger.delivery.errors import StationRootMalformed
 from ledger.records.evidence import SampleSchema
 
 HEARTBEAT_S = 300
@@ -158,7 +160,9 @@ class OcppPort:
     def _start_upload(self, command: neutral.FetchLog) -> int:
         self._uploads_started += 1
         schema = SampleSchema.WIDE if command.wide else SampleSchema.NARROW
-        self._uploads[command.evse.station_id, self._uploads_started] = Upload(command.command_id, command.evse, schema)
+        self._uploads[command.evse.station_id, self._uploads_started] = Upload(
+            command.command_id, command.evse, schema, command.from_ms, command.to_ms
+        )
         while len(self._uploads) > MAX_UPLOADS:
             self._uploads.popitem(last=False)
         return self._uploads_started
@@ -190,7 +194,7 @@ class OcppPort:
                 self._on_der(station_id, request)
             case m.LogStatusNotificationRequest():
                 self._on_log_status(station_id, request)
-            case m.DataTransferRequest():
+            case m.DataTransferRequest() | m.SignedDataTransfer():
                 return self._on_data(station_id, request)
             case m.PullDynamicScheduleUpdateRequest(charging_profile_id=profile_id):
                 return self._on_pull(station_id, profile_id)
@@ -317,7 +321,9 @@ class OcppPort:
                 self._publish(neutral.CurveSuperseded(evse=evse, at_ms=t.to_ms(request.timestamp)))
 
     # ------------------------------------------------------------------ logs
-    def _on_data(self, station_id: str, request: m.DataTransferRequest) -> t.Wire:
+    def _on_data(self, station_id: str, request: m.DataTransferRequest | m.SignedDataTransfer) -> t.Wire:
+        if isinstance(request, m.SignedDataTransfer):
+            return self._on_signed(station_id, request)
         if request.vendor_id != commands.VENDOR:
             return m.DataTransferResponse(status="UnknownVendorId")
         if request.message_id != commands.LOG_MESSAGE:
@@ -329,6 +335,19 @@ class OcppPort:
         upload = self._uploads.get((station_id, block.request_id))
         if upload is None or not upload.take(block):
             self.dropped.blocks += 1
+            return m.DataTransferResponse(status="Rejected")
+        return m.DataTransferResponse(status="Accepted")
+
+    def _on_signed(self, station_id: str, request: m.SignedDataTransfer) -> t.Wire:
+        """A signed root goes with the log that it names, once; whoever knows the station's key proves it later."""
+        try:
+            root = station_root.read(signed_text(request)).root
+        except StationRootMalformed as error:
+            self.dropped.signed += 1
+            raise FrameRefused(error.detail, ocpp_code="FormatViolation") from error
+        upload = self._uploads.get((station_id, root.request_id))
+        if upload is None or not upload.sign(request, root):
+            self.dropped.signed += 1
             return m.DataTransferResponse(status="Rejected")
         return m.DataTransferResponse(status="Accepted")
 
@@ -348,7 +367,13 @@ class OcppPort:
             self._publish(failed)
         else:
             self._publish(
-                neutral.LogUploaded(evse=upload.evse, at_ms=at_ms, command_id=upload.command_id, samples=records)
+                neutral.LogUploaded(
+                    evse=upload.evse,
+                    at_ms=at_ms,
+                    command_id=upload.command_id,
+                    samples=records,
+                    station_jws=upload.signed,
+                )
             )
 
     def _publish(self, event: Telemetry) -> None:

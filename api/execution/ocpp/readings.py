@@ -20,6 +20,7 @@ from ledger.delivery import samples
 from ledger.delivery.errors import SamplesMalformed
 from ledger.delivery.rounding import half_even
 from ledger.delivery.samples import FULL_SOC_PERMILLE
+from ledger.delivery.station_root import Flattened, SignedRoot, text_of
 from ledger.records.evidence import SampleSchema
 
 MAX_ABS_W = 2**31 - 1
@@ -190,7 +191,10 @@ class Upload:
     command_id: str
     evse: EvseAddress
     schema: SampleSchema = SampleSchema.NARROW
+    from_ms: int = 0
+    to_ms: int = 0
     blocks: int | None = None
+    signed: str | None = None
     parts: dict[int, bytes] = field(default_factory=dict)
 
     def take(self, block: LogBlock) -> bool:
@@ -211,11 +215,24 @@ class Upload:
         self.parts[block.block] = records
         return True
 
+    def sign(self, message: m.SignedDataTransfer, root: SignedRoot) -> bool:
+        """Keep what the station signed of this log, unproven; False for a second one, or for another log's."""
+        asked = (self.evse.station_id, self.evse.evse_id, self.schema, self.from_ms, self.to_ms)
+        if self.signed is not None or asked != (root.station_id, root.evse_id, root.schema, root.from_ms, root.to_ms):
+            return False
+        self.signed = signed_text(message)
+        return True
+
     def whole(self) -> bytes | None:
         """All records in order as a body, or None if blocks are missing."""
         if self.blocks is None or len(self.parts) != self.blocks:
             return None
         return samples.body_of(b"".join(self.parts[index] for index in range(self.blocks)), self.schema)
+
+
+def signed_text(message: m.SignedDataTransfer) -> str:
+    """The JWS of a signed message, as it is kept."""
+    return text_of(Flattened(payload=message.payload, protected=message.protected, signature=message.signature))
 
 
 def is_body(records: bytes) -> bool:

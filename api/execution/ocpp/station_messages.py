@@ -14,6 +14,7 @@ from api.execution.ocpp.datatypes import (
     MeterValue,
     Natural,
     OperationMode,
+    SignedText,
     StatusInfo,
     Text20,
     Text25,
@@ -203,6 +204,14 @@ class DataTransferRequest(Wire, frozen=True, kw_only=True):
     vendor_id: Text255
     message_id: Text50 | None = None
     data: object = None
+
+
+class SignedDataTransfer(Wire, frozen=True, kw_only=True):
+    """DataTransfer in OCPP's signed form: a flattened JWS whose payload is the request (part 4, 7)."""
+
+    payload: SignedText
+    protected: SignedText
+    signature: SignedText
 
 
 class DataTransferResponse(Wire, frozen=True, kw_only=True):

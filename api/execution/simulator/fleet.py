@@ -15,6 +15,7 @@ from api.execution.simulator.frequency import Frequency, Steady
 from api.execution.simulator.inverter import House, Voltage, steady_voltage
 from api.execution.simulator.meter import Meter, seeded_key
 from api.execution.simulator.plant import REPORT_MS, Plant
+from api.execution.simulator.protocol import RootSigner
 from api.execution.simulator.response import ResponseTraits
 from api.execution.simulator.station import BackOff, LineLost, SimulatedStation
 
@@ -88,10 +89,14 @@ def build_plant(
 
 
 ContextOf = Callable[[str], ssl.SSLContext | None]
+SignerOf = Callable[[str], RootSigner | None]
 
 
 class Fleet:
-    """Stations that are driven together. `ssl_of` gives each its own TLS context, with its own certificate."""
+    """Stations that are driven together. `ssl_of` gives each its own TLS context, with its own certificate.
+
+    `signer_of` gives each what it signs the roots of its logs with.
+    """
 
     def __init__(
         self,
@@ -102,6 +107,7 @@ class Fleet:
         password: str | None = None,
         back_off: BackOff | None = None,
         compression: str | None = None,
+        signer_of: SignerOf | None = None,
     ) -> None:
         self.stations = {
             plant.station_id: SimulatedStation(
@@ -111,6 +117,7 @@ class Fleet:
                 password=password,
                 back_off=back_off,
                 compression=compression,
+                signer=None if signer_of is None else signer_of(plant.station_id),
             )
             for plant in plants
         }

@@ -1,9 +1,11 @@
 """A plant in the words of OCPP 2.1: requests of the backend become commands, what it reports becomes requests."""
 
 import base64
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.execution import port as neutral
 from api.execution.ocpp import commands, readings
@@ -13,8 +15,9 @@ from api.execution.plan import Envelope
 from api.execution.port import Command, Telemetry
 from api.execution.simulator.evse import Evse, Kind, Mode, Service
 from api.execution.simulator.plant import CURVES, MODES, Plant
-from ledger.delivery import samples
+from ledger.delivery import samples, station_root
 from ledger.records.evidence import SampleSchema
+from ledger.records.jws import encode_base64url
 
 MAX_VALUES_PER_MESSAGE = 50
 NEVER_MS = 2**53
@@ -210,6 +213,36 @@ def log_blocks(request_id: int, records: bytes, *, wide: bool = False) -> Iterat
                 "records": base64.b64encode(part).decode(),
             },
         )
+
+
+class RootSigner:
+    """Signs the roots of the logs that a station hands over, with the key of its credential."""
+
+    def __init__(self, key: ec.EllipticCurvePrivateKey, certificate: bytes) -> None:
+        """`certificate` is the credential's, DER."""
+        self._key = key
+        self._x5t = encode_base64url(hashlib.sha256(certificate).digest())
+        self._count = 0
+
+    def root(self, request_id: int, command: neutral.FetchLog, records: bytes, at_ms: int) -> m.SignedDataTransfer:
+        """The signed message about `records`, which may not be empty, at `at_ms` of the station's clock."""
+        schema = SampleSchema.WIDE if command.wide else SampleSchema.NARROW
+        body = samples.body_of(records, schema)
+        self._count += 1
+        root = station_root.SignedRoot(
+            request_id=request_id,
+            station_id=command.evse.station_id,
+            evse_id=command.evse.evse_id,
+            schema=schema,
+            root=samples.root(body).hex(),
+            n=samples.count(body),
+            from_ms=command.from_ms,
+            to_ms=command.to_ms,
+            seq=self._count,
+            signed_at_ms=at_ms,
+        )
+        signed = station_root.sign(root, self._key, self._x5t)
+        return m.SignedDataTransfer(payload=signed.payload, protected=signed.protected, signature=signed.signature)
 
 
 class Reporter:

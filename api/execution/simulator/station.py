@@ -64,6 +64,7 @@ class SimulatedStation:
         call_timeout_s: float = CALL_TIMEOUT_S,
         back_off: BackOff | None = None,
         compression: str | None = None,
+        signer: protocol.RootSigner | None = None,
     ) -> None:
         self.plant = plant
         self.url = f"{url.rstrip('/')}/{plant.station_id}"
@@ -85,6 +86,7 @@ class SimulatedStation:
         self._count = 0
         self._back_off = back_off or BackOff()
         self._compression = compression
+        self._signer = signer
         self._retry_key = noise.channel(0, f"retry/{plant.station_id}")
         self._retries = 0
         self._retry_at_ms: int | None = None
@@ -479,8 +481,12 @@ class SimulatedStation:
         if command is None:
             return
         with contextlib.suppress(LineLost, TimeoutError):
-            for block in protocol.log_blocks(request.request_id, self.plant.log(command), wide=command.wide):
+            records = self.plant.log(command)
+            for block in protocol.log_blocks(request.request_id, records, wide=command.wide):
                 await self._call(block)
+            if self._signer is not None and records:
+                clock_ms = self.plant.clock_ms()
+                await self._call(self._signer.root(request.request_id, command, records, clock_ms))
             await self._call(m.LogStatusNotificationRequest(status="Uploaded", request_id=request.request_id))
 
 

@@ -1,8 +1,10 @@
 """Whole runs of the adapter on the simulator, and its table of failures."""
 
 import asyncio
+import hashlib
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from api.execution import port as neutral
 from api.execution.adapter import Adapter
@@ -25,11 +27,14 @@ from api.execution.simulator.demand import DemandStep, ScriptedDemand, shared
 from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.fleet import DEPOT, E4_FAILING, build_plant
 from api.execution.simulator.frequency import EventDay, LossEvent
+from api.execution.simulator.protocol import RootSigner
 from api.execution.simulator.station import SimulatedStation
 from api.execution.waiting import polling
 from ledger.clock import SetClock
 from ledger.delivery import samples as bodies
+from ledger.delivery import station_root
 from ledger.delivery.ocmf import open_ocmf
+from ledger.records.jws import encode_base64url
 from tests.support.depot import (
     HOUR,
     MINUTE,
@@ -265,7 +270,9 @@ async def test_a_run_over_ocpp_leaves_byte_for_byte_what_a_run_in_process_leaves
 
     async with StationListener(host="127.0.0.1", port=0, clock=clock) as listener:
         port = OcppPort(listener, clock=clock)
-        station = SimulatedStation(plant, f"ws://127.0.0.1:{listener.bound_port}/ocpp")
+        key = ec.derive_private_key(7, ec.SECP256R1())
+        signer = RootSigner(key, b"certificate")
+        station = SimulatedStation(plant, f"ws://127.0.0.1:{listener.bound_port}/ocpp", signer=signer)
         await station.connect()
         adapter = Adapter(port, clock=clock, sleep_until_ms=polling(clock))
         running = asyncio.create_task(adapter.run(request(ffr(), participants(1, 2, 3, 4), evidence=FFR_RULE), record))
@@ -281,6 +288,14 @@ async def test_a_run_over_ocpp_leaves_byte_for_byte_what_a_run_in_process_leaves
         assert (station.refusals, port.sequence_gaps) == ([], 0)
     assert [part.samples for part in execution.evidence] == [part.samples for part in direct.evidence]
     assert [part.ocmf_end for part in execution.evidence] == [part.ocmf_end for part in direct.evidence]
+    # Each body, the quiet one before the event too, is exactly one that the station signed.
+    x5t = encode_base64url(hashlib.sha256(b"certificate").digest())
+    for part in execution.evidence:
+        for body, jws in ((part.samples, part.samples_jws), (part.quiet_before, part.quiet_jws)):
+            assert jws is not None
+            said = station_root.open_root(jws, key.public_key(), x5t).root
+            station_root.require_of(said, body, station_id=STATION, evse_id=part.evse.evse_id)
+    assert {part.samples_jws for part in direct.evidence} == {None}
     assert [part.ocmf_start for part in execution.evidence] == [part.ocmf_start for part in direct.evidence]
 
 

@@ -305,6 +305,9 @@ async def test_a_car_carries_a_house_in_dear_periods_and_its_owners_reserve_is_k
         assert [by_minute[at].power_w for at in (4, 9, 14)] == [7_000, -3_000, -4_000]
         assert [by_minute[at].upstream_w for at in (4, 9, 14)] == [10_000, 0, 0]
         assert by_minute[14].soc_permille < by_minute[4].soc_permille
+    report = bundle.verify(bundle.open_bundle(await world.bundle(fsr_id)))
+    (said,) = [line.detail for line in report.lines if line.check == "station signature"]
+    assert said.startswith("station-signed")
     # 7 kW for five minutes at 0.10 were bought more; 3 kW for seven and 4 kW for three minutes at 0.40 less. A command
     # is carried out within a second of its time, so a second of each period may have the power of the one before.
     bought, spared = 7_000 * 5 / 60 * 0.1, (3_000 * 7 + 4_000 * 3) / 60 * 0.4

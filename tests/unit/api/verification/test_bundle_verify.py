@@ -47,6 +47,14 @@ def test_a_settled_request_verifies_in_every_step(story: Story) -> None:
     assert not report.of(Status.ERASED)
 
 
+def test_samples_that_no_station_signed_are_transport_only_and_said(story: Story) -> None:
+    report = report_of(story.settled)
+    found = [line for line in report.lines if line.check == "station signature"]
+    assert [line.detail.partition(":")[0] for line in found] == ["transport only"] * 2
+    grades = [line.detail for line in report.lines if line.check == "evidence grade"]
+    assert grades.count("samples: trust TRANSPORT_AUTHENTICATED") == 2
+
+
 def test_both_credential_checks_are_run_again_bit_for_bit(story: Story) -> None:
     lines = [line for line in report_of(story.settled).lines if line.check == "credential check"]
     assert [line.status for line in lines] == [Status.VERIFIED, Status.VERIFIED]
@@ -90,6 +98,7 @@ def test_erasure_makes_what_rested_on_it_erased_and_nothing_else_fails(story: St
         "person's statement",
         "credential check",
         "samples",
+        "station signature",
         "meter values",
         "service record",
         "proof of work",
