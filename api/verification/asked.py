@@ -34,16 +34,26 @@ _CURVES: Final = {
 """The DER control of OCPP 2.1 that executes a curve, and the function that equipment must have been tested for."""
 
 
+def claimed(service: Service) -> tuple[PkiService, frozenset[DerFunction]]:
+    """The class that credentials and claims name, and what equipment must have been tested for.
+
+    All curves are droops there, told apart by their functions.
+    """
+    curve = _CURVES.get(service)
+    if curve is not None:
+        return PkiService.DROOP, frozenset({curve[1]})
+    named = PkiService(service.value)
+    return named, regions.functions_of(named)
+
+
 def credential_service(params: Params) -> PkiService:
-    """The class that credentials and claims name: all curves are droops there, told apart by their functions."""
-    service = service_of(params)
-    return PkiService.DROOP if service in _CURVES else PkiService(service.value)
+    """The class that credentials and claims name for these parameters."""
+    return claimed(service_of(params))[0]
 
 
 def der_functions(params: Params) -> frozenset[DerFunction]:
     """What equipment must have been tested for to follow these parameters."""
-    curve = _CURVES.get(service_of(params))
-    return regions.functions_of(credential_service(params)) if curve is None else frozenset({curve[1]})
+    return claimed(service_of(params))[1]
 
 
 def control_mode(params: Params) -> str | None:

@@ -381,9 +381,7 @@ def _withdrawn(scene: Scene, _: Role) -> Record:
 
 def _claim(scene: Scene, _: Role) -> Record:
     thing = props.evse_thing(scene.house.made, cast.DC_BAYS[0])
-    record, _der = props.claim(
-        scene.house.made, (thing,), ClaimKind.EVSE, Service.FFR.value, scene.house.clock.now_ms()
-    )
+    record, _der = props.claim(scene.house.made, (thing,), ClaimKind.EVSE, Service.FFR, scene.house.clock.now_ms())
     return record
 
 

@@ -17,6 +17,7 @@ from ledger.records.contracts import (
 from ledger.records.evidence import BaselineCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.log import Refused as RefusedRecord
+from ledger.records.services import Service
 from ledger.records.sites import ClaimKind
 from pki.roles import Purpose
 from tests.support import house as houses
@@ -77,7 +78,7 @@ async def test_a_certificate_that_is_none_is_not_remembered(house: House) -> Non
 
 async def test_a_claim_without_its_document_or_with_another_one_is_refused(house: House) -> None:
     thing = (props.evse_thing(house.made, cast.BAYS[0]),)
-    record, der = props.claim(house.made, thing, ClaimKind.EVSE, "FFR", house.clock.now_ms())
+    record, der = props.claim(house.made, thing, ClaimKind.EVSE, Service.FFR, house.clock.now_ms())
     path, stream = f"/v1/sites/{cast.SITE}/claims", f"site/{cast.SITE}"
     await house.attack(cast.CSO, path, house.said(cast.CSO, record, stream), status=400, code="api/attachment-foreign")
     other = wire.SubmittedAttachment(data=der + b"x")

@@ -7,6 +7,7 @@ import msgspec
 
 from api import wire
 from api.cli.demo import cast, props
+from ledger.records.services import Service
 from ledger.records.sites import ClaimKind, ClaimRegistered, ClaimWithdrawn, InstallationLinked, Withdrawal
 from pki.asn1 import attributecert
 from pki.asn1.claims import ThingKind, TypeRef
@@ -23,7 +24,7 @@ PATH = f"/v1/sites/{cast.SITE}/claims"
 
 def claim(house: House) -> tuple[ClaimRegistered, bytes]:
     thing = (props.evse_thing(house.made, cast.BAYS[0]),)
-    return props.claim(house.made, thing, ClaimKind.EVSE, "FFR", house.clock.now_ms())
+    return props.claim(house.made, thing, ClaimKind.EVSE, Service.FFR, house.clock.now_ms())
 
 
 def link(house: House, who: str = cast.CSO, days: int = 20) -> tuple[InstallationLinked, bytes]:

@@ -9,6 +9,7 @@ import pytest
 from api.cli.demo import cast, props
 from api.client import client as clients
 from ledger.records import disclosure, jws
+from ledger.records.services import Service
 from ledger.records.sites import ClaimKind
 from tests.support.house import CANARY, House
 from tests.support.house_acts import (
@@ -90,7 +91,7 @@ async def test_a_csp_speaks_for_its_own_contract_holders_only(house: House) -> N
 
 async def test_another_cso_registers_nothing_at_a_site_that_is_not_its_own(house: House) -> None:
     thing = (props.evse_thing(house.made, cast.BAYS[0]),)
-    record, der = props.claim(house.made, thing, ClaimKind.EVSE, "FFR", house.clock.now_ms())
+    record, der = props.claim(house.made, thing, ClaimKind.EVSE, Service.FFR, house.clock.now_ms())
     stream = f"site/{cast.SITE}"
     said = house.said(cast.OTHER_CSO, record, stream, attachments=[props.attachment(der)])
     await house.attack(cast.OTHER_CSO, f"/v1/sites/{cast.SITE}/claims", said, status=404, code="api/not-concerned")

@@ -64,7 +64,7 @@ async def test_what_is_said_of_a_participation_is_kept_under_whose_it_is_whoever
 
 def car_claim(house: House, key: Any) -> wire.Submission:
     things = (props.car_thing(key),)
-    record, der = props.claim(house.made, things, ClaimKind.EV, Service.DROOP.value, house.clock.now_ms())
+    record, der = props.claim(house.made, things, ClaimKind.EV, Service.DROOP, house.clock.now_ms())
     return house.said(cast.CSO, record, f"site/{cast.SITE}", attachments=[props.attachment(der)])
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from api.execution.simulator.evse import EvseConfig
 from api.execution.simulator.fleet import DEPOT
+from api.execution.simulator.inverter import Voltage, steady_voltage
 from ledger.records.contracts import BaselineMethod, OptPolicy, Scoring, ServiceTerms, Silence
 from ledger.records.services import Direction, Service
 from ledger.records.sites import CurrentKind, EvLimits
@@ -52,6 +53,8 @@ class Bay:
     config: EvseConfig
     kind: CurrentKind
     services: tuple[Service, ...]
+    control_modes: tuple[str, ...] = ()
+    """OCPP's names of the curves that its inverter knows."""
 
     @property
     def evse_id(self) -> str:
@@ -104,6 +107,8 @@ class Place:
     """What the building behind an EVSE's own grid connection draws without it, by bay."""
     cars: Mapping[str, EvLimits] = field(default_factory=dict)
     """What cars say of themselves, by bay."""
+    voltage: Voltage = steady_voltage
+    """What every EVSE measures between phase and neutral."""
     holder: str | None = None
     """Whose car is at every bay, where it is one person's: a fleet manager's, by the name of a bay."""
 

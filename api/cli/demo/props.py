@@ -10,6 +10,7 @@ from msgspec import UNSET
 
 from api.cli.demo import cast
 from api.cli.demo.cast import Bay
+from api.verification import asked
 from api.wire import SubmittedAttachment
 from ledger.records import jws, statement
 from ledger.records.contracts import ContractKind, ContractOffered, ServiceTerms
@@ -30,6 +31,7 @@ from ledger.records.services import (
     FfrParams,
     LimitMandatoryParams,
     Params,
+    Service,
 )
 from ledger.records.sites import (
     ClaimKind,
@@ -39,12 +41,11 @@ from ledger.records.sites import (
     SessionMirrored,
     SiteConfigured,
 )
-from pki import keys, regions
+from pki import keys
 from pki.asn1.claims import Claim, ConformityClaims, Scheme, Thing, ThingKind, thing_digest
 from pki.attribute import AttributeAuthority
 from pki.ceremony import Ceremony, IssuedKey
 from pki.roles import Purpose
-from pki.roles import Service as PkiService
 from pki.tbs import Window
 
 FIRMWARE: Final = hashlib.sha256(b"simulated firmware 1.0").hexdigest()
@@ -87,6 +88,9 @@ def site(made: Ceremony, place: cast.Place = cast.DEPOT_7) -> SiteConfigured:
                 max_charge_w=bay.config.max_charge_w,
                 max_discharge_w=bay.config.max_discharge_w,
                 services=tuple(service.value for service in bay.services),
+                control_modes=bay.control_modes,
+                max_inject_var=bay.config.max_inject_var,
+                max_absorb_var=bay.config.max_absorb_var,
                 response_time_ms=900,
                 meter=Meter(
                     serial=f"{bay.station_id}-M1",
@@ -137,12 +141,13 @@ def claim(
     made: Ceremony,
     things: tuple[Thing, ...],
     kind: ClaimKind,
-    function: str,
+    service: Service,
     now_ms: int,
     *,
     site_id: str = cast.SITE,
 ) -> tuple[ClaimRegistered, bytes]:
     """A conformity body's attribute certificate about a thing or a pair, and the record that registers it."""
+    named, functions = asked.claimed(service)
     content = ConformityClaims(
         things=things,
         claims=(
@@ -151,12 +156,12 @@ def claim(
                 edition="2022",
                 scheme=Scheme.TYPE_EXAMINATION,
                 cert_number=f"CBX-{secrets.token_hex(4)}",
-                services=frozenset({PkiService(function)}),
+                services=frozenset({named}),
                 regions=("FI",),
                 max_charge_w=22_000,
                 max_discharge_w=22_000,
                 response_ms=900,
-                functions=regions.functions_of(PkiService(function)),
+                functions=functions,
             ),
         ),
     )
@@ -167,7 +172,7 @@ def claim(
         site_id=site_id,
         subject=kind,
         standard=STANDARD,
-        functions=(function,),
+        functions=(service.value,),
         region="FI",
         issuer=cast.CB,
         not_before_ms=window.not_before_ms,

@@ -268,6 +268,7 @@ def build_fleet(
             meter_keys={1: made.stations[bay.station_id].credentials[Purpose.SIGNING].key},
             charge_points={1: bay.evse_id},
             houses=_house(place, bay),
+            voltage=place.voltage,
         )
         for bay in place.bays
     ]

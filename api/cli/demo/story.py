@@ -145,7 +145,7 @@ async def register(play: Play, wanted: list[Wanted]) -> None:
     """The conformity body makes these claims, and the operator registers them."""
     stage, site_id = play.stage, play.stage.place.site_id
     for bay, kind, things, service in wanted:
-        record, der = props.claim(stage.made, things, kind, service.value, stage.clock.now_ms(), site_id=site_id)
+        record, der = props.claim(stage.made, things, kind, service, stage.clock.now_ms(), site_id=site_id)
         person = None if kind is ClaimKind.EVSE else stage.party_id(stage.place.person(bay))
         await play.post(
             cast.CSO,
@@ -236,7 +236,14 @@ async def check(play: Play, fsr_id: str, bays: tuple[cast.Bay, ...]) -> dict[str
 
 
 async def answer(
-    play: Play, fsr_id: str, bays: Mapping[str, str], offered: Mapping[str, int], kind: Answer, *, down: bool = False
+    play: Play,
+    fsr_id: str,
+    bays: Mapping[str, str],
+    offered: Mapping[str, int],
+    kind: Answer,
+    *,
+    down: bool = False,
+    offered_var: int = 0,
 ) -> None:
     """The port accepts with these offers."""
     place = play.stage.place
@@ -253,6 +260,7 @@ async def answer(
                 offered_w=power_w,
                 up_w=power_w,
                 down_w=power_w if down else 0,
+                offered_var=offered_var,
                 evse_id=evses[name],
                 **({"fsc_id": under[bays[name]]} if under[bays[name]] else {}),
             )

@@ -25,6 +25,7 @@ from api.cli.scenarios import (
     service_station,
     tertiary_reserve,
     vehicle_to_home,
+    voltage_support,
 )
 from api.cli.scenarios.scene import Scenario
 from api.errors import ApiError
@@ -43,6 +44,7 @@ SCENARIOS: Final[Mapping[str, Scenario]] = {
         vehicle_to_home.SCENARIO,
         tertiary_reserve.SCENARIO,
         distribution_congestion.SCENARIO,
+        voltage_support.SCENARIO,
     )
 }
 

@@ -6,10 +6,10 @@ import msgspec
 
 from api.cli.demo import cast, props, story
 from api.cli.demo.story import Wanted
-from api.cli.scenarios.scene import Asked, Scenario, Scene, bays, terms
+from api.cli.scenarios.scene import Asked, Scenario, Scene, bays
 from api.execution.simulator.demand import DemandStep
 from api.execution.simulator.frequency import Frequency, Trace
-from ledger.records.contracts import BaselineMethod, ContractKind
+from ledger.records.contracts import BaselineMethod
 from ledger.records.opt import OptReason
 from ledger.records.services import CurvePoint, DroopParams, Service
 from ledger.records.sites import ClaimKind, CurrentKind
@@ -66,17 +66,7 @@ async def acts(scene: Scene) -> None:
     """Claims and contracts of twelve cars, ten of which may follow the droop, and do."""
     play = scene.play
     await story.register(play, _claims(scene))
-    for bay in BAYS:
-        person = play.stage.party_id(bay.person)
-        text = props.contract(
-            f"fsc-{bay.name.lower()}",
-            ContractKind.FO_EVU,
-            (terms(Service.DROOP, 22_000, BaselineMethod.CURVE),),
-            evu=person,
-            evse_ids=(bay.evse_id,),
-            site_id=PLACE.site_id,
-        )
-        await story.both_sign(play, text, bay.person, subject=person)
+    await scene.person_contracts(Service.DROOP, 22_000, BaselineMethod.CURVE)
     await play.goto(cast.at(9, 30))
     params = DROOP.params
     assert isinstance(params, DroopParams)  # noqa: S101 -- said above

@@ -49,6 +49,8 @@ class Asked:
     fsc_ids: tuple[str, ...] = (SITE_CONTRACT,)
     is_downward: bool = False
     """Whether what is offered is more import, or both directions."""
+    offered_var: int = 0
+    """Reactive power that each EVSE offers, where that is what is asked for."""
     step_ms: int = 300_000
     """How far stations move at a time while it runs."""
 
@@ -128,6 +130,20 @@ class Scene:
         )
         await story.both_sign(self.play, msgspec.structs.replace(text, **changes), cast.CSO)
 
+    async def person_contracts(self, service: Service, max_w: int, baseline: BaselineMethod) -> None:
+        """The flexibility operator and the user of every car sign one contract each, `fsc-<bay>`, for their EVSE."""
+        for bay in self.place.bays:
+            person = self.play.stage.party_id(bay.person)
+            text = props.contract(
+                f"fsc-{bay.name.lower()}",
+                ContractKind.FO_EVU,
+                (terms(service, max_w, baseline),),
+                evu=person,
+                evse_ids=(bay.evse_id,),
+                site_id=self.place.site_id,
+            )
+            await story.both_sign(self.play, text, bay.person, subject=person)
+
     async def issue(self, asked: Asked, **changes: Any) -> None:
         """The flexibility operator asks; `changes` make it another text."""
         await story.issue(self.play, asked.text(self.place, self.play.stage.clock.now_ms(), **changes))
@@ -135,7 +151,9 @@ class Scene:
     async def answer(self, asked: Asked, parts: Mapping[str, str], offers: Mapping[str, int]) -> None:
         """The port accepts with these offers, all or part of it."""
         kind = Answer.ACCEPTED if len(offers) == len(parts) else Answer.PARTIAL
-        await story.answer(self.play, asked.fsr_id, parts, offers, kind, down=asked.is_downward)
+        await story.answer(
+            self.play, asked.fsr_id, parts, offers, kind, down=asked.is_downward, offered_var=asked.offered_var
+        )
 
     async def commit(
         self,
@@ -245,6 +263,7 @@ def terms(
     direction: Direction = Direction.UP,
     tolerance_w: int = 0,
     delivered_min_ppm: int = 900_000,
+    max_var: int = 0,
 ) -> ServiceTerms:
     """Terms at the prices of the demo day: 0.30 EUR a kWh delivered, 0.45 EUR a kWh missing."""
     return msgspec.structs.replace(
@@ -252,6 +271,7 @@ def terms(
         service=service,
         direction=direction,
         baseline=baseline,
+        max_var=max_var,
         scoring=Scoring.GROUP,
     )
 

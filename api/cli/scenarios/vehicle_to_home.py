@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 from api.cli.demo import cast, props, story
-from api.cli.scenarios.scene import Asked, Scenario, Scene, bays, terms
+from api.cli.scenarios.scene import Asked, Scenario, Scene, bays
 from api.execution.simulator.demand import DemandStep
-from ledger.records.contracts import BaselineMethod, ContractKind
+from ledger.records.contracts import BaselineMethod
 from ledger.records.requests import Answer, RejectReason, RequestAnswered
 from ledger.records.services import PriceStep, Service, V2hParams
 from ledger.records.sites import ClaimKind, CurrentKind, EvLimits
@@ -69,17 +69,7 @@ async def acts(scene: Scene) -> None:
     play = scene.play
     made = play.stage.made
     await story.register(play, [(bay, ClaimKind.EVSE, (props.evse_thing(made, bay),), Service.V2H) for bay in BAYS])
-    for bay in BAYS:
-        person = play.stage.party_id(bay.person)
-        text = props.contract(
-            f"fsc-{bay.name.lower()}",
-            ContractKind.FO_EVU,
-            (terms(Service.V2H, 11_000, BaselineMethod.CURVE),),
-            evu=person,
-            evse_ids=(bay.evse_id,),
-            site_id=PLACE.site_id,
-        )
-        await story.both_sign(play, text, bay.person, subject=person)
+    await scene.person_contracts(Service.V2H, 11_000, BaselineMethod.CURVE)
     await play.goto(cast.at(17, 30))
     parts = {bay.name: await _ask(scene, bay) for bay in BAYS}
     await _turn_down(scene, parts)
