@@ -5,6 +5,9 @@ from typing import Any, Final
 from api.cli.words import counted, utc
 from ledger.privacy import processing
 
+THE_PERSON: Final = "the person itself"
+"""Who is named where an export went to no organisation."""
+
 _DPIA: Final = """\
 # Data protection impact assessment: template
 
@@ -52,12 +55,12 @@ the key ring? Training of those who answer requests?]
 
 
 def recipients(found: Any) -> str:
-    """Who received what."""
+    """Who received what, each release once, however many pseudonyms the person has in it."""
     lines = [
-        f"{utc(one['at_ms'])}  {one['recipient'] or 'the person itself'}  {one['purpose']}  {one['profile']}"
+        f"{utc(one['at_ms'])}  {one['recipient'] or THE_PERSON}  {one['purpose']}  {one['profile']}"
         for one in found["received"]
     ]
-    return "\n".join(lines) or "nobody was given anything"
+    return "\n".join(dict.fromkeys(lines)) or "nobody was given anything"
 
 
 def policies(found: Any) -> str:
@@ -77,7 +80,8 @@ def expired(found: Any) -> str:
 def notices(found: Any) -> str:
     """Who is to be told."""
     lines = [
-        f"{one['number']}  tell {one['recipient']} to forget {one['pseudonym']} (manifest {one['manifest_sha256']})"
+        f"{one['number']}  tell {one['recipient'] or THE_PERSON} to forget {one['pseudonym']}"
+        f" (manifest {one['manifest_sha256']})"
         for one in found["notices"]
     ]
     return "\n".join(lines) or "nobody is to be told"

@@ -27,7 +27,7 @@ from pki.roles import Role
 async def record(
     request: Request[Any, Any, Any], service: NamedDependency[Service], fsr_id: FromPath[str]
 ) -> Response[bytes]:
-    """Everything needed to verify one request offline, with the disclosures that the vault still has.
+    """Everything to verify one request offline, with the disclosures that the vault has and the caller may see.
 
     A flexibility operator gets it without what is about persons: under a mandate they are nobody's contract holders,
     and its own holders' data are settled from exports.
