@@ -38,7 +38,9 @@ _NS_PER_S: Final = 1_000_000_000
 
 
 class BodyLimit:
-    """An ASGI application around another: no body is read beyond `max_bytes`.
+    """An ASGI application around another: no body is read beyond `max_bytes`, and no address holds a NUL.
+
+    No id has one, and PostgreSQL refuses to look for it, which is no damage to the log.
 
     A `Content-Length` that says too much is answered before anything is read; a body that says nothing and grows too
     large raises `BodyTooLarge` from `receive`, inside the framework's error handling.
@@ -52,6 +54,9 @@ class BodyLimit:
         """Passes the request on, with a `receive` that counts."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        if "\0" in scope.get("path", "") or b"%00" in scope.get("query_string", b""):
+            await problems.send_problem(RequestMalformed("the address holds a NUL"), scope, send)
             return
         announced = next((value for name, value in scope["headers"] if name == b"content-length"), None)
         if announced is not None:

@@ -14,6 +14,7 @@ from ledger.store.schema import TILE_LEVEL_SHIFT
 from ledger.tlog.merkle import Frontier
 
 SCAN_ROWS: Final = 256
+NUL: Final = "\0"
 
 HEAD: Final = "SELECT origin, size, frontier, rec_ms, projected FROM head"
 _ENTRY: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry"
@@ -164,6 +165,8 @@ class SqlReads(ABC):
         return [row[0] for row in reversed(self._all(_CHAIN, (stream,)))]
 
     def projection(self, kind: str, key: str) -> bytes | None:
+        if NUL in key:  # no key has one, and PostgreSQL takes the question for an error
+            return None
         row = self._one("SELECT value FROM projection WHERE kind = ? AND key = ?", (kind, key))
         return None if row is None else row[0]
 

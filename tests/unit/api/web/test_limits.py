@@ -171,3 +171,24 @@ def test_a_party_has_one_batch_under_way_and_the_next_application_knows_nothing_
             pass
     with first.taking(_party("a"), 1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [("/v1/requests/a\0b", b"", 400), ("/v1/contracts", b"after=a%00", 400), ("/v1/contracts", b"after=a%20", 204)],
+)
+async def test_an_address_with_a_nul_gets_no_further(path: str, query: bytes, status: int) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "headers": [], "path": path, "query_string": query}
+    await BodyLimit(app, 8)(scope, receive, send)
+    assert sent[0]["status"] == status

@@ -72,6 +72,12 @@ async def test_rows_of_a_whole_table_are_read_in_one_moment(medium: logs.Postgre
     await log.close()
 
 
+async def test_a_key_that_no_server_takes_is_not_there(medium: logs.Postgres, tmp_path: Path) -> None:
+    log = await filled(medium, tmp_path, 1)
+    assert log.store.projection("request", "fsr-\0") is None
+    await log.close()
+
+
 async def test_a_batch_of_any_size_is_one_commit(medium: logs.Postgres, tmp_path: Path) -> None:
     log = await filled(medium, tmp_path, 501)
     await log.add(*range(501, 1001))
