@@ -89,7 +89,7 @@ PATHS: dict[str, tuple[str, int, str]] = {
     "/tile/0/x00\uff11/000": ("GET", 400, "ledger/tile-malformed"),
     "/tile/0/001": ("GET", 400, "ledger/size-out-of-range"),
     "/v1/requests/..": ("GET", 404, "api/not-concerned"),
-    "/v1/requests/canary5eed\x00": ("GET", 404, "api/not-concerned"),
+    "/v1/requests/canary5eed\x00": ("GET", 400, "api/request-malformed"),
     "/v1/requests/canary5eed\u202e": ("GET", 404, "api/not-concerned"),
     "/checkpoint": ("DELETE", 405, "api/method-not-allowed"),
     "/v1/requests": ("BREW", 405, "api/method-not-allowed"),
