@@ -59,6 +59,8 @@ class Wire:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # A wire whose serving was cancelled while it closed is gone one turn of the loop later.
+        await asyncio.sleep(0.05)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(self._serve(reader, writer))
@@ -84,6 +86,7 @@ class Wire:
             await asyncio.gather(answers, return_exceptions=True)
             for end in (writer, back):
                 end.close()
+            for end in (writer, back):
                 with suppress(OSError):
                     await end.wait_closed()
 
