@@ -12,7 +12,6 @@ from tests.support.vectors import REPOSITORY
 PACKAGES = ("pki", "ledger", "api", "devcerts")
 MAX_LINES = 600
 LONGER = {
-    "ledger/rules/errors.py": (1_150, "one class a rule, in the order of the page that is generated from it"),
     "tests/security/test_bad_input.py": (1_100, "one table of everything wrong that can be sent"),
     "tests/support/world.py": (900, "one world in which every rule can be broken"),
     "tests/unit/ledger/privacy/test_erasure.py": (700, "every crash point of one protocol, side by side"),

@@ -27,7 +27,8 @@ from ledger.records import statement as statements
 from ledger.records.entry import Entry
 from ledger.records.requests import RequestIssued
 from ledger.records.statement import Statement
-from ledger.rules.errors import MandateUnproven, RuleViolated
+from ledger.rules.errors.requests import MandateUnproven
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence, Fact
 from ledger.rules.persons import is_relayed
 from ledger.rules.state import LogState

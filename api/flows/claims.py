@@ -11,7 +11,7 @@ from api.flows.memory import Memory
 from api.principals import Principal
 from api.verification.documents import Registered
 from ledger.records.sites import ClaimRegistered
-from ledger.rules.errors import SiteAbsent
+from ledger.rules.errors.absent import SiteAbsent
 from ledger.rules.site_state import SiteState
 from pki.conformity import ClaimExpired
 from pki.errors import PkiError

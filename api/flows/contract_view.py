@@ -20,7 +20,7 @@ from ledger.records.contracts import (
     TerminationReason,
 )
 from ledger.rules.contract_state import ContractState, ContractStatus, Offered
-from ledger.rules.errors import ContractAbsent
+from ledger.rules.errors.absent import ContractAbsent
 
 MAX_OF_DISCOVERY: Final = 32
 """Entries of one question that are looked at: the question, its answer, and what was refused between."""

@@ -8,7 +8,7 @@ from api.flows.memory import Memory
 from api.flows.standing import require_concerned
 from api.principals import Principal
 from ledger.records.opt import Choice, OptActor, OptDecided
-from ledger.rules.errors import RequestAbsent
+from ledger.rules.errors.absent import RequestAbsent
 from ledger.rules.request_state import RequestState
 from pki.roles import Role
 

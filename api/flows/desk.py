@@ -50,7 +50,8 @@ from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
 from ledger.records.sites import SiteConfigured
 from ledger.records.statement import Statement
-from ledger.rules.errors import LogIsFrozen, RuleViolated
+from ledger.rules.errors.log import LogIsFrozen
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
 from pki.errors import PkiError

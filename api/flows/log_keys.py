@@ -12,7 +12,7 @@ from api.key_files import HeldKeys, read_log_keys
 from ledger.appender import JtiReused
 from ledger.errors import LedgerError
 from ledger.records.log import KeyRotated
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.store.log_keys import LogKeys
 
 KEY_STREAM: Final = "log/keys"

@@ -32,7 +32,7 @@ from ledger.records import canonical, jws, record, statement
 from ledger.records import entry as entries
 from ledger.records.privacy import ErasureBasis, ErasureExecuted, Profile, RefusalGround, RestrictionGround
 from ledger.records.record import Record
-from ledger.rules.errors import LogIsFrozen
+from ledger.rules.errors.log import LogIsFrozen
 
 log = structlog.get_logger()
 

@@ -6,7 +6,7 @@ from api.flows.desk import Desk
 from api.flows.memory import Memory
 from ledger.records.credentials import CheckedSubject, CheckRecorded
 from ledger.records.opt import OptActor, OptDecided, OptOrigin, OptScheduled
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.request_state import RequestState
 from ledger.rules.standing import providers
 

@@ -11,7 +11,7 @@ from api.flows.memory import Memory
 from api.flows.standing import concerns_site
 from api.principals import Principal
 from ledger.records.sites import Evse, SiteConfigured
-from ledger.rules.errors import SiteAbsent
+from ledger.rules.errors.absent import SiteAbsent
 from ledger.rules.site_state import SiteState
 
 

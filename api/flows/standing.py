@@ -8,7 +8,7 @@ from api.flows.memory import Memory
 from api.principals import Principal
 from ledger.records.opt import OptActor, OptDecided
 from ledger.rules.contract_state import ContractState, ContractStatus
-from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
 from ledger.rules.standing import providers

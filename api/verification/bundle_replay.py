@@ -16,7 +16,7 @@ from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.record import Record
 from ledger.records.requests import RequestIssued
 from ledger.records.work import ServiceRecorded, Settled, WorkProven
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence, Fact, OpenedDirective
 from ledger.rules.persons import is_relayed
 from pki.errors import PkiError

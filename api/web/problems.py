@@ -35,7 +35,7 @@ from api.web.errors import (
 )
 from api.wire import Invalid, Problem
 from ledger.errors import LedgerError
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from pki.errors import PkiError
 
 TYPE_PREFIX: Final = "https://flexledger.invalid/problems/"

@@ -3,19 +3,10 @@
 from ledger.records.credentials import CheckRecorded, Status
 from ledger.records.requests import Answer, Offer, RejectReason, RequestAnswered
 from ledger.rules import limits, orders
-from ledger.rules.errors import (
-    AnswerInconsistent,
-    CheckExpired,
-    CheckMissing,
-    CheckNotPassed,
-    ContractLimit,
-    ContractNotCovering,
-    NotAParticipant,
-    OptedOutOffer,
-    RejectReasonRefused,
-    ResponseLate,
-    WrongOrder,
-)
+from ledger.rules.errors.answers import AnswerInconsistent, OptedOutOffer, RejectReasonRefused, ResponseLate
+from ledger.rules.errors.checks import CheckExpired, CheckMissing, CheckNotPassed, NotAParticipant
+from ledger.rules.errors.contracts import ContractLimit, ContractNotCovering
+from ledger.rules.errors.writing import WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ledger.records.sites import SiteConfigured
-from ledger.rules.errors import BaselineShared, DoubleSelling, EvseNotAtSite
+from ledger.rules.errors.answers import BaselineShared, DoubleSelling, EvseNotAtSite
 from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
 
 Holder = tuple[str, str]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from ledger.records.credentials import CheckedSubject, CheckRecorded, Dimension, DimensionResult, Status
-from ledger.rules.errors import AlreadyRecorded, CheckInconsistent, NotAParticipant
+from ledger.rules.errors.checks import CheckInconsistent, NotAParticipant
+from ledger.rules.errors.writing import AlreadyRecorded
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState

@@ -24,8 +24,7 @@ from ledger.records.parties import Scope
 from ledger.records.services import Direction, Service
 from ledger.rules import delegations, persons
 from ledger.rules.contract_state import ContractState, ContractStatus, Offered
-from ledger.rules.errors import (
-    AlreadyRecorded,
+from ledger.rules.errors.contracts import (
     ContractConflict,
     ContractKindContradicts,
     ContractNotCounterparty,
@@ -34,11 +33,8 @@ from ledger.rules.errors import (
     DiscoveryIncomplete,
     PersonUnproven,
     SuspensionContradicts,
-    TimesContradict,
-    VersionGap,
-    WrongOrder,
-    WrongParty,
 )
+from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, VersionGap, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.sites import require_site

@@ -1,7 +1,7 @@
 """Rules of declarations: by which identifiers a party is known, each one party's alone."""
 
 from ledger.records.parties import PartyDeclared
-from ledger.rules.errors import IdentifierTaken, VersionGap
+from ledger.rules.errors.writing import IdentifierTaken, VersionGap
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.standing import require_party

@@ -3,14 +3,8 @@
 from ledger.records.actor import Role
 from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
 from ledger.rules import persons
-from ledger.rules.errors import (
-    AlreadyRecorded,
-    DelegationAbsent,
-    DelegationContradicts,
-    NotDisclosed,
-    TimesContradict,
-    WrongOrder,
-)
+from ledger.rules.errors.contracts import DelegationAbsent, DelegationContradicts
+from ledger.rules.errors.writing import AlreadyRecorded, NotDisclosed, TimesContradict, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.standing import require_party

@@ -2,7 +2,8 @@
 
 from ledger.records.actor import Role
 from ledger.records.work import CounterResult, DisputeResolved, Resolution, Settled, WorkCountered, WorkProven
-from ledger.rules.errors import AlreadyRecorded, CounterLate, DisputeReasonMissing, SettlementSum, WrongOrder
+from ledger.rules.errors.work import CounterLate, DisputeReasonMissing, SettlementSum
+from ledger.rules.errors.writing import AlreadyRecorded, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus

@@ -3,8 +3,7 @@
 from ledger.records.contracts import BaselineMethod
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.rules import orders
-from ledger.rules.errors import (
-    AlreadyRecorded,
+from ledger.rules.errors.execution import (
     BaselineLate,
     BaselineLength,
     BaselineMethodOther,
@@ -12,8 +11,8 @@ from ledger.rules.errors import (
     BatchGap,
     BatchReused,
     NotStarted,
-    WrongOrder,
 )
+from ledger.rules.errors.writing import AlreadyRecorded, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState

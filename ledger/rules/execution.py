@@ -3,20 +3,11 @@
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.rules import rank
 from ledger.rules.contract_state import ContractStatus
-from ledger.rules.errors import (
-    AlreadyRecorded,
-    BaselineMissing,
-    CheckExpired,
-    CheckNotPassed,
-    ContractNotInForce,
-    ExecutionEarly,
-    ExecutionLate,
-    NotStarted,
-    OptedOutDispatch,
-    RequestEnded,
-    SupersededWithoutCause,
-    WrongOrder,
-)
+from ledger.rules.errors.checks import CheckExpired, CheckNotPassed
+from ledger.rules.errors.contracts import ContractNotInForce
+from ledger.rules.errors.execution import BaselineMissing, ExecutionEarly, ExecutionLate, NotStarted, OptedOutDispatch
+from ledger.rules.errors.requests import RequestEnded, SupersededWithoutCause
+from ledger.rules.errors.writing import AlreadyRecorded, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection

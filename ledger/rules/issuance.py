@@ -6,13 +6,8 @@ from ledger.records.credentials import (
     CredentialRevoked,
     CredentialsAdopted,
 )
-from ledger.rules.errors import (
-    AlreadyRecorded,
-    CredentialEnded,
-    CredentialUnintended,
-    CredentialUnknown,
-    SerialReused,
-)
+from ledger.rules.errors.credentials import CredentialEnded, CredentialUnintended, CredentialUnknown, SerialReused
+from ledger.rules.errors.writing import AlreadyRecorded
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 

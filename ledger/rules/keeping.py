@@ -2,15 +2,11 @@
 
 from ledger.records.actor import Role
 from ledger.records.log import KeyRotated, PolicyAdopted, Predecessor, StreamClosed, TimeStamped
-from ledger.rules.errors import (
-    KeyOverlap,
-    KeyUnfit,
-    LogIsFrozen,
+from ledger.rules.errors.log import KeyOverlap, KeyUnfit, LogIsFrozen, PredecessorUnfit, StampAhead
+from ledger.rules.errors.writing import (
     PolicyMissing,
     PolicyOther,
-    PredecessorUnfit,
     RulesUnknown,
-    StampAhead,
     StreamCount,
     StreamIsClosed,
     WrongParty,

@@ -3,7 +3,7 @@
 from ledger.records.contracts import ServiceTerms
 from ledger.records.requests import RequestIssued
 from ledger.records.services import Service
-from ledger.rules.errors import ContractLimit, ContractNotice
+from ledger.rules.errors.contracts import ContractLimit, ContractNotice
 from ledger.rules.projection import Projection
 
 MS_PER_S = 1000

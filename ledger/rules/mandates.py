@@ -8,7 +8,7 @@ from ledger.records import statement
 from ledger.records.actor import Role
 from ledger.records.requests import DirectiveGiven, Mandate, RequestIssued
 from ledger.records.services import LimitMandatoryParams
-from ledger.rules.errors import MandateUnproven
+from ledger.rules.errors.requests import MandateUnproven
 from ledger.rules.fact import Fact, OpenedDirective
 
 

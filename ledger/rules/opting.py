@@ -4,7 +4,7 @@ from ledger.records.actor import Role
 from ledger.records.opt import Choice, OptActor, OptDecided, OptOrigin
 from ledger.records.parties import Scope
 from ledger.rules import delegations, persons, schedules
-from ledger.rules.errors import OptLate, OptLimit, OptMandatory, OptNoStanding
+from ledger.rules.errors.opting import OptLate, OptLimit, OptMandatory, OptNoStanding
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection

@@ -5,7 +5,7 @@ from ledger.records.contracts import ContractAccepted, ContractTerminated
 from ledger.records.opt import OptActor, OptDecided, OptOrigin, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
-from ledger.rules.errors import PersonUnproven
+from ledger.rules.errors.contracts import PersonUnproven
 from ledger.rules.fact import Fact
 
 

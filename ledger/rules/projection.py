@@ -50,7 +50,7 @@ from ledger.rules import orders, retold
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
 from ledger.rules.credential_state import CredentialBook
-from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState

@@ -1,7 +1,7 @@
 """Rank: which request comes before another at the same place."""
 
 from ledger.records.execution import ExecutionNoted
-from ledger.rules.errors import SupersededWithoutCause
+from ledger.rules.errors.requests import SupersededWithoutCause
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus

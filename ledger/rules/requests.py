@@ -16,14 +16,11 @@ from ledger.records.requests import (
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
 from ledger.rules import limits, mandates, orders, series
 from ledger.rules.contract_state import ContractState, ContractStatus
-from ledger.rules.errors import (
+from ledger.rules.errors.contracts import ContractLimit, ContractNotCovering, ContractNotInForce
+from ledger.rules.errors.requests import (
     AbortReason,
-    AlreadyRecorded,
     CancelLate,
-    ContractLimit,
     ContractMissing,
-    ContractNotCovering,
-    ContractNotInForce,
     MandateUnproven,
     RevisionLate,
     RevisionOther,
@@ -33,9 +30,8 @@ from ledger.rules.errors import (
     SetpointOutside,
     SetpointTooOften,
     StartInPast,
-    TimesContradict,
-    WrongOrder,
 )
+from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus, revised

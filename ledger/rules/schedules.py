@@ -4,7 +4,8 @@ from ledger.records.actor import Role
 from ledger.records.opt import OptActor, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import Scope
 from ledger.rules import delegations, persons
-from ledger.rules.errors import AlreadyRecorded, OptUnscheduled, WrongOrder, WrongParty
+from ledger.rules.errors.opting import OptUnscheduled
+from ledger.rules.errors.writing import AlreadyRecorded, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection

@@ -18,7 +18,7 @@ from ledger.records.services import (
     VoltWattParams,
     WattVarParams,
 )
-from ledger.rules.errors import CurveUnordered, SeriesOutside
+from ledger.rules.errors.requests import CurveUnordered, SeriesOutside
 
 MAX_PERIODS = 96
 """As many as a baseline or a settlement has."""

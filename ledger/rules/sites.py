@@ -13,17 +13,10 @@ from ledger.records.sites import (
     SiteConfigured,
 )
 from ledger.records.work import Verdict
-from ledger.rules.errors import (
-    AlreadyRecorded,
-    CapabilityContradicts,
-    ClaimUnknown,
-    EmbeddedVerdict,
-    EvseNotAtSite,
-    LinkSubject,
-    SiteUnknown,
-    TimesContradict,
-    VersionGap,
-)
+from ledger.rules.errors.answers import EvseNotAtSite
+from ledger.rules.errors.checks import CapabilityContradicts, ClaimUnknown, EmbeddedVerdict, LinkSubject
+from ledger.rules.errors.requests import SiteUnknown
+from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, VersionGap
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.standing import require_party

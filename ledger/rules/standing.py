@@ -4,7 +4,9 @@ from ledger.records.actor import Role
 from ledger.records.contracts import ContractKind
 from ledger.records.opt import OptActor
 from ledger.rules.contract_state import ContractState
-from ledger.rules.errors import NotAParticipant, NotDisclosed, RequestEnded, RevisionOther, WrongOrder, WrongParty
+from ledger.rules.errors.checks import NotAParticipant
+from ledger.rules.errors.requests import RequestEnded, RevisionOther
+from ledger.rules.errors.writing import NotDisclosed, WrongOrder, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.participation_state import ParticipationState
 from ledger.rules.projection import Projection

@@ -10,7 +10,7 @@ from ledger.records.credentials import (
 from ledger.records.log import StreamClosed
 from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
-from ledger.rules.errors import NotInStream, StreamCount
+from ledger.rules.errors.writing import NotInStream, StreamCount
 from ledger.rules.fact import Fact
 
 ID_FIELD: dict[str, str] = {

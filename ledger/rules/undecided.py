@@ -20,11 +20,8 @@ from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIs
 from ledger.records.sites import SessionMirrored, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders, persons
-from ledger.rules.errors import (
-    BaselineMethodOther,
-    BaselineShared,
-    BatchReused,
-    CancelLate,
+from ledger.rules.errors.answers import BaselineShared, DoubleSelling, EvseNotAtSite
+from ledger.rules.errors.contracts import (
     ContractConflict,
     ContractLimit,
     ContractNotice,
@@ -32,17 +29,13 @@ from ledger.rules.errors import (
     DelegationAbsent,
     DiscoveryForeign,
     DiscoveryIncomplete,
-    DoubleSelling,
-    EvseNotAtSite,
-    OptLimit,
-    OptUnscheduled,
     PersonUnproven,
-    PolicyMissing,
-    RuleViolated,
-    SiteUnknown,
-    SupersededWithoutCause,
-    WrongParty,
 )
+from ledger.rules.errors.execution import BaselineMethodOther, BatchReused
+from ledger.rules.errors.opting import OptLimit, OptUnscheduled
+from ledger.rules.errors.requests import CancelLate, SiteUnknown, SupersededWithoutCause
+from ledger.rules.errors.violated import RuleViolated
+from ledger.rules.errors.writing import PolicyMissing, WrongParty
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.writers import WRITERS

@@ -7,21 +7,18 @@ from ledger.records import canonical
 from ledger.records.credentials import Status
 from ledger.records.execution import ExecutionKind
 from ledger.records.work import Excluded, ExcludedReason, ServiceRecorded, WorkPart, WorkProven
-from ledger.rules.errors import (
-    AlreadyRecorded,
+from ledger.rules.errors.checks import CheckMissing, NotAParticipant
+from ledger.rules.errors.execution import BatchReused
+from ledger.rules.errors.work import (
     BatchMissing,
-    BatchReused,
-    CheckMissing,
     ExcludedWithoutCause,
-    NotAParticipant,
     ReversesUnknown,
-    TimesContradict,
     WorkEarly,
     WorkIncomplete,
     WorkInconsistent,
     WorkLate,
-    WrongOrder,
 )
+from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, WrongOrder
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 from ledger.rules.request_state import RequestState, RequestStatus

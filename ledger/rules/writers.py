@@ -16,7 +16,8 @@ from ledger.records import (
 )
 from ledger.records.actor import Role
 from ledger.records.record import Record
-from ledger.rules.errors import FoMayNotOpt, NeverAnEntry, PersonInLog, WriterRole
+from ledger.rules.errors.opting import FoMayNotOpt
+from ledger.rules.errors.writing import NeverAnEntry, PersonInLog, WriterRole
 from ledger.rules.fact import Fact
 
 _FO = frozenset({Role.FO})

@@ -27,7 +27,7 @@ from ledger.audit.run import audit
 from ledger.audit.sqlite_source import SqliteSource
 from ledger.records import entry as entries
 from ledger.records.statement import parse_statement
-from ledger.rules.errors import MandateUnproven
+from ledger.rules.errors.requests import MandateUnproven
 from ledger.rules.state import LogState
 from ledger.store import replay
 from ledger.store.sqlite import SqliteReader

@@ -40,7 +40,7 @@ from ledger.records.work import (
     WorkCountered,
     WorkProven,
 )
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
 from ledger.rules.state import LogState

@@ -20,7 +20,7 @@ from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.log import StreamClosed
 from ledger.records.record import Record
 from ledger.records.statement import Statement
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.store.log_keys import LogKeys
 from ledger.store.postgres import PostgresStore

@@ -55,7 +55,7 @@ from ledger.records.services import (
 from ledger.records.sites import CurrentKind, Evse, Meter, SiteConfigured
 from ledger.records.work import ServiceRecorded, Verdict, WorkPart, WorkProven
 from ledger.rules import fact as facts
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact, OpenedDirective
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState

@@ -1,17 +1,19 @@
 """Writes `docs/reference/rules.md` from the rules: `python -m tests.support.rules_reference > that page`."""
 
 import inspect
+import pkgutil
 import sys
+from importlib import import_module
 
 from ledger.rules import errors, undecided
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.writers import WRITERS
 
 HEAD = """\
 # Rules
 
-Generated from `ledger/rules/errors.py`; a test compares this page with it.
+Generated from `ledger/rules/errors/`; a test compares this page with it.
 
 A rule is a pure function over what the log says so far. The service asks before it writes; an auditor asks again,
 offline, with the same module. An authentic statement that a rule refuses is answered 409 with the rule's code and
@@ -160,8 +162,16 @@ Which roles may state which record (R-01). EV users, system operators, conformit
 
 def rules() -> list[type[RuleViolated]]:
     """Every rule, by number."""
-    found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, RuleViolated)]
-    return sorted((rule for rule in found if rule is not RuleViolated), key=lambda rule: rule.number)
+    topics = [import_module(f"{errors.__name__}.{topic.name}") for topic in pkgutil.iter_modules(errors.__path__)]
+    return sorted(
+        (
+            value
+            for topic in topics
+            for value in vars(topic).values()
+            if isinstance(value, type) and issubclass(value, RuleViolated) and value is not RuleViolated
+        ),
+        key=lambda rule: rule.number,
+    )
 
 
 def page() -> str:

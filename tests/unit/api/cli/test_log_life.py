@@ -21,7 +21,7 @@ from api.settings import Settings, load
 from api.verification.bundle_policy import Policy, encode_policy
 from ledger.clock import SystemClock
 from ledger.records.log import FreezeReason, LogFrozen
-from ledger.rules.errors import LogIsFrozen
+from ledger.rules.errors.log import LogIsFrozen
 from ledger.tlog import checkpoint, note
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import Cosigner, NoteSigner

@@ -18,7 +18,7 @@ from ledger.records.execution import Cause, ExecutionKind
 from ledger.records.opt import Choice
 from ledger.records.requests import Evidence, RequestRevised
 from ledger.records.work import ExcludedReason
-from ledger.rules.errors import RevisionOther
+from ledger.rules.errors.requests import RevisionOther
 from ledger.rules.participation_state import ParticipationStatus
 from tests.support import world as stage
 from tests.support.world import DAWN_MS, EVSES, FO, HOUR_MS, MINUTE_MS, PERSONS, STEP_MS, World

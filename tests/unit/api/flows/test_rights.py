@@ -19,7 +19,7 @@ from ledger.records.opt import Choice, OptActor, OptOrigin, OptScheduled, OptSch
 from ledger.records.parties import DelegationGiven, DelegationRevoked, Scope
 from ledger.records.privacy import ErasureBasis
 from ledger.rules.contract_state import ContractStatus
-from ledger.rules.errors import DelegationAbsent
+from ledger.rules.errors.contracts import DelegationAbsent
 from ledger.rules.participation_state import ParticipationStatus
 from tests.support import world as stage
 from tests.support.world import CSO, DAWN_MS, EVSES, HOUR_MS, MINUTE_MS, PERSONS, STEP_MS, World

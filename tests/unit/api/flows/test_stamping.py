@@ -29,7 +29,7 @@ from api.verification.bundle_policy import Policy, policy_of
 from api.verification.bundle_stamps import check
 from api.verification.report import Lines, Report, Status
 from ledger.records.log import TimeStamped
-from ledger.rules.errors import StampAhead
+from ledger.rules.errors.log import StampAhead
 from ledger.tlog import checkpoint, note
 from pki import timestamp
 from pki.asn1 import timestamp as asn1

@@ -19,7 +19,7 @@ import pki.errors
 from api.web import problems
 from api.web.errors import CredentialMissing, Internal, MethodNotAllowed, RateLimited, RouteUnknown
 from api.wire import Problem
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 
 
 @pytest.fixture(scope="module")

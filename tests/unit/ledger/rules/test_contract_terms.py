@@ -19,7 +19,7 @@ from ledger.records.contracts import (
 from ledger.records.requests import CancelReason, RequestCancelled
 from ledger.records.work import CounterResult, DisputeReason, Settled, SettlementLine, WorkCountered
 from ledger.rules.contract_state import ContractStatus
-from ledger.rules.errors import ContractConflict
+from ledger.rules.errors.contracts import ContractConflict
 from ledger.rules.request_state import RequestStatus
 from tests.support.acts import revision
 from tests.support.parameters import at, congestion

@@ -18,7 +18,7 @@ from ledger.records.contracts import (
 )
 from ledger.records.services import Service
 from ledger.rules.contract_state import ContractStatus
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
 from tests.support.rulebook import (
     AMPERE,

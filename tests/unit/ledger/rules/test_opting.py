@@ -7,7 +7,7 @@ from ledger.records.contracts import OptPolicy, Silence
 from ledger.records.log import Refused as RefusedRecord
 from ledger.records.opt import Choice, OptActor
 from ledger.records.requests import RequestCancelled
-from ledger.rules.errors import OptMandatory
+from ledger.rules.errors.opting import OptMandatory
 from ledger.rules.fact import Evidence
 from ledger.rules.participation_state import ParticipationStatus
 from tests.support.rulebook import (

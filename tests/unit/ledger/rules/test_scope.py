@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from ledger.records.opt import Choice, OptActor
-from ledger.rules import errors
-from ledger.rules.errors import RuleViolated
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.request_state import RequestStatus
 from ledger.rules.state import LogState
 from ledger.rules.undecided import SCOPE, TAGS
+from tests.support import rules_reference
 from tests.support.rulebook import (
     AURORA,
     EVSES,
@@ -137,13 +137,8 @@ def test_folding_goes_on_past_an_entry_that_a_rule_refuses() -> None:
     assert judge.state.request("fsr-1").status(at("15:01")) is RequestStatus.ISSUED
 
 
-def _rules() -> list[type[RuleViolated]]:
-    found = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, RuleViolated)]
-    return [rule for rule in found if rule is not RuleViolated]
-
-
 def test_every_rule_has_a_number_of_its_own_and_a_code_and_a_source() -> None:
-    rules = _rules()
+    rules = rules_reference.rules()
     assert len({rule.number for rule in rules}) == len({rule.code for rule in rules}) == len(rules)
     for rule in rules:
         assert rule.number.startswith("R-")
@@ -151,7 +146,7 @@ def test_every_rule_has_a_number_of_its_own_and_a_code_and_a_source() -> None:
         assert rule.source
 
 
-@pytest.mark.parametrize("rule", _rules(), ids=lambda rule: rule.code)
+@pytest.mark.parametrize("rule", rules_reference.rules(), ids=lambda rule: rule.code)
 def test_every_rule_is_shown_refusing(rule: type[RuleViolated]) -> None:
     here = Path(__file__).parent
     text = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_*.py"))

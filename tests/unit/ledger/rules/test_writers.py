@@ -11,7 +11,7 @@ from ledger.records.log import Refused as RefusedRecord
 from ledger.records.privacy import RestrictionSet
 from ledger.records.requests import RequestCancelled
 from ledger.records.work import CounterResult, WorkCountered
-from ledger.rules.errors import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import RULES, LogState
 from ledger.rules.streams import ID_FIELD, stream_of
