@@ -74,7 +74,7 @@ def create_app(service: Service) -> Assembly:
         *reidentifications.HANDLERS,
         *credentials.HANDLERS,
         *est.HANDLERS,
-        *status.HANDLERS,
+        *status.routes(lambda: service.status),
         *tokens_route.HANDLERS,
     )
     return assemble(

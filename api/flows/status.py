@@ -95,7 +95,7 @@ class StatusDesk:
     async def answer(self, request: bytes) -> Answer:
         """The response to an OCSP request (DER), as of the machine's time; never raises for what is in it."""
         now_ms = self.now_ms()
-        kept = self._responder.kept(request, now_ms)
+        kept = self.kept(request, now_ms)
         if kept is not None:
             return kept
         # Not on the event loop: the store may be busy with a list of a hundred thousand.
@@ -103,6 +103,10 @@ class StatusDesk:
         if answer.status is ResponseStatus.TRY_LATER and await self._rotate():
             answer = await asyncio.to_thread(self._responder.answer, request, now_ms)
         return answer
+
+    def kept(self, request: bytes, now_ms: int) -> Answer | None:
+        """The answer that was given to the very same request a short while ago and still stands; else None."""
+        return self._responder.kept(request, now_ms)
 
     def now_ms(self) -> int:
         """The machine's time, in which responses are made."""

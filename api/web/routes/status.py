@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -9,11 +11,18 @@ from urllib.parse import unquote_to_bytes
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
+from litestar.enums import ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.middleware import ASGIMiddleware
 from litestar.params import FromPath
 from litestar.response import Response
+from litestar.types import ASGIApp
+from litestar.types import Receive as Receiving
+from litestar.types import Scope as Asked
+from litestar.types import Send as Sending
 
 from api.flows.service import Service
-from api.flows.status import AuthorityUnknown, encoded_certificate
+from api.flows.status import AuthorityUnknown, StatusDesk, encoded_certificate
 from api.web import conditional, problems, schema
 from api.web.asgi import Application, Receive, Scope, Send
 from api.web.errors import MediaTypeUnsupported, RouteUnknown
@@ -31,6 +40,11 @@ _GET_PREFIX: Final = b"/pki/ocsp/"
 _MS_PER_S: Final = 1000
 _MAX_AGE_S: Final = REUSE_MS // _MS_PER_S
 _CERTIFICATE_MAX_AGE_S: Final = 86_400
+_NO_TRANSFORM: Final = "no-transform"
+_CONDITIONS: Final = frozenset({b"if-none-match", b"if-modified-since"})
+
+MAX_HEADS: Final = 4_096
+"""Answers whose headers are remembered; some hundred octets each."""
 
 
 @get("/pki/{file:str}", operation_id="authority_file", tags=["status"], opt={schema.OPT_MEDIA: (CRL, CERTIFICATE)})
@@ -67,13 +81,78 @@ async def ocsp(request: Request[Any, Any, Any], service: NamedDependency[Service
     return _answered(request, service, await service.status.answer(await request.body()))
 
 
-@get("/pki/ocsp/{encoded:path}", operation_id="ocsp_get", tags=["status"], opt={schema.OPT_MEDIA: (OCSP_RESPONSE,)})
-async def ocsp_get(
-    request: Request[Any, Any, Any], service: NamedDependency[Service], encoded: FromPath[str]
-) -> Response[bytes]:
-    """The same for a request in base64 in the path, with or without padding, escaped or not; caches may keep it."""
-    raw = request.scope.get("raw_path") or encoded.encode()
-    return _answered(request, service, await service.status.answer(_decoded(raw)))
+def _ocsp_get(desk: Callable[[], StatusDesk]) -> HTTPRouteHandler:
+    @get(
+        "/pki/ocsp/{encoded:path}",
+        operation_id="ocsp_get",
+        tags=["status"],
+        opt={schema.OPT_MEDIA: (OCSP_RESPONSE,)},
+        middleware=[GivenAgain(desk)],
+    )
+    async def ocsp_get(
+        request: Request[Any, Any, Any], service: NamedDependency[Service], encoded: FromPath[str]
+    ) -> Response[bytes]:
+        """The same for a request in base64 in the path, with or without padding, escaped or not; caches may keep it."""
+        raw = request.scope.get("raw_path") or encoded.encode()
+        return _answered(request, service, await service.status.answer(_decoded(raw)))
+
+    return ocsp_get
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The headers of `answer` as they are in the second `at_s`."""
+
+    answer: Answer
+    at_s: int
+    headers: tuple[tuple[bytes, bytes], ...]
+
+
+class GivenAgain(ASGIMiddleware):
+    """Around the route of GET alone: what was answered a moment ago is sent again before the framework takes it apart.
+
+    The caller was identified and counted before. Whether the answer still stands is asked of the desk each time, so
+    that a revocation is seen at once; only headers are remembered here, for the second that they tell. A request with a
+    condition goes on to the handler.
+    """
+
+    scopes = (ScopeType.HTTP,)
+
+    def __init__(self, desk: Callable[[], StatusDesk]) -> None:
+        self._desk = desk
+        self._heads: dict[bytes, _Head] = {}
+
+    async def handle(self, scope: Asked, receive: Receiving, send: Sending, next_app: ASGIApp) -> None:
+        """Sends the answer, or goes on."""
+        head = self._head(scope)
+        if head is None:
+            await next_app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": head.headers})
+        await send({"type": "http.response.body", "body": head.answer.der, "more_body": False})
+
+    def _head(self, scope: Asked) -> _Head | None:
+        raw: bytes = scope.get("raw_path", b"")
+        # Longer ones are not remembered by anybody. Without a path of octets, the handler knows where else to look.
+        if not raw or len(raw) > MAX_KEPT_REQUEST_BYTES or any(name in _CONDITIONS for name, _ in scope["headers"]):
+            return None
+        desk = self._desk()
+        now_ms = desk.now_ms()
+        answer = desk.kept(_decoded(raw), now_ms)
+        if answer is None or answer.this_update_ms is None or answer.next_update_ms is None:
+            return None
+        held = self._heads.get(raw)
+        if held is not None and held.answer is answer and held.at_s == now_ms // _MS_PER_S:
+            return held
+        told = _times(answer.der, (answer.this_update_ms, answer.next_update_ms), now_ms, _NO_TRANSFORM)
+        told |= {"content-type": OCSP_RESPONSE, "content-length": str(len(answer.der))}
+        made = _Head(
+            answer, now_ms // _MS_PER_S, tuple((name.encode(), value.encode()) for name, value in told.items())
+        )
+        if len(self._heads) >= MAX_HEADS:
+            self._heads = {}
+        self._heads[raw] = made
+        return made
 
 
 def _decoded(raw_path: bytes) -> bytes:
@@ -101,9 +180,8 @@ def _answered(request: Request[Any, Any, Any], service: Service, answer: Answer)
     """The response; cacheable if it is the same for all (RFC 5019 section 6.2)."""
     if not answer.shared or answer.this_update_ms is None or answer.next_update_ms is None:
         return Response(answer.der, media_type=OCSP_RESPONSE, headers={"cache-control": "no-store"}, status_code=200)
-    return _timed(
-        request, service, answer.der, OCSP_RESPONSE, (answer.this_update_ms, answer.next_update_ms), "no-transform"
-    )
+    times_ms = (answer.this_update_ms, answer.next_update_ms)
+    return _timed(request, service, answer.der, OCSP_RESPONSE, times_ms, _NO_TRANSFORM)
 
 
 def _list(request: Request[Any, Any, Any], service: Service, name: str) -> Response[bytes]:
@@ -119,20 +197,28 @@ def _timed(
     times_ms: tuple[int, int],
     *directives: str,
 ) -> Response[bytes]:
-    """`der` with the headers of its times. A cache keeps it for a minute at most: a revocation is to be seen soon."""
-    this_ms, next_ms = times_ms
-    left_s = max(0, min(_MAX_AGE_S, (next_ms - service.status.now_ms()) // _MS_PER_S))
-    cache = ", ".join(("public", f"max-age={left_s}", "must-revalidate", *directives))
-    if _is_unchanged(request, this_ms):
-        response: Response[bytes] = Response(b"", status_code=304, media_type=media_type)
-        response.set_header("etag", conditional.etag(der))
-        response.set_header("cache-control", cache)
-    else:
-        response = conditional.respond(request, der, media_type=media_type, cache_control=cache)
-    response.set_header("last-modified", _http_date(this_ms // _MS_PER_S))
-    response.set_header("expires", _http_date(next_ms // _MS_PER_S))
-    response.set_header("date", _http_date(service.status.now_ms() // _MS_PER_S))
+    """`der` with the headers of its times, or 304."""
+    told = _times(der, times_ms, service.status.now_ms(), *directives)
+    if _is_unchanged(request, times_ms[0]):
+        return Response(b"", status_code=304, media_type=media_type, headers=told)
+    response = conditional.respond(
+        request, der, media_type=media_type, cache_control=told["cache-control"], tag=told["etag"]
+    )
+    response.headers.update(told)
     return response
+
+
+def _times(der: bytes, times_ms: tuple[int, int], now_ms: int, *directives: str) -> dict[str, str]:
+    """What the headers tell of `der` and its times. A cache keeps it for a minute: a revocation is to be seen soon."""
+    this_ms, next_ms = times_ms
+    left_s = max(0, min(_MAX_AGE_S, (next_ms - now_ms) // _MS_PER_S))
+    return {
+        "etag": conditional.etag(der),
+        "cache-control": ", ".join(("public", f"max-age={left_s}", "must-revalidate", *directives)),
+        "last-modified": _http_date(this_ms // _MS_PER_S),
+        "expires": _http_date(next_ms // _MS_PER_S),
+        "date": _http_date(now_ms // _MS_PER_S),
+    }
 
 
 @lru_cache(maxsize=256)
@@ -166,4 +252,6 @@ def plain_app(app: Application) -> Application:
     return only
 
 
-HANDLERS = (authority_file, authority_list, ocsp, ocsp_get)
+def routes(desk: Callable[[], StatusDesk]) -> tuple[HTTPRouteHandler, ...]:
+    """The public handlers; `desk` gives that of the service, which knows what may be given again."""
+    return authority_file, authority_list, ocsp, _ocsp_get(desk)

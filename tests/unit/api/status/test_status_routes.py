@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from api.app import create_app
 from api.cli.demo import cast
 from api.cli.serve import status_listener
 from api.flows.status import AuthorityUnknown, StatusDesk
@@ -211,6 +212,92 @@ async def test_an_answer_without_nonce_may_be_cached_as_rfc_5019_says(door: Hous
     assert parsedate_to_datetime(reply.headers["expires"]).timestamp() * 1000 == single.next_update_ms
     again = await door.ask(None, "GET", path, headers=(("if-none-match", reply.headers["etag"]),))
     assert again.status == 304
+
+
+def _get_path(door: House, serial: int, *, with_nonce: bool = False) -> str:
+    question = ocsp.ask(_issuer(door), (serial,), with_nonce=with_nonce)
+    return f"/pki/ocsp/{_forms(question.der)['escaped']}"
+
+
+def _count_answers(door: House, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The requests that come to the handler from here on."""
+    asked: list[bytes] = []
+    answer = door.service.status.answer
+
+    async def counted(request: bytes) -> Any:
+        asked.append(request)
+        return await answer(request)
+
+    monkeypatch.setattr(door.service.status, "answer", counted)
+    return asked
+
+
+async def test_what_was_answered_a_moment_ago_is_given_again_octet_for_octet_without_the_handler(
+    door: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = _now_ms()
+    monkeypatch.setattr(door.service.status, "now_ms", lambda: now_ms)
+    asked = _count_answers(door, monkeypatch)
+    path = _get_path(door, _serial(door))
+    first, again = [await door.ask(None, "GET", path) for _ in range(2)]
+    assert (again.status, again.headers, again.body) == (first.status, first.headers, first.body)
+    assert (first.status, len(asked)) == (200, 1)
+    head = await door.ask(None, "HEAD", path)
+    assert (head.status, head.headers, head.body) == (200, first.headers, b"")
+    assert len(asked) == 1
+
+
+async def test_the_headers_of_an_answer_that_is_given_again_are_those_of_their_second(
+    door: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ms = _now_ms()
+    path = _get_path(door, _serial(door))
+    monkeypatch.setattr(door.service.status, "now_ms", lambda: now_ms)
+    first = await door.ask(None, "GET", path)
+    monkeypatch.setattr(door.service.status, "now_ms", lambda: now_ms + 2000)
+    later = await door.ask(None, "GET", path)
+    dates = [parsedate_to_datetime(reply.headers["date"]).timestamp() for reply in (first, later)]
+    assert dates[1] - dates[0] == 2
+    assert (later.body, later.headers["etag"]) == (first.body, first.headers["etag"])
+
+
+async def test_a_revocation_ends_an_answer_that_was_given_again(door: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _count_answers(door, monkeypatch)
+    path = _get_path(door, _serial(door))
+    _, good = [await door.ask(None, "GET", path) for _ in range(2)]
+    assert len(asked) == 1
+    assert ocsp.authenticate(good.body, _issuer(door)).about(_serial(door)).status is CertStatus.GOOD
+    await _revoke(door)
+    reply = await door.ask(None, "GET", path)
+    assert ocsp.authenticate(reply.body, _issuer(door)).about(_serial(door)).status is CertStatus.REVOKED
+
+
+async def test_what_is_for_one_caller_is_never_given_again(door: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = _count_answers(door, monkeypatch)
+    path = _get_path(door, _serial(door), with_nonce=True)
+    for _ in range(2):
+        assert (await door.ask(None, "GET", path)).headers["cache-control"] == "no-store"
+    assert len(asked) == 2
+
+
+async def test_answers_that_are_given_again_are_counted_for_their_callers_rate(door: House) -> None:
+    few = msgspec.structs.replace(door.settings.limits, requests_per_s=1, burst=3)
+    door.service.settings = msgspec.structs.replace(door.settings, limits=few)
+    door.app = create_app(door.service).app
+    path = _get_path(door, _serial(door))
+    replies = [await door.ask(None, "GET", path) for _ in range(5)]
+    assert [one.status for one in replies[:3]] == [200, 200, 200]
+    require_problem(replies[-1], 429, "api/rate-limited")
+
+
+async def test_only_so_many_heads_are_remembered(door: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "MAX_HEADS", 3)
+    made = routes.GivenAgain(lambda: door.service.status)
+    for serial in range(1, 9):
+        path = _get_path(door, serial)
+        assert (await door.ask(None, "GET", path)).status == 200
+        assert made._head(cast_to("Any", {"raw_path": path.encode(), "headers": []})) is not None
+        assert len(made._heads) <= 3
 
 
 @pytest.mark.parametrize("encoded", ["!!!", "MAA", "a" * 9000])
