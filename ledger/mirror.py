@@ -1,9 +1,11 @@
 """A static copy of the log that any file server can serve (c2sp.org/tlog-tiles), brought up to date as often as wanted.
 
 Tiles and bundles never change, so each file is written once, under another name first; the checkpoint comes last, when
-all that it promises is there. A crash at any moment leaves a whole copy of the old size.
+all that it promises is there. A crash at any moment leaves a whole copy of the old size. Beside each bundle stands the
+same in gzip, so that serving it compressed costs nothing; hashes do not compress.
 """
 
+import gzip
 import os
 import secrets
 from collections.abc import Callable
@@ -16,8 +18,11 @@ from ledger.reader import CHECKPOINT_FILE, VKEY_FILE, Reader
 from ledger.store.errors import HistoryDiffers, RolledBack
 from ledger.tlog import checkpoint, note, tiles
 from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.layout import Tile
 
 MAX_CHECKPOINT_OCTETS: Final = note.MAX_NOTE_OCTETS
+GZIP_SUFFIX: Final = ".gz"
+GZIP_LEVEL: Final = 6
 
 
 class MirrorForeign(Refused):
@@ -50,9 +55,10 @@ def update(
         _refuse_other_history(reader, before, stored.size)
     written = 0
     for tile in [*tiles.tiles_for(stored.size), *tiles.bundles_for(stored.size)]:
-        path = directory / tile.path
-        if not path.exists():
-            _write(path, reader.tile(tile.path))
+        missing = [name for name in _names(tile) if not (directory / name).exists()]
+        data = reader.tile(tile.path) if missing else b""
+        for name in missing:
+            _write(directory / name, data if name == tile.path else gzip.compress(data, GZIP_LEVEL, mtime=0))
             written += 1
             if progress is not None:
                 progress(written)
@@ -60,6 +66,11 @@ def update(
     # From here on the copy has the new size; a crash before leaves files that the next run does not write again.
     _write(directory / CHECKPOINT_FILE, stored.best)
     return Mirrored(stored.size, 0 if before is None else before.size, written)
+
+
+def _names(tile: Tile) -> tuple[str, ...]:
+    """The files of a tile, of a bundle its compressed form too."""
+    return (tile.path,) if tile.level is not None else (tile.path, tile.path + GZIP_SUFFIX)
 
 
 def _before(directory: Path, origin: str, verifiers: list[note.Verifier]) -> Checkpoint | None:

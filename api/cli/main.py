@@ -31,6 +31,9 @@ app.add_typer(claim_app, name="claim")
 timestamp_app = typer.Typer(help="Time stamps (RFC 3161) over a log's checkpoints.", no_args_is_help=True)
 app.add_typer(timestamp_app, name="timestamp")
 
+mirror_app = typer.Typer(help="A log as static files (c2sp.org/tlog-tiles).", no_args_is_help=True)
+app.add_typer(mirror_app, name="mirror")
+
 log_app = typer.Typer(help="A log's key and its end.", no_args_is_help=True)
 app.add_typer(log_app, name="log")
 
@@ -99,8 +102,8 @@ def audit(
     raise typer.Exit(code)
 
 
-@app.command()
-def mirror(
+@mirror_app.command("update")
+def mirror_update(
     place: Annotated[
         Path, typer.Argument(help="A service's folder, its data directory or its settings file; the service may run.")
     ],
@@ -108,10 +111,27 @@ def mirror(
     dsn_file: DsnFile = None,
     schema: Schema = "flexledger",
 ) -> None:
-    """Write the log as static files (c2sp.org/tlog-tiles), or bring such a copy up to date."""
+    """Write the log as static files (c2sp.org/tlog-tiles), or bring such a copy up to date: exit 0 done, 2 not."""
     from api.cli import mirror as command
 
-    raise typer.Exit(command.run(place, directory, dsn_file=dsn_file, schema=schema))
+    raise typer.Exit(command.update(place, directory, dsn_file=dsn_file, schema=schema))
+
+
+@mirror_app.command("serve")
+def mirror_serve(
+    directory: Annotated[Path, typer.Argument(help="A static log; it may be brought up to date meanwhile.")],
+    listen: Annotated[str, typer.Option(help="Where to listen; port 0 lets the system choose.")] = "127.0.0.1:8446",
+    certificate: Annotated[Path | None, typer.Option("--cert", help="For TLS: the server's chain (PEM).")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="For TLS: its private key (PEM).")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the bound address here as JSON once it accepts.")
+    ] = None,
+) -> None:
+    """Serve a static log to anybody until SIGTERM or SIGINT: exit 0 after a signal, 2 when it cannot."""
+    from api.cli import mirror as command
+
+    code = command.serve(directory, listen=listen, certificate=certificate, key=key, ready_file=ready_file)
+    raise typer.Exit(code)
 
 
 @app.command()

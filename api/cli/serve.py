@@ -1,8 +1,6 @@
 """`flexledger serve`: the service under TLS, with its listener for charging stations."""
 
 import asyncio
-import json
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +9,7 @@ import typer
 
 from api import engines, telemetry, webhook
 from api.app import create_app, probes
-from api.cli import failures
+from api.cli import failures, ready
 from api.client.errors import Unreachable
 from api.client.http import Posting
 from api.client.outbound import Outbound
@@ -74,11 +72,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 "origin": settings.origin,
                 "vkey": opened.log_keys.vkeys()[-1],
             }
-            if ready_file is not None:
-                beside = ready_file.with_name(ready_file.name + ".part")
-                beside.write_text(json.dumps(where))
-                beside.rename(ready_file)
-            print(json.dumps(where), file=sys.stderr, flush=True)
+            ready.tell(where, ready_file)
 
         assembled, stop = create_app(service), asyncio.Event()
         directory.on_evidence(assembled.connections.review)

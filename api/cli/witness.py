@@ -2,14 +2,12 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import typer
 
-from api.cli import failures
+from api.cli import failures, ready
 from api.cli.witness_settings import CONFIG, WitnessSettings, load
 from api.errors import ApiError, Refused
 from api.key_files import KeyFileExposed
@@ -142,13 +140,7 @@ async def _serve(settings: WitnessSettings, ready_file: Path | None) -> None:
 
         def started(host: str, port: int) -> None:
             where = {"host": host, "port": port, "vkey": cosigner.vkey, "logs": sorted(logs)}
-            said = msgspec.json.encode(where)
-            if ready_file is not None:
-                beside = ready_file.with_name(ready_file.name + ".part")
-                beside.write_bytes(said)
-                beside.rename(ready_file)
-            sys.stderr.write(said.decode() + "\n")
-            sys.stderr.flush()
+            ready.tell(where, ready_file)
 
         await server.serve_plain(
             witness_app(witness, prefix=settings.prefix),

@@ -7,6 +7,7 @@ outermost ASGI application, moves it to where the extension says. When uvicorn f
 
 import asyncio
 import ssl
+from collections import deque
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -23,6 +24,10 @@ MAX_HEAD_OCTETS: Final = 64 * 1024
 """Request line and headers of one request."""
 HEAD_TIMEOUT_S: Final = 30.0
 """A head that is not complete after this closes its connection, at the latest after twice as long."""
+REST_TIMEOUT_S: Final = 10.0
+"""So long a body may go on after its answer was given."""
+TAKING_TIMEOUT_S: Final = 60.0
+"""A receiver for whom more waits than the transport holds, and who did not take most of it after this, is cut off."""
 
 _VERSIONS: Final = {"TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 
@@ -81,32 +86,66 @@ class _WithTLSInfo:
         super().connection_lost(error)  # type: ignore[misc]
 
 
-class _WithBoundedHead:
-    """Mixed into uvicorn's protocol on httptools, which has no bound on a request's head of its own."""
+class _WithBounds:
+    """Mixed into uvicorn's protocol on httptools, which bounds neither a head, nor who sends or takes too slowly."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
+    pipeline: deque[Any]
     _head_since_s: float | None
     _head_octets: int
+    _is_whole: bool
     _watch: asyncio.TimerHandle
+    _rest: asyncio.TimerHandle | None
+    _taking: asyncio.TimerHandle | None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """The client's time for its first head begins."""
         super().connection_made(transport)  # type: ignore[misc]
         self._head_octets = 0
         self._head_since_s = self.loop.time()
+        self._is_whole = True
+        self._rest = self._taking = None
         self._watch = self.loop.call_later(HEAD_TIMEOUT_S, self._close_if_slow)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Stops watching."""
-        self._watch.cancel()
+        for watch in (self._watch, self._rest, self._taking):
+            if watch is not None:
+                watch.cancel()
         super().connection_lost(error)  # type: ignore[misc]
+
+    def pause_writing(self) -> None:
+        """More waits for the receiver than the transport holds: its time to take it begins."""
+        super().pause_writing()  # type: ignore[misc]
+        self._taking = self.loop.call_later(TAKING_TIMEOUT_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The receiver took most of it."""
+        if self._taking is not None:
+            self._taking.cancel()
+        super().resume_writing()  # type: ignore[misc]
 
     def on_message_begin(self) -> None:
         """A head begins."""
         self._head_octets = 0
         self._head_since_s = self.loop.time()
+        self._is_whole = False
         super().on_message_begin()  # type: ignore[misc]
+
+    def on_message_complete(self) -> None:
+        """A request came to its end."""
+        self._is_whole = True
+        if self._rest is not None:
+            self._rest.cancel()
+        super().on_message_complete()  # type: ignore[misc]
+
+    def on_response_complete(self) -> None:
+        """The answer is given; the rest of a body that nobody reads holds the connection for a moment only."""
+        is_of_another = bool(self.pipeline) or self._head_since_s is not None
+        super().on_response_complete()  # type: ignore[misc]
+        if not self._is_whole and not is_of_another and not self.transport.is_closing():
+            self._rest = self.loop.call_later(REST_TIMEOUT_S, self.transport.close)
 
     def on_headers_complete(self) -> None:
         """The head is complete; what follows is a body, bounded elsewhere, or the wait for the next request."""
@@ -149,7 +188,7 @@ def http_protocol(connections: Connections | None = None) -> type[asyncio.Protoc
         from uvicorn.protocols.http.h11_impl import H11Protocol
 
         return type("MutualTLSProtocol", (_WithTLSInfo, H11Protocol), members)
-    return type("MutualTLSProtocol", (_WithTLSInfo, _WithBoundedHead, HttpToolsProtocol), members)
+    return type("MutualTLSProtocol", (_WithTLSInfo, _WithBounds, HttpToolsProtocol), members)
 
 
 def _unparsed(detail: str) -> bytes:

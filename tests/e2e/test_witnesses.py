@@ -1,21 +1,17 @@
 """A service and its witnesses as processes: cosigned checkpoints, and a log that went back is caught by who remembers."""
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
 from ledger.tlog import checkpoint, note, policy
 from ledger.tlog.checkpoint import OpenedCheckpoint
-from tests.support.serving import ORIGIN, PATIENCE_S, Serving, flexledger, lay_out
+from tests.support.serving import ORIGIN, PATIENCE_S, Serving, flexledger, lay_out, started
 
 pytestmark = pytest.mark.slow  # each test starts processes
 
@@ -37,26 +33,7 @@ class Witnessing:
         self.start()
 
     def start(self) -> None:
-        ready = self.folder / "ready.json"
-        ready.unlink(missing_ok=True)
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "api",
-                    "witness",
-                    "run",
-                    str(self.folder / "witness.toml"),
-                    "--ready-file",
-                    str(ready),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        until(ready.exists)
-        self.where: dict[str, Any] = json.loads(ready.read_text())
+        self.process, self.where = started(self.folder, "witness", "run", self.folder / "witness.toml")
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
@@ -122,7 +99,6 @@ def test_a_checkpoint_is_cosigned_and_a_restored_log_is_caught(
     for name in ("data", "keys", "vault"):
         shutil.rmtree(config.parent / name)
         shutil.copytree(tmp_path / "backup" / name, config.parent / name)
-    (tmp_path / "ready.json").unlink()
     service = Serving(config, tmp_path)
     try:
         until(lambda: service.ops("/readyz").status_code == 503)
@@ -148,7 +124,6 @@ def test_a_witness_that_was_away_catches_up_and_keeps_its_word_over_a_restart(
         service.stop()
     witnesses[1].start()
     with_witnesses(config, witnesses)
-    (tmp_path / "ready.json").unlink()
     service = Serving(config, tmp_path)
     try:
         until(lambda: len(newest(service, trusted).cosignatures) == len(PARTIES))

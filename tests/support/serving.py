@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +35,44 @@ def flexledger(*arguments: str | Path, **environment: str) -> subprocess.Complet
     )
 
 
+def started(folder: Path, *words: str | Path) -> tuple[subprocess.Popen[bytes], dict[str, Any]]:
+    """A command that serves, once it accepts, and what it says of where; its words go to `server.log`."""
+    ready, said = folder / "ready.json", folder / "server.log"
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "api", *map(str, words), "--ready-file", str(ready)]
+    with said.open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    give_up = time.monotonic() + PATIENCE_S
+    while not ready.exists():
+        if process.poll() is not None or time.monotonic() > give_up:
+            process.kill()
+            process.wait(PATIENCE_S)
+            raise AssertionError(said.read_text())
+        time.sleep(0.05)
+    return process, json.loads(ready.read_text())
+
+
+@contextmanager
+def mirror(directory: Path, folder: Path, *options: str | Path) -> Iterator[str]:
+    """The URL of a static log that the command serves until the block ends; then it has to end well."""
+    words = ("mirror", "serve", directory, "--listen", "127.0.0.1:0", *options)
+    process, where = started(folder, *words)
+    try:
+        yield f"{'https' if options else 'http'}://127.0.0.1:{where['port']}"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE_S) == 0
+    finally:
+        process.kill()
+        process.wait(PATIENCE_S)
+
+
 class Serving:
     """A service in a process of its own."""
 
     def __init__(self, config: Path, folder: Path) -> None:
         self.config = config
-        ready = folder / "ready.json"
         self.log = folder / "server.log"
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "api", "serve", str(config), "--ready-file", str(ready)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        give_up = time.monotonic() + PATIENCE_S
-        while not ready.exists():
-            if self.process.poll() is not None or time.monotonic() > give_up:
-                self.stop(signal.SIGKILL)
-                raise AssertionError(self.log.read_text())
-            time.sleep(0.05)
-        self.where: dict[str, Any] = json.loads(ready.read_text())
+        self.process, self.where = started(folder, "serve", config)
         self.http = httpx2.Client(
             base_url=f"https://localhost:{self.where['port']}",
             verify=client_context(config.parent / "pki" / "root.pem"),

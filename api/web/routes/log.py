@@ -20,6 +20,7 @@ from ledger.tlog import proof as tlog_proof
 
 TEXT = "text/plain"
 OCTETS = "application/octet-stream"
+BUNDLES = "tile/entries/"
 RECEIPTS = (tlog_proof.MEDIA_TYPE, cose_receipt.MEDIA_TYPE)
 
 Index = Annotated[int, PathParameter(ge=0, le=MAX_INT)]
@@ -37,11 +38,14 @@ async def checkpoint(request: Request[Any, Any, Any], service: NamedDependency[S
 async def tile(
     request: Request[Any, Any, Any], service: NamedDependency[Service], path: FromPath[str]
 ) -> Response[bytes]:
-    """A tile or an entry bundle by its path (c2sp.org/tlog-tiles)."""
+    """A tile or an entry bundle by its path (c2sp.org/tlog-tiles); a bundle in gzip where that is accepted."""
     name = f"tile{path}"
-    partial = ".p/" in name
-    cache = conditional.REVALIDATE if partial else conditional.IMMUTABLE
-    return conditional.respond(request, service.reader.tile(name), media_type=OCTETS, cache_control=cache)
+    data = service.reader.tile(name)
+    cache = conditional.REVALIDATE if ".p/" in name else conditional.IMMUTABLE
+    if name.startswith(BUNDLES):
+        return await conditional.respond_packed(request, data, media_type=OCTETS, cache_control=cache)
+    # Hashes do not compress.
+    return conditional.respond(request, data, media_type=OCTETS, cache_control=cache)
 
 
 @get("/v1/entries/{index:int}", operation_id="entry", tags=["log"], opt={schema.OPT_ANSWER: Entry})

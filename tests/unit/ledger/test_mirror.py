@@ -147,9 +147,9 @@ async def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(log, data / "ledger.db")
-    run = functools.partial(CliRunner().invoke, app, ["mirror", str(data), str(tmp_path / "mirror")])
+    run = functools.partial(CliRunner().invoke, app, ["mirror", "update", str(data), str(tmp_path / "mirror")])
     result = run()
     assert (result.exit_code, "nothing was mirrored" in result.output) == (2, True)
     (data / "vkey").write_text(VKEYS)
     result = run()
-    assert (result.exit_code, result.output) == (0, "30 entries, 0 before; 2 files written\n")
+    assert (result.exit_code, result.output) == (0, "30 entries, 0 before; 3 files written\n")

@@ -53,3 +53,25 @@ def test_who_has_the_bytes_gets_304_without_them() -> None:
         again = client.get("/tile", headers={"if-none-match": first.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
+
+
+def test_either_form_has_a_tag_of_its_own_and_304_is_only_for_the_form_that_is_asked_for() -> None:
+    bundle = DATA * 100
+
+    @get("/bundle")
+    async def packed(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await conditional.respond_packed(request, bundle, media_type="application/octet-stream")
+
+    with create_test_client([packed], openapi_config=None, logging_config=None) as client:
+        tags = {}
+        for coding in ("identity", "gzip"):
+            first = client.get("/bundle", headers={"accept-encoding": coding})
+            assert (first.status_code, first.content) == (200, bundle)
+            assert first.headers.get("content-encoding") == (None if coding == "identity" else coding)
+            assert first.headers["vary"] == "accept-encoding"
+            tags[coding] = first.headers["etag"]
+        for coding in tags:
+            for known, tag in tags.items():
+                again = client.get("/bundle", headers={"accept-encoding": coding, "if-none-match": tag})
+                assert (again.status_code, again.content) == ((304, b"") if known == coding else (200, bundle))
+                assert again.headers["vary"] == "accept-encoding"
