@@ -21,10 +21,11 @@ from api.verification.errors import SignerUnknown
 from ledger.errors import LedgerError
 from ledger.privacy.opened import Opened, State
 from ledger.reader import Reader
-from ledger.records import disclosure, jws, record, statement
+from ledger.records import disclosure, jws, record, site_changes, statement
 from ledger.records import entry as entries
 from ledger.records.entry import Entry
 from ledger.records.requests import RequestIssued
+from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import SiteConfigured
 from ledger.records.statement import Statement
 from ledger.store.errors import StreamAbsent
@@ -249,6 +250,8 @@ def _document_names(told: Iterable[tuple[Entry, Statement]], texts: Iterable[str
             yield inputs
         if isinstance(said, SiteConfigured):
             yield from (evse.meter.key_spki_sha256 for evse in said.evses)
+        elif isinstance(said, SiteChanged):
+            yield from (meter.key_spki_sha256 for meter in site_changes.meters(said))
 
 
 def _certificates(desk: Desk, rows: Iterable[bytes]) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ A statement that a rule refuses leaves one refusal entry; anything that is not a
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -48,8 +48,10 @@ from ledger.records.opt import OptDecided
 from ledger.records.parties import DelegationGiven
 from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
+from ledger.records.site_changes import SiteChanged, evse_of
 from ledger.records.sites import SiteConfigured
 from ledger.records.statement import Statement
+from ledger.rules.errors.absent import SiteAbsent
 from ledger.rules.errors.log import LogIsFrozen
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
@@ -374,7 +376,10 @@ class Desk:
 
     def _tags(self, whole: Record) -> dict[str, str]:
         if isinstance(whole, SiteConfigured):
-            return {evse.evse_id: self.tag("evse", evse.evse_id) for evse in whole.evses}
+            return self._of_evses([evse.evse_id for evse in whole.evses], whole.site_id)
+        if isinstance(whole, SiteChanged):
+            names = {name for name in map(evse_of, whole.changes) if name is not None}
+            return {name: self.tag("evse", name) for name in sorted(names)}
         if isinstance(whole, ContractOffered):
             places = whole.evse_ids if isinstance(whole.evse_ids, tuple) else ()
             tags = {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(places)}
@@ -395,6 +400,13 @@ class Desk:
             # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
             return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}
         return {}
+
+    def _of_evses(self, evse_ids: Iterable[str], site_id: str) -> dict[str, str]:
+        """Blind names of EVSEs, and of those that stand at the site: what is left out of a version is gone with it."""
+        names = set(evse_ids)
+        with suppress(SiteAbsent):
+            names |= {evse.evse_id for evse in self.state.site(site_id).configured.evses}
+        return {name: self.tag("evse", name) for name in sorted(names)}
 
     def _person(self, opened: Opened) -> dict[str, str]:
         """A blind name of the EV user whose words are relayed, equal wherever that person speaks or is spoken of."""

@@ -248,13 +248,13 @@ class Executions:
             await check.run(self._desk, self._memory, fsr_id, evse_ids, CheckPurpose.PRE_ACTIVATION)
 
     def _participants(self, request: RequestState) -> list[Participant]:
-        site = self._desk.state.site(request.issued.site_id).configured
+        site = self._desk.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
         evses = {evse.evse_id: evse for evse in site.evses}
         known = self._memory.participations(request.fsr_id)
         found = []
         for pid in sorted(request.taking_part(self._desk.clock.now_ms())):
             part = request.participations[pid]
-            if pid in known and (part.has_passed or request.is_mandatory):
+            if known.get(pid) in evses and (part.has_passed or request.is_mandatory):
                 offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
                 session = self._memory.session_at(request.issued.site_id, known[pid], request.issued.start_at_ms)
                 found.append(_participant(pid, evses[known[pid]], session, offered_w))
@@ -338,7 +338,7 @@ class Executions:
 
     def _evse(self, request: RequestState, pid: str) -> Evse:
         evse_id = self._memory.participations(request.fsr_id)[pid]
-        site = self._desk.state.site(request.issued.site_id).configured
+        site = self._desk.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
         return next(evse for evse in site.evses if evse.evse_id == evse_id)
 
     def _person_of(self, pid: str) -> Callable[[Part, str], str | None]:

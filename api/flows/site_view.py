@@ -10,7 +10,7 @@ from api.flows.errors import NotConcerned
 from api.flows.memory import Memory
 from api.flows.standing import concerns_site
 from api.principals import Principal
-from ledger.records.sites import Evse, SiteConfigured
+from ledger.records.sites import Evse, GridConnection, SiteConfigured
 from ledger.rules.errors.absent import SiteAbsent
 from ledger.rules.site_state import SiteState
 
@@ -36,6 +36,7 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     congestion_point: str
     import_limit_w: int
     export_limit_w: int
+    grid: GridConnection | None
     evses: tuple[Evse, ...]
 
 
@@ -81,6 +82,7 @@ def view(site: SiteState, at_ms: int) -> SiteView:
         congestion_point=version.congestion_point,
         import_limit_w=version.import_limit_w,
         export_limit_w=version.export_limit_w,
+        grid=version.grid,
         evses=version.evses,
     )
 

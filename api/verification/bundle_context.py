@@ -148,11 +148,11 @@ class Context:
         return "the document says what was registered"
 
     def evse_of(self, participation: str, request: RequestState) -> Evse:
-        """The EVSE behind a participation, as the site was configured; raises `EvidenceAbsent`."""
+        """The EVSE behind a participation, as the site was configured when it started; raises `EvidenceAbsent`."""
         evse_id = self.evses.get(participation)
         if evse_id is None:
             raise EvidenceAbsent("which EVSE it was is not disclosed", participation=participation)
-        configured = self.state.site(request.issued.site_id).configured
+        configured = self.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
         for evse in configured.evses:
             if evse.evse_id == evse_id:
                 return evse

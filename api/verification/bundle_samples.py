@@ -95,6 +95,7 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
     if evse.meter.key_spki_sha256 != committed.meter_key_spki_sha256:
         raise MeterRefused("the site's configuration binds another key to this meter")
     key = _meter_key(context, evse, told.entry.rec)
+    bound = context.state.site(request.issued.site_id).metered(evse.evse_id, evse.meter.key_spki_sha256)
     begin, end = _open(committed.ocmf_start, key), _open(committed.ocmf_end, key)
     decoded = samples.decode(body_of(context, committed))
     found = grading.grade(
@@ -103,8 +104,8 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
         binding=KeyBinding(
             key_sha256=evse.meter.key_spki_sha256,
             meter_serial=evse.meter.serial,
-            valid_from_ms=context.state.site(request.issued.site_id).versions[0][0],
-            valid_until_ms=FOREVER_MS,
+            valid_from_ms=bound[0],
+            valid_until_ms=FOREVER_MS if bound[1] is None else bound[1],
         ),
         window=Window(
             begin_at_ms=request.issued.start_at_ms,

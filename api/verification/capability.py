@@ -12,7 +12,7 @@ from api.verification import asked
 from ledger.records.credentials import Status
 from ledger.records.requests import RequestIssued
 from ledger.records.services import V2hParams, service_of
-from ledger.records.sites import CurrentKind, EvLimits, Evse, SessionMirrored
+from ledger.records.sites import CurrentKind, EvLimits, Evse, Operational, SessionMirrored
 
 OK: Final = "check/ok"
 PERMILLE: Final = 1_000
@@ -34,6 +34,8 @@ def judge(request: RequestIssued, evse: Evse, session: SessionMirrored | None, a
 
 def _station_lacks(request: RequestIssued, evse: Evse, amount_w: int) -> Iterator[str]:
     params = request.params
+    if evse.operational is not Operational.OPERATIVE:
+        yield "check/out-of-service"
     if service_of(params).value not in evse.services:
         yield "check/service-not-supported"
     mode = asked.control_mode(params)

@@ -17,13 +17,28 @@ from ledger.records import (
     privacy,
     record,
     requests,
+    site_changes,
     sites,
     work,
 )
 from ledger.records.errors import PersonalInClear, RecordTypeUnknown
 from ledger.records.record import Record
 
-FAMILIES = (log, credentials, parties, sites, contracts, requests, opt, execution, evidence, embedded, work, privacy)
+FAMILIES = (
+    log,
+    credentials,
+    parties,
+    sites,
+    site_changes,
+    contracts,
+    requests,
+    opt,
+    execution,
+    evidence,
+    embedded,
+    work,
+    privacy,
+)
 
 
 def _table() -> dict[tuple[str, int], type[Record]]:

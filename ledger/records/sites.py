@@ -73,6 +73,13 @@ class GridConnection(Value, frozen=True, kw_only=True):
         identifiers.require_gsrn(self.gsrn)
 
 
+class Operational(StrEnum):
+    """Whether an EVSE can be used at all, as OCPP says it (`OperationalStatusEnumType`)."""
+
+    OPERATIVE = "OPERATIVE"
+    INOPERATIVE = "INOPERATIVE"
+
+
 class Evse(Value, frozen=True, kw_only=True):
     """One EVSE: what it can do."""
 
@@ -104,6 +111,13 @@ class Evse(Value, frozen=True, kw_only=True):
     ramp_w_per_s: Annotated[int, msgspec.Meta(ge=1, le=10**7)] | None = None
     """How fast its power changes at most; left out where nobody measured it."""
     connectors: Annotated[tuple[Connector, ...], msgspec.Meta(max_length=8)] = ()
+    operational: Operational = Operational.OPERATIVE
+    """Whoever is out of service sells nothing, whatever it could do."""
+
+    @property
+    def can_w(self) -> int:
+        """From full discharge to full charge; nothing while it is out of service."""
+        return self.max_charge_w + self.max_discharge_w if self.operational is Operational.OPERATIVE else 0
 
 
 class SiteConfigured(Record, frozen=True, kw_only=True):

@@ -80,9 +80,33 @@ class Capacity:
             self._can_w.pop(tag, None)
         known = {tags[evse.evse_id]: evse for evse in site.evses if evse.evse_id in tags}
         for tag, evse in known.items():
-            self._can_w[tag] = evse.max_charge_w + evse.max_discharge_w
+            self._can_w[tag] = evse.can_w
             self._site_of[tag] = site.site_id
         self._tags_at[site.site_id] = frozenset(known)
+
+    def change(self, site: SiteConfigured, tags: Mapping[str, str]) -> None:
+        """From here on the tagged ones of the site's EVSEs can do what this configuration says; the others stay."""
+        evses = {evse.evse_id: evse for evse in site.evses}
+        there = set(self._tags_at.get(site.site_id, frozenset()))
+        for evse_id, tag in tags.items():
+            if evse_id in evses:
+                there.add(tag)
+                self._can_w[tag] = evses[evse_id].can_w
+                self._site_of[tag] = site.site_id
+            else:
+                there.discard(tag)
+                self._can_w.pop(tag, None)
+                self._site_of.pop(tag, None)
+        self._tags_at[site.site_id] = frozenset(there)
+
+    def held_until(self, tag: str, at_ms: int, *, running: bool) -> int | None:
+        """When the last booking of the EVSE ends, after `at_ms`; with `running`, of those that run at that time."""
+        ends = [
+            one.end_at_ms
+            for one in self._active.get(tag, {}).values()
+            if at_ms < one.end_at_ms and (not running or one.start_at_ms <= at_ms)
+        ]
+        return max(ends, default=None)
 
     def require_at_site(self, tag: str, site_id: str, participation: str) -> None:
         """Raises `EvseNotAtSite` unless the EVSE belongs to the site."""

@@ -44,13 +44,15 @@ from ledger.records.requests import (
     RequestRevised,
 )
 from ledger.records.services import Service
+from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
 from ledger.records.work import WorkProven
-from ledger.rules import orders, retold
+from ledger.rules import configuration, orders, retold
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
@@ -326,13 +328,30 @@ def _fold_closed(seen: Projection, fact: Fact, _: StreamClosed) -> None:
 
 def _fold_site(seen: Projection, fact: Fact, record: SiteConfigured) -> None:
     site = seen.sites.setdefault(record.site_id, SiteState(record.site_id, _party(fact)))
-    site.places.append(fact.index)
-    site.versions.append((fact.now_ms, record))
-    if len(site.versions) > 1:
-        for evse in site.versions[-2][1].evses:
-            seen.site_of_evse.pop(evse.evse_id, None)
-    seen.site_of_evse.update((evse.evse_id, record.site_id) for evse in record.evses)
+    _fold_version(seen, fact, site, record)
     seen.capacity.configure(record, fact.tags)
+
+
+def _fold_change(seen: Projection, fact: Fact, record: SiteChanged) -> None:
+    """What a rule refuses because there cannot be such a change changes nothing."""
+    site = seen.sites.get(record.site_id)
+    if site is None:
+        return
+    try:
+        after = configuration.changed(site.configured, record)
+    except RuleViolated:
+        return
+    _fold_version(seen, fact, site, after)
+    seen.capacity.change(after, fact.tags)
+
+
+def _fold_version(seen: Projection, fact: Fact, site: SiteState, version: SiteConfigured) -> None:
+    site.places.append(fact.index)
+    if site.versions:
+        for evse in site.configured.evses:
+            seen.site_of_evse.pop(evse.evse_id, None)
+    site.versions.append((fact.now_ms, version))
+    seen.site_of_evse.update((evse.evse_id, version.site_id) for evse in version.evses)
 
 
 def _fold_claim(seen: Projection, fact: Fact, record: ClaimRegistered | InstallationLinked) -> None:
@@ -513,6 +532,7 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     LogFrozen: _fold_frozen,
     StreamClosed: _fold_closed,
     SiteConfigured: _fold_site,
+    SiteChanged: _fold_change,
     ClaimRegistered: _fold_claim,
     InstallationLinked: _fold_claim,
     ClaimWithdrawn: _fold_withdrawal,

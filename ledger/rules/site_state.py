@@ -31,6 +31,25 @@ class SiteState:
         """The newest forecast for that time, or None."""
         return next((one for one in reversed(self.available) if one.from_ms <= at_ms < one.until_ms), None)
 
+    def executed(self, start_at_ms: int) -> SiteConfigured:
+        """What a request rests on that starts then: the configuration in force at its start, or the first one."""
+        return self.at(start_at_ms) or self.versions[0][1]
+
+    def metered(self, evse_id: str, key_spki_sha256: str) -> tuple[int, int | None]:
+        """From when until when a meter's key is bound to an EVSE: None while it is; raises KeyError if it never was."""
+        since_ms = None
+        for recorded_at_ms, version in self.versions:
+            is_bound = any(
+                (evse.evse_id, evse.meter.key_spki_sha256) == (evse_id, key_spki_sha256) for evse in version.evses
+            )
+            if since_ms is None and is_bound:
+                since_ms = recorded_at_ms
+            elif since_ms is not None and not is_bound:
+                return since_ms, recorded_at_ms
+        if since_ms is None:
+            raise KeyError(evse_id)
+        return since_ms, None
+
     def at(self, at_ms: int) -> SiteConfigured | None:
         """The configuration in force at that time, or None before the first."""
         for recorded_at_ms, version in reversed(self.versions):

@@ -1,21 +1,25 @@
 """Rules of sites, claims and sessions."""
 
+from collections.abc import Iterable
+
 from ledger.records.actor import Role
 from ledger.records.embedded import EmbeddedActed
+from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import (
     ClaimKind,
     ClaimRegistered,
     ClaimWithdrawn,
-    Evse,
     InstallationLinked,
     SessionMirrored,
     SiteAvailable,
     SiteConfigured,
 )
 from ledger.records.work import Verdict
+from ledger.rules import configuration
 from ledger.rules.errors.answers import EvseNotAtSite
 from ledger.rules.errors.checks import CapabilityContradicts, ClaimUnknown, EmbeddedVerdict, LinkSubject
 from ledger.rules.errors.requests import SiteUnknown
+from ledger.rules.errors.sites import EvseCommitted
 from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, VersionGap
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
@@ -33,19 +37,44 @@ def site_configured(seen: Projection, fact: Fact, record: SiteConfigured) -> Non
     names = [evse.evse_id for evse in record.evses]
     if len(set(names)) != len(names):
         raise AlreadyRecorded("an EVSE is listed twice", expected=len(names), found=len(set(names)))
-    for evse in record.evses:
-        _require_capability(evse)
+    configuration.require_capabilities(record)
+    _require_here(seen, record.site_id, names)
+    if site is not None:
+        _require_uncommitted(seen, fact, site.configured, record)
+
+
+def site_changed(seen: Projection, fact: Fact, record: SiteChanged) -> None:
+    """The CSO of a configured site changes the version in force; what an accepted request holds stays."""
+    require_party(fact, require_site(seen, record.site_id))
+    before = seen.sites[record.site_id].configured
+    after = configuration.changed(before, record)
+    _require_here(seen, record.site_id, [evse.evse_id for evse in after.evses])
+    _require_uncommitted(seen, fact, before, after)
+
+
+def _require_here(seen: Projection, site_id: str, names: Iterable[str]) -> None:
     for evse_id in names:
-        other = seen.site_of_evse.get(evse_id, record.site_id)
-        if other != record.site_id:
-            raise EvseNotAtSite("an EVSE stands at another site", expected=record.site_id, found=other)
+        other = seen.site_of_evse.get(evse_id, site_id)
+        if other != site_id:
+            raise EvseNotAtSite("an EVSE stands at another site", expected=site_id, found=other)
 
 
-def _require_capability(evse: Evse) -> None:
-    if evse.min_charge_w > evse.max_charge_w or evse.min_discharge_w > evse.max_discharge_w:
-        raise CapabilityContradicts("the least power is more than the greatest", evse_id=evse.evse_id)
-    if len({one.connector_id for one in evse.connectors}) != len(evse.connectors):
-        raise CapabilityContradicts("a connector is listed twice", evse_id=evse.evse_id)
+def _require_uncommitted(seen: Projection, fact: Fact, before: SiteConfigured, after: SiteConfigured) -> None:
+    """Power that is less than before is a fact and stays admissible; what no longer stands there cannot deliver."""
+    there = {evse.evse_id: evse for evse in after.evses}
+    for evse in before.evses:
+        now = there.get(evse.evse_id)
+        tag = fact.tags.get(evse.evse_id)
+        if tag is None or not configuration.exchanged(evse, now):
+            continue
+        until_ms = seen.capacity.held_until(tag, fact.now_ms, running=now is not None)
+        if until_ms is not None:
+            raise EvseCommitted(
+                "an accepted request holds it",
+                expected=f"at or after {until_ms}",
+                found=fact.now_ms,
+                evse_id=evse.evse_id,
+            )
 
 
 def site_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
@@ -53,7 +82,7 @@ def site_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
     require_party(fact, require_site(seen, record.site_id))
     if not fact.now_ms < record.until_ms or record.from_ms >= record.until_ms:
         raise TimesContradict("it forecasts no time to come", expected="from_ms < until_ms, after now")
-    can_w = sum(evse.max_charge_w + evse.max_discharge_w for evse in seen.sites[record.site_id].configured.evses)
+    can_w = sum(evse.can_w for evse in seen.sites[record.site_id].configured.evses)
     if max(record.up_w, record.down_w) > can_w:
         raise CapabilityContradicts(
             "more than its EVSEs can do", expected=f"at most {can_w} W", found=f"{max(record.up_w, record.down_w)} W"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ledger.records import contracts as contract_records
-from ledger.records import credentials, embedded, log, opt
+from ledger.records import credentials, embedded, log, opt, site_changes
 from ledger.records import evidence as evidence_records
 from ledger.records import execution as execution_records
 from ledger.records import parties as party_records
@@ -51,6 +51,7 @@ RULES: dict[type[Record], Rule] = {
     log.TimeStamped: keeping.time_stamped,
     log.StreamClosed: keeping.stream_closed,
     site_records.SiteConfigured: sites.site_configured,
+    site_changes.SiteChanged: sites.site_changed,
     site_records.ClaimRegistered: sites.claim_registered,
     site_records.InstallationLinked: sites.installation_linked,
     site_records.ClaimWithdrawn: sites.claim_withdrawn,

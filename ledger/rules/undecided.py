@@ -17,6 +17,7 @@ from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import OptActor, OptDecided, OptOrigin
 from ledger.records.record import Record
 from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
+from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import SessionMirrored, SiteConfigured
 from ledger.records.work import WorkProven
 from ledger.rules import orders, persons
@@ -34,6 +35,7 @@ from ledger.rules.errors.contracts import (
 from ledger.rules.errors.execution import BaselineMethodOther, BatchReused
 from ledger.rules.errors.opting import OptLimit, OptUnscheduled
 from ledger.rules.errors.requests import CancelLate, SiteUnknown, SupersededWithoutCause
+from ledger.rules.errors.sites import EvseCommitted
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.errors.writing import PolicyMissing, WrongParty
 from ledger.rules.fact import Fact
@@ -58,7 +60,8 @@ class Undecided:
 
 
 ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
-    SiteConfigured: (EvseNotAtSite,),
+    SiteConfigured: (EvseNotAtSite, EvseCommitted),
+    SiteChanged: (EvseNotAtSite, EvseCommitted),
     SessionMirrored: (SiteUnknown,),
     ContractOffered: (SiteUnknown,),
     ContractAccepted: (ContractConflict,),
@@ -99,7 +102,10 @@ def found(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
 
 def _for_want_of_tags(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
     record = fact.statement.record
-    if isinstance(record, RequestAnswered):
+    if isinstance(record, SiteConfigured | SiteChanged):
+        if not fact.tags and record.site_id in seen.sites:
+            yield EvseCommitted.code, TAGS
+    elif isinstance(record, RequestAnswered):
         request = seen.requests.get(record.fsr_id)
         is_sold = request is not None and not request.is_mandatory and bool(record.offers)
         tagged = all(offer.participation in fact.tags for offer in record.offers)

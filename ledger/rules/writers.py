@@ -11,6 +11,7 @@ from ledger.records import (
     parties,
     privacy,
     requests,
+    site_changes,
     sites,
     work,
 )
@@ -38,6 +39,7 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     log.Refused: _KEEPER,
     log.StreamClosed: _KEEPER,
     sites.SiteConfigured: _CSO,
+    site_changes.SiteChanged: _CSO,
     sites.ClaimRegistered: _PORT,
     sites.InstallationLinked: _PORT,
     sites.ClaimWithdrawn: _PORT,

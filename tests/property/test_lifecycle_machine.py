@@ -29,6 +29,7 @@ from ledger.records.requests import (
     RequestRevised,
 )
 from ledger.records.services import Service
+from ledger.records.site_changes import EvseAdded, EvseRemoved, SiteChanged
 from ledger.records.work import (
     CounterResult,
     DisputeReason,
@@ -56,6 +57,7 @@ from tests.support.rulebook import (
     DRIVER,
     EVSES,
     NORTHGATE,
+    SITE,
     SOUTHGATE,
     VOLTWISE,
     Judge,
@@ -72,6 +74,7 @@ from tests.support.rulebook import (
     proven,
     request,
     samples,
+    site,
     subject,
     tag,
     words,
@@ -260,6 +263,40 @@ class Afternoon(RuleBasedStateMachine):
         may = any(one.delegation_id not in gone and one.delegate == by.party for one in given)  # type: ignore[attr-defined]
         if self.tell(msgspec.structs.replace(what, by_delegate=True), by):
             assert may
+
+    @rule(number=st.integers(1, 3), gone=st.booleans(), stale=st.booleans(), by=st.sampled_from(EVERYONE))
+    def somebody_changes_the_site(self, number: int, gone: bool, stale: bool, by: Actor) -> None:
+        """EVSEs 1 and 2 are sold, 3 never is: it goes and comes."""
+        before = self.judge.state.site(SITE).configured
+        evse_id = EVSES[number - 1]
+        is_there = any(evse.evse_id == evse_id for evse in before.evses)
+        new = site((evse_id,)).evses[0]
+        what = EvseRemoved(evse_id=evse_id) if gone else EvseAdded(evse=new)
+        held = self._held(evse_id)
+        base = before.version - 1 if stale else before.version
+        if base and self.tell(
+            SiteChanged(site_id=SITE, base_version=base, changes=(what,)), by, tags={evse_id: tag(evse_id)}
+        ):
+            assert by is NORTHGATE
+            assert (stale, is_there) == (False, gone)
+            assert not (gone and held)
+            assert self.judge.state.site(SITE).configured.version == before.version + 1
+
+    def _held(self, evse_id: str) -> bool:
+        """Whether an accepted request that is not over binds it."""
+        for state in self.judge.state.requests():
+            answered = [
+                fact for fact in self._said(RequestAnswered) if fact.tags and state.answer is fact.statement.record
+            ]
+            is_over = self.judge.now_ms >= state.issued.end_at_ms or state.cancelled or state.aborted or state.works
+            for fact in answered:
+                for one in state.answer.offers if state.answer is not None else ():
+                    is_out = state.participations[one.participation].has_decided_out()
+                    if fact.tags.get(one.participation) == tag(evse_id) and not (
+                        is_out or is_over or state.is_mandatory
+                    ):
+                        return True
+        return False
 
     @rule(forged=st.booleans())
     def the_grid_operator_directs(self, forged: bool) -> None:

@@ -46,6 +46,7 @@ from ledger.records.requests import (
     SetpointStepMoved,
 )
 from ledger.records.services import Service
+from ledger.records.site_changes import GridReplaced, SiteChanged
 from ledger.records.sites import ClaimKind, ClaimWithdrawn, SiteAvailable, Withdrawal
 from ledger.records.work import CounterResult, DisputeResolved, Resolution, Settled, SettlementLine, WorkCountered
 from pki.ceremony import Ceremony
@@ -423,6 +424,15 @@ STATEMENTS: Mapping[str, Words] = {
         "cso",
         lambda *_: SiteAvailable(
             site_id=cast.SITE, from_ms=cast.at(20), until_ms=cast.at(23), up_w=1_000, down_w=0, duration_s=900
+        ),
+        f"site/{cast.SITE}",
+    ),
+    "/v1/sites/{site_id}/changes": Words(
+        "cso",
+        lambda *_: SiteChanged(
+            site_id=cast.SITE,
+            base_version=1,
+            changes=(GridReplaced(import_limit_w=150_000, export_limit_w=100_000, congestion_point="CP-2"),),
         ),
         f"site/{cast.SITE}",
     ),

@@ -54,8 +54,8 @@ def _record(kind: type[Record]) -> Iterator[str]:
 
 def _inner(kind: type) -> Iterator[str]:
     yield f"### {kind.__name__}\n"
-    tag = getattr(kind, "__struct_config__").tag  # noqa: B009 -- every Struct has one
-    yield f"{_doc(kind)}{f' Member `class` is `{tag}`.' if tag else ''}\n"
+    config = getattr(kind, "__struct_config__")  # noqa: B009 -- every Struct has one
+    yield f"{_doc(kind)}{f' Member `{config.tag_field}` is `{config.tag}`.' if config.tag else ''}\n"
     yield from _table(kind, marked=issubclass(kind, Part))
 
 

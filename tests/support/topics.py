@@ -237,13 +237,21 @@ TOPICS: Final = (
     ),
     Topic(
         title="exchange of configuration and capabilities of stations",
-        says="EVSEs with limits, services, response times and meters; versions; what was in force at any past time",
-        records=("site.configured",),
-        rules=("R-14", "R-33"),
-        routes=("POST /v1/sites", "GET /v1/sites/{site_id}", "GET /v1/stations", "GET /v1/stations/{station_id}"),
+        says="EVSEs with limits, services, response times and meters; whole versions, or what changes; what was in force at any past time",
+        records=("site.configured", "site.changed", "site.available"),
+        rules=("R-14", "R-33", "R-48", "R-481", "R-482", "R-483", "R-484"),
+        routes=(
+            "POST /v1/sites",
+            "POST /v1/sites/{site_id}/changes",
+            "GET /v1/sites/{site_id}",
+            "GET /v1/stations",
+            "GET /v1/stations/{station_id}",
+        ),
         tests=(
             "test_versions_of_a_site_count_up_by_one_and_come_from_its_cso",
             "test_a_site_is_told_as_it_was_in_force_at_a_time",
+            "test_a_change_names_the_version_in_force_and_makes_the_next_one",
+            "test_an_evse_that_an_accepted_request_holds_does_not_go",
         ),
     ),
     Topic(

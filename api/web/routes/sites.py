@@ -20,6 +20,7 @@ from api.principals import Principal
 from api.web.identity import principal_of, require
 from api.web.limits import DEFAULT_PAGE, After, AtMs, PageSize
 from api.web.routes.taking import taking
+from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import ClaimRegistered, InstallationLinked, SessionMirrored, SiteAvailable, SiteConfigured
 from pki.roles import Role
 
@@ -172,6 +173,13 @@ HANDLERS = (
         SiteConfigured,
         name="configure_site",
         summary="Declare a site: grid connection, EVSEs, meters",
+        roles=(Role.CSO,),
+    ),
+    taking(
+        "/v1/sites/{site_id:str}/changes",
+        SiteChanged,
+        name="change_site",
+        summary="Change part of a site's configuration: an EVSE, its parts, its availability, the grid connection",
         roles=(Role.CSO,),
     ),
     taking(

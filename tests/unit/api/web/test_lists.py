@@ -9,8 +9,11 @@ import pytest_asyncio
 
 from api.cli.demo import cast, props, story
 from api.client import discovery
+from api.client.errors import RemoteProblem
 from ledger.records.contracts import ContractTerminated, HoldersAsked, TerminationReason
 from ledger.records.services import Service
+from ledger.records.site_changes import AvailabilityChanged, EvseRemoved, FirmwareReplaced, SiteChanged
+from ledger.records.sites import Operational
 from pki.ceremony import Ceremony
 from tests.support import house as houses
 from tests.support import house_acts
@@ -242,3 +245,31 @@ async def test_a_cursor_that_is_not_the_callers_is_refused(house: House, path: s
     require_problem(await house.ask(cast.FO, "GET", f"{path}?after=nobody"), 404, "api/not-concerned")
     for query in ("limit=0", "limit=1001", "limit=x"):
         require_problem(await house.ask(cast.FO, "GET", f"{path}?{query}"), 400, "api/request-malformed")
+
+
+async def test_a_site_is_changed_in_part_and_told_as_it_was_before(house: House) -> None:
+    before = await _get(house, cast.CSO, f"/v1/sites/{cast.SITE}")
+    house.clock.set_ms(house.clock.now_ms() + 60_000)
+    bay, play = cast.BAYS[0], house.play()
+    changes = (
+        AvailabilityChanged(evse_id=bay.evse_id, operational=Operational.INOPERATIVE),
+        FirmwareReplaced(evse_id=cast.BAYS[1].evse_id, firmware_sha256="f" * 64),
+    )
+    said = SiteChanged(site_id=cast.SITE, base_version=before["version"], changes=changes)
+    await play.post(cast.CSO, f"/v1/sites/{cast.SITE}/changes", said, f"site/{cast.SITE}")
+    now = await _get(house, cast.FO, f"/v1/sites/{cast.SITE}")
+    assert now["version"] == before["version"] + 1
+    assert now["evses"][0] == {**before["evses"][0], "operational": "INOPERATIVE"}
+    assert now["evses"][1] == {**before["evses"][1], "firmware_sha256": "f" * 64}
+    assert now["evses"][2:] == before["evses"][2:]
+    then = await _get(house, cast.FO, f"/v1/stations/{bay.station_id}?at_ms={now['declared_at_ms'] - 1}")
+    assert then["evses"] == [before["evses"][0]]
+    with pytest.raises(RemoteProblem) as refused:
+        await play.post(cast.CSO, f"/v1/sites/{cast.SITE}/changes", said, f"site/{cast.SITE}")
+    assert (refused.value.code, refused.value.status) == ("rules/version-gap", 409)
+    taken = SiteChanged(
+        site_id=cast.SITE, base_version=now["version"], changes=(EvseRemoved(evse_id=cast.DC_BAYS[1].evse_id),)
+    )
+    with pytest.raises(RemoteProblem) as held:
+        await play.post(cast.CSO, f"/v1/sites/{cast.SITE}/changes", taken, f"site/{cast.SITE}")
+    assert (held.value.code, held.value.status) == ("rules/evse-committed", 409)
