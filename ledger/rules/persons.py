@@ -6,6 +6,7 @@ from ledger.records.opt import OptActor, OptDecided, OptOrigin, OptScheduled, Op
 from ledger.records.parties import DelegationGiven, DelegationRevoked
 from ledger.records.record import Record
 from ledger.rules.errors.contracts import PersonUnproven
+from ledger.rules.errors.writing import PersonUncalled
 from ledger.rules.fact import Fact
 
 
@@ -63,6 +64,24 @@ def _person_record(fact: Fact, record: Record) -> Record | None:
     if (said.claims.aud, said.claims.stream) != (ours.aud, ours.stream):
         raise PersonUnproven("it was said elsewhere", expected="the relay's log and stream")
     return said.record
+
+
+def require_called_for(fact: Fact) -> None:
+    """Raises `PersonUncalled` if a person's words come with what an organisation says in its own right.
+
+    The port's key signs what it relays: in its own right that would let a person use the port's. Whoever takes
+    statements in sees the words; an audit sees whether an organisation's delegation hides anything, and it may not.
+    """
+    record = fact.statement.record
+    if is_relayed(record):
+        return
+    is_shown = fact.evidence is not None and (
+        fact.evidence.person is not None or fact.evidence.person_statement is not None
+    )
+    if is_shown or (isinstance(record, DelegationGiven) and record.sd):
+        raise PersonUncalled(
+            "an organisation says it in its own right", expected="no words of a person", type=record.TYPE
+        )
 
 
 def is_undecided(fact: Fact) -> bool:

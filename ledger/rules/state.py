@@ -25,6 +25,7 @@ from ledger.rules import (
     issuance,
     keeping,
     opting,
+    persons,
     requests,
     schedules,
     sites,
@@ -123,6 +124,7 @@ class LogState:
         rule = RULES.get(type(record))
         if rule is not None:
             rule(self._seen, fact, record)
+        persons.require_called_for(fact)
 
     def apply(self, fact: Fact) -> None:
         """The fact has been written, whatever `check` says of it; refuses nothing."""

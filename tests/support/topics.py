@@ -70,7 +70,7 @@ TOPICS: Final = (
         title="authorize the actors",
         says="dimension AUTHORIZATION; delegations; a role for each route; [access tokens](../how-to/narrow-a-connection.md) that only narrow",
         records=("delegation.given", "delegation.revoked"),
-        rules=("R-01", "R-05", "R-29", "R-291"),
+        rules=("R-01", "R-05", "R-151", "R-29", "R-291"),
         routes=("POST /v1/delegations", "POST /v1/delegations/{delegation_id}/revocation", "POST /v1/tokens"),
         tests=(
             "test_an_object_is_shown_to_whom_it_concerns_and_is_not_there_for_anybody_else",

@@ -140,6 +140,15 @@ class NotDisclosed(RuleViolated):
     source = "invariants 8 and 9"
 
 
+class PersonUncalled(RuleViolated):
+    """A person's words travel with what is a person's right alone; an organisation exercises its own by itself."""
+
+    code = "rules/person-uncalled"
+    title = "No person has this right"
+    number = "R-151"
+    source = "records opt.decided, opt.scheduled, delegation.given"
+
+
 class IdentifierTaken(RuleViolated):
     """A party declares itself, under the role of its credential, and by no identifier that another one declared."""
 

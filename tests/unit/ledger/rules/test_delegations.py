@@ -1,5 +1,6 @@
 """Nobody acts for another without a delegation that is on record; blind names tell whose right it is."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from ledger.records.opt import Choice, OptActor, OptDecided, OptOrigin, OptSched
 from ledger.records.parties import DelegationRevoked, Scope
 from ledger.records.record import Record
 from ledger.rules.contract_state import ContractStatus
+from ledger.rules.fact import Evidence
 from ledger.rules.participation_state import ParticipationStatus
 from tests.support.acts import delegation, handover, scheduled
 from tests.support.parameters import at
@@ -229,6 +231,36 @@ def test_a_delegation_is_given_once_and_revoked_once_by_whoever_has_part_in_it(j
     for what in (ends, DelegationRevoked(delegation_id="del-none")):
         with refused("wrong-order"):
             judge.try_it(what, NORTHGATE)
+
+
+ORGANISATIONS: Mapping[str, tuple[Record, Actor]] = {
+    "delegation": (handover("del-2"), NORTHGATE),
+    "schedule": (scheduled("sch-2", OptActor.CSO), NORTHGATE),
+    "decision": (decided("p-1"), NORTHGATE),
+    "delegate's decision": (msgspec.structs.replace(decided("p-1"), by_delegate=True), AMPERE),
+    "followed schedule": (msgspec.structs.replace(decided("p-1"), origin=OptOrigin.SCHEDULED), NORTHGATE),
+}
+
+
+@pytest.mark.parametrize("name", ORGANISATIONS)
+def test_no_persons_words_come_with_what_an_organisation_says_in_its_own_right(judge: Judge, name: str) -> None:
+    what, by = ORGANISATIONS[name]
+    judge.admit(handover(), NORTHGATE)
+    judge.admit(scheduled(who=OptActor.CSO), NORTHGATE)
+    judge.try_it(what, by)
+    for words_of in (what, delegation()):
+        with refused("person-uncalled"):
+            judge.try_it(what, by, evidence=words(words_of))
+    with refused("person-uncalled"):
+        judge.try_it(what, by, evidence=Evidence(person=DRIVER))
+
+
+def test_an_organisations_delegation_hides_nothing_and_an_audit_sees_that(judge: Judge) -> None:
+    hidden = handover(evu_statement="words")
+    made = judge.fact(hidden, NORTHGATE, evidence=None)
+    with refused("person-uncalled"):
+        judge.state.check(made)
+    judge.try_it(handover(), NORTHGATE, evidence=None)
 
 
 def test_another_person_does_not_revoke_a_delegation(judge: Judge) -> None:
