@@ -50,8 +50,11 @@ test: $(VENV)/.test lint
 coverage: $(VENV)/.test
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term:skip-covered
 
+# What is whole in seconds: attacks, crashes, strangers and real servers are in `make test`.
+FAST := tests/unit tests/property tests/docs tests/conformance tests/test_tidy.py tests/test_requirements.py tests/test_architecture.py
+
 check: $(VENV)/.test lint
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not day" -p no:cacheprovider
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow and not day" -p no:cacheprovider $(FAST)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ."; exit 1; }

@@ -263,6 +263,20 @@ def gateway(
 
 
 @app.command()
+def browse(
+    party: Annotated[Path, typer.Argument(help="The reader's file (party.toml): service, trust and keys.")],
+    policy: Annotated[Path | None, typer.Option(help="Whom to trust; by default what the party's file pins.")] = None,
+    port: Annotated[int, typer.Option(help="Port of the loopback interface; any free one by default.")] = 0,
+    open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the pages in a browser.")] = False,
+    development: Annotated[bool, typer.Option(help="Credentials of a development hierarchy count.")] = False,
+) -> None:
+    """Read a log in a browser: pages of what this machine asked and verified, until SIGTERM or SIGINT."""
+    from api.cli import browse as command
+
+    raise typer.Exit(command.run(party, policy=policy, port=port, open_browser=open_browser, development=development))
+
+
+@app.command()
 def doctor(config: Config, json: Json = False) -> None:
     """Look for what would go wrong: file modes, clocks, credentials, revocation lists, SQLite, signer state."""
     from api.cli import doctor as command

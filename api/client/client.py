@@ -189,7 +189,7 @@ class Client:
 
     def checkpoint(self) -> OpenedCheckpoint:
         """The log's newest checkpoint, known to agree with all that was seen before."""
-        return self._agree(self.get_bytes(CHECKPOINT_PATH))
+        return self.agree(self.get_bytes(CHECKPOINT_PATH))
 
     def get_json(self, path: str) -> Any:
         """The resource as JSON."""
@@ -216,10 +216,11 @@ class Client:
 
     def _agreed(self, receipt: Receipt) -> Receipt:
         if receipt.proven is not None:
-            self._agree(receipt.checkpoint_note())
+            self.agree(receipt.checkpoint_note())
         return receipt
 
-    def _agree(self, signed_note: bytes) -> OpenedCheckpoint:
+    def agree(self, signed_note: bytes) -> OpenedCheckpoint:
+        """The checkpoint of a signed note, known to agree with all that was seen before."""
         with self._agreeing:
             return self.run(self.conversation.agree(signed_note))
 
@@ -296,7 +297,7 @@ class AsyncClient:
 
     async def checkpoint(self) -> OpenedCheckpoint:
         """The log's newest checkpoint, known to agree with all that was seen before."""
-        return await self._agree(await self.get_bytes(CHECKPOINT_PATH))
+        return await self.agree(await self.get_bytes(CHECKPOINT_PATH))
 
     async def get_json(self, path: str) -> Any:
         """The resource as JSON."""
@@ -324,10 +325,11 @@ class AsyncClient:
 
     async def _agreed(self, receipt: Receipt) -> Receipt:
         if receipt.proven is not None:
-            await self._agree(receipt.checkpoint_note())
+            await self.agree(receipt.checkpoint_note())
         return receipt
 
-    async def _agree(self, signed_note: bytes) -> OpenedCheckpoint:
+    async def agree(self, signed_note: bytes) -> OpenedCheckpoint:
+        """The checkpoint of a signed note, known to agree with all that was seen before."""
         async with self._agreeing:
             return await self.run(self.conversation.agree(signed_note))
 

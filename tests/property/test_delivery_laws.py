@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import msgspec
+import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
@@ -21,6 +22,8 @@ from ledger.delivery.verdicts.congestion import Actual
 from ledger.delivery.verdicts.outcome import Direction, Period, Thresholds, Verdict
 from ledger.errors import Refused
 from ledger.tlog import hashing
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 START = 1_768_928_400_000
 WATTS = st.integers(-(10**9), 10**9)

@@ -27,6 +27,8 @@ from pki.tbs import Window
 from pki.validation import validate
 from tests.support import crls
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 AT_MS = 1_768_867_200_000
 SLOWEST_S = 0.05
 """Of the processor's time for one call; the machine may be busy with other things besides."""

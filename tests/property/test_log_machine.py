@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -20,6 +21,8 @@ from ledger.store.sqlite import SqliteStore
 from ledger.tlog import merkle
 from tests.support import logs
 from tests.support.kept import Tally
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 STREAMS = st.sampled_from(["fsr/a", "fsr/b", "fsr/c"])
 PARTIES = st.sampled_from(logs.PARTIES)

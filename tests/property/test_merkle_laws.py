@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from ledger.tlog import hashing, merkle, tiles
 from ledger.tlog.errors import ProofInvalid
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 MAX_SIZE_HERE = 70
 LEAVES = [hashing.leaf(index.to_bytes(2, "big")) for index in range(MAX_SIZE_HERE)]
 ROOTS = [merkle.root(LEAVES[:size]) for size in range(MAX_SIZE_HERE + 1)]

@@ -14,6 +14,8 @@ from pki.errors import Refused
 from pki.roles import SERVICE_BIT, Service
 from tests.support.vectors import REPOSITORY
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SETTINGS = settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 letters = st.characters(categories=("Lu", "Ll", "Nd"), max_codepoint=0xFF)

@@ -23,6 +23,8 @@ from ledger.records import disclosure, entry, jws, statement
 from ledger.records.privacy import ErasureBasis, ErasureExecuted
 from tests.support.privacy import NOW_MS, Ledger, Log, digest_of, held
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 PLACES = {f"E{n}": (f"site {n // 2}", f"zone {n // 4}") for n in range(12)}
 LAW = settings(deadline=None)
 """The machine may be busy; the laws are not about time."""

@@ -96,11 +96,11 @@ class Serving:
         return self.process.wait(PATIENCE_S)
 
 
-def lay_out(folder: Path) -> Path:
-    """The settings file of a service of the page's ceremony, on ports that the system chooses."""
+def lay_out(folder: Path, more: str = "") -> Path:
+    """The settings file of a service of the page's ceremony with `more` parties, on ports that the system chooses."""
     folder.mkdir(parents=True, exist_ok=True)
     ceremony = folder / "ceremony.toml"
-    ceremony.write_text(CEREMONY)
+    ceremony.write_text(CEREMONY + more)
     service = folder / "svc"
     made = flexledger("init", service, "--ceremony", ceremony, "--party", "FI-NGC", "--origin", ORIGIN)
     assert made.returncode == 0, made.stderr

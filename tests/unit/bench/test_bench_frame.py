@@ -13,6 +13,8 @@ from tests.bench import frame, machine, table
 from tests.bench.frame import Goal, Measure, Pair, Result, Row, Scale
 from tests.bench.registry import NOT_MEASURED, ROWS
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 DESIGNED = {f"P{number}" for number in range(1, 26)}
 
 

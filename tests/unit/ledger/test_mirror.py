@@ -22,6 +22,8 @@ from ledger.store.sqlite import SqliteReader
 from ledger.tlog import checkpoint, tiles
 from tests.support import attacks, logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 VKEYS = logs.signer().vkey + "\n"
 
 

@@ -21,6 +21,8 @@ from pki.status import StatusSet
 from pki.store.records import Reason, SerialReused
 from pki.tbs import Window
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 EVSE, EV, OTHER = "11" * 32, "22" * 32, "33" * 32
 FIRMWARE = "ab" * 32
 DAY_MS = 86_400_000

@@ -17,6 +17,8 @@ from pki.store.records import Issued
 from pki.tbs import InfrastructureOrder
 from pki.trust import encoded
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def _issued(world: Any, group: Group | None, profile: profiles.InfrastructureProfile) -> infrastructure.Held:
     hierarchy = world.made.hierarchy

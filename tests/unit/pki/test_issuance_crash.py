@@ -18,6 +18,8 @@ from pki.roles import Group, Purpose, Role
 from pki.store.records import GapKind, IntentWithdrawn, OrderUnderWay, Reason
 from pki.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 NOW_MS = 1_767_225_600_000
 FO = Subscriber(party_id="FI-AUR", organisation="Aurora Flex")
 ORDER = "order-1"

@@ -19,6 +19,8 @@ from pki.responder import Responder
 from pki.roles import Group, Purpose
 from pki.store.records import REASON_NUMBER, Reason
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 CLIENT = Purpose.TLS_CLIENT
 HOUR_MS = 3_600_000
 

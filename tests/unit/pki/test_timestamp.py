@@ -16,6 +16,8 @@ from pki.timestamp import TimestampRefused
 from tests.support import tsa
 from tests.support.tsa import Tsa
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 DIGEST = hashlib.sha256(b"a checkpoint").digest()
 OTHER = hashlib.sha256(b"another").digest()
 NONCE = 0xC0FFEE

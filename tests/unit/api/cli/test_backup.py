@@ -16,6 +16,8 @@ from tests.support import rulebook
 from tests.unit.api.cli.test_doctor import SPEC
 from tests.unit.api.cli.test_log_life import ORIGIN, Port, beside, run
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from pki.ceremony import CeremonySpec, PartySpec, StationSpec
 from pki.clock import SystemClock
 from pki.roles import Purpose, Role
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 FIRMWARE = "ab" * 32
 CLAIM = f"""
 days = 180

@@ -24,6 +24,8 @@ from pki import ceremony
 from pki.ceremony import Ceremony, CeremonySpec, PartySpec
 from pki.roles import Role
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 ORIGIN = "ledger.example/doctor"
 DAY_MS = 24 * 3_600_000
 PLENTY = 1 << 40

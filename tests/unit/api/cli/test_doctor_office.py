@@ -17,6 +17,8 @@ from pki.journal import Intent
 from pki.profiles import DAY_MS, YEAR_MS
 from pki.roles import Role
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SPEC = CeremonySpec(
     organisation="Doctor test",
     development=True,

@@ -36,7 +36,7 @@ ORIGIN = "ledger.example/q4"
 NEXT = "ledger.example/q1"
 DAY_MS = 24 * 3_600_000
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]  # takes seconds
 
 
 def run(*words: str | Path) -> tuple[int, str]:

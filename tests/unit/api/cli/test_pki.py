@@ -31,6 +31,8 @@ from pki.store.codes import Invitation
 from pki.store.records import Reason
 from tests.support.enrolling import pkcs10
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 ORIGIN = "ledger.example/office"
 SPEC = CeremonySpec(
     organisation="Office test",

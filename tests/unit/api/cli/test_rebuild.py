@@ -21,6 +21,8 @@ from pki import ceremony
 from pki.ceremony import CeremonySpec, PartySpec
 from pki.roles import Role
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SPEC = CeremonySpec(
     organisation="Testing",
     development=True,

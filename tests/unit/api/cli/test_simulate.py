@@ -13,6 +13,8 @@ from api.execution.port import SampleReading, SignedReading, Telemetry
 from api.execution.simulator.scenario import Scenario
 from ledger.clock import SystemClock
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 FAULTS = '[[setpoint]]\nat_s = 5\npower_w = -9000\n[[fault]]\nkind = "offline"\nfrom_s = 10\nto_s = 20\nevery = 2\n'
 
 

@@ -49,6 +49,8 @@ from tests.support.depot import (
     request,
 )
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 async def test_a_congestion_service_leaves_exactly_the_scripted_power_per_settlement_period() -> None:
     group = (1, 2, 3, 4, 5, 7, 8)

@@ -3,6 +3,8 @@
 import asyncio
 import re
 
+import pytest
+
 from api.execution.evidence import FactKind, Span
 from api.execution.port import OperationModeChanged
 from api.execution.request import AcceptedRequest, Adopted, Patience
@@ -14,6 +16,8 @@ from ledger.delivery import samples as bodies
 from tests.support.depot import HOUR, MINUTE, START, Depot, address, cap, every, evidence_of, participants, request
 from tests.support.pages import Page
 from tests.support.vectors import REPOSITORY
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 
 async def broken_off(depot: Depot, at_ms: int, **more: object) -> None:

@@ -18,6 +18,8 @@ from pki.roles import Role
 from tests.support import world as worlds
 from tests.support.world import CSO, DAWN_MS, FO, HOUR_MS, PERSONS, SITE, World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 QUARTER_MS = energy.QUARTER_MS
 START_MS = DAWN_MS + 4 * HOUR_MS
 

@@ -63,6 +63,8 @@ from tests.support.inverters import (
 from tests.support.stations import POLL_S, Depot
 from tests.support.world import CAN_W, CSO, EVSES, FO, HOUR_MS, MINUTE_MS, STATIONS, World, new_id
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 VOLT_VAR = VoltVarParams(
     points=tuple(
         VoltVarPoint(volt_centipct=volt, power_var=var)

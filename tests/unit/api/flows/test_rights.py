@@ -24,6 +24,8 @@ from ledger.rules.participation_state import ParticipationStatus
 from tests.support import world as stage
 from tests.support.world import CSO, DAWN_MS, EVSES, HOUR_MS, MINUTE_MS, PERSONS, STEP_MS, World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 START_MS = DAWN_MS + 5 * HOUR_MS
 GRANTOR, FLEET = PERSONS
 

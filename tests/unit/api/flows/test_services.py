@@ -28,6 +28,8 @@ from tests.support import played
 from tests.support import world as stage
 from tests.support.world import DAWN_MS, HOUR_MS, MINUTE_MS, PERSONS, STEP_MS, World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 START_MS = DAWN_MS + 4 * HOUR_MS
 GROUP = [
     Participant(ref=f"p-{n}", evse=EvseAddress(station_id=f"S{n}", evse_id=1), max_charge_w=22_000, offered_w=4000)

@@ -44,6 +44,8 @@ from pki.store.records import Issued, Reason, Revocation
 from tests.support import house as houses
 from tests.support.house import House
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 NEWCOMER = Subscriber(party_id="FI-NEW", organisation="Newcomer Oy")
 
 

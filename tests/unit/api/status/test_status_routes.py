@@ -39,6 +39,8 @@ from pki.trust import encoded
 from tests.support import house as houses
 from tests.support.house import House, Reply, asgi, require_problem
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 CLIENT = Purpose.TLS_CLIENT
 OCSP = (("content-type", routes.OCSP_REQUEST),)
 NAMES = ("root", *(group.lower() for group in Group))

@@ -13,6 +13,8 @@ from pki.status import BadCrl, Revoked, StatusIndeterminate
 from pki.store.records import Reason
 from tests.support import world as stage
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 AT_MS = stage.DAWN_MS
 
 

@@ -20,6 +20,8 @@ from ledger.records.errors import NotCanonical
 from tests.support import logs
 from tests.support.bundles import Change, Story, changed, codes, report_of
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SEED = 20_260_120
 POSITIONS = 120
 

@@ -34,6 +34,8 @@ from pki.tbs import Window
 from tests.support import world as stage
 from tests.support.bundles import changed, report_of
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 DAY_MS = 86_400_000
 STREAM = f"site/{stage.SITE}"
 TESTED = TypeRef("Maker", "V2G-11", "H1", stage.FIRMWARE)

@@ -17,6 +17,8 @@ from ledger.reader import Reader
 from tests.support import attacks, logs
 from tests.support.bundles import Story
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def run(*args: str | Path) -> tuple[int, str]:
     result = CliRunner().invoke(app, ["audit", *(str(one) for one in args)])

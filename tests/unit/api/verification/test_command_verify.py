@@ -16,6 +16,8 @@ from api.verification.bundle import open_bundle
 from api.verification.bundle_policy import encode_policy, policy_of
 from tests.support.bundles import Story, changed
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def bundle(story: Story, tmp_path: Path) -> Path:

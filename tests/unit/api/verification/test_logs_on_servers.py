@@ -19,6 +19,8 @@ from tests.support import attacks, logs, tamper
 from tests.support.bundles import Story
 from tests.support.postgres import Server
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SIZE = 300
 SECRET = "correct-horse-battery"
 

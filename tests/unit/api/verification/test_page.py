@@ -5,12 +5,15 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.verification import page
 from api.verification.bundle import Verification, open_bundle
 from tests.support.bundles import Story, changed
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 
 def rendered(data: bytes) -> str:

@@ -21,6 +21,8 @@ from tests.support import logs
 from tests.support import world as stage
 from tests.support.bundles import Story, changed
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 WITNESS = Cosigner.generate("witness.example/aurora", SetClock(1_795_532_000_123))
 
 

@@ -19,6 +19,8 @@ from tests.support import house as houses
 from tests.support import house_acts
 from tests.support.house import House, require_problem
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture(scope="module")
 def made() -> Ceremony:

@@ -20,7 +20,7 @@ from tests.support import house_acts
 from tests.support.house import House, require_problem
 from tests.support.house_acts import FSR
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]  # takes seconds
 
 CONTRACTS = ("fsc-site", "fsc-voltwise", *(f"fsc-{bay.name.lower()}" for bay in (*cast.DC_BAYS, *cast.AC_V2G_BAYS)))
 QUERY = "query-of-the-lists"

@@ -25,7 +25,7 @@ from tests.support import house as houses
 from tests.support import house_acts
 from tests.support.house import House, require_problem
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]  # takes seconds
 
 URL = "https://receiver.example/hook"
 

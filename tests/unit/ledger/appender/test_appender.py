@@ -30,7 +30,7 @@ from ledger.store.errors import StoreDamaged, StoreForeign, StoreFull, StoreIo
 from ledger.tlog import hashing, merkle
 from tests.support import logs
 
-pytestmark = pytest.mark.usefixtures("engine")
+pytestmark = [pytest.mark.usefixtures("engine"), pytest.mark.slow]  # takes seconds
 SQLITE = pytest.mark.parametrize("engine", ["sqlite"], indirect=True)
 """For what is about the file itself."""
 

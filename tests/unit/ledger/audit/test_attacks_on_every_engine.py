@@ -12,6 +12,8 @@ from tests.support import attacks, logs
 from tests.support.attacks import Tampered
 from tests.support.tamper import audited, tampered
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SIZE, EVERY, STREAMS = 300, 50, 7
 AT = 110
 """In the middle of the full tile and between two checkpoints, 100 and 150."""

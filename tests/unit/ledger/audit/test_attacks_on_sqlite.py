@@ -21,6 +21,8 @@ from ledger.records.entry import Entry
 from ledger.store.errors import StoreAbsent
 from tests.support import attacks, logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 HEAD, MIDDLE, TAIL = 3, 310, 590
 PLACES = pytest.mark.parametrize("index", [HEAD, MIDDLE, TAIL])
 

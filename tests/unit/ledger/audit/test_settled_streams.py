@@ -13,6 +13,8 @@ from ledger.records import entry as entries
 from ledger.tlog import hashing
 from tests.support import attacks, logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 STREAM = "fsr/s3"
 
 

@@ -14,6 +14,8 @@ from ledger.store.sqlite import SqliteReader
 from ledger.tlog import hashing, tiles
 from tests.support import attacks, logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 HEAD, MIDDLE, TAIL = 3, 310, 590
 PLACES = pytest.mark.parametrize("index", [HEAD, MIDDLE, TAIL])
 

@@ -28,6 +28,8 @@ from ledger.delivery.work import (
     WorkInputs,
 )
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 if TYPE_CHECKING:
     from conftest import Day
 

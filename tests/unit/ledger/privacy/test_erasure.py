@@ -28,6 +28,8 @@ from ledger.records.record import Record, conceal, read, require_marked
 from ledger.tlog import hashing, merkle
 from tests.support.privacy import NOW_MS, Crash, Ledger, Log, digest_of, held
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 BASIS = ErasureBasis.NO_LONGER_NECESSARY
 
 

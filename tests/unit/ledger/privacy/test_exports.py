@@ -34,6 +34,8 @@ from ledger.tlog.errors import NoteUnverified, OriginMismatch
 from ledger.tlog.notekeys import NoteSigner
 from tests.support.privacy import NOW_MS, ORIGIN, Crash, Ledger, Log
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 KEY = ed25519.Ed25519PrivateKey.generate()
 FIGURES = {"energy_import_milliwh": 11_500_000, "evse_id": "DE*ABC*E1", "evu": "evu-secret"}
 RESEARCH = UnlinkablePolicy(

@@ -16,6 +16,8 @@ from ledger.privacy.keys import CACHE_TTL_MS, MAX_CACHED, Keys, framed
 from ledger.privacy.vault import Vault
 from tests.support.privacy import digest_of, held
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def ring_bytes(path: Path) -> list[bytes]:
     """The keys in a ring file, in every way in which they could be printed."""

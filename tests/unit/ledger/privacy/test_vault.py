@@ -20,6 +20,8 @@ from ledger.records.marks import Category
 from ledger.records.privacy import ErasureBasis, RestrictionGround
 from tests.support.privacy import Log, digest_of, held
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def raw(folder: Path, sql: str, *parameters: object) -> None:
     """What somebody with access to the file can do."""

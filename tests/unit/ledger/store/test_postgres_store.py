@@ -17,6 +17,8 @@ from tests.support import logs, oracle
 from tests.support.kept import Tally
 from tests.support.postgres import Server, free_port
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def medium(postgres_server: Server) -> logs.Postgres:

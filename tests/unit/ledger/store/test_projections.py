@@ -13,7 +13,7 @@ from ledger.store.protocol import Batch, Tail
 from tests.support import logs
 from tests.support.kept import Memory, Tally
 
-pytestmark = pytest.mark.usefixtures("engine")
+pytestmark = [pytest.mark.usefixtures("engine"), pytest.mark.slow]  # takes seconds
 
 
 class Telling:

@@ -19,6 +19,8 @@ from ledger.tlog import checkpoint, note
 from ledger.tlog.note import Cosigner, NoteSigner
 from tests.support import attacks, logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def opened(signed: bytes) -> checkpoint.Checkpoint:
     return checkpoint.open_checkpoint(signed, logs.ORIGIN, [note.parse_vkey(logs.signer().vkey)]).checkpoint

@@ -19,6 +19,8 @@ from ledger.store.sqlite import SqliteReader, SqliteStore
 from ledger.tlog.merkle import Frontier
 from tests.support import logs
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:

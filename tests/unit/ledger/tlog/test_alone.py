@@ -4,7 +4,11 @@ import pkgutil
 import subprocess
 import sys
 
+import pytest
+
 import ledger.tlog
+
+pytestmark = pytest.mark.slow  # takes seconds
 
 PROGRAM = """
 import importlib, sys

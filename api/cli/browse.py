@@ -1,0 +1,86 @@
+"""`flexledger browse`: the auditor's pages, served by the reader's own process to the reader's own browser."""
+
+import secrets
+import webbrowser
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from api.cli import failures
+from api.cli.files import read_file
+from api.cli.gateway import LOOPBACK, loopback_socket
+from api.cli.verify import read_policy
+from api.client import party as parties
+from api.client.party import PartyFile, PartyFileUnfit
+from api.errors import ApiError
+from api.ui.asked import Asked
+from api.ui.pages import Pages
+from api.verification.bundle_format import sha256
+from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy
+from api.web import server
+from ledger.clock import SystemClock
+from ledger.errors import LedgerError
+from pki.errors import PkiError
+
+SECRET_BYTES: Final = 24
+MAX_ROOTS_BYTES: Final = 262_144
+END_OF_PEM: Final = "-----END CERTIFICATE-----\n"
+
+
+def run(party_file: Path, *, policy: Path | None, port: int, open_browser: bool, development: bool) -> int:
+    """Exit code 0 after a signal, 2 if it cannot start."""
+    try:
+        party = parties.load(party_file)
+        trusted = trusted_by(party, policy, development=development)
+        folder = party_file.resolve().parent / parties.CHECKPOINTS
+        server.run(_serve(party, folder, *trusted, port, open_browser=open_browser))
+    except (ApiError, LedgerError, PkiError, OSError) as error:
+        typer.echo(f"cannot start: {failures.told(error)}", err=True)
+        return 2
+    return 0
+
+
+async def _serve(
+    party: PartyFile, folder: Path, trusted: Policy, digest: str | None, port: int, *, open_browser: bool
+) -> None:
+    client = parties.connect(party, folder, clock=SystemClock())
+    try:
+        if client.conversation.checkpoints is None:
+            raise PartyFileUnfit("this role reads no log", expected="an organisation's party file", found=party.role)
+        listening = loopback_socket(port)
+        at = listening.getsockname()[1]
+        secret = secrets.token_urlsafe(SECRET_BYTES)
+        pages = Pages(
+            Asked(client, trusted, digest),
+            secret=secret,
+            hosts=frozenset((f"{LOOPBACK}:{at}", f"localhost:{at}")),
+            reader=f"{party.party} ({party.role})",
+            service=party.service,
+            origin=party.origin,
+        )
+        address = f"http://{LOOPBACK}:{at}/{secret}/"
+
+        def tell() -> None:
+            typer.echo(f"reading {party.origin} as {party.party}; whoever has this address reads as you:\n  {address}")
+            if open_browser:
+                webbrowser.open(address)
+
+        await server.serve_local(pages, listening, on_started=tell)
+    finally:
+        await client.close()
+
+
+def trusted_by(party: PartyFile, policy_file: Path | None, *, development: bool) -> tuple[Policy, str | None]:
+    """The policy in the file with its digest, or one of what the party file pins: the log's key and the roots.
+
+    Raises `BundleUnusable` for a file that is no policy.
+    """
+    found = read_policy(policy_file)
+    if found is not None and policy_file is not None:
+        return found, sha256(read_file(policy_file, MAX_POLICY_BYTES))
+    text = read_file(party.ca, MAX_ROOTS_BYTES).decode("ascii", "replace")
+    roots = tuple(part + END_OF_PEM for part in text.split(END_OF_PEM) if part.strip())
+    made = Policy(vkey=party.vkeys[0], roots=roots, development=development)
+    made.anchors()
+    return made, None
