@@ -18,6 +18,7 @@ from api.web.routes import (
     est,
     events,
     evidence,
+    exports,
     health,
     log,
     parties,
@@ -28,6 +29,7 @@ from api.web.routes import (
     statements,
     status,
     streams,
+    subjects,
     webhooks,
 )
 from api.web.routes import tokens as tokens_route
@@ -70,7 +72,9 @@ def create_app(service: Service) -> Assembly:
         *log.HANDLERS,
         *events.HANDLERS,
         *evidence.HANDLERS,
+        *exports.HANDLERS,
         *privacy.HANDLERS,
+        *subjects.HANDLERS,
         *reidentifications.HANDLERS,
         *credentials.HANDLERS,
         *est.HANDLERS,

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import msgspec
 import typer
@@ -73,12 +74,15 @@ def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> i
 
 
 def fetch(party: Path, path: str, body: Any, out: Path, *, json: bool) -> int:
-    """Posts, and writes the answer to `out`, which its owner alone may read; shows how far it is meanwhile."""
+    """Posts, and writes the answer to `out`, which its owner alone may read; shows how far it is meanwhile.
+
+    It has its name when it is whole; what breaks off leaves nothing.
+    """
 
     async def run(client: AsyncClient) -> int:
         _require_free(out)
-        answer = await _with_progress(client, _posted(client, path, body))
-        _write(out, answer.body)
+        with _whole(out) as file:
+            answer = await _with_progress(client, client.transport.download(_request(path, body), file.write))
         digest = answer.headers.get("flexledger-manifest-sha256", "")
         say({"file": str(out), "manifest_sha256": digest}, f"written: {out}\nmanifest {digest}", json=json)
         return DONE
@@ -131,8 +135,11 @@ def value_of(text: str) -> Any:
 
 
 async def _posted(client: AsyncClient, path: str, body: Any) -> Answer:
-    headers = {"content-type": wire.JSON_MEDIA_TYPE}
-    return await client.transport.request(Request("POST", path, msgspec.json.encode(body), headers))
+    return await client.transport.request(_request(path, body))
+
+
+def _request(path: str, body: Any) -> Request:
+    return Request("POST", path, msgspec.json.encode(body), {"content-type": wire.JSON_MEDIA_TYPE})
 
 
 async def _with_progress(client: AsyncClient, work: Awaitable[Answer]) -> Answer:
@@ -167,6 +174,22 @@ def _asking(party: Path, run: Callable[[AsyncClient], Awaitable[int]]) -> int:
 def _require_free(out: Path) -> None:
     if out.exists() or out.is_symlink():
         raise OutTaken("something is there already", file=out.name)
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[IO[bytes]]:
+    """A file for its owner alone that is at `out` once the block ended well, and nowhere if it did not."""
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    beside = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        _require_free(out)
+        beside.rename(out)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def _write(out: Path, data: bytes) -> None:

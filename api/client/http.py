@@ -21,6 +21,8 @@ TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 64 << 20
 MAX_CONNECTIONS: Final = 100
 KEEP_ALIVE_S: Final = 60.0
+HTTP_ERRORS: Final = 400
+"""Where the status codes of errors begin."""
 
 Kind = TypeVar("Kind")
 
@@ -186,6 +188,30 @@ class AsyncTransport:
             await self._sleep(pause_s)
             attempt += 1
 
+    async def download(self, wanted: Request, write: Callable[[bytes], object]) -> Answer:
+        """The answer without its body, which went to `write` piece by piece, however large it is. Asked once.
+
+        Raises what `request` raises; where something was written before, it is not the whole.
+        """
+        try:
+            async with self._client.stream(
+                wanted.method, wanted.path, content=wanted.body, headers=dict(wanted.headers)
+            ) as response:
+                if response.status_code < HTTP_ERRORS:
+                    async for chunk in response.aiter_bytes():
+                        write(chunk)
+                    outcome = _outcome(response, b"")
+                else:
+                    body = bytearray()
+                    async for chunk in response.aiter_bytes():
+                        _grow(body, chunk)
+                    outcome = _outcome(response, bytes(body))
+        except (httpx2.TransportError, ssl.SSLError) as error:
+            outcome = _failed(error, wanted)
+        if isinstance(outcome, _Failed):
+            raise outcome.error
+        return outcome
+
     async def close(self) -> None:
         """Closes every kept connection."""
         await self._client.aclose()
@@ -283,7 +309,7 @@ def _grow(body: bytearray, chunk: bytes) -> None:
 
 def _outcome(response: httpx2.Response, body: bytes) -> Answer | _Failed:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    if response.status_code < 400:
+    if response.status_code < HTTP_ERRORS:
         return Answer(response.status_code, headers, body)
     error = _problem(response.status_code, headers.get("content-type", ""), body)
     return _Failed(error, response.status_code in _RETRIED, headers.get("retry-after"))

@@ -23,7 +23,7 @@ from ledger.privacy.erasure_receipt import EntryReceipt, Fallen
 from ledger.privacy.errors import BackupElsewhere
 from ledger.privacy.exports import policies
 from ledger.privacy.exports.sealing import PublicKey
-from ledger.privacy.exports.writer import Released
+from ledger.privacy.exports.writer import Release
 from ledger.privacy.opened import State
 from ledger.privacy.rectification import correction
 from ledger.privacy.reidentification import Answer, Reidentification
@@ -127,11 +127,9 @@ class PrivacyOffice:
             said, f"privacy/{said.TYPE.partition('.')[2]}", subject_of=lambda _part, _name: person
         )
 
-    async def copy_for(
-        self, path: Path, person: str, profile: Profile, *, seal_to: PublicKey | None = None
-    ) -> Released:
-        """The person's own copy, or what it may take elsewhere, is at `path`, and on record."""
-        return await self.exports.to_subject(path, person, profile, seal_to=seal_to)
+    async def copy_for(self, person: str, profile: Profile, *, seal_to: PublicKey | None = None) -> Release:
+        """The person's own copy, or what it may take elsewhere, is ready, and on record."""
+        return await self.exports.to_subject(person, profile, seal_to=seal_to)
 
     # Everybody's data
 
@@ -201,9 +199,9 @@ class PrivacyOffice:
         with self.work.doing("looking for a pseudonym") as doing:
             return await self.reidentification.answer(request, officer=officer, progress=doing.at)
 
-    async def release(self, path: Path, policy: str, recipient: str, *, seal_to: PublicKey | None = None) -> Released:
-        """The export is at `path` and the log says so; nothing is released before that."""
-        return await self.exports.release(path, self.exports.policy(policy), recipient, seal_to=seal_to)
+    async def release(self, policy: str, recipient: str, *, seal_to: PublicKey | None = None) -> Release:
+        """The export is ready and the log says so; nothing of it can be read before that."""
+        return await self.exports.release(self.exports.policy(policy), recipient, seal_to=seal_to)
 
     async def _record(self, said: Record) -> Appended:
         digest = hashlib.sha256(canonical.encode(said)).digest()

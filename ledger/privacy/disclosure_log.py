@@ -3,11 +3,15 @@
 The ledger's `DataDisclosed` says that an export left; only this log says whose data was in it.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from ledger.privacy.errors import ExportStale
 from ledger.privacy.vault import Vault
+
+BATCH: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +29,27 @@ class Disclosed:
     at_ms: int
 
 
-def add(vault: Vault, lines: Sequence[Disclosed], *, despite_restriction: bool = False) -> None:
+def add(vault: Vault, lines: Iterable[Disclosed], *, despite_restriction: bool = False) -> None:
     """Every line is durable; raises `ExportStale`, keeping none, if a subject was erased or restricted meanwhile."""
+    left = iter(lines)
     with vault.database.transaction():
-        for uid in {line.uid for line in lines}:
-            row = vault.database.row("SELECT tag, restriction FROM subject WHERE uid = ?", (uid,))
-            if row is None or row[0] is None or (row[1] is not None and not despite_restriction):
-                raise ExportStale("a subject was erased or restricted meanwhile")
-        vault.database.execute_many(
-            "INSERT INTO disclosed (uid, manifest, recipient, purpose, profile, pseudonym, at_ms) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (one.uid, one.manifest_sha256, one.recipient, one.purpose, one.profile, one.pseudonym, one.at_ms)
-                for one in lines
-            ],
-        )
+        while part := tuple(itertools.islice(left, BATCH)):
+            _require_living(vault, {line.uid for line in part}, despite_restriction=despite_restriction)
+            vault.database.execute_many(
+                "INSERT INTO disclosed (uid, manifest, recipient, purpose, profile, pseudonym, at_ms) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (one.uid, one.manifest_sha256, one.recipient, one.purpose, one.profile, one.pseudonym, one.at_ms)
+                    for one in part
+                ],
+            )
+
+
+def _require_living(vault: Vault, uids: set[bytes], *, despite_restriction: bool) -> None:
+    rows = vault.asked("SELECT uid FROM subject WHERE tag IS NOT NULL AND uid IN ({places})", uids)
+    gone = uids - {bytes(row[0]) for row in rows}
+    if gone or (not despite_restriction and vault.restricted(uids)):
+        raise ExportStale("a subject was erased or restricted meanwhile")
 
 
 def of(vault: Vault, subject: str) -> tuple[Disclosed, ...]:

@@ -8,6 +8,7 @@ Pseudonymised data is still personal data.
 import base64
 import hmac
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from cryptography.hazmat.primitives import hashes
@@ -19,6 +20,8 @@ PREFIX: Final = "P1"
 """Version of the construction."""
 TAG_BYTES: Final = 20
 KEY_BYTES: Final = 32
+REMEMBERED: Final = 4_096
+"""Pseudonyms, and keys of epochs, that are remembered while one export is made."""
 
 _LABEL: Final = b"flexledger pseudonym v1"
 
@@ -56,5 +59,15 @@ class Pseudonyms:
 
         def make(uid: bytes) -> str:
             return PREFIX + base64.b32encode(hmac.digest(key, uid, "sha256")[:TAG_BYTES]).decode()
+
+        return make
+
+    def of_many(self, *, recipient: str, purpose: str) -> Callable[[bytes, str], str]:
+        """Makes the pseudonyms of many subjects and epochs; those of late are remembered."""
+        makers = lru_cache(REMEMBERED)(lambda epoch: self.maker(recipient=recipient, purpose=purpose, epoch=epoch))
+
+        @lru_cache(REMEMBERED)
+        def make(uid: bytes, epoch: str) -> str:
+            return makers(epoch)(uid)
 
         return make

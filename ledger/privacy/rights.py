@@ -4,7 +4,7 @@ import secrets
 
 from ledger.privacy.erasure import Recorder
 from ledger.privacy.errors import SubjectNotRestricted
-from ledger.privacy.taking import HANDLE_BYTES
+from ledger.privacy.shelf import HANDLE_BYTES
 from ledger.privacy.vault import Vault
 from ledger.records.privacy import RefusalGround, RestrictionGround, RestrictionLifted, RestrictionSet
 

@@ -5,7 +5,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from ledger.privacy import keys as keyring
 from ledger.privacy import months, openings
@@ -13,16 +13,11 @@ from ledger.privacy.errors import AttachmentTooLarge, SubjectUnknown
 from ledger.privacy.held import Held, Paper, attachment_label, facet_label, name_label
 from ledger.privacy.identifiers import normalise
 from ledger.privacy.keys import ORGANISATION
+from ledger.privacy.shelf import HANDLE_BYTES, IDENTITY, Shelf
 from ledger.records import disclosure
 from ledger.records.errors import DisclosureMalformed
 
-if TYPE_CHECKING:
-    from ledger.privacy.vault import Vault
-
 MAX_ATTACHMENT_BYTES: Final = 16_777_216
-HANDLE_BYTES: Final = 16
-IDENTITY: Final = ("identity", "always")
-"""The key place of a subject's own name: forgotten with the subject, never by time."""
 
 Place = tuple[str, bytes]
 """A table of the vault and the key of a row in it."""
@@ -40,10 +35,10 @@ class Taken:
 class Taking:
     """One statement's way into the vault; use it inside a transaction and throw it away."""
 
-    def __init__(self, vault: "Vault") -> None:
-        self._vault = vault
-        self._database = vault.database
-        self._period = months.month_of(vault.clock.now_ms())
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._database = shelf.database
+        self._period = months.month_of(shelf.clock.now_ms())
         self._uids: dict[str | None, bytes] = {None: ORGANISATION}
         self._sealers: dict[tuple[bytes, str], Callable[[bytes, bytes], bytes]] = {}
         self._new: set[Place] = set()
@@ -61,14 +56,14 @@ class Taking:
                 raise DisclosureMalformed("not a transmitted disclosure")
             months.require_retention(held.retention)
             wanted.setdefault(openings.digest_bytes(disclosure.digest(held.text)), held)
-        there = self._vault.present("facet", "digest", wanted)
-        gone = self._vault.present("erased", "digest", wanted)
+        there = self._shelf.present("facet", "digest", wanted)
+        gone = self._shelf.present("erased", "digest", wanted)
         self._met.update(("facet", one) for one in there)
         rows = []
         for digest, held in wanted.items():
             if digest in there and held.subject is not None:
                 with contextlib.suppress(SubjectUnknown):
-                    self._met.add(("subject", self._vault.uid_of(held.subject)))
+                    self._met.add(("subject", self._shelf.uid_of(held.subject)))
             if digest in there or digest in gone:
                 continue
             uid = self._uid(held.subject)
@@ -82,8 +77,8 @@ class Taking:
     def note_undisclosed(self, digests: Iterable[str]) -> None:
         """As `Vault.note_undisclosed`."""
         wanted = [openings.digest_bytes(one) for one in digests]
-        there = self._vault.present("undisclosed", "digest", wanted)
-        known = there | self._vault.present("erased", "digest", wanted) | self._vault.present("facet", "digest", wanted)
+        there = self._shelf.present("undisclosed", "digest", wanted)
+        known = there | self._shelf.present("erased", "digest", wanted) | self._shelf.present("facet", "digest", wanted)
         fresh = [one for one in dict.fromkeys(wanted) if one not in known]
         self._database.execute_many("INSERT INTO undisclosed VALUES (?)", [(one,) for one in fresh])
         self._new.update(("undisclosed", one) for one in fresh)
@@ -95,7 +90,7 @@ class Taking:
             found = len(paper.data)
             raise AttachmentTooLarge("too large", expected=f"at most {MAX_ATTACHMENT_BYTES} bytes", found=found)
         sha256 = hashlib.sha256(paper.data).hexdigest()
-        tag = self._vault.attachment_tag(sha256)
+        tag = self._shelf.attachment_tag(sha256)
         if self._database.scalar("SELECT 1 FROM erased_attachment WHERE tag = ?", (tag,)):
             return sha256
         uid = self._uid(paper.subject)
@@ -116,7 +111,7 @@ class Taking:
     def _seal(self, uid: bytes, retention: str, label: bytes, data: bytes) -> bytes:
         sealer = self._sealers.get((uid, retention))
         if sealer is None:
-            sealer = self._sealers[uid, retention] = self._vault.sealer(uid, (retention, self._period))
+            sealer = self._sealers[uid, retention] = self._shelf.sealer(uid, (retention, self._period))
         return sealer(label, data)
 
     def _uid(self, subject: str | None) -> bytes:
@@ -125,7 +120,7 @@ class Taking:
         if known is None:
             assert subject is not None  # noqa: S101 -- None is there from the beginning
             with contextlib.suppress(SubjectUnknown):
-                known = self._vault.uid_of(subject)
+                known = self._shelf.uid_of(subject)
                 self._met.add(("subject", known))
             known = self._uids[subject] = known or self._introduce(subject)
         return known
@@ -133,12 +128,12 @@ class Taking:
     def _introduce(self, subject: str) -> bytes:
         uid = secrets.token_bytes(keyring.UID_BYTES)
         # The key is durable before the subject: a crash between the two leaves a key that opens nothing.
-        self._vault.keys.create_subject_key(uid)
-        name = self._vault.seal(uid, IDENTITY, name_label(uid), normalise(subject).encode("ascii"))
+        self._shelf.keys.create_subject_key(uid)
+        name = self._shelf.seal(uid, IDENTITY, name_label(uid), normalise(subject).encode("ascii"))
         handle = secrets.token_hex(HANDLE_BYTES)
         self._database.execute(
             "INSERT INTO subject (uid, tag, name, handle) VALUES (?, ?, ?, ?)",
-            (uid, self._vault.subject_tag(subject), name, handle),
+            (uid, self._shelf.subject_tag(subject), name, handle),
         )
         self._new.add(("subject", uid))
         return uid

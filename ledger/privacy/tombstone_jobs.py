@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from ledger.privacy import held, months, taking, tombstones, vault
+from ledger.privacy import held, months, shelf, tombstones, vault
 from ledger.privacy import keys as keyring
 from ledger.privacy.database import Row
 from ledger.privacy.errors import LostData, TamperedData, VaultMalformed
@@ -221,7 +221,7 @@ class Jobs:
 
     def due_periods(self, now_ms: int) -> tuple[tuple[str, str], ...]:
         """Every (retention class, month) whose data has been kept long enough."""
-        places = {place for place in self._vault.keys.periods() if place[0] not in (HOLD_CLASS, taking.IDENTITY[0])}
+        places = {place for place in self._vault.keys.periods() if place[0] not in (HOLD_CLASS, shelf.IDENTITY[0])}
         for table in ("facet", "attachment"):
             places |= {
                 (row[0], row[1])
@@ -265,7 +265,7 @@ class Jobs:
         # The same batch has the same handle: a restored vault that expires it again meets its own tombstone.
         message = framed(b"flexledger period handle v1", retention.encode(), period.encode(), first)
         handle = hmac.digest(self._vault.keys.service_key(keyring.TOMBSTONE), message, "sha256")[
-            : taking.HANDLE_BYTES
+            : shelf.HANDLE_BYTES
         ].hex()
         self._lay_stone(handle, digests, attached)
         self._database.execute(

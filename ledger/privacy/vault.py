@@ -5,41 +5,43 @@ the log whose disclosure was never stored could not be opened by anybody, ever.
 """
 
 import hashlib
-import hmac
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
-from cryptography.exceptions import InvalidTag
-
 from ledger.clock import Clock
-from ledger.privacy import identifiers, opened, openings, padding, tables, tombstones
 from ledger.privacy import keys as keyring
-from ledger.privacy.database import Database, Row, SqliteDatabase, listed
+from ledger.privacy import opened, openings, tables, tombstones
+from ledger.privacy.database import Database, Row, SqliteDatabase
 from ledger.privacy.errors import (
     AttachmentAbsent,
     ErasedData,
-    KekEpochAbsent,
     LostData,
     RestrictedData,
-    SubjectUnknown,
     TamperedData,
 )
-from ledger.privacy.held import Held, Paper, attachment_label, facet_label, name_label
-from ledger.privacy.kekring import NONCE_BYTES, KekProvider, KekRingFile
-from ledger.privacy.keys import ORGANISATION, Keys, framed
+from ledger.privacy.held import Held, Paper, attachment_label, facet_label
+from ledger.privacy.kekring import KekProvider, KekRingFile
+from ledger.privacy.keys import ORGANISATION, Keys
 from ledger.privacy.opened import Opened, State
-from ledger.privacy.taking import IDENTITY, Taken, Taking
+from ledger.privacy.shelf import Shelf
+from ledger.privacy.taking import Taken, Taking
 from ledger.records import jws
 from ledger.records.marks import Category
 
 VAULT_FILE: Final = "vault.db"
 KEYS_FILE: Final = "keys.db"
 KEK_FILE: Final = "kek.ring"
-MAX_ASKED: Final = 500
-"""Keys that one query asks for."""
+
+_FACETS: Final = (
+    "SELECT f.digest, f.uid, f.category, f.retention, f.period, f.key_retention, f.key_period, f.body, s.restriction "
+    "FROM facet f LEFT JOIN subject s ON s.uid = f.uid WHERE f.digest IN ({places})"
+)
+_OWNERS: Final = (
+    "SELECT digest, uid FROM facet f WHERE digest IN ({places}) "
+    "AND NOT EXISTS (SELECT 1 FROM erased e WHERE e.digest = f.digest)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +54,8 @@ class Subject:
     restricted: bool
 
 
-class Vault:
+class Vault(Shelf):
     """An open vault. Calls are synchronous and their transactions short."""
-
-    def __init__(self, database: Database, keys: Keys, *, clock: Clock) -> None:
-        """Use `open`."""
-        self.database = database
-        self.keys = keys
-        self.clock = clock
 
     def __repr__(self) -> str:
         """Says nothing of what is in it."""
@@ -149,16 +145,6 @@ class Vault:
         with self.database.transaction():
             Taking(self).note_undisclosed(digests)
 
-    def present(self, table: str, key: str, wanted: Iterable[bytes]) -> set[bytes]:
-        """Which of these keys the table has; the names are ours."""
-        asked = list(dict.fromkeys(wanted))
-        found: set[bytes] = set()
-        for at in range(0, len(asked), MAX_ASKED):
-            part = asked[at : at + MAX_ASKED]
-            sql = f"SELECT {key} FROM {table} WHERE {key} IN ({listed(len(part))})"  # noqa: S608 -- our own names
-            found.update(bytes(row[0]) for row in self.database.rows(sql, part))
-        return found
-
     def forget_orphans(self, known: Callable[[str], bool]) -> int:
         """Deletes disclosures whose digest is in no entry.
 
@@ -196,25 +182,31 @@ class Vault:
         return found.text
 
     def open_many(self, digests: Iterable[str], *, despite_restriction: bool = False) -> dict[str, Opened]:
-        """What became of each digest, as a value; nothing is raised for what cannot be opened."""
-        return {one: self._open(one, despite_restriction=despite_restriction) for one in digests}
+        """What became of each digest, as a value; nothing is raised for what cannot be opened.
 
-    def _open(self, digest: str, *, despite_restriction: bool) -> Opened:
-        key = openings.digest_bytes(digest)
+        Asks the databases once for many digests: a caller with many does not ask for them one by one.
+        """
+        keys = {one: openings.digest_bytes(one) for one in digests}
         # Erased comes first: between the fence and the deletion the row is still there, and must not be served.
-        handle = self.database.scalar("SELECT handle FROM erased WHERE digest = ?", (key,))
-        if handle is not None:
-            stone = tombstones.load(self.database, self.keys, handle, digest)
-            # A row that points at no tombstone erased nothing: somebody wants a loss to look lawful.
-            return Opened(State.LOST) if stone is None else Opened(State.ERASED, tombstone=stone)
-        row = self.database.row(
-            "SELECT f.uid, f.category, f.retention, f.period, f.key_retention, f.key_period, f.body, s.restriction "
-            "FROM facet f LEFT JOIN subject s ON s.uid = f.uid WHERE f.digest = ?",
-            (key,),
+        erased: dict[bytes, str] = dict(
+            self.asked("SELECT digest, handle FROM erased WHERE digest IN ({places})", keys.values())
         )
-        if row is None:
-            noted = self.database.scalar("SELECT 1 FROM undisclosed WHERE digest = ?", (key,))
-            return Opened(State.UNDISCLOSED if noted else State.LOST)
+        living = [key for key in keys.values() if key not in erased]
+        rows = {row[0]: row[1:] for row in self.asked(_FACETS, living)}
+        noted = self.present("undisclosed", "digest", [key for key in living if key not in rows])
+        found: dict[str, Opened] = {}
+        for digest, key in keys.items():
+            if key in erased:
+                stone = tombstones.load(self.database, self.keys, erased[key], digest)
+                # A row that points at no tombstone erased nothing: somebody wants a loss to look lawful.
+                found[digest] = Opened(State.LOST) if stone is None else Opened(State.ERASED, tombstone=stone)
+            elif key in rows:
+                found[digest] = self._opened(key, rows[key], despite_restriction=despite_restriction)
+            else:
+                found[digest] = Opened(State.UNDISCLOSED if key in noted else State.LOST)
+        return found
+
+    def _opened(self, key: bytes, row: Row, *, despite_restriction: bool) -> Opened:
         uid, category, retention, period, key_retention, key_period, body, restriction = row
         who = None if uid == ORGANISATION else uid
         if restriction is not None and not despite_restriction:
@@ -281,20 +273,6 @@ class Vault:
 
     # Subjects
 
-    def uid_of(self, subject: str) -> bytes:
-        """The subject's internal id; raises `SubjectUnknown`, the same for never known and forgotten."""
-        found = self.database.scalar("SELECT uid FROM subject WHERE tag = ?", (self.subject_tag(subject),))
-        if found is None:
-            raise SubjectUnknown("the vault holds nothing of that subject")
-        return bytes(found)
-
-    def name_of(self, uid: bytes) -> str:
-        """The natural id, normalised, behind an internal id; raises `SubjectUnknown`, `LostData`, `TamperedData`."""
-        sealed = self.database.scalar("SELECT name FROM subject WHERE uid = ?", (uid,))
-        if sealed is None:
-            raise SubjectUnknown("the vault holds nothing of that subject")
-        return self.unseal(uid, IDENTITY, name_label(uid), sealed).decode("ascii")
-
     def subjects(self) -> tuple[Subject, ...]:
         """Every subject that can still be found by name."""
         found = self.database.rows(
@@ -311,69 +289,29 @@ class Vault:
     def attachments_of(self, subject: str) -> tuple[str, ...]:
         """The digests of a subject's attachments, read out of them; raises `SubjectUnknown` and as `attachment`."""
         uid = self.uid_of(subject)
-        found = self.database.rows(
-            "SELECT id, category, retention, period, key_retention, key_period, body FROM attachment WHERE uid = ?",
-            (uid,),
+        names = self.database.rows("SELECT id FROM attachment WHERE uid = ?", (uid,))
+        # One after the other: together they may be more than there is memory.
+        return tuple(sorted(self._digest_of_attachment(uid, row[0]) for row in names))
+
+    def _digest_of_attachment(self, uid: bytes, identity: bytes) -> str:
+        row = self.database.row(
+            "SELECT category, retention, period, key_retention, key_period, body FROM attachment WHERE id = ?",
+            (identity,),
         )
-        plain = [
-            self.unseal(uid, (row[4], row[5]), attachment_label(uid, row[0], row[1], row[2], row[3]), row[6])
-            for row in found
-        ]
-        return tuple(sorted(hashlib.sha256(one).hexdigest() for one in plain))
+        if row is None:
+            raise LostData("an attachment went away while it was read")
+        label = attachment_label(uid, identity, row[0], row[1], row[2])
+        return hashlib.sha256(self.unseal(uid, (row[3], row[4]), label, row[5])).hexdigest()
 
     def owners(self, digests: Iterable[str]) -> dict[str, bytes | None]:
         """Whose each digest is, None for what is nobody's in particular; digests that are not here are left out."""
-        found: dict[str, bytes | None] = {}
-        for one in digests:
-            uid = self.database.scalar(
-                "SELECT uid FROM facet f WHERE digest = ? AND NOT EXISTS "
-                "(SELECT 1 FROM erased e WHERE e.digest = f.digest)",
-                (openings.digest_bytes(one),),
-            )
-            if uid is not None:
-                found[one] = None if uid == ORGANISATION else uid
-        return found
+        keys = {one: openings.digest_bytes(one) for one in digests}
+        known: dict[bytes, bytes] = dict(self.asked(_OWNERS, keys.values()))
+        return {
+            one: None if known[key] == ORGANISATION else bytes(known[key]) for one, key in keys.items() if key in known
+        }
 
-    # Sealing, shared with erasure and retention
-
-    def seal(self, uid: bytes, place: tuple[str, str], label: bytes, data: bytes) -> bytes:
-        """`data`, padded, under the two-factor key of (retention class, month); a fresh random 96-bit nonce."""
-        return self.sealer(uid, place)(label, data)
-
-    def sealer(self, uid: bytes, place: tuple[str, str]) -> Callable[[bytes, bytes], bytes]:
-        """Seals data under labels for one subject and place, within the caller's transaction.
-
-        Raises `PeriodLapsed`, `LostData`.
-        """
-        self.keys.require_period(*place)
-        cipher = self.keys.facet_cipher(uid, *place)
-        if cipher is None:
-            raise LostData("the subject's key is not in the key database")
-
-        def seal(label: bytes, data: bytes) -> bytes:
-            nonce = secrets.token_bytes(NONCE_BYTES)
-            return nonce + cipher.encrypt(nonce, padding.pad(data), label)
-
-        return seal
-
-    def unseal(self, uid: bytes, place: tuple[str, str], label: bytes, body: bytes) -> bytes:
-        """What was sealed; raises `LostData` where a key is gone, `TamperedData` where the bytes are not ours."""
-        try:
-            cipher = self.keys.facet_cipher(uid, *place)
-        except KekEpochAbsent as error:
-            raise LostData("the key's epoch is destroyed") from error
-        if cipher is None:
-            raise LostData("the key is gone, and no tombstone says why")
-        try:
-            return padding.unpad(cipher.decrypt(body[:NONCE_BYTES], body[NONCE_BYTES:], label))
-        except (InvalidTag, ValueError) as error:
-            raise TamperedData("the ciphertext is not what we wrote") from error
-
-    def attachment_tag(self, sha256: str) -> bytes:
-        """The blind index of an attachment's digest."""
-        return hmac.digest(self.keys.service_key(keyring.ATTACHMENT), openings.digest_bytes(sha256), "sha256")
-
-    def subject_tag(self, subject: str) -> bytes:
-        """The blind index of a subject's natural id."""
-        name = identifiers.normalise(subject).encode("ascii")
-        return hmac.digest(self.keys.service_key(keyring.LOOKUP), framed(b"flexledger lookup v1", name), "sha256")
+    def restricted(self, uids: Iterable[bytes]) -> set[bytes]:
+        """Which of these subjects may not be processed."""
+        found = self.asked("SELECT uid FROM subject WHERE restriction IS NOT NULL AND uid IN ({places})", uids)
+        return {bytes(row[0]) for row in found}

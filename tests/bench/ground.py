@@ -2,7 +2,7 @@
 
 import asyncio
 import atexit
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -128,16 +128,25 @@ def opened(scale: Scale, *, crl_every_ms: int | None = None, configured: bool = 
 def long(scale: Scale, size: int) -> Ground:
     """A service whose log has at least `size` entries, each a stream of its own; made once a run, and left open."""
 
+    def fill(ours: Ground) -> None:
+        while ours.world.desk.appender.head.size < size:
+            for outcome in ours.run(ours.world.desk.appender.append_many(ours.asked_unsigned(1_000))):
+                appended(outcome)
+
+    return kept_open(scale, f"service with {size}", fill)
+
+
+def kept_open(scale: Scale, name: str, fill: Callable[[Ground], None]) -> Ground:
+    """A service that several rows share under this name: filled once a run, and left open."""
+
     def make() -> Ground:
         stack = ExitStack()
         atexit.register(stack.close)
         ours = stack.enter_context(opened(scale))
-        while ours.world.desk.appender.head.size < size:
-            for outcome in ours.run(ours.world.desk.appender.append_many(ours.asked_unsigned(1_000))):
-                appended(outcome)
+        fill(ours)
         return ours
 
-    found: Ground = scale.shared(f"service with {size}", make)
+    found: Ground = scale.shared(name, make)
     return found
 
 

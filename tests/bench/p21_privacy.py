@@ -1,6 +1,5 @@
-"""P21 to P23: what keeping personal fields costs at the door, what erasing a person costs, and what an export."""
+"""P21 and P22: what keeping personal fields costs at the door, and what erasing a person costs."""
 
-import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,20 +9,15 @@ from time import perf_counter
 import msgspec
 
 from api import wire
-from ledger.clock import SetClock
-from ledger.privacy.exports.policy import SETTLEMENT
-from ledger.privacy.exports.writer import Exporter
 from ledger.privacy.held import Held
-from ledger.privacy.vault import Vault
 from ledger.records import disclosure
 from ledger.records.marks import Category
-from ledger.records.privacy import ErasureBasis, LegalBasis, Purpose
+from ledger.records.privacy import ErasureBasis
 from ledger.records.sites import SessionMirrored
 from ledger.records.statement import new_salt
 from tests.bench import ground
 from tests.bench.frame import Pair, Row, Scale, speed, time
 from tests.support import world as stage
-from tests.support.privacy import NOW_MS, Ledger, Log
 
 FACETS = 60
 ENTRY_BYTES = 900
@@ -103,45 +97,6 @@ def _erase(scale: Scale) -> Iterator[Pair]:
         yield Pair(operation, floor)
 
 
-@contextmanager
-def _export(scale: Scale) -> Iterator[Pair]:
-    """Provable rows under pseudonyms: opened, proven, signed, packed, recorded; beside reading the entries alone."""
-    times, numbers, log = scale.of(2_000, 100), count(1), Log()
-    clock, folder = SetClock(NOW_MS), scale.fresh()
-    vault = Vault.open(folder / "vault", clock=clock, kek_path=folder / "kek.ring", create=True)
-    with closing(vault), closing(_raw(scale)) as db, asyncio.Runner() as runner:
-        ledger = Ledger(vault, clock)
-        for number in range(times):
-            ledger.add(f"evu-{number % 50}", {"energy_import_milliwh": number, "energy_export_milliwh": 0})
-        db.executemany("INSERT INTO entry (data) VALUES (?)", [(one,) for one in ledger.entries])
-        rows, note = ledger.rows(), ledger.checkpoint()
-        exporter = Exporter(vault, log.record, key=ledger.key, controller="cso-1")
-
-        def operation() -> float:
-            digests = [disclosure.digest(text) for row in rows for text in row.disclosures]
-            started = perf_counter()
-            vault.open_many(digests)
-            made = exporter.make(
-                rows,
-                folder / f"export-{next(numbers)}.tar",
-                policy=SETTLEMENT,
-                recipient="fo-1",
-                purpose=Purpose.SETTLEMENT,
-                legal_basis=LegalBasis.CONTRACT,
-                checkpoint=note,
-            )
-            runner.run(made)
-            return (perf_counter() - started) / times
-
-        def floor() -> float:
-            started = perf_counter()
-            for _ in db.execute("SELECT idx, data FROM entry ORDER BY idx"):
-                pass
-            return (perf_counter() - started) / times
-
-        yield Pair(operation, floor)
-
-
 def _raw(scale: Scale) -> sqlite3.Connection:
     db = sqlite3.connect(scale.fresh() / "raw.db", isolation_level=None)
     db.execute("PRAGMA journal_mode=WAL")
@@ -164,12 +119,5 @@ ROWS = (
         floor="one durable commit of 900 bytes",
         goal=time(20.0),
         prepare=_erase,
-    ),
-    Row(
-        id="P23",
-        what="export of a record: provable, pseudonymised",
-        floor="reading the entries in one scan",
-        goal=speed(0.15),
-        prepare=_export,
     ),
 )

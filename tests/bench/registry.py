@@ -14,6 +14,7 @@ from tests.bench import (
     p17_formats,
     p18_stations,
     p21_privacy,
+    p23_exports,
     p24_processes,
 )
 from tests.bench.frame import Row
@@ -30,6 +31,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *p17_formats.ROWS,
     *p18_stations.ROWS,
     *p21_privacy.ROWS,
+    *p23_exports.ROWS,
     *p24_processes.ROWS,
 )
 

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 from ledger.clock import SetClock
 from ledger.privacy import errors, identifiers, months, openings, padding
 from ledger.privacy.erasure import Eraser
-from ledger.privacy.exports import anonymity, archive, table
+from ledger.privacy.exports import archive, table
+from ledger.privacy.exports.generalise import generalise
 from ledger.privacy.exports.policy import Column, Hierarchy, UnlinkablePolicy
 from ledger.privacy.opened import State
 from ledger.privacy.vault import Vault
 from ledger.records import disclosure, entry, jws, statement
 from ledger.records.privacy import ErasureBasis, ErasureExecuted
+from tests.support.crowd import anonymised
 from tests.support.privacy import NOW_MS, Ledger, Log, digest_of, held
 
 pytestmark = pytest.mark.slow  # takes seconds
@@ -180,7 +182,7 @@ def test_k_and_l_hold_for_every_group_that_leaves(
         ),
     )
     try:
-        found = anonymity.anonymise(facts, policy, PLACES)
+        found = anonymised(facts, policy, PLACES)
     except errors.AnonymityUnreachable:
         distinct = {uid for uid, _ in facts}
         values = {fact["choice"] for _, fact in facts}
@@ -195,7 +197,7 @@ def test_k_and_l_hold_for_every_group_that_leaves(
     shown: dict[tuple[Any, ...], set[str]] = defaultdict(set)
     for uid, fact in facts:
         key = tuple(
-            anonymity.generalise(fact[name], hierarchy, found.levels[name], PLACES)
+            generalise(fact[name], hierarchy, found.levels[name], PLACES)
             for name, hierarchy in (
                 ("recorded", Hierarchy.TIME),
                 ("place", Hierarchy.PLACE),

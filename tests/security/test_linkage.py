@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ledger.privacy.exports import anonymity
-from ledger.privacy.exports.anonymity import Anonymised, Fact
 from ledger.privacy.exports.generalise import Places, generalise
 from ledger.privacy.exports.policies import load
 from ledger.privacy.exports.policy import Column, Hierarchy, UnlinkablePolicy
+from tests.support.crowd import Fact, Shown, anonymised
 
 PERSONS: Final = 400
 SITES: Final = 24
@@ -21,7 +20,7 @@ PLACES: Final[Places] = {f"E{n}": (f"site-{n}", f"point-{n % 4}", "FI") for n in
 SEED: Final = 63_382
 
 
-Release = tuple[UnlinkablePolicy, Anonymised]
+Release = tuple[UnlinkablePolicy, Shown]
 
 
 def sessions() -> list[Fact]:
@@ -46,10 +45,10 @@ def released(facts: Sequence[Fact], name: str, **changes: Any) -> Release:
     policy = load()[name].policy
     assert isinstance(policy, UnlinkablePolicy)
     policy = msgspec.structs.replace(policy, **changes)
-    return policy, anonymity.anonymise(facts, policy, PLACES)
+    return policy, anonymised(facts, policy, PLACES)
 
 
-def shown(fact: Fact, policy: UnlinkablePolicy, found: Anonymised, *, with_sensitive: bool) -> tuple[Any, ...]:
+def shown(fact: Fact, policy: UnlinkablePolicy, found: Shown, *, with_sensitive: bool) -> tuple[Any, ...]:
     """How a fact looks in a release."""
     return tuple(
         generalise(fact[1].get(column.name), column.hierarchy, found.levels[column.name], PLACES)
@@ -58,7 +57,7 @@ def shown(fact: Fact, policy: UnlinkablePolicy, found: Anonymised, *, with_sensi
     )
 
 
-def chance(facts: Sequence[Fact], policy: UnlinkablePolicy, found: Anonymised) -> Fraction:
+def chance(facts: Sequence[Fact], policy: UnlinkablePolicy, found: Shown) -> Fraction:
     """The best chance of whoever knows one session of a person exactly to pick that person's group's owner."""
     groups: dict[tuple[Any, ...], set[bytes]] = {}
     for fact in facts:
@@ -134,7 +133,7 @@ def test_the_same_rows_under_pseudonyms_of_a_month_would_join() -> None:
     assert unique > PERSONS // 4
 
 
-def keys_of(policy: UnlinkablePolicy, found: Anonymised) -> set[tuple[Any, ...]]:
+def keys_of(policy: UnlinkablePolicy, found: Shown) -> set[tuple[Any, ...]]:
     """The groups that left."""
     return {
         tuple(row[column.name] for column in policy.columns if column.name != policy.sensitive) for row in found.rows

@@ -5,6 +5,7 @@ of its day. Requests go through ASGI with the caller's certificate where the tra
 sends one and asserts what must hold of every refusal.
 """
 
+import asyncio
 import dataclasses
 import hashlib
 import ssl
@@ -299,12 +300,19 @@ async def asgi(
     }
     pieces = [{"type": "http.request", "body": body, "more_body": False}]
     told: list[dict[str, Any]] = []
+    answered = asyncio.Event()
 
     async def receive() -> dict[str, Any]:
-        return pieces.pop() if pieces else {"type": "http.disconnect"}
+        if pieces:
+            return pieces.pop()
+        # A caller that waits for the whole answer: it goes away when it has that.
+        await answered.wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         told.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            answered.set()
 
     await app(scope, receive, send)
     start = told[0]

@@ -1,12 +1,15 @@
 """For tests of the vault: a log that is a list, disclosures, and entries such as the ledger makes."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger.clock import SetClock
 from ledger.privacy.exports.rows import ExportRow
+from ledger.privacy.exports.writer import Release
 from ledger.privacy.held import Held
 from ledger.privacy.vault import Vault
 from ledger.records import canonical, disclosure, entry, jws, statement
@@ -49,6 +52,15 @@ class Log:
 
     def of(self, kind: type[Record]) -> list[Record]:
         return [one for one in self.records if isinstance(one, kind)]
+
+
+def saved(release: Release, path: Path) -> Path:
+    """The export as its recipient has it; nothing of it is left here."""
+    with closing(release), path.open("xb") as file:
+        for piece in release.pieces():
+            file.write(piece)
+    assert path.stat().st_size == release.size
+    return path
 
 
 class Crash(Exception):

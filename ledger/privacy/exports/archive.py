@@ -4,7 +4,7 @@ Any `tar` reads it. The reader here refuses whatever the writer does not write: 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from ledger.privacy.errors import ExportMalformed, ExportTooLarge
@@ -26,11 +26,21 @@ def require_name(name: str) -> str:
 
 def write(files: Mapping[str, bytes]) -> bytes:
     """The archive of these files, in the order of their names; the same files give the same bytes."""
-    out = bytearray()
-    for name in sorted(files):
-        data = files[require_name(name)]
-        out += _header(name, len(data)) + data + bytes(-len(data) % BLOCK)
-    return bytes(out + bytes(2 * BLOCK))
+    return b"".join(pieces((name, len(files[name]), [files[name]]) for name in sorted(files)))
+
+
+def pieces(members: Iterable[tuple[str, int, Iterable[bytes]]]) -> Iterator[bytes]:
+    """The archive of (name, size, content), a piece at a time; the names are in order, and the sizes true."""
+    for name, size, content in members:
+        yield _header(require_name(name), size)
+        yield from content
+        yield bytes(-size % BLOCK)
+    yield bytes(2 * BLOCK)
+
+
+def size(sizes: Iterable[int]) -> int:
+    """How many bytes the archive of files of these sizes has."""
+    return sum(BLOCK + one + -one % BLOCK for one in sizes) + 2 * BLOCK
 
 
 def read(data: bytes) -> dict[str, bytes]:
@@ -43,12 +53,12 @@ def read(data: bytes) -> dict[str, bytes]:
         if len(files) >= MAX_FILES:
             raise ExportMalformed("too many files", expected=f"at most {MAX_FILES}")
         header = data[at : at + BLOCK]
-        name, size = _parse_header(header)
-        body = data[at + BLOCK : at + BLOCK + size]
-        if name in files or len(body) != size or header != _header(name, size):
+        name, length = _parse_header(header)
+        body = data[at + BLOCK : at + BLOCK + length]
+        if name in files or len(body) != length or header != _header(name, length):
             raise ExportMalformed("a member repeats, is cut off, or is not a plain file", offset=at)
         files[name] = body
-        at += BLOCK + size + -size % BLOCK
+        at += BLOCK + length + -length % BLOCK
     if data != write(files):
         raise ExportMalformed("the archive is not in the one form of these files")
     return files

@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
-from ledger.privacy.exports import manifest, table
+from ledger.privacy.exports import table
 from ledger.privacy.exports.manifest import Generalised
-from ledger.privacy.exports.rows import FIRST_COLUMNS, ProofLine
+from ledger.privacy.exports.rows import FIRST_COLUMNS
 from ledger.records import canonical
 
-_PROVABLE_README: Final = """\
+PROVABLE_README: Final = """\
 This export is pseudonymised. Pseudonymised data is personal data: use it for the purpose in manifest.json only, keep
 it no longer than delete_at_ms says, and do not try to find out who is behind a pseudonym.
 
@@ -26,7 +26,7 @@ about.json      access only: what is kept, for how long, who received it, and yo
 schema.json     what the members of a row are
 """
 
-_UNLINKABLE_README: Final = """\
+UNLINKABLE_README: Final = """\
 The rows of this export are generalised: at least k distinct persons are behind every group of equal rows, where k is
 in manifest.json. Do not join it with other data to find out who they are.
 
@@ -63,66 +63,55 @@ _ROW_SCHEMA: Final[Mapping[str, Any]] = {
 }
 
 
-def provable_files(rows: Sequence[Mapping[str, Any]], proofs: Sequence[ProofLine]) -> dict[str, bytes]:
-    """The files of a provable export, manifest and signature left out."""
-    return {
-        manifest.RECORDS: _lines(rows),
-        manifest.TABLE: provable_table(rows),
-        manifest.PROOFS: _lines(proofs),
-        manifest.SCHEMA: _pretty(_ROW_SCHEMA),
-        manifest.README: _PROVABLE_README.encode(),
-    }
+def provable_schema() -> bytes:
+    """schema.json of provable rows."""
+    return _pretty(_ROW_SCHEMA)
 
 
-def provable_table(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """records.csv of provable rows."""
-    flat = [table.flatten(row) for row in rows]
-    return table.render(table.columns(flat, FIRST_COLUMNS), flat)
+def provable_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    """records.csv of provable rows, a line at a time."""
+    names = table.columns((table.flatten(row) for row in rows), FIRST_COLUMNS)
+    return table.lines(names, (table.flatten(row) for row in rows))
 
 
 PAPER_PART_BYTES: Final = 2_000_000
 
 
-def papers_file(papers: Iterable[bytes]) -> bytes:
-    """papers.jsonl: the documents that the vault keeps of the subject, in parts of `PAPER_PART_BYTES`, by digest."""
-    lines = []
-    for data in sorted(papers, key=lambda one: hashlib.sha256(one).digest()):
+def paper_lines(papers: Iterable[bytes]) -> Iterator[bytes]:
+    """papers.jsonl: the documents that the vault keeps of the subject, in parts of `PAPER_PART_BYTES`, a line each."""
+    for data in papers:
         sha256 = hashlib.sha256(data).hexdigest()
         starts = range(0, max(len(data), 1), PAPER_PART_BYTES)
         for number, at in enumerate(starts):
             part = base64.b64encode(data[at : at + PAPER_PART_BYTES]).decode()
-            lines.append({"sha256": sha256, "part": number, "parts": len(starts), "data": part})
-    return _lines(lines)
+            yield line({"sha256": sha256, "part": number, "parts": len(starts), "data": part})
 
 
-def unlinkable_files(rows: Sequence[Mapping[str, Any]], generalised: Generalised) -> dict[str, bytes]:
-    """The files of an unlinkable export, manifest and signature left out."""
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A row of records.jsonl",
-        "type": "object",
-        "additionalProperties": False,
-        "required": sorted(generalised.columns),
-        "properties": {
-            name: {"description": f"generalised, level {level}", "x-personal-data": False}
-            for name, level in zip(generalised.columns, generalised.levels, strict=True)
-        },
-    }
-    return {
-        manifest.RECORDS: _lines(rows),
-        manifest.TABLE: unlinkable_table(rows, generalised),
-        manifest.SCHEMA: _pretty(schema),
-        manifest.README: _UNLINKABLE_README.encode(),
-    }
+def unlinkable_schema(generalised: Generalised) -> bytes:
+    """schema.json of generalised rows."""
+    return _pretty(
+        {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "A row of records.jsonl",
+            "type": "object",
+            "additionalProperties": False,
+            "required": sorted(generalised.columns),
+            "properties": {
+                name: {"description": f"generalised, level {level}", "x-personal-data": False}
+                for name, level in zip(generalised.columns, generalised.levels, strict=True)
+            },
+        }
+    )
 
 
-def unlinkable_table(rows: Sequence[Mapping[str, Any]], generalised: Generalised) -> bytes:
-    """records.csv of generalised rows."""
-    return table.render(generalised.columns, rows)
+def unlinkable_table(rows: Iterable[Mapping[str, Any]], generalised: Generalised) -> Iterator[bytes]:
+    """records.csv of generalised rows, a line at a time."""
+    return table.lines(generalised.columns, rows)
 
 
-def _lines(values: Sequence[Any]) -> bytes:
-    return b"".join(canonical.encode(value) + b"\n" for value in values)
+def line(value: Any) -> bytes:
+    """One line of a file of lines."""
+    return canonical.encode(value) + b"\n"
 
 
 def _pretty(value: Any) -> bytes:

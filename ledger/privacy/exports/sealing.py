@@ -3,6 +3,9 @@
 X25519, or the hybrid of X25519 and ML-KEM-768 for those who mind a recording being opened years later.
 """
 
+import io
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -11,34 +14,53 @@ from cryptography.hazmat.primitives import hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from ledger.privacy.errors import SealingRefused
+from ledger.privacy.exports import stream
 from ledger.privacy.keys import framed
 from ledger.records import canonical
 from ledger.records.errors import NotCanonical, RecordMalformed
 from ledger.records.statement_fields import Hash
 
-FORMAT: Final = "flexledger-sealed/1"
+FORMAT: Final = "flexledger-sealed/2"
 MAX_HEADER_BYTES: Final = 512
+LABEL: Final = b"flexledger export v2"
 
 PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
 PrivateKey = x25519.X25519PrivateKey | hpke.MLKEM768X25519PrivateKey
 KemName = Literal["X25519", "MLKEM768-X25519"]
 
+WRAPPED_BYTES: Final[Mapping[KemName, int]] = {"X25519": 32 + 48, "MLKEM768-X25519": 1_120 + 48}
+"""Encapsulated key, then the file's own key (32 bytes) and its tag (16)."""
+
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first line of a sealed export, in clear and bound to what follows."""
 
-    format: Literal["flexledger-sealed/1"]
+    format: Literal["flexledger-sealed/2"]
     kem: KemName
     recipient: str
     manifest_sha256: Hash
 
 
-def seal(archive: bytes, key: PublicKey, *, recipient: str, manifest_sha256: str) -> bytes:
-    """A line of JSON, then the HPKE ciphertext of the archive; only the key's owner opens it."""
-    kem: KemName = "X25519" if isinstance(key, x25519.X25519PublicKey) else "MLKEM768-X25519"
-    header = Header(format="flexledger-sealed/1", kem=kem, recipient=recipient, manifest_sha256=manifest_sha256)
-    line = canonical.encode(header)
-    return line + b"\n" + _suite(kem).encrypt(archive, key, info=framed(b"flexledger export v1", line))
+class Seal:
+    """One export's seal: the header in clear, the key of this file for its recipient alone, then chunks."""
+
+    def __init__(self, key: PublicKey, *, recipient: str, manifest_sha256: str) -> None:
+        """Only the owner of `key` will open what is sealed."""
+        kem: KemName = "X25519" if isinstance(key, x25519.X25519PublicKey) else "MLKEM768-X25519"
+        line = canonical.encode(
+            Header(format="flexledger-sealed/2", kem=kem, recipient=recipient, manifest_sha256=manifest_sha256)
+        )
+        self._key = secrets.token_bytes(stream.KEY_BYTES)
+        self._front = line + b"\n" + _suite(kem).encrypt(self._key, key, info=framed(LABEL, line))
+
+    def size(self, size: int) -> int:
+        """How many bytes a sealed archive of `size` bytes has."""
+        return len(self._front) + stream.encrypted_size(size)
+
+    def pieces(self, archive: Iterable[bytes]) -> Iterator[bytes]:
+        """The sealed archive, a piece at a time; once, for one archive."""
+        yield self._front
+        yield from stream.encrypted(self._key, archive)
 
 
 def public_key(pem: bytes) -> PublicKey:
@@ -54,24 +76,26 @@ def public_key(pem: bytes) -> PublicKey:
 
 def is_sealed(data: bytes) -> bool:
     """True where the bytes begin as a sealed export does."""
-    return data.startswith(b'{"format":"' + FORMAT.encode() + b'"')
+    return data.startswith(b'{"format":"flexledger-sealed/')
 
 
 def open_sealed(data: bytes, key: PrivateKey) -> tuple[Header, bytes]:
-    """The header and the archive; raises `SealingRefused` where it is for another key, or was changed."""
-    line, newline, ciphertext = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
+    """The header and the archive; raises `SealingRefused` where it is for another key, was changed, or was cut off."""
+    line, newline, _ = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
     if not newline:
         raise SealingRefused("not a sealed export", expected="a line of JSON first")
     try:
         header = canonical.convert(canonical.decode(line), Header, "the sealed export's header")
     except (NotCanonical, RecordMalformed) as error:
-        raise SealingRefused("not a sealed export") from error
+        raise SealingRefused("not a sealed export", expected=FORMAT) from error
     kem: KemName = "X25519" if isinstance(key, x25519.X25519PrivateKey) else "MLKEM768-X25519"
     if header.kem != kem:
         raise SealingRefused("sealed to another kind of key", expected=kem, found=header.kem)
-    ciphertext = data[len(line) + 1 :]
+    rest = io.BytesIO(data)
+    rest.seek(len(line) + 1)
     try:
-        return header, _suite(kem).decrypt(ciphertext, key, info=framed(b"flexledger export v1", line))
+        of_file = _suite(kem).decrypt(rest.read(WRAPPED_BYTES[kem]), key, info=framed(LABEL, line))
+        return header, b"".join(stream.decrypted(of_file, rest.read))
     except (InvalidTag, ValueError) as error:
         raise SealingRefused("not for this key, or changed on the way") from error
 

@@ -1,7 +1,7 @@
 """Rows as a table that a spreadsheet opens without running it: RFC 4180, every field quoted, formulas defused."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ledger.privacy.errors import ExportTooLarge
@@ -22,22 +22,29 @@ def flatten(value: Any, place: str = "") -> dict[str, Any]:
     return out
 
 
-def columns(rows: Iterable[Mapping[str, Any]], first: Sequence[str]) -> tuple[str, ...]:
+def columns(rows: Iterable[Iterable[str]], first: Sequence[str]) -> tuple[str, ...]:
     """The columns that come `first`, then all others of the rows in order; raises `ExportTooLarge`."""
     found: set[str] = set()
     for row in rows:
         found.update(row)
+        if len(found) > MAX_TABLE_COLUMNS:
+            raise ExportTooLarge("too many columns", expected=f"at most {MAX_TABLE_COLUMNS}", found=len(found))
     names = (*first, *sorted(found - set(first)))
     if len(names) > MAX_TABLE_COLUMNS:
         raise ExportTooLarge("too many columns", expected=f"at most {MAX_TABLE_COLUMNS}", found=len(names))
     return names
 
 
+def lines(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The CSV file, a line at a time: a line of names, a line a row, CRLF, UTF-8 without a byte-order mark."""
+    yield f"{','.join(_quoted(name) for name in names)}\r\n".encode()
+    for row in rows:
+        yield f"{','.join([_field(row.get(name)) for name in names])}\r\n".encode()
+
+
 def render(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    """The CSV file: a line of names, a line a row, CRLF, UTF-8 without a byte-order mark."""
-    lines = [",".join(_quoted(name) for name in names)]
-    lines += [",".join(_field(row.get(name)) for name in names) for row in rows]
-    return "".join(f"{line}\r\n" for line in lines).encode("utf-8")
+    """The CSV file, whole."""
+    return b"".join(lines(names, rows))
 
 
 def _field(value: Any) -> str:
@@ -61,6 +68,9 @@ def defused(text: str) -> str:
     What counts is the first visible character, after compatibility normalisation: ＝ is =. The exact text is in
     records.jsonl.
     """
+    if text.isascii() and text.isprintable():
+        # Nearly everything: nothing to replace, and the first visible character is the first but blanks.
+        return f"'{text}" if text.lstrip()[:1] in FORMULA_STARTS else text
     plain = "".join(" " if unicodedata.category(one) in {"Cc", "Zl", "Zp"} else one for one in text)
     seen = "".join(one for one in unicodedata.normalize("NFKC", plain) if unicodedata.category(one) != "Cf").lstrip()
     was_control = bool(text) and unicodedata.category(text[0]) == "Cc"

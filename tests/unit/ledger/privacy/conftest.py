@@ -9,9 +9,11 @@ import pytest
 from ledger.clock import SetClock
 from ledger.privacy import keys, tables
 from ledger.privacy.erasure import Eraser
+from ledger.privacy.exports.writer import Exporter
 from ledger.privacy.kekring import KekRingFile
 from ledger.privacy.postgres import PostgresDatabase
 from ledger.privacy.vault import Vault
+from tests.support.exports import KEY
 from tests.support.privacy import NOW_MS, Ledger, Log
 
 
@@ -27,6 +29,7 @@ ON_BOTH = frozenset(
         "test_vault",
         "test_keys",
         "test_exports",
+        "test_export_writing",
         "test_pseudonyms",
         "test_reidentification",
     }
@@ -109,3 +112,8 @@ def eraser(vault: Vault, log: Log) -> Eraser:
 @pytest.fixture
 def ledger(vault: Vault, clock: SetClock) -> Ledger:
     return Ledger(vault, clock)
+
+
+@pytest.fixture
+def exporter(vault: Vault, log: Log) -> Exporter:
+    return Exporter(vault, log.record, key=KEY, controller="cso-1")

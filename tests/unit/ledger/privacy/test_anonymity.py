@@ -9,6 +9,7 @@ from ledger.privacy import errors
 from ledger.privacy.exports import anonymity
 from ledger.privacy.exports.generalise import ANY, ENERGY_BANDS_WH, TIME_STEPS, generalise, levels
 from ledger.privacy.exports.policy import Column, Hierarchy, UnlinkablePolicy
+from tests.support.crowd import Fact, anonymised
 
 AT_MS = 1_795_012_232_000
 """2026-11-18T14:30:32Z, a Wednesday."""
@@ -22,7 +23,7 @@ def policy(*columns: Column, k: int = 2, share: int = 0) -> UnlinkablePolicy:
 ENERGY = Column(name="energy", path="e", hierarchy=Hierarchy.ENERGY)
 
 
-def people(*energies: int) -> list[anonymity.Fact]:
+def people(*energies: int) -> list[Fact]:
     return [(bytes([number]) * 16, {"energy": energy}) for number, energy in enumerate(energies)]
 
 
@@ -69,17 +70,17 @@ def test_an_exact_column_is_text_or_a_number() -> None:
 
 
 def test_the_least_loss_that_hides_everyone_is_taken() -> None:
-    found = anonymity.anonymise(people(10_100, 10_900, 20_100, 20_900), policy(ENERGY), {})
+    found = anonymised(people(10_100, 10_900, 20_100, 20_900), policy(ENERGY), {})
     assert found.levels == {"energy": 0}
-    found = anonymity.anonymise(people(10_100, 11_900, 20_100, 21_900), policy(ENERGY), {})
+    found = anonymised(people(10_100, 11_900, 20_100, 21_900), policy(ENERGY), {})
     assert found.levels == {"energy": 1}
     assert found.suppressed == 0
 
 
 def test_small_groups_are_left_out_as_far_as_the_policy_allows() -> None:
     facts = people(*[10_100] * 9, 70_000)
-    assert anonymity.anonymise(facts, policy(ENERGY, share=100), {}).suppressed == 1
-    found = anonymity.anonymise(facts, policy(ENERGY, share=99), {})
+    assert anonymised(facts, policy(ENERGY, share=100), {}).suppressed == 1
+    found = anonymised(facts, policy(ENERGY, share=99), {})
     assert (found.suppressed, found.levels) == (0, {"energy": 5})
 
 
@@ -87,17 +88,17 @@ def test_many_rows_of_one_person_are_one_person() -> None:
     """A18."""
     facts = [(b"a" * 16, {"energy": 1})] * 50
     with pytest.raises(errors.AnonymityUnreachable):
-        anonymity.anonymise(facts, policy(ENERGY), {})
+        anonymised(facts, policy(ENERGY), {})
     with pytest.raises(errors.AnonymityUnreachable):
-        anonymity.anonymise([], policy(ENERGY), {})
+        anonymised([], policy(ENERGY), {})
 
 
 def test_rows_and_combinations_have_a_greatest_number(monkeypatch: pytest.MonkeyPatch) -> None:
     facts = people(1, 1, 1)
     monkeypatch.setattr(anonymity, "MAX_ROWS", 3)
     monkeypatch.setattr(anonymity, "MAX_NODES", 6)
-    assert len(anonymity.anonymise(facts, policy(ENERGY), {}).rows) == 3
+    assert len(anonymised(facts, policy(ENERGY), {}).rows) == 3
     with pytest.raises(errors.ExportTooLarge):
-        anonymity.anonymise([*facts, *facts], policy(ENERGY), {})
+        anonymised([*facts, *facts], policy(ENERGY), {})
     with pytest.raises(errors.ExportPolicyInvalid):
-        anonymity.anonymise(facts, policy(ENERGY, msgspec.structs.replace(ENERGY, name="other")), {})
+        anonymised(facts, policy(ENERGY, msgspec.structs.replace(ENERGY, name="other")), {})

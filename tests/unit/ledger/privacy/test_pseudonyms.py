@@ -41,3 +41,12 @@ def test_a_pseudonym_is_the_same_again_and_survives_a_rotation(vault: Vault) -> 
 def test_pseudonyms_print_no_key(vault: Vault) -> None:
     """A38."""
     assert repr(Pseudonyms(vault.keys)) == "Pseudonyms()"
+
+
+def test_many_pseudonyms_are_the_same_as_one_by_one(vault: Vault) -> None:
+    pseudonyms = Pseudonyms(vault.keys)
+    many = pseudonyms.of_many(recipient="fo-1", purpose="SETTLEMENT")
+    for uid in (bytes([n]) * 16 for n in range(3)):
+        for epoch in ("month:2026-11", "transaction:fsr/1"):
+            one = pseudonyms.of(uid, recipient="fo-1", purpose="SETTLEMENT", epoch=epoch)
+            assert many(uid, epoch) == many(uid, epoch) == one
