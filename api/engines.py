@@ -19,6 +19,7 @@ from api.settings import Vault as VaultSettings
 from api.subscriptions import FILE as WEBHOOKS_FILE
 from api.subscriptions import Subscriptions
 from api.tokenring import TokenRing
+from ledger import plain_file
 from ledger.clock import Clock, SystemClock
 from ledger.privacy import keys as keyring
 from ledger.privacy import tables
@@ -76,7 +77,7 @@ class FileClock:
     def now_ms(self) -> int:
         """What the file says now; raises `ClockUnreadable`."""
         try:
-            return int(self._path.read_text("ascii"))
+            return int(plain_file.read(self._path).decode("ascii"))
         except (OSError, ValueError) as error:
             raise ClockUnreadable("the clock file holds no time", expected="decimal milliseconds") from error
 
@@ -130,7 +131,7 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
     `create` makes an empty log and vault where there are none yet.
     """
     clock = clock_of(settings)
-    anchors = TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
+    anchors = TrustAnchors([plain_file.read(settings.pki.anchors)], allow_development=settings.development)
     status = StatusSet(_ders(settings.pki.crl_dir))
     log_keys = LogKeys(read_log_keys(settings.log_key).signers)
     return Engines(
@@ -272,7 +273,7 @@ def pem_blocks(pem: bytes) -> list[bytes]:
 
 def _ders(folder: Path) -> list[bytes]:
     """Everything in the PEM files of a folder, in order of their names; nothing where there is no such folder."""
-    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(path.read_bytes())]
+    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(plain_file.read(path))]
 
 
 def _timestamp_roots(settings: Settings) -> tuple[x509.Certificate, ...]:
@@ -280,14 +281,14 @@ def _timestamp_roots(settings: Settings) -> tuple[x509.Certificate, ...]:
     if settings.timestamps is None:
         return ()
     try:
-        return tuple(x509.load_pem_x509_certificates(settings.timestamps.trust.read_bytes()))
+        return tuple(x509.load_pem_x509_certificates(plain_file.read(settings.timestamps.trust)))
     except ValueError as error:
         raise CertificateUnreadable("no certificate in the file", file=settings.timestamps.trust.name) from error
 
 
 def _service_key(settings: Settings) -> ServiceKey:
     key = keys.load_private(settings.signing.key, None)
-    found = pem_blocks(settings.signing.certificate.read_bytes())
+    found = pem_blocks(plain_file.read(settings.signing.certificate))
     if not found:
         raise CertificateUnreadable("no certificate in the file", file=settings.signing.certificate.name)
     return ServiceKey(key, found[0])

@@ -6,6 +6,7 @@ from typing import Final
 
 from api.errors import Refused
 from api.settings import Settings
+from ledger import plain_file
 from pki import blocklist
 from pki.blocklist import Blocklist
 from pki.hierarchy import Hierarchy
@@ -85,12 +86,12 @@ def read_password(path: Path | None) -> bytes | None:
         return None
     if path.stat().st_mode & 0o077:
         raise PasswordFileExposed("others can read the password", expected="mode 0600", file=path.name)
-    return path.read_bytes()[:MAX_PASSWORD_BYTES].split(b"\n", 1)[0].strip()
+    return plain_file.read(path)[:MAX_PASSWORD_BYTES].split(b"\n", 1)[0].strip()
 
 
 def read_blocked(path: Path | None) -> Blocklist:
     """The blocked keys in the file, none without a file; a list that cannot be read stops the service."""
     if path is None:
         return blocklist.NOTHING
-    with path.open("rb") as file:
+    with plain_file.opened(path) as file:
         return blocklist.parse(file.read(blocklist.MAX_BYTES + 1))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from api.errors import Refused
+from ledger import plain_file
 from ledger.store.log_keys import MAX_HELD
 from ledger.tlog.errors import KeyMalformed
 from ledger.tlog.note import NoteSigner
@@ -52,7 +53,7 @@ class HeldKeys:
 
 def secret_text(path: Path) -> str:
     """A key file's text; raises `KeyFileExposed` if others may read it: by its mode bits, for we may be root."""
-    with path.open("rb") as file:
+    with plain_file.opened(path) as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
             raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
         return file.read(MAX_KEY_FILE_BYTES).decode("ascii").strip()

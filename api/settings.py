@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from api.errors import Refused
+from ledger import plain_file
 
 ENVIRONMENT_PREFIX = "FLEXLEDGER_"
 NESTING = "__"
@@ -360,6 +361,13 @@ def load(path: Path | str, environ: Mapping[str, str]) -> Settings:
             key="vault.keys_dsn_file",
             expected="dsn_file and keys_dsn_file, or neither",
         )
+    if settings.vault.dsn_file is not None and settings.vault.schema == settings.vault.keys_schema:
+        raise SettingsInvalid(
+            "whoever may read the vault would have its keys too",
+            key="vault.keys_schema",
+            expected="another schema than vault.schema",
+            found=settings.vault.keys_schema,
+        )
     return settings
 
 
@@ -381,7 +389,7 @@ def schema() -> dict[str, Any]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        with file.open("rb") as handle:
+        with plain_file.opened(file) as handle:
             data = handle.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SettingsInvalid("the settings file cannot be read", found=error.strerror, file=file.name) from None

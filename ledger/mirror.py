@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ledger import plain_file
 from ledger.errors import Refused
 from ledger.reader import CHECKPOINT_FILE, VKEY_FILE, Reader
 from ledger.store.errors import HistoryDiffers, RolledBack
@@ -85,7 +86,7 @@ def _before(directory: Path, origin: str, verifiers: list[note.Verifier]) -> Che
         if any(not name.endswith(".part") for name in foreign):
             raise MirrorForeign("the directory holds other files", expected="nothing, or an older mirror")
         return None
-    with path.open("rb") as file:
+    with plain_file.opened(path) as file:
         signed = file.read(MAX_CHECKPOINT_OCTETS)
     return checkpoint.open_checkpoint(signed, origin, verifiers).checkpoint
 

@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import binding, blocklist, keyplace, keys, names, path, pkcs11, profiles
+from pki import binding, blocklist, keyplace, keys, names, path, pkcs11, plain_file, profiles
 from pki.authority import Authority, Subscriber, WrongAuthority, create_issuing, create_root
 from pki.blocklist import Blocklist
 from pki.csr import OpenedCsr
@@ -291,7 +291,7 @@ def _key(
 
 def _load_certificate(folder: Path, name: str) -> x509.Certificate:
     try:
-        return x509.load_pem_x509_certificate((folder / f"{name}.crt.pem").read_bytes())
+        return x509.load_pem_x509_certificate(plain_file.read(folder / f"{name}.crt.pem"))
     except (OSError, ValueError) as error:
         raise BadHierarchy("an authority's certificate cannot be read", file=f"{name}.crt.pem") from error
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
+from pki import plain_file
 from pki.errors import Absent, Refused
 from pki.keys import OTHERS
 
@@ -119,7 +120,7 @@ def _text(value: bytes) -> str:
 
 def _pin_in(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with plain_file.opened(path) as file:
             mode = os.fstat(file.fileno()).st_mode
             if mode & OTHERS:
                 found = f"{stat.S_IMODE(mode):04o}"

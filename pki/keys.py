@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from pki import plain_file
 from pki.errors import Absent, Refused
 
 # What the builders of `cryptography` accept. It is abstract: a key in a PKCS#11 token is a subclass whose `sign` asks
@@ -190,7 +191,7 @@ def save_private(path: Path, key: ec.EllipticCurvePrivateKey, password: bytes | 
 def load_private(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateKey:
     """The elliptic-curve key in `path`; KeyFileMode if group or others have any right to it, KeyFileOwner."""
     try:
-        with path.open("rb") as file:
+        with plain_file.opened(path) as file:
             status = os.fstat(file.fileno())  # of the file that is read, not of a name that may move
             mode = status.st_mode
             if mode & OTHERS:

@@ -15,6 +15,7 @@ from api.cli.stored import DATA_FOLDER, LOG_FILE, Stored, stored
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
 from api.verification.errors import BundleUnusable
+from ledger import plain_file
 from ledger.audit.source import LogSource, SignedNote
 from ledger.audit.static_source import CHECKPOINT_FILE, VKEY_FILE, StaticSource
 from ledger.errors import LedgerError
@@ -171,7 +172,7 @@ def credentials(folder: Path, reader: SqlReads | None) -> Credentials:
     found = Credentials()
     for name in CREDENTIAL_FOLDERS:
         for path in _files(folder / name):
-            for der in _ders(path.read_bytes()):
+            for der in _ders(plain_file.read(path)):
                 found.add(der)
     if reader is not None:
         for der in reader.certificates():
@@ -210,6 +211,6 @@ def _vkeys(folder: Path, policy: Policy | None) -> tuple[str, ...]:
 
 def _origin(path: Path) -> str:
     try:
-        return checkpoint.parse(note.parse(path.read_bytes()).text).origin
+        return checkpoint.parse(note.parse(plain_file.read(path)).text).origin
     except (LedgerError, OSError) as error:
         raise BundleUnusable("the checkpoint cannot be read", file=path.name) from error

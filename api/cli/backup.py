@@ -24,6 +24,7 @@ from api.errors import ApiError, Refused
 from api.issuing import database_of
 from api.key_files import read_log_keys
 from api.settings import Settings, load
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.reader import VKEY_FILE, Reader
@@ -196,7 +197,7 @@ def _names(folder: Path) -> list[str]:
 
 def _copied(path: Path) -> Copied:
     digest, octets = hashlib.sha256(), 0
-    with path.open("rb") as file:
+    with plain_file.opened(path) as file:
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
             octets += len(chunk)

@@ -15,6 +15,7 @@ from api.errors import ApiError, Refused
 from api.key_files import KeyFileExposed, log_keys_in
 from api.settings import Settings
 from api.verification.actors import Directory
+from ledger import plain_file
 from ledger.clock import Clock
 from ledger.privacy.errors import VaultAbsent
 from ledger.privacy.vault import KEYS_FILE, VAULT_FILE
@@ -127,7 +128,7 @@ def credentials(settings: Settings, clock: Clock) -> Iterator[Finding]:
 def _credential(
     directory: Directory, settings: Settings, name: str, certificate: Path, key: Path, purpose: Purpose, now_ms: int
 ) -> Iterator[Finding]:
-    blocks = pem_blocks(certificate.read_bytes())
+    blocks = pem_blocks(plain_file.read(certificate))
     if not blocks:
         raise CredentialUnfit("the file holds no certificate", expected="PEM", file=certificate.name)
     credential = directory.validate(blocks[0], now_ms, purpose=purpose, roles=(Role.CSO,))
@@ -184,7 +185,7 @@ def sqlite_version(version: tuple[int, ...]) -> Iterator[Finding]:
 
 def the_log(settings: Settings) -> Iterator[Finding]:
     """The log's last checkpoint is our key's, the log contains it, and it is not behind what the signer remembers."""
-    verifiers = [one.verifier for one in log_keys_in(settings.log_key.read_text("ascii")).signers]
+    verifiers = [one.verifier for one in log_keys_in(plain_file.read(settings.log_key).decode("ascii")).signers]
     signed = SignerState(settings.log_key.with_suffix(".state")).last(settings.origin, verifiers)
     try:
         reader = engines.open_reader(settings)
@@ -306,11 +307,11 @@ def disk(settings: Settings, free: Callable[[Path], int]) -> Iterator[Finding]:
 
 
 def _anchors(settings: Settings) -> TrustAnchors:
-    return TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
+    return TrustAnchors([plain_file.read(settings.pki.anchors)], allow_development=settings.development)
 
 
 def _pems(folder: Path) -> list[bytes]:
-    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(path.read_bytes())]
+    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(plain_file.read(path))]
 
 
 def ok(check: str, detail: str) -> Finding:

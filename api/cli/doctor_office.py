@@ -12,6 +12,7 @@ from api.cli import pki_gaps
 from api.cli.doctor_checks import OTHERS, VALIDITY_LEFT_PERCENT, Finding, failure, ok, warning
 from api.issuing import database_of, read_password
 from api.settings import Issuing, Settings
+from ledger import plain_file
 from ledger.clock import Clock
 from ledger.errors import LedgerError
 from pki import path, profiles
@@ -87,7 +88,7 @@ def _believed(settings: Settings, hierarchy: Hierarchy) -> Iterator[Finding]:
 
 
 def _certificates(file: Path) -> set[x509.Certificate]:
-    return set(x509.load_pem_x509_certificates(file.read_bytes()))
+    return set(x509.load_pem_x509_certificates(plain_file.read(file)))
 
 
 def _issued(settings: Settings, clock: Clock) -> Iterator[Finding]:

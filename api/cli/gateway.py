@@ -13,6 +13,7 @@ from api.client import party as parties
 from api.errors import ApiError, Refused
 from api.gateway import Gateway
 from api.web import server
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from pki.errors import PkiError
@@ -93,7 +94,7 @@ def read_or_make_secret(file: Path) -> str:
     if file.exists():
         if file.stat().st_mode & 0o077:
             raise SocketTaken("others can read the secret", expected="mode 0600", file=file.name)
-        return file.read_text("ascii").strip()
+        return plain_file.read(file).decode("ascii").strip()
     made = secrets.token_urlsafe(SECRET_BYTES)
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
     with os.fdopen(handle, "w") as opened:

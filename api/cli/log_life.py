@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from api import engines
+from api import engines, telemetry
 from api.cli.failures import told
 from api.cli.serve import asking
 from api.cli.words import counted, one_of
@@ -17,6 +17,7 @@ from api.flows.log_keys import KEY_STREAM
 from api.flows.service import open_service
 from api.key_files import add_log_key, key_to_follow, read_log_keys, retire_log_key
 from api.settings import Settings, load
+from ledger import plain_file
 from ledger.errors import LedgerError
 from ledger.reader import VKEY_FILE, Reader
 from ledger.records import entry as entries
@@ -54,7 +55,7 @@ def rotate_key(config: Path, *, overlap_days: int) -> int:
         key_to_follow(settings.log_key)
         fresh = NoteSigner.generate(settings.origin)
         # The public half first: whoever audits must be able to check whatever the other half ever signs.
-        with (settings.data_dir / VKEY_FILE).open("a", encoding="ascii") as file:
+        with plain_file.require(settings.data_dir / VKEY_FILE).open("a", encoding="ascii") as file:
             file.write(fresh.vkey + "\n")
         add_log_key(settings.log_key, fresh, overlap_days * DAY_MS)
     except (ApiError, LedgerError, OSError) as error:
@@ -107,6 +108,8 @@ def freeze(config: Path, *, reason: str, out: Path) -> int:
 
 
 async def _freeze(settings: Settings, reason: FreezeReason) -> Ended:
+    # What the service logs goes where the service's log goes, not among what the command says.
+    telemetry.configure()
     opened = engines.open_engines(settings)
     async with asking(settings) as ask, open_service(settings, opened, None, ask=ask) as service:
         return await log_end.freeze(service, reason)

@@ -5,6 +5,7 @@ from pathlib import Path
 from api.cli.pki_offline import DONE, FOUND, answered, certificate_in, ders_in, say
 from api.cli.words import utc
 from api.verification.actors import Directory
+from ledger import plain_file
 from ledger.clock import SystemClock
 from pki.credential import Credential
 from pki.errors import PkiError
@@ -30,7 +31,7 @@ def run(
     def act() -> int:
         status = StatusSet(der for path in lists for der in _all_in(path))
         above = [*ders_in(file)[1:], *(der for path in issuers for der in _all_in(path))]
-        directory = Directory(TrustAnchors([anchors.read_bytes()], allow_development=development), above, status)
+        directory = Directory(TrustAnchors([plain_file.read(anchors)], allow_development=development), above, status)
         moment = SystemClock().now_ms() if at_ms is None else at_ms
         found = judge(directory, encoded(certificate_in(file)), moment)
         if isinstance(found, Credential):

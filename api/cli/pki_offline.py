@@ -22,6 +22,7 @@ from api.flows.office_journal import serial_text
 from api.issuing import Issuing, open_issuing
 from api.settings import Settings, load
 from api.verification.actors import Directory
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from pki.errors import PkiError
@@ -88,7 +89,9 @@ class Offline:
 
     def directory(self) -> Directory:
         """What certificates prove, by the evidence in the configured folders."""
-        anchors = TrustAnchors([self.settings.pki.anchors.read_bytes()], allow_development=self.settings.development)
+        anchors = TrustAnchors(
+            [plain_file.read(self.settings.pki.anchors)], allow_development=self.settings.development
+        )
         issuers = [der for path in sorted(self.settings.pki.issuers_dir.glob("*.pem")) for der in ders_in(path)]
         return Directory(anchors, issuers, StatusSet(office_lists.read(self.settings.pki.crl_dir)))
 

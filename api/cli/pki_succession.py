@@ -13,6 +13,7 @@ from api.cli.pki_offline import DONE, answered, opened, say
 from api.flows import office_lists
 from api.issuing import read_password
 from api.settings import Settings
+from ledger import plain_file
 from ledger.clock import SystemClock
 from pki import succession
 from pki.authority import Authority
@@ -125,7 +126,7 @@ def _publish(done: Succession, place: Path, settings: Settings | None) -> None:
 
 def _admit(bundle: Path, issuing: list[Authority]) -> None:
     """Who shows a leaf without its issuer is let in too, as under the authorities of the first ceremony."""
-    known = bundle.read_bytes()
+    known = plain_file.read(bundle)
     more = [pem for one in issuing if (pem := one.certificate.public_bytes(Encoding.PEM)) not in known]
     beside = bundle.with_name(f"{bundle.name}.part")
     beside.write_bytes(known + b"".join(more))

@@ -20,6 +20,7 @@ from api.client import party as parties
 from api.client.client import AsyncClient
 from api.client.http import Answer, Request
 from api.errors import ApiError, Refused
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.privacy import erasure_receipt
 from ledger.records import jws
@@ -123,7 +124,7 @@ def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
 
 def seal_to(pem: Path | None) -> dict[str, str]:
     """The member with the recipient's key, where there is one."""
-    return {} if pem is None else {"seal_to": pem.read_text("ascii")}
+    return {} if pem is None else {"seal_to": plain_file.read(pem).decode("ascii")}
 
 
 def value_of(text: str) -> Any:

@@ -11,6 +11,7 @@ from api.cli import failures, ready
 from api.cli.witness_settings import CONFIG, WitnessSettings, load
 from api.errors import ApiError, Refused
 from api.key_files import KeyFileExposed
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.tlog import note
@@ -157,4 +158,4 @@ async def _serve(settings: WitnessSettings, ready_file: Path | None) -> None:
 def _cosigner(path: Path) -> Cosigner:
     if path.stat().st_mode & 0o077:
         raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
-    return Cosigner.load(path.read_text("utf-8").strip(), SystemClock())
+    return Cosigner.load(plain_file.read(path).decode("utf-8").strip(), SystemClock())

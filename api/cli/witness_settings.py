@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from api.settings import Port, SettingsInvalid
+from ledger import plain_file
 from ledger.tlog import note
 from ledger.tlog.errors import KeyMalformed
 from ledger.tlog.notekeys import KeyKind, Verifier
@@ -58,7 +59,7 @@ def load(path: Path) -> WitnessSettings:
         raise ValueError("Expected a path")
 
     try:
-        with path.open("rb") as file:
+        with plain_file.opened(path) as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SettingsInvalid("the settings file cannot be read", found=error.strerror, file=path.name) from None

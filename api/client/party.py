@@ -12,6 +12,7 @@ from api.client.client import AsyncClient
 from api.client.http import TIMEOUT_S, AsyncTransport
 from api.client.signer import StatementSigner
 from api.errors import Refused
+from ledger import plain_file
 from ledger.clock import Clock
 from ledger.tlog import note
 from pki import keys
@@ -55,7 +56,7 @@ class PartyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 def load(path: Path) -> PartyFile:
     """The file at `path`, with absolute paths; raises `PartyFileUnfit`."""
     try:
-        with path.open("rb") as file:
+        with plain_file.opened(path) as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise PartyFileUnfit("the file is too large", expected=f"at most {MAX_BYTES} bytes", file=path.name)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from api.errors import Refused
+from ledger import plain_file
 from ledger.records import jws, statement
 from ledger.records.record import Record
 
@@ -38,8 +39,8 @@ class StatementSigner:
     ) -> Self:
         """The signer from a PEM key and a PEM certificate; raises `SigningKeyUnfit` unless the two belong together."""
         try:
-            private = serialization.load_pem_private_key(Path(key).read_bytes(), password)
-            leaf = x509.load_pem_x509_certificate(Path(certificate).read_bytes())
+            private = serialization.load_pem_private_key(plain_file.read(Path(key)), password)
+            leaf = x509.load_pem_x509_certificate(plain_file.read(Path(certificate)))
         except OSError as error:
             raise SigningKeyUnfit("a file cannot be read", found=error.strerror) from None
         except (ValueError, TypeError) as error:

@@ -9,6 +9,7 @@ from typing import Final
 from cryptography import x509
 
 from api.engines import pem_blocks
+from ledger import plain_file
 from pki.errors import PkiError
 from pki.status import StatusSet
 
@@ -44,14 +45,14 @@ def _pem(der: bytes) -> bytes:
 
 def read(folder: Path) -> list[bytes]:
     """Every list in the folder (DER)."""
-    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(path.read_bytes())]
+    return [der for path in sorted(folder.glob("*.pem")) for der in pem_blocks(plain_file.read(path))]
 
 
 def _archive(folder: Path, files: list[Path]) -> None:
     """The oldest lists of each issuer move; statements of their days are verified from the bundles that hold them."""
     by_issuer: defaultdict[bytes, list[Path]] = defaultdict(list)
     for path in files:
-        blocks = pem_blocks(path.read_bytes())
+        blocks = pem_blocks(plain_file.read(path))
         if len(blocks) == 1:
             by_issuer[x509.load_der_x509_crl(blocks[0]).issuer.public_bytes()].append(path)
     (folder / ARCHIVE).mkdir(exist_ok=True)

@@ -35,6 +35,7 @@ from api.flows.witnessing import Witnessing
 from api.settings import Settings
 from api.verification.actors import Directory
 from api.verification.bundle_policy import Policy
+from ledger import plain_file
 from ledger.appender import Appender, JtiReused
 from ledger.errors import Broken, LedgerError
 from ledger.reader import Reader
@@ -332,7 +333,7 @@ async def _watch_status(folder: Path, directory: Directory) -> None:
 
 def _lists_in(path: Path) -> list[bytes]:
     """The lists in a file; of megabytes, so not on the event loop."""
-    return pem_blocks(path.read_bytes())
+    return pem_blocks(plain_file.read(path))
 
 
 def _witnessing(
@@ -345,7 +346,7 @@ def _witnessing(
         reader,
         origin=settings.origin,
         keys=engines.log_keys,
-        policy=None if wanted is None else policies.parse(wanted.policy.read_bytes()),
+        policy=None if wanted is None else policies.parse(plain_file.read(wanted.policy)),
         post=ask,
         timeout_ms=WITNESS_TIMEOUT_MS if wanted is None else wanted.timeout_ms,
     )

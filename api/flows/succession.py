@@ -5,6 +5,7 @@ from typing import Final
 
 from api import settings
 from api.errors import Refused
+from ledger import plain_file
 from ledger.errors import LedgerError
 from ledger.records.log import MAX_PREDECESSOR_CHARACTERS, Predecessor
 from ledger.tlog import checkpoint, note
@@ -53,5 +54,5 @@ def named(wanted: settings.Predecessor, origin: str) -> Predecessor:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
+    with plain_file.opened(path) as file:
         return file.read(limit + 1)

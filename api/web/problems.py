@@ -6,6 +6,7 @@ names its code. `docs/reference/errors.md` lists all codes; a test walks the cla
 
 import importlib
 import pkgutil
+import re
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -112,6 +113,9 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     # Not known is not refused: the same again may be taken once newer evidence is there.
     "pki/status-indeterminate": 503,
 }
+
+_MISSING: Final = re.compile(r"Missing required (?P<source>query|header|cookie) parameter '(?P<name>[\w-]+)' for ")
+"""The framework's words where nothing was sent for a parameter; the name is one of ours."""
 
 _OF_HTTP_STATUS: Final[dict[int, type[ApiError]]] = {
     400: RequestMalformed,
@@ -249,7 +253,10 @@ def _of_http(error: HTTPException) -> ApiError:
 
 def _invalids(error: HTTPException) -> Iterator[Invalid]:
     if not isinstance(error, ValidationException) or not isinstance(error.extra, list):
-        if "JSON is malformed" in error.detail or "truncated" in error.detail:
+        missing = _MISSING.match(error.detail)
+        if missing is not None:
+            yield Invalid(detail="required", pointer=missing["name"], source=missing["source"])
+        elif "JSON is malformed" in error.detail or "truncated" in error.detail:
             yield Invalid(detail="well-formed JSON")
         return
     for item in error.extra[:MAX_ERRORS]:

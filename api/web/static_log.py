@@ -7,7 +7,6 @@ by the transport.
 
 import asyncio
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from api.web import conditional, problems
 from api.web.asgi import Application, Receive, Scope, Send
 from api.web.encoding import GZIP, accepts_gzip
 from api.web.errors import MethodNotAllowed, RequestMalformed, RouteUnknown
+from ledger import plain_file
 from ledger.mirror import GZIP_SUFFIX
 from ledger.reader import CHECKPOINT_FILE, VKEY_FILE
 from ledger.tlog import layout
@@ -132,14 +132,9 @@ def _open_first(directory: Path, names: list[str]) -> tuple[str, BinaryIO, int, 
     """The first of the files that is there: its name, itself, its length, and the tag of what is in it now."""
     for name in names:
         try:
-            descriptor = os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+            file = plain_file.opened(directory / name)
         except OSError:
             continue
-        found = os.fstat(descriptor)
-        # A pipe may never end: what is no file is not there.
-        if not stat.S_ISREG(found.st_mode):
-            os.close(descriptor)
-            continue
-        tag = f'"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"'
-        return name, os.fdopen(descriptor, "rb"), found.st_size, tag
+        found = os.fstat(file.fileno())
+        return name, file, found.st_size, f'"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"'
     return None

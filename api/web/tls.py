@@ -12,6 +12,7 @@ from typing import Final
 
 from api import telemetry
 from api.client.tls import client_context
+from ledger import plain_file
 
 __all__ = ["AlertingSSLObject", "client_context", "server_context"]
 
@@ -65,7 +66,7 @@ def public_context(cert: Path | str, key: Path | str) -> ssl.SSLContext:
     """A TLS 1.3 context that asks nobody for a certificate; raises OSError or ssl.SSLError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(plain_file.require(Path(cert)), plain_file.require(Path(key)))
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -110,8 +111,8 @@ def _stamp(files: tuple[Path, ...]) -> _Stamp:
 def _plain_context(cert: Path, key: Path, client_ca: Path, required: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.load_cert_chain(cert, key)
-    context.load_verify_locations(cafile=client_ca)
+    context.load_cert_chain(plain_file.require(cert), plain_file.require(key))
+    context.load_verify_locations(cafile=plain_file.require(client_ca))
     context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     context.num_tickets = 0

@@ -1,11 +1,11 @@
 """A static tlog-tiles directory as the source of an audit."""
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from ledger import plain_file
 from ledger.audit.report import Code, Finding
 from ledger.audit.source import Block, End, Projections, Row, SignedNote, TileBytes
 from ledger.errors import LedgerError
@@ -101,12 +101,10 @@ class StaticSource:
         """Nothing is open."""
 
     def _read(self, path: str, limit: int) -> bytes | None:
-        """At most one octet more than `limit`, so that a longer file is seen to differ; None if there is none."""
+        """At most one octet more than `limit`, so that a longer file is seen to differ; None if there is no file."""
         try:
-            descriptor = os.open(self._root / path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
-            with os.fdopen(descriptor, "rb") as file:
-                # A pipe may never end: what is no file is not there.
-                return file.read(limit + 1) if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+            with plain_file.opened(self._root / path) as file:
+                return file.read(limit + 1)
         except OSError:
             return None
 

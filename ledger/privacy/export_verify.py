@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
+from ledger import plain_file
 from ledger.privacy.errors import (
     ExportExpired,
     ExportFileMismatch,
@@ -119,7 +120,7 @@ def load(path: Path) -> dict[str, bytes]:
     if not path.is_dir():
         if path.stat().st_size > archive.MAX_ARCHIVE_BYTES:
             raise ExportTooLarge("the archive is too large", expected=f"at most {archive.MAX_ARCHIVE_BYTES} bytes")
-        return archive.read(path.read_bytes())
+        return archive.read(plain_file.read(path))
     found: dict[str, bytes] = {}
     total = 0
     for one in sorted(path.iterdir()):

@@ -160,7 +160,7 @@ class KekRingFile:
 
 def _read(path: Path) -> _Ring:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError as error:
         raise KekEpochAbsent("no key ring there") from error
     except OSError as error:

@@ -55,11 +55,11 @@ class PostgresDatabase:
             raise
 
     def _prepare(self, versions: Sequence[str], *, create: bool) -> None:
-        if create:
-            self._run(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
         try:
             with self.transaction():
                 if create:
+                    # Under the lock: of two replicas that start at once one would be told that it is there already.
+                    self._run(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
                     self._run("CREATE TABLE IF NOT EXISTS about (application text NOT NULL, version bigint NOT NULL)")
                 row = self.row("SELECT application, version FROM about")
                 if row is None and not create:

@@ -78,7 +78,10 @@ def _first_difference(left: bytes, right: bytes) -> int:
 
 def _shown(data: bytes, offset: int) -> str:
     """One byte at the offset: enough to find the place, too little to leak a value."""
-    return repr(data[offset : offset + 1]) if offset < len(data) else "the end"
+    if offset >= len(data):
+        return "the end"
+    found = data[offset]
+    return f"'{chr(found)}'" if 0x20 < found < 0x7F else f"octet 0x{found:02x}"
 
 
 def _place(message: str) -> str:

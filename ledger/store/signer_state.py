@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from ledger import plain_file
 from ledger.store.errors import SignerRaced, SignerStateAbsent, StoreFull, StoreIo
 from ledger.store.lock import WriterLock
 from ledger.tlog import checkpoint, note
@@ -30,7 +31,7 @@ class SignerState:
     def read(self) -> bytes | None:
         """The last signed note, or None if none was ever kept; raises SignerStateAbsent if it cannot be read."""
         try:
-            with self._path.open("rb") as file:
+            with plain_file.opened(self._path) as file:
                 return file.read(MAX_STATE_BYTES)
         except FileNotFoundError:
             return None

@@ -194,6 +194,9 @@ class SqliteStore(SqliteReader):
             raise StoreAbsent("no log in this place", found=file.name)
         lock = WriterLock(file.with_name(file.name + ".lock"))
         try:
+            if create:
+                # SQLite's own files beside it follow its mode; nobody needs the folder's to keep others out.
+                os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             with coded():
                 store = cls(_connect_writer(file), lock)
                 if create:

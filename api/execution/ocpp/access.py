@@ -16,6 +16,7 @@ from websockets.http11 import Request
 
 from api.errors import ApiError
 from api.execution.errors import StationPathUnknown, StationRefused
+from ledger import plain_file
 from pki.errors import PkiError
 
 PATH_PREFIX = "/ocpp/"
@@ -45,8 +46,8 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2 if tls_1_2 else ssl.TLSVersion.TLSv1_3
     context.set_ciphers(TLS_1_2_CIPHERS)
-    context.load_cert_chain(certificate, key, password)
-    context.load_verify_locations(client_authorities)
+    context.load_cert_chain(plain_file.require(certificate), plain_file.require(key), password)
+    context.load_verify_locations(plain_file.require(client_authorities))
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context

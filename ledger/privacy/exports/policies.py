@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from ledger import plain_file
 from ledger.privacy.errors import ExportPolicyInvalid
 from ledger.privacy.exports.policy import Policy, ProvablePolicy, UnlinkablePolicy
 from ledger.records.privacy import LegalBasis, Purpose
@@ -46,7 +47,7 @@ class PolicyFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 def read(path: Path) -> PolicyFile:
     """The policy in a file; raises `ExportPolicyInvalid`."""
     try:
-        with path.open("rb") as file:
+        with plain_file.opened(path) as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ExportPolicyInvalid("the file is too large", expected=f"at most {MAX_BYTES} bytes", file=path.name)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import structlog
+from click.testing import Result
 from typer.testing import CliRunner
 
 from api import engines
@@ -39,8 +41,16 @@ DAY_MS = 24 * 3_600_000
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.slow]  # takes seconds
 
 
+def invoke(*words: str | Path) -> Result:
+    """What the command did; it sends the log of its service to the standard error of that moment."""
+    try:
+        return CliRunner().invoke(app, [str(word) for word in words])
+    finally:
+        structlog.reset_defaults()
+
+
 def run(*words: str | Path) -> tuple[int, str]:
-    result = CliRunner().invoke(app, [str(word) for word in words])
+    result = invoke(*words)
     return result.exit_code, result.output
 
 
@@ -235,8 +245,14 @@ async def test_a_key_file_that_goes_bad_under_a_running_service_changes_nothing(
 async def test_a_frozen_log_is_read_and_not_written_and_freezing_again_changes_nothing(port: Port) -> None:
     async with port.running():
         pass
-    code, text = await beside("log", "freeze", port.config, "--reason", "period-end", "--out", port.folder / "last")
-    assert code == 0, text
+    freezing = ("log", "freeze", port.config, "--reason", "period-end", "--out", port.folder / "last")
+    done = await asyncio.to_thread(invoke, *freezing)
+    assert done.exit_code == 0, done.output
+    # What the service logged meanwhile is not among what the command says.
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == [
+        f"{ORIGIN} has ended",
+        f"  its last checkpoint is in {port.folder / 'last'}; give it to everybody, and to the log that continues this one",
+    ]
     last = (port.folder / "last").read_bytes()
     async with port.running() as service:
         assert service.desk.state.frozen_at == service.desk.appender.head.size - 1

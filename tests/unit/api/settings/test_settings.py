@@ -1,6 +1,7 @@
 """Settings: one file, the environment over it, nothing unknown, nothing repeated."""
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,18 @@ def test_a_servers_address_belongs_to_the_engine_postgres_and_only_to_it(tmp_pat
         "flexledger",
         "optional",
     )
+
+
+def test_the_vault_and_its_keys_never_share_a_schema(tmp_path: Path) -> None:
+    servers = GOOD + '\ndsn_file = "a"\nkeys_dsn_file = "b"\n'
+    assert _load(tmp_path, servers + 'schema = "one"\nkeys_schema = "other"\n').vault.keys_schema == "other"
+    assert _refused(tmp_path, servers + 'schema = "one"\nkeys_schema = "one"\n').where["key"] == "vault.keys_schema"
+
+
+def test_a_pipe_in_the_place_of_the_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SettingsInvalid, match="a pipe, not a file"):
+        settings.load(tmp_path / "pipe", {})
 
 
 def test_what_is_not_toml_is_refused_with_its_place_and_without_its_text(tmp_path: Path) -> None:

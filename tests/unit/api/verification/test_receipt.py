@@ -168,7 +168,7 @@ def test_other_roots_are_the_cause_and_not_a_list_of_what_follows(story: Story, 
 
 def test_what_is_no_regular_file_is_refused_at_once_in_plain_words(case: Case) -> None:
     os.mkfifo(case.folder / "pipe")
-    for name, words in (("pipe", "a pipe"), (".", "directory"), ("absent", "No such file or directory")):
+    for name, words in (("pipe", "a pipe"), (".", "a folder"), ("absent", "No such file or directory")):
         code, text = case.run(case.folder / name)
         assert (code, words in text) == (2, True), text
         assert "Error" not in text

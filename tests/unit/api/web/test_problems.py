@@ -142,6 +142,13 @@ def test_validation_errors_name_place_and_schema_and_never_the_value() -> None:
     assert b"Erika" not in msgspec.json.encode(problem)
 
 
+def test_a_parameter_that_is_missing_is_named() -> None:
+    words = "Missing required query parameter 'old_size' for path /v1/Erika"
+    _, problem = problems.to_problem(problems.of_exception(ValidationException(words)))
+    assert [(each.detail, each.pointer, each.source) for each in problem.errors] == [("required", "old_size", "query")]
+    assert b"Erika" not in msgspec.json.encode(problem)
+
+
 @pytest.mark.parametrize(("count", "shown"), [(problems.MAX_ERRORS, 20), (problems.MAX_ERRORS + 1, 20)])
 def test_no_more_errors_are_listed_than_anyone_reads(count: int, shown: int) -> None:
     extra = [{"message": "Expected `int`", "key": "a", "source": "body"}] * count

@@ -1,5 +1,6 @@
 """What is PostgreSQL's own in the vault; everything else is asked of both engines by the files beside this one."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -41,6 +42,28 @@ def names(database: PostgresDatabase) -> list[str]:
 def test_a_schema_that_is_not_there_is_absent(postgres_server: Server) -> None:
     with pytest.raises(VaultAbsent):
         PostgresDatabase(postgres_server.dsn, "nowhere", VERSIONS, create=False)
+
+
+async def test_a_replica_that_starts_while_another_makes_the_schema_waits_for_it(
+    postgres_server: Server, schema: str
+) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    other, watch = await asyncpg.connect(postgres_server.dsn), await asyncpg.connect(postgres_server.dsn)
+    async with other.transaction():
+        await other.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", schema)
+        await other.execute(f"CREATE SCHEMA {schema}")
+        late = asyncio.create_task(
+            asyncio.to_thread(PostgresDatabase, postgres_server.dsn, schema, VERSIONS, create=True)
+        )
+        async with asyncio.timeout(30):
+            while not await watch.fetchval(waiting):  # noqa: ASYNC110 -- the server has no event for it
+                await asyncio.sleep(0.01)
+    made = await late
+    put(made, "mine")
+    assert names(made) == ["mine"]
+    made.close()
+    await other.close()
+    await watch.close()
 
 
 def test_a_later_version_is_refused_and_an_earlier_one_brought_up(

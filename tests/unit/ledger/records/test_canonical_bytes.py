@@ -68,6 +68,7 @@ def test_a_refusal_shows_where_but_not_what() -> None:
         canonical.decode(data)
     assert "canary" not in raised.value.message()
     assert raised.value.where["offset"] == data.index(b" ")
+    assert (raised.value.expected, raised.value.found) == ("'\"'", "octet 0x20")
     with pytest.raises(NotCanonical) as raised:
         canonical.decode(b'"' + CANARY)
     assert "canary" not in raised.value.message()

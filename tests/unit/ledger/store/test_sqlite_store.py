@@ -1,4 +1,5 @@
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
@@ -25,6 +26,19 @@ pytestmark = pytest.mark.slow  # takes seconds
 @pytest.fixture
 async def path(tmp_path: Path) -> Path:
     return await logs.build(tmp_path, 300)
+
+
+def test_nobody_but_its_owner_may_read_it_whatever_folder_it_lies_in(tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        store = SqliteStore.open(tmp_path / "new.db", create=True)
+    finally:
+        os.umask(mask)
+    store.begin_log(logs.ORIGIN)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in tmp_path.iterdir()}
+    store.close()
+    assert set(modes) == {"new.db", "new.db-wal", "new.db-shm", "new.db.lock"}
+    assert set(modes.values()) == {0o600}, modes
 
 
 def test_a_second_writer_is_refused_until_the_first_is_gone(path: Path) -> None:
