@@ -42,6 +42,7 @@ from ledger.reader import Reader
 from ledger.records.log import PolicyAdopted
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
+from ledger.store.errors import LogKeyMissing
 from ledger.store.publisher import Publisher
 from ledger.store.signer_state import SignerState
 from ledger.tlog import policy as policies
@@ -356,12 +357,19 @@ async def _publish(witnessing: Witnessing, key_watch: KeyWatch) -> None:
     """Signs what grew, once a second, and asks the witnesses; a log that broke its promise stops the signing, not the
     reading.
     """
+    is_missing = False
     while True:
         await asyncio.sleep(PUBLISH_EVERY_S)
         try:
             await key_watch.once()
             await witnessing.publish()
+            is_missing = False
             await witnessing.round()
+        except LogKeyMissing as error:
+            # Another replica announced a key before this one had the file: it may come yet.
+            if not is_missing:
+                log.error("checkpoint not signed", code=error.code)
+            is_missing = True
         except Broken as error:
             log.error("checkpoint not signed", code=error.code)
             return

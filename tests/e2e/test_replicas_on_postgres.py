@@ -1,7 +1,9 @@
 """Two services on one log: the same settings, one PostgreSQL server for log and vault; statements through both."""
 
 import re
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from ledger.tlog import note
 from tests.e2e.test_init_serve import CEREMONY, ORIGIN, Serving, flexledger, init
 from tests.support import oracle, rulebook
 from tests.support.postgres import Server
+from tests.support.serving import PATIENCE_S
 
 pytestmark = pytest.mark.slow
 
@@ -119,3 +122,68 @@ async def test_two_replicas_serve_one_log(both: tuple[Serving, Serving], config:
     entries = oracle.require_sound(reader, ORIGIN)
     reader.close()
     assert [entry["type"] for entry in entries].count("log.policy-adopted") == 1
+
+
+def apart(config: Path, folder: Path) -> Path:
+    """The settings of a replica that has a key folder of its own, as on another machine."""
+    shutil.copytree(config.parent / "keys", folder / "keys")
+    text = config.read_text().replace('log_key = "keys/log.key"', f'log_key = "{folder / "keys" / "log.key"}"')
+    assert str(folder) in text
+    path = config.with_name("apart.toml")
+    path.write_text(text)
+    return path
+
+
+def status_of(replica: Serving) -> int:
+    return replica.ops("/readyz").status_code
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + PATIENCE_S
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+async def test_a_new_key_and_the_end_of_the_log_reach_every_replica(config: Path, tmp_path: Path) -> None:
+    running: list[Serving] = []
+    try:
+        (tmp_path / "one").mkdir()
+        (tmp_path / "other").mkdir()
+        one = Serving(config, tmp_path / "one")
+        running.append(one)
+        other = Serving(apart(config, tmp_path), tmp_path / "other")
+        running.append(other)
+        assert (status_of(one), status_of(other)) == (200, 200)
+
+        # The key is announced by the replica that has it; the other one signs nothing until it has it too.
+        rotated = flexledger("log", "rotate-key", config, "--overlap-days", "1")
+        assert rotated.returncode == 0, rotated.stderr
+        until(lambda: status_of(other) == 503)
+        assert other.ops("/readyz").json()["found"] == "log"
+        assert "ledger/log-key-missing" in other.log.read_text()
+        assert other.http.get("/checkpoint").status_code == 200
+        shutil.copy(config.parent / "keys" / "log.key", tmp_path / "keys" / "log.key")
+        until(lambda: status_of(other) == 200)
+        old, new = (note.parse_vkey(line) for line in (config.parent / "data" / "vkey").read_text().split())
+        for replica in running:
+            signed = replica.http.get("/checkpoint").content
+            assert {line.key_id for line in note.parse(signed).signatures} == {old.key_id, new.key_id}
+
+        # One command ends the log for all of them.
+        frozen = flexledger("log", "freeze", config, "--reason", "period-end", "--out", tmp_path / "last")
+        assert frozen.returncode == 0, frozen.stderr
+        last = (tmp_path / "last").read_bytes()
+        seen = Checkpoints(ORIGIN, [old, new], MemoryCheckpoints())
+        for replica in running:
+            async with client(config, replica, "FI-NGC", seen) as port:
+                with pytest.raises(RemoteProblem) as refused:
+                    await port.post_statement("/v1/sites", rulebook.site(site_id="late"), "site/late")
+                assert (refused.value.status, refused.value.code) == (409, "rules/log-frozen")
+            assert replica.http.get("/checkpoint").content == last
+            assert status_of(replica) == 200
+    finally:
+        for replica in running:
+            replica.stop()
+    audited = flexledger("audit", config)
+    assert audited.returncode == 0, audited.stdout + audited.stderr
