@@ -11,22 +11,16 @@ leaves the outcome open; the batch is then judged again, and what did get throug
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Final, Self
 
-import msgspec
-
 from ledger.clock import Clock
-from ledger.errors import Broken, LedgerError, Refused
-from ledger.records import entry as entries
+from ledger.draft import COARSE_MS, Appended, Draft, Outcome, Submission
+from ledger.errors import Broken, LedgerError
 from ledger.records.actor import Actor
-from ledger.records.entry import Entry, Submitter
-from ledger.records.log import StreamClosed
-from ledger.records.statement import Statement
-from ledger.rules.fact import Evidence, Fact
-from ledger.store import position, replay
+from ledger.rules.fact import Fact
+from ledger.store import replay
 from ledger.store.errors import (
     AppenderBroken,
     AppenderClosed,
@@ -44,17 +38,18 @@ from ledger.store.errors import (
 from ledger.store.folding import Folded, Follower, Kept, KeptRules, Rules, folding, hear_all
 from ledger.store.nodes import OpenTiles
 from ledger.store.position import JtiReused, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
-from ledger.store.protocol import Batch, Found, Head, Store, StreamHead, Wanted
+from ledger.store.protocol import Head, Store, StreamHead, Wanted
 from ledger.store.publisher import Publisher
-from ledger.tlog import hashing
 
 __all__ = [
+    "COARSE_MS",
     "Appended",
     "Appender",
     "AppenderBroken",
     "AppenderClosed",
     "JtiReused",
     "ListTooLong",
+    "Outcome",
     "Publisher",
     "QueueFull",
     "Rules",
@@ -78,63 +73,7 @@ PATIENCE_S: Final = 30.0
 """How long a batch waits for a database that does not answer, as while its standby takes over."""
 PAUSE_S: Final = (0.02, 0.5)
 """Between two attempts: at first, and at most."""
-COARSE_MS: Final = 15 * 60 * 1000
-"""Records whose moment is personal carry the quarter of an hour."""
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A statement that was opened at the door, and what the door learned about it."""
-
-    statement: Statement
-    actor: Actor
-    submitter: Submitter
-    now_ms: int
-    tags: Mapping[str, str] = field(default_factory=dict)
-    """Keyed tags for rules across streams; kept beside the log for restarts, never in it."""
-    evidence: Evidence | None = None
-    """What `Rules.check` may look at, once; never kept."""
-
-
-class Appended(msgspec.Struct, frozen=True):
-    """The entry is durable."""
-
-    index: int
-    leaf_hash: bytes
-    """32 octets."""
-    stream: str
-    seq: int
-    rec_ms: int
-    tree_size: int
-    """Size of the committed tree; `index` is in it."""
-    duplicate: bool = False
-    """True: it was there before, from the same statement."""
-
-
-Outcome = Appended | LedgerError
 Waiting = tuple[list[Submission], "asyncio.Future[list[Outcome]]"]
-
-
-class _Draft:
-    """A batch that is being made: a copy of the sequencer's state, which replaces it after COMMIT or is dropped."""
-
-    def __init__(self, found: Found, tiles: OpenTiles) -> None:
-        head = found.head
-        self.found = found
-        self.frontier = head.frontier.copy()
-        self.tiles = tiles.copy()
-        self.rec_ms = head.rec_ms
-        self.batch = Batch(head)
-        self.made: dict[tuple[str, str], tuple[str, Appended]] = {}
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be written."""
-        return self.frontier.size == self.found.head.size
-
-    def close(self, projected: str | None) -> Head:
-        self.batch.head = Head(self.found.head.origin, self.frontier.size, self.frontier, self.rec_ms, projected)
-        return self.batch.head
 
 
 class Appender:
@@ -405,24 +344,35 @@ class Appender:
         self._head = head
         self._is_stale = False
 
-    async def _judge(self, taken: list[Waiting]) -> tuple[_Draft, list[list[Outcome]]]:
+    async def _judge(self, taken: list[Waiting]) -> tuple[Draft, list[list[Outcome]]]:
         """A draft of all that may be written, on the committed head, with an answer for each; raises HeadMoved."""
         if self._store.is_shared and sum(len(submissions) for submissions, _ in taken) < MAX_BATCH:
             # Whoever came while we waited for the others goes along.
             taken += self._take()
-        wanted = self._wanted(taken)
+        wanted, heads = self._wanted(taken)
         found = await self._store.look_up(wanted)
         self._state.require_ours(found.head)
         await self._catch_up(found.head)
-        self._state.look({name: found.streams.get(name) for name in wanted.streams})
-        draft = _Draft(found, self._tiles)
+        for name in wanted.streams:
+            heads[name] = found.streams.get(name)
+        self._state.look(heads)
+        draft = Draft(
+            found,
+            heads,
+            rules=self._state.rules,
+            actors=self._actors,
+            policy_index=self.policy_index,
+            now_ms=self._clock.now_ms(),
+            unsure=self._unsure,
+            read=self._store.entry,
+        )
         self._is_stale = True
-        answers = [[self._outcome(draft, one) for one in submissions] for submissions, _ in taken]
+        answers = [[draft.take(one) for one in submissions] for submissions, _ in taken]
         if draft.is_empty:
             await self._store.confirm(found.head)
         return draft, answers
 
-    def _drop(self, draft: _Draft) -> None:
+    def _drop(self, draft: Draft) -> None:
         """Another replica wrote first. Head and tiles move after a commit only, so all else that was drafted goes."""
         self._state.drop()
         for actor in draft.batch.actors.values():
@@ -435,6 +385,8 @@ class Appender:
         await self._store.begin()
         try:
             draft, answers = await self._judge(taken)
+            tiles = self._tiles.copy()
+            made = draft.close(tiles, self._state.version)
         except BaseException:
             await self._store.unlock()
             raise
@@ -446,7 +398,6 @@ class Appender:
                 # What is said to be there must be where a failover finds it, even if nothing new is written now.
                 await self._store.settle()
             return answers
-        made = draft.close(self._state.version)
         self._state.write(draft.batch)
         try:
             await self._store.commit(draft.batch)
@@ -458,139 +409,32 @@ class Appender:
             raise
         # Committed. The state moves only now.
         self._head = made
-        self._tiles = draft.tiles
+        self._tiles = tiles
         self._state.settle()
         self._is_stale = False
         if not self._store.is_shared:
             if len(self._streams) + len(draft.batch.streams) > CACHED_STREAMS:
                 self._streams.clear()
             self._streams.update(draft.batch.streams)
-        return [[_sized(outcome, made.size) for outcome in outcomes] for outcomes in answers]
+        return draft.answered(answers)
 
-    def _wanted(self, taken: list[Waiting]) -> Wanted:
+    def _wanted(self, taken: list[Waiting]) -> tuple[Wanted, dict[str, StreamHead | None]]:
+        """What is to be looked up, and the head of each stream as far as it is known here."""
         wanted = Wanted()
-        streams: dict[str, None] = {}
+        heads: dict[str, StreamHead | None] = {}
         counters: dict[tuple[str, str], None] = {}
+        # What is remembered of a stream holds only where nobody else can have moved it.
+        known = {} if self._store.is_shared else self._streams
         for submissions, _ in taken:
             for submission in submissions:
-                statement = submission.statement
-                claims = statement.claims
+                claims = submission.statement.claims
                 wanted.statements.append((claims.iss, claims.jti))
-                # What is remembered of a stream holds only where nobody else can have moved it.
-                if self._store.is_shared or claims.stream not in self._streams:
-                    streams[claims.stream] = None
+                name = claims.stream
+                if name not in heads:
+                    heads[name] = head = known.get(name)
+                    if head is None:
+                        wanted.streams.append(name)
                 if claims.actor_seq is not None:
-                    counters[claims.iss, statement.header.x5t] = None
-        wanted.streams.extend(streams)
+                    counters[claims.iss, submission.statement.header.x5t] = None
         wanted.counters.extend(counters)
-        return wanted
-
-    def _outcome(self, draft: _Draft, submission: Submission) -> Outcome:
-        try:
-            return self._draft_one(draft, submission)
-        except Refused as error:
-            return error
-
-    def _draft_one(self, draft: _Draft, submission: Submission) -> Appended:
-        """Checks one submission against the log so far and puts its entry into the draft; raises Refused."""
-        statement = submission.statement
-        claims = statement.claims
-        known = self._known(draft, statement)
-        if known is not None:
-            return known
-        stream = self._stream(draft, claims.stream)
-        position.refuse_misplaced(statement, stream)
-        self._refuse_reordered(draft, statement)
-        index = draft.frontier.size
-        rec_ms = max(draft.rec_ms, self._now_ms(statement))
-        made = Entry(
-            log=draft.batch.head.origin,
-            pol=self.policy_index,
-            prev=stream.leaf.hex() if stream else entries.NO_PREVIOUS,
-            rec=rec_ms,
-            seq=stream.seq + 1 if stream else 1,
-            stmt=statement.raw,
-            stream=claims.stream,
-            sub=submission.submitter,
-            type=claims.type,
-            v=claims.v,
-        )
-        data = entries.encode(made)
-        self._state.rules.check(
-            Fact(
-                index=index,
-                entry=made,
-                statement=statement,
-                actor=submission.actor,
-                # What a later audit will judge by; where the entry's time is coarse, only the door knew the exact one.
-                now_ms=submission.now_ms if statement.record.COARSE else rec_ms,
-                tags=submission.tags,
-                evidence=submission.evidence,
-            )
-        )
-        # From here on nothing may refuse: the rules see the fact, and so does the rest of the batch.
-        actor = self._actor_id(draft, submission.actor)
-        self._state.rules.apply(replay.fact(index, made, statement, submission.actor, submission.tags))
-        leaf = hashing.leaf(data)
-        draft.batch.tiles += draft.tiles.add(draft.frontier.append(leaf))
-        draft.rec_ms = rec_ms
-        draft.batch.entries.append((index, data, leaf, stream.index if stream else None, actor))
-        draft.batch.statements.append((claims.iss, claims.jti, index))
-        is_closed = isinstance(statement.record, StreamClosed)
-        draft.batch.streams[claims.stream] = StreamHead(made.seq, leaf, index, is_closed)
-        if claims.actor_seq is not None:
-            draft.batch.counters[claims.iss, statement.header.x5t] = claims.actor_seq
-        draft.batch.tags.extend((index, name, tag) for name, tag in submission.tags.items())
-        appended = Appended(index, leaf, claims.stream, made.seq, rec_ms, 0)
-        draft.made[claims.iss, claims.jti] = (statement.raw, appended)
-        return appended
-
-    def _now_ms(self, statement: Statement) -> int:
-        now_ms = self._clock.now_ms()
-        return now_ms - now_ms % COARSE_MS if statement.record.COARSE else now_ms
-
-    def _known(self, draft: _Draft, statement: Statement) -> Appended | None:
-        """The answer of the first time, if these very words are in the log; raises JtiReused for other words."""
-        claims = statement.claims
-        made = draft.made.get((claims.iss, claims.jti))
-        if made is not None:
-            position.refuse_other_words(statement, made[0], made[1].index)
-            before = made[1]
-            return Appended(before.index, before.leaf_hash, before.stream, before.seq, before.rec_ms, 0, duplicate=True)
-        index = draft.found.statements.get((claims.iss, claims.jti))
-        if index is None:
-            return None
-        row = self._store.entry(index)
-        found = entries.decode(row.data)
-        position.refuse_other_words(statement, found.stmt, index)
-        # What we were committing when the connection was lost is no duplicate: nobody was told of it yet.
-        is_ours = self._unsure.get((claims.iss, claims.jti)) == row.leaf
-        return Appended(index, row.leaf, found.stream, found.seq, found.rec, self.head.size, duplicate=not is_ours)
-
-    def _stream(self, draft: _Draft, name: str) -> StreamHead | None:
-        return draft.batch.streams.get(name) or draft.found.streams.get(name) or self._streams.get(name)
-
-    def _refuse_reordered(self, draft: _Draft, statement: Statement) -> None:
-        claims = statement.claims
-        if claims.actor_seq is None:
-            return
-        key = (claims.iss, statement.header.x5t)
-        last = draft.batch.counters.get(key) or draft.found.counters.get(key)
-        if last is not None and claims.actor_seq <= last:
-            raise StatementReordered(
-                "the actor's counter did not grow", expected=f"more than {last}", found=claims.actor_seq
-            )
-
-    def _actor_id(self, draft: _Draft, actor: Actor) -> int:
-        number = self._actors.get(actor)
-        if number is None:
-            number = self._actors[actor] = len(self._actors) + 1
-            draft.batch.actors[number] = actor
-        return number
-
-
-def _sized(outcome: Outcome, size: int) -> Outcome:
-    """The answer with the size of the tree that the commit made; it was drafted by us and nobody has seen it yet."""
-    if isinstance(outcome, Appended):
-        msgspec.structs.force_setattr(outcome, "tree_size", size)
-    return outcome
+        return wanted, heads

@@ -43,14 +43,48 @@ def encode(entry: Entry) -> bytes:
     """The entry's canonical bytes; raises `EntryMalformed` if they are more than an entry bundle can hold."""
     data = canonical.encode(entry)
     if len(data) > MAX_ENTRY_BYTES:
-        raise EntryMalformed("the entry is too large", expected=f"at most {MAX_ENTRY_BYTES}", found=len(data))
+        raise _too_large(data)
     return data
+
+
+class _Rest(msgspec.Struct, frozen=True):
+    stmt: str
+    stream: str
+    sub: Submitter
+    type: str
+    v: int
+
+
+# Fields that stand in the order of their names need no sorting, here and in `Submitter`.
+_encode = msgspec.json.Encoder().encode
+
+
+def rest(*, stmt: str, stream: str, sub: Submitter, type: str, v: int) -> bytes:  # noqa: A002 -- the member's name
+    """The end of an entry's canonical bytes: what is known of it before its place is, for `joined`."""
+    return _encode(_Rest(stmt, stream, sub, type, v))[1:]
+
+
+def beginning(log: str, pol: int) -> bytes:
+    """The start of the canonical bytes of every entry of this log under this policy, for `joined`."""
+    return b'{"log":%b,"pol":%d,"prev":"' % (canonical.encode(log), pol)
+
+
+def joined(start: bytes, prev: str, rec: int, seq: int, end: bytes) -> bytes:
+    """The same as `encode` of an entry with this `beginning`, place and `rest`; raises `EntryMalformed` as it does."""
+    data = b'%b%b","rec":%d,"seq":%d,%b' % (start, prev.encode(), rec, seq, end)
+    if len(data) > MAX_ENTRY_BYTES:
+        raise _too_large(data)
+    return data
+
+
+def _too_large(data: bytes) -> EntryMalformed:
+    return EntryMalformed("the entry is too large", expected=f"at most {MAX_ENTRY_BYTES}", found=len(data))
 
 
 def decode(data: bytes) -> Entry:
     """Reads an entry's bytes; raises `EntryMalformed` unless they are canonical and complete."""
     if len(data) > MAX_ENTRY_BYTES:
-        raise EntryMalformed("the entry is too large", expected=f"at most {MAX_ENTRY_BYTES}", found=len(data))
+        raise _too_large(data)
     try:
         return canonical.convert(canonical.decode(data), Entry, "the entry")
     except (NotCanonical, RecordMalformed) as error:

@@ -12,7 +12,7 @@ from ledger.rules.errors.writing import (
     WrongParty,
 )
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection
+from ledger.rules.projection import Kept, Projection
 from ledger.rules.rules_version import RULES_KNOWN
 from ledger.tlog import checkpoint, note
 from ledger.tlog.checkpoint import Checkpoint
@@ -24,32 +24,31 @@ OWN_STREAMS = frozenset({"log", "privacy", "*"})
 MAX_OVERLAP_MS = 366 * 86_400_000
 
 
-def require_not_frozen(seen: Projection, fact: Fact) -> None:
+def require_not_frozen(seen: Projection, kept: Kept, fact: Fact) -> None:
     """Raises if the log has ended."""
-    if seen.sees_log and seen.frozen_at is not None:
+    if kept.frozen_at is not None and seen.sees_log:
         raise LogIsFrozen("nothing follows the entry that ended this log", found=fact.statement.claims.type)
 
 
-def require_policy(seen: Projection, fact: Fact) -> None:
+def require_policy(seen: Projection, kept: Kept, fact: Fact) -> None:
     """Raises unless the entry stands under the policy in force; entry 0 is the first policy itself."""
-    if not seen.sees_log:
+    wanted = kept.policy_index
+    if fact.entry.pol == wanted or not seen.sees_log:
         return
-    if seen.policy_index is None:
+    if wanted is None:
         if not isinstance(fact.statement.record, PolicyAdopted):
             raise PolicyMissing("a log begins with a policy", found=fact.statement.claims.type, index=fact.index)
         wanted = fact.index
-    else:
-        wanted = seen.policy_index
     if fact.entry.pol != wanted:
         raise PolicyOther("the entry names another policy", expected=wanted, found=fact.entry.pol, index=fact.index)
 
 
-def require_keeper(seen: Projection, fact: Fact) -> None:
+def require_keeper(kept: Kept, fact: Fact) -> None:
     """Raises unless a record of the log's own comes from the party that keeps it, or from its OPS or DPO."""
     if fact.statement.record.STREAM not in OWN_STREAMS or fact.actor.role not in (Role.CSO, Role.CSP):
         return
-    if seen.keeper is not None and not fact.speaks_for(seen.keeper):
-        raise WrongParty("another party keeps this log", expected=seen.keeper, found=fact.actor.party)
+    if kept.keeper is not None and not fact.speaks_for(kept.keeper):
+        raise WrongParty("another party keeps this log", expected=kept.keeper, found=fact.actor.party)
 
 
 def require_stream_open(seen: Projection, fact: Fact) -> None:

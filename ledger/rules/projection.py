@@ -128,6 +128,10 @@ class Kept:
     """Index of the entry that ended the log."""
 
 
+NOTHING_KEPT: Final = Kept()
+"""What is known of a log without a policy; nobody writes into it."""
+
+
 class Places(Shape[str]):
     """Walked through in the order of the log."""
 
@@ -187,28 +191,29 @@ class Projection:
         self.capacity = Capacity(self.tables)
 
     @property
+    def log_kept(self) -> Kept:
+        """Who keeps the log, under which policy and key, and whether it has ended; to be looked at only."""
+        return self.kept.get(POLICY) or NOTHING_KEPT
+
+    @property
     def policy_index(self) -> int | None:
         """Index of the policy entry in force."""
-        kept = self.kept.get(POLICY)
-        return None if kept is None else kept.policy_index
+        return self.log_kept.policy_index
 
     @property
     def keeper(self) -> str | None:
         """The party that keeps the log."""
-        kept = self.kept.get(POLICY)
-        return None if kept is None else kept.keeper
+        return self.log_kept.keeper
 
     @property
     def rotations(self) -> Sequence[KeyRotated]:
         """How the log changed its key, in order."""
-        kept = self.kept.get(POLICY)
-        return () if kept is None else kept.rotations
+        return self.log_kept.rotations
 
     @property
     def frozen_at(self) -> int | None:
         """Index of the entry that ended the log."""
-        kept = self.kept.get(POLICY)
-        return None if kept is None else kept.frozen_at
+        return self.log_kept.frozen_at
 
     def delegated_by(self, grantor: str) -> Iterator[DelegationState]:
         """The delegations that a party gave, by its id or blind tag, in the order in which it did."""
@@ -264,9 +269,8 @@ class Projection:
         step = _FOLDS.get(type(record))
         if step is not None:
             step(self, fact, record)
-        kind, _, name = fact.entry.stream.partition("/")
-        if kind == "fsr" and not isinstance(record, RequestIssued):
-            request = self.requests.get(name)
+        if fact.entry.stream.startswith("fsr/") and not isinstance(record, RequestIssued):
+            request = self.requests.get(fact.entry.stream.removeprefix("fsr/"))
             if request is not None:
                 request.fold(record, fact.actor, fact.now_ms)
                 if isinstance(record, CheckRecorded):

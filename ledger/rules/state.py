@@ -114,16 +114,18 @@ class LogState:
 
     def check(self, fact: Fact) -> None:
         """Raises the `RuleViolated` that refuses the fact; changes nothing."""
-        keeping.require_not_frozen(self._seen, fact)
+        seen = self._seen
+        kept = seen.log_kept
+        keeping.require_not_frozen(seen, kept, fact)
         writers.require_writer(fact)
         streams.require_stream(fact)
-        keeping.require_policy(self._seen, fact)
-        keeping.require_keeper(self._seen, fact)
-        keeping.require_stream_open(self._seen, fact)
+        keeping.require_policy(seen, kept, fact)
+        keeping.require_keeper(kept, fact)
+        keeping.require_stream_open(seen, fact)
         record = fact.statement.record
         rule = RULES.get(type(record))
         if rule is not None:
-            rule(self._seen, fact, record)
+            rule(seen, fact, record)
         persons.require_called_for(fact)
 
     def apply(self, fact: Fact) -> None:

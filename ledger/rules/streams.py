@@ -1,5 +1,7 @@
 """Which stream a record stands in: the one that its own id names (docs/spec/streams.md)."""
 
+from typing import cast
+
 from ledger.records.credentials import (
     CREDENTIAL_STREAM,
     CredentialIntended,
@@ -31,23 +33,26 @@ FIXED[PartyDeclared] = PARTY_STREAM
 
 def stream_of(record: Record) -> str | None:
     """The only stream in which `record` may stand, or None where its body names none."""
-    if isinstance(record, StreamClosed):
-        return record.closed
-    if type(record) in FIXED:
-        return FIXED[type(record)]
-    field = ID_FIELD.get(record.STREAM)
+    kind = type(record)
+    if kind is StreamClosed:
+        return cast("StreamClosed", record).closed
+    if kind in FIXED:
+        return FIXED[kind]
+    stream = kind.STREAM
+    field = ID_FIELD.get(stream)
     value = getattr(record, field, None) if field else None
-    return None if value is None else f"{record.STREAM}/{value}"
+    return None if value is None else f"{stream}/{value}"
 
 
 def require_stream(fact: Fact) -> None:
     """Raises unless entry, statement and body agree on the stream and on the type."""
-    claims = fact.statement.claims
-    if (fact.entry.type, fact.entry.v) != (claims.type, claims.v):
-        raise NotInStream("entry and statement differ in type", expected=claims.type, found=fact.entry.type)
-    if fact.entry.stream != claims.stream:
-        raise NotInStream("entry and statement differ in stream", expected=claims.stream, found=fact.entry.stream)
-    record = fact.statement.record
+    entry, statement = fact.entry, fact.statement
+    claims = statement.claims
+    if entry.type != claims.type or entry.v != claims.v:
+        raise NotInStream("entry and statement differ in type", expected=claims.type, found=entry.type)
+    if entry.stream != claims.stream:
+        raise NotInStream("entry and statement differ in stream", expected=claims.stream, found=entry.stream)
+    record = statement.record
     wanted = stream_of(record)
     if wanted is None or wanted == claims.stream:
         return

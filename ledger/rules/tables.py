@@ -257,12 +257,15 @@ class Table(MutableMapping[str, V]):
         self._live.clear()
         self._octets.clear()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether more is in memory than should be."""
+        return len(self._live) > self.shape.max_live
+
     def make_room(self) -> None:
-        """Half of what is in memory is forgotten, the oldest first, if it is too much."""
-        most = self.shape.max_live
-        if len(self._live) > most:
-            for key in list(islice(self._live, len(self._live) - most // 2)):
-                self.forget(key)
+        """Half of what is in memory is forgotten, the oldest first."""
+        for key in list(islice(self._live, max(0, len(self._live) - self.shape.max_live // 2))):
+            self.forget(key)
 
     def _fetch(self, source: Source, key: str) -> V | None:
         value, octets = self._read(source, key)
@@ -339,4 +342,5 @@ class Tables:
     def make_room(self) -> None:
         """Everything is committed: what has not been asked for lately need not be in memory."""
         for table in self._by_kind.values():
-            table.make_room()
+            if table.is_full:
+                table.make_room()

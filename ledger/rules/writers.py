@@ -1,5 +1,7 @@
 """Who may state what: one row a record type (columns "who" of the transition tables)."""
 
+from typing import Final
+
 from ledger.records import (
     contracts,
     credentials,
@@ -95,11 +97,25 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
 """A record type that is not here can be written by nobody; a test compares this table with the registry."""
 
 
+_ADMITTED: Final = frozenset(
+    (kind, role, who)
+    for kind, roles in WRITERS.items()
+    for role in roles - {Role.EVU}
+    for who in Role
+    if who is not Role.EVU and not (role is Role.FO and kind is opt.OptDecided)
+)
+"""(record type, the actor's role, the role of who handed it in) of everything that the refusals below let through."""
+
+
 def require_writer(fact: Fact) -> None:
     """Raises unless the actor's role may state this; a person never stands in the log, not even as who handed it in."""
-    kind = type(fact.statement.record)
-    role = fact.actor.role
-    if role is Role.EVU or fact.entry.sub.role == Role.EVU:
+    asked = (type(fact.statement.record), fact.actor.role, fact.entry.sub.role)
+    if asked not in _ADMITTED:
+        _require(*asked)
+
+
+def _require(kind: type[Record], role: Role, who: str) -> None:
+    if role is Role.EVU or who == Role.EVU:
         raise PersonInLog("an EV user's words are relayed", expected="an organisation", found=Role.EVU)
     allowed = WRITERS.get(kind, _NOBODY)
     if not allowed:

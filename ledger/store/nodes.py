@@ -1,12 +1,13 @@
 """The tree over a store: its open tiles at the right edge, and any node of it for proofs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ledger.store.errors import StoreDamaged
 from ledger.store.protocol import ReadStore
 from ledger.tlog import hashing
 from ledger.tlog.errors import SizeOutOfRange
+from ledger.tlog.frontier import Frontier
 from ledger.tlog.merkle import Node
 from ledger.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
 
@@ -38,6 +39,34 @@ class OpenTiles:
     def copy(self) -> "OpenTiles":
         """Another one, for a batch that may fail."""
         return OpenTiles([list(level) for level in self._levels])
+
+    def __eq__(self, other: object) -> bool:
+        """Equal when they hold the same hashes."""
+        if not isinstance(other, OpenTiles):
+            return NotImplemented
+        return self._levels == other._levels
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, like a list
+
+    def grow(self, frontier: Frontier, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes, bytes]]:
+        """Takes these leaves, and so does the frontier; returns the tiles that are full now.
+
+        `frontier` is that of the tree whose open tiles these are.
+        """
+        full: list[tuple[int, int, bytes, bytes]] = []
+        if not self._levels and leaves:
+            self._levels.append([])
+        start = 0
+        while start < len(leaves):
+            # Up to the leaf that completes a tile nothing is asked of the nodes in between.
+            last = start + TILE_WIDTH - 1 - frontier.size % TILE_WIDTH
+            some = leaves[start:last]
+            frontier.extend(some)
+            self._levels[0].extend(some)
+            if last < len(leaves):
+                full += self.add(frontier.append(leaves[last]))
+            start = last + 1
+        return full
 
     def add(self, nodes: tuple[Node, ...]) -> list[tuple[int, int, bytes, bytes]]:
         """Takes the nodes that one leaf completed (`Frontier.append`); returns the tiles that are full now."""

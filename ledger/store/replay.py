@@ -23,7 +23,7 @@ BLOCK: Final = 256
 
 def fact(index: int, made: Entry, statement: Statement, actor: Actor, tags: Mapping[str, str]) -> Fact:
     """What the rules remember an entry by: only what the store keeps, at the time that the entry carries."""
-    return Fact(index=index, entry=made, statement=statement, actor=actor, now_ms=made.rec, tags=tags, evidence=None)
+    return Fact(index, made, statement, actor, made.rec, tags, None)
 
 
 def reread(row: StoredEntry) -> Entry:

@@ -66,6 +66,23 @@ class Frontier:
         self._size += 1
         return tuple(done)
 
+    def extend(self, leaf_hashes: Sequence[bytes]) -> None:
+        """As `append` for each of them, for who does not ask for the nodes; raises as it does, having taken none."""
+        if any(len(leaf_hash) != hashing.HASH_SIZE for leaf_hash in leaf_hashes):
+            raise SizeOutOfRange("not a leaf hash", expected=hashing.HASH_SIZE)
+        index = self._size
+        if index + len(leaf_hashes) > MAX_SIZE:
+            raise SizeOutOfRange("the tree is full", expected=f"<= {MAX_SIZE}", found=index + len(leaf_hashes))
+        edge = self._edge
+        for top in leaf_hashes:
+            left = index
+            while left & 1:
+                top = sha256(b"\x01" + edge.pop() + top).digest()
+                left >>= 1
+            edge.append(top)
+            index += 1
+        self._size = index
+
     def root(self) -> bytes:
         """The root of the tree (RFC 9162, section 2.1.1)."""
         if not self._edge:

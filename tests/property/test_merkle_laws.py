@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.store.nodes import OpenTiles
 from ledger.tlog import hashing, merkle, tiles
-from ledger.tlog.errors import ProofInvalid
+from ledger.tlog.errors import ProofInvalid, SizeOutOfRange
+from ledger.tlog.frontier import MAX_SIZE
 
 pytestmark = pytest.mark.slow  # takes seconds
 
@@ -46,6 +48,30 @@ def test_the_frontier_has_the_root_and_the_nodes_of_the_tree_at_every_size() -> 
             assert (at + 1) << level == index + 1
         assert frontier.root() == ROOTS[index + 1]
         assert merkle.Frontier.load(frontier.dump()) == frontier
+
+
+@given(st.integers(0, 600), st.lists(st.integers(0, 600), max_size=4))
+def test_a_tree_that_grows_by_many_leaves_is_the_one_that_grew_by_each(first: int, more: list[int]) -> None:
+    leaves = [hashing.leaf(number.to_bytes(2, "big")) for number in range(first + sum(more))]
+    one, many = merkle.Frontier(), merkle.Frontier()
+    ones, manys = OpenTiles(), OpenTiles()
+    done = 0
+    for count in (first, *more):
+        some = leaves[done : done + count]
+        done += count
+        full = [tile for leaf in some for tile in ones.add(one.append(leaf))]
+        assert manys.grow(many, some) == full
+        assert many == one
+        assert manys == ones
+
+
+def test_many_leaves_of_which_one_is_no_hash_are_refused_as_a_whole() -> None:
+    frontier = merkle.Frontier(1, LEAVES[:1])
+    with pytest.raises(SizeOutOfRange):
+        frontier.extend([LEAVES[1], b"short"])
+    assert frontier == merkle.Frontier(1, LEAVES[:1])
+    with pytest.raises(SizeOutOfRange):
+        merkle.Frontier(MAX_SIZE - 1, [LEAVES[0]] * 62).extend(LEAVES[:2])
 
 
 def test_every_inclusion_proof_up_to_this_size_verifies() -> None:

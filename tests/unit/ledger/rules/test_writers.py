@@ -1,5 +1,7 @@
 """Who may write what, and in which stream."""
 
+from itertools import product
+
 import msgspec
 import pytest
 
@@ -11,7 +13,9 @@ from ledger.records.log import Refused as RefusedRecord
 from ledger.records.privacy import RestrictionSet
 from ledger.records.requests import RequestCancelled
 from ledger.records.work import CounterResult, WorkCountered
+from ledger.rules import writers
 from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
+from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import RULES, LogState
 from ledger.rules.streams import ID_FIELD, stream_of
@@ -54,6 +58,16 @@ def test_every_rule_belongs_to_a_registered_record() -> None:
 def test_no_person_system_operator_conformity_body_or_station_writes_anything() -> None:
     for roles in WRITERS.values():
         assert roles.isdisjoint({Role.EVU, Role.SO, Role.CB, Role.STATION})
+
+
+def test_what_is_let_through_at_a_glance_is_exactly_what_no_refusal_meets() -> None:
+    for asked in product(registry.kinds(), Role, Role):
+        try:
+            writers._require(*asked)
+        except RuleViolated:
+            assert asked not in writers._ADMITTED
+        else:
+            assert asked in writers._ADMITTED
 
 
 @pytest.mark.parametrize("role", [Role.SO, Role.CB, Role.STATION, Role.AUD, Role.DPO, Role.CSO, Role.CSP])
