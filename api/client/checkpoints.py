@@ -2,24 +2,53 @@
 
 A log that shows one history to us and another to others, or forgets, is found out here, and the two signed notes in the
 store are the proof. No I/O but the store's: the caller fetches the consistency proof that `wanted_proof` names.
+
+Each checkpoint that is taken extends the largest one before, or is a prefix of it, so the newest few say all that the
+older ones said: no more are kept.
 """
 
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
+from api.errors import Busy, Refused
 from api.verification import evidence_file
+from ledger import plain_file
+from ledger.errors import LedgerError
 from ledger.tlog import checkpoint, merkle, note
 from ledger.tlog.checkpoint import Checkpoint, OpenedCheckpoint
 from ledger.tlog.errors import Forked, NotContradictory, ProofInvalid
 from ledger.tlog.note import KeyKind
 
-MAX_KEPT: Final = 10_000
+try:
+    import fcntl
+except ImportError:  # pragma: no cover -- without file locks a folder is for one process
+    fcntl = None  # type: ignore[assignment]
+
+MAX_KEPT: Final = 1_000
+MAX_REFUSED: Final = 100
+"""Notes that were refused, and as many evidence files: a log that signs one lie after another fills no disk."""
 
 _NAME: Final = re.compile(r"[0-9]{19}-[0-9a-f]{16}\.checkpoint")
+_LOCK: Final = ".lock"
+
+
+class CheckpointsMoved(Busy):
+    """Somebody else who keeps checkpoints in the same place saw a larger tree meanwhile; ask again."""
+
+    code = "api/checkpoints-moved"
+    title = "Kept checkpoints have moved"
+
+
+class CheckpointsUnusable(Refused):
+    """What is kept cannot be read, or is not of this log. It says nothing against the log; nothing is believed."""
+
+    code = "api/checkpoints-unusable"
+    title = "Kept checkpoints cannot be used"
 
 
 class ProofWanted(NamedTuple):
@@ -29,11 +58,18 @@ class ProofWanted(NamedTuple):
     new_size: int
 
 
+_UNASKED: Final = ProofWanted(-1, -1)
+
+
 class CheckpointStore(Protocol):
     """Where signed checkpoints are kept."""
 
+    def turn(self) -> AbstractContextManager[None]:
+        """Nobody else keeps anything here until the block ends."""
+        ...
+
     def latest(self) -> bytes | None:
-        """The kept note of the largest tree, None if there is none."""
+        """The kept note of the largest tree, None if there is none; raises `CheckpointsUnusable`."""
         ...
 
     def keep(self, size: int, root: bytes, signed: bytes) -> None:
@@ -58,6 +94,10 @@ class MemoryCheckpoints:
         self.refused: list[bytes] = []
         self.evidence: list[bytes] = []
 
+    def turn(self) -> AbstractContextManager[None]:
+        """One process alone has it."""
+        return nullcontext()
+
     def latest(self) -> bytes | None:
         """The kept note of the largest tree, None if there is none."""
         return None if self._latest is None else self._notes[self._latest]
@@ -71,42 +111,70 @@ class MemoryCheckpoints:
             del self._notes[next(key for key in self._notes if key != self._latest)]
 
     def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
-        """Keeps the note in `refused`."""
+        """Keeps the note in `refused`, the first `MAX_REFUSED`."""
         del size, root
-        self.refused.append(signed)
+        if len(self.refused) < MAX_REFUSED:
+            self.refused.append(signed)
 
     def keep_evidence(self, size: int, root: bytes, evidence: bytes) -> None:
-        """Keeps the file in `evidence`."""
+        """Keeps the file in `evidence`, the first `MAX_REFUSED`."""
         del size, root
-        self.evidence.append(evidence)
+        if len(self.evidence) < MAX_REFUSED:
+            self.evidence.append(evidence)
 
 
 class FileCheckpoints:
-    """Keeps one file a checkpoint in a folder, each written in one step: it is there whole, or not at all."""
+    """Keeps one file a checkpoint in a folder, each written in one step: it is there whole, or not at all.
+
+    Several clients may share the folder, in one process or in several: each sees what the others kept.
+    """
 
     def __init__(self, folder: Path | str) -> None:
         self._folder = Path(folder)
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._latest = max((file.name for file in self._folder.iterdir() if _NAME.fullmatch(file.name)), default=None)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nobody else keeps anything in this folder until the block ends."""
+        with (self._folder / _LOCK).open("a") as lock:
+            if fcntl is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            # Closing the file gives the lock back.
+            yield
 
     def latest(self) -> bytes | None:
-        """The kept note of the largest tree, None if there is none."""
-        return None if self._latest is None else (self._folder / self._latest).read_bytes()
+        """The kept note of the largest tree, None if there is none; raises `CheckpointsUnusable`."""
+        # The size comes first in the name, with leading zeros, so the largest tree's name sorts last.
+        name = max(self._names(), default=None)
+        if name is None:
+            return None
+        try:
+            with plain_file.opened(self._folder / name) as file:
+                return file.read(note.MAX_NOTE_OCTETS + 1)
+        except OSError as error:
+            raise CheckpointsUnusable("a kept checkpoint cannot be read", found=error.strerror, file=name) from None
 
     def keep(self, size: int, root: bytes, signed: bytes) -> None:
-        """Writes the file durably."""
-        name = _name(size, root)
-        self._write(name, signed)
-        # The size comes first in the name, with leading zeros, so the largest tree's name sorts last.
-        self._latest = name if self._latest is None else max(self._latest, name)
+        """Writes the file durably; of more than `MAX_KEPT` the smallest trees' files go."""
+        self._write(_name(size, root), signed)
+        for name in sorted(self._names())[:-MAX_KEPT]:
+            (self._folder / name).unlink(missing_ok=True)
 
     def keep_refused(self, size: int, root: bytes, signed: bytes) -> None:
-        """Writes the file durably, under a name that `latest` never takes."""
-        self._write(f"{_name(size, root)}.refused", signed)
+        """Writes the file durably, under a name that `latest` never takes; the first `MAX_REFUSED`."""
+        self._write_few(f"{_name(size, root)}.refused", signed)
 
     def keep_evidence(self, size: int, root: bytes, evidence: bytes) -> None:
-        """Writes the file durably, for `flexledger verify` anywhere."""
-        self._write(f"{_name(size, root)}.evidence.json", evidence)
+        """Writes the file durably, for `flexledger verify` anywhere; the first `MAX_REFUSED`."""
+        self._write_few(f"{_name(size, root)}.evidence.json", evidence)
+
+    def _names(self) -> list[str]:
+        return [file.name for file in os.scandir(self._folder) if _NAME.fullmatch(file.name)]
+
+    def _write_few(self, name: str, data: bytes) -> None:
+        ending = name[name.index(".checkpoint") :]
+        if sum(file.name.endswith(ending) for file in os.scandir(self._folder)) < MAX_REFUSED:
+            self._write(name, data)
 
     def _write(self, name: str, signed: bytes) -> None:
         handle, temporary = tempfile.mkstemp(dir=self._folder, prefix=".new-")
@@ -128,44 +196,66 @@ class Checkpoints:
         self.origin = origin
         self.verifiers = tuple(verifiers)
         self._store = store
-        self._known: OpenedCheckpoint | None = None
+        self._known: tuple[bytes, OpenedCheckpoint] | None = None
 
     def latest(self) -> OpenedCheckpoint | None:
-        """The largest tree seen; raises what `checkpoint.open_checkpoint` raises if the store was tampered with."""
-        if self._known is None:
-            signed = self._store.latest()
-            self._known = None if signed is None else self._open(signed)
-        return self._known
+        """The largest tree seen, by whoever shares the store.
+
+        Raises `CheckpointsUnusable` if the store was damaged or tampered with, or is another log's.
+        """
+        signed = self._store.latest()
+        if signed is None:
+            return None
+        if self._known is None or self._known[0] != signed:
+            try:
+                self._known = signed, self._open(signed)
+            except LedgerError as error:
+                raise CheckpointsUnusable("a kept checkpoint does not open", found=error.code) from error
+        return self._known[1]
 
     def wanted_proof(self, signed: bytes) -> ProofWanted | None:
         """The proof to fetch before `accept`, None if none is needed. Raises for a note that is not the log's."""
-        found = self._open(signed).checkpoint
-        latest = self.latest()
-        if latest is None or 0 in {latest.checkpoint.size, found.size} or latest.checkpoint.size == found.size:
-            return None
-        return ProofWanted(*sorted((latest.checkpoint.size, found.size)))
+        return _wanted(self.latest(), self._open(signed).checkpoint)
 
-    def accept(self, signed: bytes, proof: Sequence[bytes] = ()) -> OpenedCheckpoint:
+    def accept(
+        self, signed: bytes, proof: Sequence[bytes] = (), *, wanted: ProofWanted | None = _UNASKED
+    ) -> OpenedCheckpoint:
         """The checkpoint, now kept, once it is known to agree with the largest one seen.
 
+        `wanted` is what `wanted_proof` asked for: if that is no longer the question, because somebody else who shares
+        the store saw more, CheckpointsMoved is raised and nothing is held against the log.
         Raises Forked for two roots of one size, ProofInvalid when the two trees do not extend one another; the note is
         then kept as evidence, for with the one seen before it convicts the log, and nothing of it is believed.
         """
         opened = self._open(signed)
         found = opened.checkpoint
-        latest = self.latest()
-        if latest is not None:
-            try:
-                _refuse_other_history(latest.checkpoint, found, proof)
-            except (Forked, ProofInvalid) as error:
-                self._store.keep_refused(found.size, found.root, signed)
-                if isinstance(error, Forked):
-                    self.convict(signed)
-                raise
-        self._store.keep(found.size, found.root, signed)
-        if latest is None or latest.checkpoint.size <= found.size:
-            self._known = opened
+        with self._store.turn():
+            latest = self.latest()
+            if wanted is not _UNASKED and wanted != _wanted(latest, found):
+                raise CheckpointsMoved("a larger tree was seen meanwhile")
+            if latest is not None:
+                try:
+                    _refuse_other_history(latest.checkpoint, found, proof)
+                except (Forked, ProofInvalid) as error:
+                    self._store.keep_refused(found.size, found.root, signed)
+                    if isinstance(error, Forked):
+                        self.convict(signed)
+                    raise
+            self._keep(opened, signed, latest)
         return opened
+
+    def _keep(self, opened: OpenedCheckpoint, signed: bytes, latest: OpenedCheckpoint | None) -> None:
+        """The note is kept; of the largest tree with every cosignature that was ever shown with it."""
+        found = opened.checkpoint
+        if latest is not None and latest.checkpoint.size == found.size:
+            known = {(line.name, line.key_id) for line in latest.note.verified}
+            fresh = [line for line in opened.note.verified if (line.name, line.key_id) not in known]
+            if not fresh:
+                return
+            # Lines of strangers are left out, or a log could fill a note with them until ours find no room.
+            lines = "".join(line.line() for line in (*latest.note.verified, *fresh))
+            signed = f"{opened.note.text}\n{lines}".encode()
+        self._store.keep(found.size, found.root, signed)
 
     def larger(self, signed: bytes) -> Checkpoint:
         """The larger of the note's tree and the largest one seen; raises for a note that is not the log's."""
@@ -190,6 +280,12 @@ class Checkpoints:
 
     def _open(self, signed: bytes) -> OpenedCheckpoint:
         return checkpoint.open_checkpoint(signed, self.origin, self.verifiers)
+
+
+def _wanted(latest: OpenedCheckpoint | None, found: Checkpoint) -> ProofWanted | None:
+    if latest is None or 0 in {latest.checkpoint.size, found.size} or latest.checkpoint.size == found.size:
+        return None
+    return ProofWanted(*sorted((latest.checkpoint.size, found.size)))
 
 
 def _refuse_other_history(known: Checkpoint, found: Checkpoint, proof: Sequence[bytes]) -> None:

@@ -16,7 +16,7 @@ import msgspec
 
 from api import wire
 from api.client import contradiction, receipts
-from api.client.checkpoints import Checkpoints
+from api.client.checkpoints import Checkpoints, CheckpointsMoved
 from api.client.http import Answer, AsyncTransport, Request, Transport
 from api.client.receipts import Receipt
 from api.client.signer import StatementSigner
@@ -38,6 +38,8 @@ Attachment = SubmittedAttachment
 T = TypeVar("T")
 Steps = Generator[Request, Answer, T]
 
+MAX_TURNS: Final = 5
+"""How often it is asked how two trees go together, while others who share the store see larger ones."""
 CHECKPOINT_PATH: Final = "/checkpoint"
 CONSISTENCY_PATH: Final = "/v1/proofs/consistency?old={old}&new={new}"
 ENTRY_PATH: Final = "/v1/entries/{index}"
@@ -100,14 +102,21 @@ class Conversation:
 
     def agree(self, signed_note: bytes) -> Steps[OpenedCheckpoint]:
         """The checkpoint, known to agree with all that was seen before; one agreement at a time."""
+        for _ in range(MAX_TURNS - 1):
+            # Another client that shares the store may see more meanwhile: then the question is another one.
+            with suppress(CheckpointsMoved):
+                return (yield from self._agree(signed_note))
+        return (yield from self._agree(signed_note))
+
+    def _agree(self, signed_note: bytes) -> Steps[OpenedCheckpoint]:
         checkpoints = self._checkpoints()
         wanted = checkpoints.wanted_proof(signed_note)
         if wanted is None:
-            return checkpoints.accept(signed_note)
+            return checkpoints.accept(signed_note, wanted=None)
         answer = yield Request("GET", CONSISTENCY_PATH.format(old=wanted.old_size, new=wanted.new_size))
-        found = answer.decode(ConsistencyProof)
+        hashes = [bytes.fromhex(each) for each in answer.decode(ConsistencyProof).hashes]
         try:
-            return checkpoints.accept(signed_note, [bytes.fromhex(each) for each in found.hashes])
+            return checkpoints.accept(signed_note, hashes, wanted=wanted)
         except ProofInvalid:
             # A proof that fails convicts nobody; the larger tree's own tiles do, if the log still serves them.
             with suppress(ApiError, LedgerError):

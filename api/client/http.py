@@ -121,7 +121,7 @@ class Transport:
                     for chunk in response.iter_bytes():
                         _grow(body, chunk)
                     outcome = _outcome(response, bytes(body))
-            except (httpx2.TransportError, ssl.SSLError) as error:
+            except (httpx2.TransportError, httpx2.DecodingError, ssl.SSLError) as error:
                 outcome = _failed(error, wanted)
             if isinstance(outcome, Answer):
                 return outcome
@@ -178,7 +178,7 @@ class AsyncTransport:
                     async for chunk in response.aiter_bytes():
                         _grow(body, chunk)
                     outcome = _outcome(response, bytes(body))
-            except (httpx2.TransportError, ssl.SSLError) as error:
+            except (httpx2.TransportError, httpx2.DecodingError, ssl.SSLError) as error:
                 outcome = _failed(error, wanted)
             if isinstance(outcome, Answer):
                 return outcome
@@ -206,7 +206,7 @@ class AsyncTransport:
                     async for chunk in response.aiter_bytes():
                         _grow(body, chunk)
                     outcome = _outcome(response, bytes(body))
-        except (httpx2.TransportError, ssl.SSLError) as error:
+        except (httpx2.TransportError, httpx2.DecodingError, ssl.SSLError) as error:
             outcome = _failed(error, wanted)
         if isinstance(outcome, _Failed):
             raise outcome.error
@@ -336,10 +336,12 @@ def _problem(status: int, media_type: str, body: bytes) -> ApiError:
     )
 
 
-def _failed(error: httpx2.TransportError | ssl.SSLError, wanted: Request) -> _Failed:
+def _failed(error: httpx2.RequestError | ssl.SSLError, wanted: Request) -> _Failed:
     reason = _tls_reason(error)
     if reason is not None:
         return _Failed(HandshakeRefused("TLS was refused", found=reason), again=False)
+    if isinstance(error, httpx2.DecodingError):
+        return _Failed(AnswerMalformed("the answer cannot be decompressed"), again=False)
     # Where the connection was never made, nothing was asked.
     never_asked = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
     failure = Unreachable("the service did not answer", found=_in_words(error))

@@ -70,6 +70,22 @@ def test_a_larger_tree_with_another_past_leaves_evidence(seen: int) -> None:
     assert CHECKPOINT_PATH not in served.asked
 
 
+def test_a_neighbour_who_sees_more_meanwhile_makes_it_ask_again_and_accuse_nobody(tmp_path: Path) -> None:
+    one, other = (Checkpoints(ORIGIN, [SIGNER.verifier], FileCheckpoints(tmp_path)) for _ in range(2))
+    one.accept(Served(HONEST[:10]).note)
+    served = Served(HONEST[:30])
+    steps = Conversation(checkpoints=one).agree(served.note)
+    first = next(steps)
+    middle = Served(HONEST[:20])
+    other.accept(middle.note, merkle.consistency_proof(10, 20, merkle.reader(middle.leaves)))
+    again = steps.send(served.answer(first))
+    with pytest.raises(StopIteration) as done:
+        steps.send(served.answer(again))
+    assert done.value.value.checkpoint.size == 30
+    assert [path.partition("?")[2] for path in served.asked] == ["old=10&new=30", "old=20&new=30"]
+    assert not list(tmp_path.glob("*.refused"))
+
+
 def test_two_roots_for_one_size_leave_evidence_in_a_file(tmp_path: Path) -> None:
     conversation = Conversation(checkpoints=Checkpoints(ORIGIN, [SIGNER.verifier], FileCheckpoints(tmp_path / "seen")))
     agree(conversation, Served(HONEST[:10]))

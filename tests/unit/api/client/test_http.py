@@ -116,6 +116,15 @@ def ask(request: pytest.FixtureRequest, url: str, ca: Path, script: Script) -> A
     return sync if request.param == "sync" else asynchronous
 
 
+def test_an_answer_that_only_calls_itself_compressed_is_malformed_and_not_asked_for_again(
+    ask: Any, script: Script
+) -> None:
+    script.answers.append((200, {"content-encoding": "gzip"}, b"plain words"))
+    with pytest.raises(AnswerMalformed, match="decompressed"):
+        ask(Request("GET", "/x"))
+    assert len(script.heard) == 1
+
+
 def test_a_problem_becomes_an_error_with_the_services_own_code(ask: Any, script: Script) -> None:
     script.problem()
     with pytest.raises(RemoteProblem) as caught:
