@@ -4,8 +4,9 @@ Each returns what it verified or raises an error that names the entry by index, 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from ledger.errors import LedgerError, Refused
 from ledger.records import entry as entries
@@ -86,8 +87,7 @@ class TooManyEntries(Refused):
     title = "Too many entries"
 
 
-@dataclass(frozen=True, slots=True)
-class ProvenEntry:
+class ProvenEntry(msgspec.Struct, frozen=True):
     """An entry's bytes and the hashes that lead from it to a root; nothing of it is verified yet."""
 
     index: int
@@ -95,8 +95,7 @@ class ProvenEntry:
     proof: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedEntry:
+class OpenedEntry(msgspec.Struct, frozen=True):
     """An entry whose statement its actor signed."""
 
     index: int
@@ -105,8 +104,7 @@ class OpenedEntry:
     actor: Actor
 
 
-@dataclass(frozen=True, slots=True)
-class Completeness:
+class Completeness(msgspec.Struct, frozen=True):
     """What a verified chain says about its own ends."""
 
     stream: str
@@ -207,7 +205,7 @@ def open_entry(index: int, data: bytes, *, resolve: Resolve) -> OpenedEntry:
     try:
         hinted = statements.parse_statement(made.stmt)
         actor = resolve(hinted.header.x5t, made)
-        statement = statements.open_statement(made.stmt, actor)
+        statement = statements.authenticate(hinted, actor)
     except LedgerError as error:
         raise EntryUnverified(error.detail, expected=error.expected, found=error.code, **place(index, made)) from error
     require_agreement(index, made, statement)

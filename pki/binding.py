@@ -5,8 +5,8 @@ Each of the four could be forged or issued by mistake alone; all four together n
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 from cryptography import x509
 from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.oid import ExtensionOID
@@ -92,8 +92,7 @@ class OutlivesIssuer(Refused):
     title = "Certificate outlives its issuer"
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True):
     """What leaf and authorities agree on."""
 
     role: flexrole.FlexRole

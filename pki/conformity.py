@@ -6,9 +6,9 @@ documents with two signatures. Whether those at hand cover what is asked is `pki
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypedDict
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -60,8 +60,7 @@ class _Common(TypedDict):
     status_valid_until_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """A document whose signer, signature, holder, times and status were good.
 
     `digest` is the SHA-256 (hex) of its DER, `body` who signed it. The answer holds until `status_valid_until_ms`.
@@ -76,15 +75,13 @@ class Verified:
     status_valid_until_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedClaim(Verified):
+class VerifiedClaim(Verified, frozen=True, kw_only=True):
     """A conformity body's claim about things or types."""
 
     content: ConformityClaims
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerifiedLink(Verified):
+class VerifiedLink(Verified, frozen=True, kw_only=True):
     """An installation link: by a conformity body that witnessed it, or by an operator about its own."""
 
     content: InstallationLink

@@ -7,8 +7,9 @@ A claim about a type covers a thing only through an installation link. What a cl
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
+
+import msgspec
 
 from pki import regions
 from pki.asn1.claims import Claim, DerFunction, Thing, ThingKind, TypeRef
@@ -52,8 +53,7 @@ class NotCovered(Refused):
         super().__init__(detail, found=reason, **where)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """What must be covered.
 
     `generator` is whether the function feeds in or holds a droop; without it no claim is needed. Things are the SHA-256
@@ -72,14 +72,13 @@ class Ask:
     charge_w: int = 0
     discharge_w: int = 0
     response_ms: int | None = None
-    firmware_sha256: Mapping[str, str] = field(default_factory=dict)
+    firmware_sha256: Mapping[str, str] = msgspec.field(default_factory=dict)
     operator: str | None = None
     der_functions: frozenset[DerFunction] | None = None
     """What must have been tested; None for what the service always needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(msgspec.Struct, frozen=True):
     """Why it is covered: the claims and links used, and until when that holds; none if none are needed."""
 
     needed: bool

@@ -1,13 +1,12 @@
 """`Credential`: what a certificate chain proved, at one time, from stated status evidence."""
 
-from dataclasses import dataclass
+import msgspec
 
 from pki.keys import PublicKey
 from pki.roles import Purpose, Role
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(msgspec.Struct, frozen=True):
     """A validated leaf. Only `validation.validate` makes one.
 
     `spki_sha256`, `tbs_sha256` and `issuer_key_sha256` are hex; `x5t_s256` is base64url without padding (RFC 8705) and

@@ -6,10 +6,10 @@ Indirect CRLs, and CRLs partitioned by reason or place, are not evidence here.
 import datetime as dt
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -67,8 +67,7 @@ class Scope(StrEnum):
     ATTRIBUTE = "ATTRIBUTE"
 
 
-@dataclass(frozen=True, slots=True)
-class Signing:
+class Signing(msgspec.Struct, frozen=True):
     """The keys and the signature algorithms that CRLs are believed by; `require_key` raises `keys.WeakKey`."""
 
     require_key: Callable[[object], ec.EllipticCurvePublicKey | rsa.RSAPublicKey]
@@ -79,8 +78,7 @@ class Signing:
 AUTHORITIES = Signing(keys.require_authority_key, frozenset({oids.ECDSA_WITH_SHA256, oids.ECDSA_WITH_SHA384}))
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedCrl:
+class CheckedCrl(msgspec.Struct, frozen=True):
     """A CRL signed by the issuer asked about; `digest` is its SHA-256 (hex).
 
     `revoked_at_ms` is, by serial number, the earlier of revocation and invalidity date. `base_number` is given in a
@@ -127,11 +125,10 @@ class CheckedCrl:
 
     def completed_by(self, delta: "CheckedCrl") -> "CheckedCrl":
         """The same with `delta`, which counts from a complete CRL up to this one (RFC 5280 section 5.2.4)."""
-        return replace(self, delta=delta)
+        return msgspec.structs.replace(self, delta=delta)
 
 
-@dataclass(frozen=True, slots=True)
-class Held:
+class Held(msgspec.Struct, frozen=True):
     """A CRL as it was given; nothing of it is checked yet. `bare` has its head and its extensions."""
 
     der: bytes

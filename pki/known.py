@@ -6,9 +6,9 @@ and form and the issuing authority's constraints on it are looked at each time, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.x509 import verification
 
@@ -20,8 +20,7 @@ MAX_KNOWN: Final = 64
 _CHAIN_LENGTH: Final = 3  # leaf, issuing authority, root
 
 
-@dataclass(frozen=True, slots=True)
-class _Proven:
+class _Proven(msgspec.Struct, frozen=True):
     """An issuing authority under the only one of `roots` that bears its issuer's name."""
 
     issuing: x509.Certificate

@@ -7,8 +7,8 @@ odd string type and no look-alike can stand beside the identity.
 
 import re
 import secrets
-from dataclasses import dataclass
 
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
@@ -34,8 +34,7 @@ class BadName(Refused):
     title = "Name not allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(msgspec.Struct, frozen=True):
     """Who a certificate is about; `station_id` for stations only."""
 
     role: Role

@@ -7,9 +7,9 @@ times and nowhere else. No network, no clock.
 
 import hashlib
 import secrets
-from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -89,8 +89,7 @@ class OcspUnknown(Refused):
     title = "OCSP responder does not know the certificate"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A request (DER), and what its answer must match."""
 
     der: bytes
@@ -99,8 +98,7 @@ class Question:
     nonce: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Authentic:
+class Authentic(msgspec.Struct, frozen=True):
     """A response that may be believed about certificates of one issuer; `digest` is its SHA-256 (hex).
 
     It counts from `available_ms` on, which is when it was made and not when it says that something was known.
@@ -121,7 +119,7 @@ class Authentic:
 
     def narrowed(self, serial: int) -> "Authentic":
         """The same with what it says about this certificate alone."""
-        return replace(self, singles=tuple(one for one in self.singles if one.cert_id.serial == serial))
+        return msgspec.structs.replace(self, singles=tuple(one for one in self.singles if one.cert_id.serial == serial))
 
     def until_ms(self, single: Single) -> int | None:
         """Until when `single` holds: never longer than its responder; None if the response does not say."""

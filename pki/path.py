@@ -7,8 +7,8 @@ chain means (role, policy, purpose) and whether it is revoked is stage 2: `bindi
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -71,8 +71,7 @@ class Untrusted(Refused):
     title = "No path to a trusted root"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What certificates on a path must look like: the library's policies, and keys beyond them."""
 
     authority: ExtensionPolicy

@@ -5,9 +5,9 @@ with the same table, so that what is issued and what is believed cannot drift ap
 changes is another version under another name (`docs/spec/credential-profile.md`).
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
 from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -48,8 +48,7 @@ class NoProfile(Refused):
     title = "No certificate profile"
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """A leaf certificate; `name` with its version is what is recorded when one is issued."""
 
     name: str
@@ -74,8 +73,7 @@ class Profile:
         return POLICY_OF_GROUP[self.group]
 
 
-@dataclass(frozen=True, slots=True)
-class InfrastructureProfile:
+class InfrastructureProfile(msgspec.Struct, frozen=True):
     """A key of the house itself: it speaks for no party, so it has no role extension and names nobody."""
 
     name: str
@@ -89,8 +87,7 @@ class InfrastructureProfile:
     keys: tuple[KeyKind, ...] = (KeyKind.P256,)
 
 
-@dataclass(frozen=True, slots=True)
-class AuthorityProfile:
+class AuthorityProfile(msgspec.Struct, frozen=True):
     """An issuing authority: one policy, path length 0, and the usages of its leaves and of its OCSP signer."""
 
     group: Group
@@ -105,8 +102,7 @@ class AuthorityProfile:
         return f"{self.group}/AUTHORITY/v1"
 
 
-@dataclass(frozen=True, slots=True)
-class RootProfile:
+class RootProfile(msgspec.Struct, frozen=True):
     """A self-signed root over issuing authorities."""
 
     name: str

@@ -5,11 +5,9 @@ country without a file is not known: nothing covers feeding in there until someb
 the rules that a log was kept under: changing one changes what a check answers, so it is another version of the rules.
 """
 
-import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from importlib import resources
 from typing import Annotated, Any
 
 import msgspec
@@ -138,6 +136,8 @@ FUNCTIONS_OF_SERVICE: dict[Service, frozenset[DerFunction]] = {
 
 def parse(data: bytes, name: str) -> GridCode:
     """The file `name` (such as `FI.toml`), whole. Raises `GridCodeMalformed`."""
+    import tomllib  # who asks about no region does not wait for it
+
     if len(data) > MAX_FILE_BYTES:
         raise GridCodeMalformed("too long", expected=f"at most {MAX_FILE_BYTES} bytes", found=len(data), file=name)
     try:
@@ -176,6 +176,8 @@ def _require_sound(code: GridCode, name: str) -> None:
 @cache
 def grid_codes() -> Mapping[str, GridCode]:
     """All packaged files by region, in order. Raises `GridCodeMalformed`: a wrong file is no smaller rule book."""
+    from importlib import resources
+
     folder = resources.files("pki").joinpath(FOLDER)
     found = [parse(file.read_bytes(), file.name) for file in folder.iterdir() if file.name.endswith(".toml")]
     return {code.region: code for code in sorted(found, key=lambda code: code.region)}

@@ -8,10 +8,10 @@ delta CRLs, which others do).
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+import msgspec
 from cryptography import x509
 
 from pki import crl, ocsp
@@ -62,16 +62,14 @@ class Voided(Refused):
     title = "Credential was invalid already, as is known now"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """A certificate was not revoked, by the evidence with these digests (SHA-256, hex), which holds until then."""
 
     digests: tuple[str, ...]
     valid_until_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(msgspec.Struct, frozen=True):
     """CRLs of one kind in the order of their times, and the highest number among each and all before it."""
 
     crls: Sequence[CheckedCrl]
@@ -97,8 +95,7 @@ class _Row:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class _Lane:
+class _Lane(msgspec.Struct, frozen=True):
     """All usable CRLs of one issuer and scope, as of one state of the evidence."""
 
     generation: int

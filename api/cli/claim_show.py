@@ -1,6 +1,5 @@
 """`flexledger claim show`: what a claim or a link says; nothing of it is believed."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,11 +70,11 @@ def _thing(thing: Thing) -> dict[str, Any]:
 
 
 def _type(found: TypeRef) -> dict[str, Any]:
-    return _known(dataclasses.asdict(found))
+    return _known(msgspec.structs.asdict(found))
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    members = dataclasses.asdict(claim)
+    members = msgspec.structs.asdict(claim)
     members["scheme"] = claim.scheme.name
     members["services"] = sorted(claim.services)
     members["functions"] = [one.name for one in sorted(claim.functions)] or None

@@ -4,6 +4,7 @@ The command line's library takes longer to import than what it takes to verify a
 way: help, completion and mistakes are left to the library.
 """
 
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +52,13 @@ def main() -> None:
 
         app()
     else:
-        from api.cli import verify
+        # One file, then the end: looking for cycles, and once more for all that is left, takes a tenth of the time.
+        gc.disable()
+        try:
+            from api.cli import verify
 
-        sys.exit(verify.run(call.bundle, policy=call.policy, json=call.json))
+            code = verify.run(call.bundle, policy=call.policy, json=call.json)
+        finally:
+            gc.freeze()
+            gc.enable()
+        sys.exit(code)

@@ -10,7 +10,7 @@ import msgspec
 
 from api.cli.files import read_file
 from api.errors import ApiError
-from api.verification import cose_receipt, evidence_file, json_receipt, receipt
+from api.verification import bundle_format
 from api.verification.bundle import Verification, open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES, sha256
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
@@ -61,24 +61,32 @@ def run(
 
 def verified(data: bytes, policy: Policy | None, entry: bytes | None) -> Report:
     """What holds of a file, which says itself what it is; raises what reading it raises."""
+    named = _format(data)
+    if named == bundle_format.FORMAT and entry is None:
+        return verify(open_bundle(data), anchors=policy)
+    # Who verifies a bundle does not wait for the readers of everything else.
+    from api.verification import cose_receipt, evidence_file, json_receipt, receipt
+
     if receipt.is_tlog_proof(data):
         return receipt.verify_tlog_proof(data, policy=policy, entry=entry)
     if data.startswith(cose_receipt.MARK):
         return receipt.verify_cose(data, policy=policy, entry=entry)
     if entry is not None:
         raise BundleUnusable("only a receipt is for an entry", expected="no --entry")
-    if _format(data) == evidence_file.FORMAT:
+    if named == evidence_file.FORMAT:
         return evidence_file.verify(evidence_file.read(data), policy=policy)
-    if _format(data) == json_receipt.FORMAT:
+    if named == json_receipt.FORMAT:
         return json_receipt.verify(json_receipt.read(data), policy=policy)
     return verify(open_bundle(data), anchors=policy)
 
 
 def with_page(data: bytes, policy: Policy | None, policy_file: Path | None) -> tuple[Report, str]:
     """What holds of a bundle, and the auditor's page that shows it; raises what reading it raises."""
+    # Who asks for no page does not wait for its writer to be loaded.
+    from api.verification import cose_receipt, evidence_file, page, receipt
+
     if receipt.is_tlog_proof(data) or data.startswith(cose_receipt.MARK) or _format(data) == evidence_file.FORMAT:
         raise BundleUnusable("only a bundle has a page", expected="a bundle, or no --report")
-    from api.verification import page  # who asks for no page does not wait for its writer to be loaded
 
     verification = Verification(open_bundle(data), policy)
     report = verification.run()

@@ -1,8 +1,9 @@
 """What a verifier knows of a request at one moment of its replay; the same as the service knew when it spoke."""
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from functools import partial
+
+import msgspec
 
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_errors import EvidenceAbsent, RecomputedOther
@@ -25,16 +26,14 @@ from ledger.rules.state import LogState
 from pki.conformity import VerifiedClaim, VerifiedLink
 
 
-@dataclass(frozen=True, slots=True)
-class Revealed:
+class Revealed(msgspec.Struct, frozen=True):
     """An entry with its record as far as the bundle discloses it."""
 
     told: Told
     whole: Record
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """A proof of work of the log beside what its evidence gives now, or None where the evidence is not there.
 
     Where the two differ, a line says so.
@@ -45,34 +44,33 @@ class Proof:
     computed: Computed | None
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct):
     """Grows entry by entry, in the order of the log."""
 
     origin: str
     directory: BundleDirectory
     room: Room
     lines: Lines
-    state: LogState = field(default_factory=lambda: LogState(scope="stream"))
-    signers: dict[str, str] = field(default_factory=dict)
+    state: LogState = msgspec.field(default_factory=lambda: LogState(scope="stream"))
+    signers: dict[str, str] = msgspec.field(default_factory=dict)
     """Thumbprint of the certificate that a request, or its newest revision, was signed with."""
-    offers: dict[str, ContractOffered] = field(default_factory=dict)
-    evses: dict[str, str] = field(default_factory=dict)
+    offers: dict[str, ContractOffered] = msgspec.field(default_factory=dict)
+    evses: dict[str, str] = msgspec.field(default_factory=dict)
     """EVSE by participation."""
-    samples: dict[str, SamplesCommitted] = field(default_factory=dict)
+    samples: dict[str, SamplesCommitted] = msgspec.field(default_factory=dict)
     """By batch."""
-    station_words: dict[Known, str] = field(default_factory=dict)
+    station_words: dict[Known, str] = msgspec.field(default_factory=dict)
     """What stations signed of their samples, by batch."""
-    proofs: list[Proof] = field(default_factory=list)
+    proofs: list[Proof] = msgspec.field(default_factory=list)
     """Proofs of work, in the order of the log."""
-    noted: list[ExecutionNoted] = field(default_factory=list)
+    noted: list[ExecutionNoted] = msgspec.field(default_factory=list)
     """What happened on the chargers, as far as it is disclosed."""
     hides_sessions: bool = False
     """Whether a session is on record whose EVSE is not disclosed."""
-    _sessions: dict[tuple[str, str], Revealed] = field(default_factory=dict)
-    _claims: dict[str, Revealed] = field(default_factory=dict)
+    _sessions: dict[tuple[str, str], Revealed] = msgspec.field(default_factory=dict)
+    _claims: dict[str, Revealed] = msgspec.field(default_factory=dict)
     """Claims and links that were not withdrawn."""
-    _papers: dict[str, bytes] = field(default_factory=dict)
+    _papers: dict[str, bytes] = msgspec.field(default_factory=dict)
     """By claim or link, what was compared with its registration."""
 
     def learn(self, told: Told, whole: Record) -> None:

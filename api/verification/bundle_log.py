@@ -1,7 +1,8 @@
 """A bundle's entries as part of the log: checkpoint, inclusion, whole and linked streams."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from api.verification.bundle_errors import CheckpointForeign, EntryForeign, StreamMissing
 from api.verification.bundle_format import Bundle
@@ -24,8 +25,7 @@ from ledger.verify import ProvenEntry
 OPEN_CODE = "verify/stream-open"
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(msgspec.Struct, frozen=True):
     """An entry that could be read."""
 
     index: int

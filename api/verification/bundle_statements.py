@@ -1,7 +1,6 @@
 """Who said what: every statement of a bundle under its signer's credential, as of the moment it was recorded."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -32,8 +31,7 @@ COARSE_MS: Final = 15 * 60_000
 """A coarse time is the beginning of the quarter of an hour in which something was recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """One entry with its statement; `is_authentic` where its actor verifiably signed it."""
 
     index: int
@@ -60,7 +58,7 @@ def open_statements(found: Sequence[Read], origin: str, directory: BundleDirecto
             continue
         try:
             actor = signer_of(directory, parsed.header.x5t, one.entry)
-            opened = statement.open_statement(one.entry.stmt, actor, audience=origin)
+            opened = statement.authenticate(parsed, actor, audience=origin)
             verify.require_agreement(one.index, one.entry, opened)
             _require_submitter(one.entry, actor)
             _require_seen(one, opened)
@@ -91,7 +89,7 @@ def open_mandate(directory: BundleDirectory, issued: RequestIssued, at_ms: int) 
         raise MandateUnproven("a mandatory request without a mandate")
     parsed = statement.parse_statement(issued.mandate.directive)
     actor = directory.actor(parsed.header.x5t, at_ms, roles=(PkiRole.SO,))
-    opened = statement.open_statement(issued.mandate.directive, actor)
+    opened = statement.authenticate(parsed, actor)
     if not isinstance(opened.record, DirectiveGiven):
         raise MandateUnproven("the mandate carries something else", expected=DirectiveGiven.TYPE)
     return OpenedDirective(opened.record, actor)
@@ -116,7 +114,7 @@ def open_person(
         actor = directory.actor(x5t, decided, roles=(PkiRole.EVU,))
     else:
         actor = signer_of(directory, x5t, told.entry, roles=(PkiRole.EVU,))
-    opened = statement.open_statement(raw, actor, audience=origin)
+    opened = statement.authenticate(parsed, actor, audience=origin)
     _require_same_words(opened, told.statement, whole)
     return actor, opened
 

@@ -7,8 +7,8 @@ in the check's own `evidence`, what tells one EVSE or car from another in that o
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 from msgspec import UNSET
 
 from api.verification import asked, capability
@@ -37,16 +37,14 @@ CredentialOf = Callable[[], Credential]
 """Returns the credential or raises what its validation raised."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContractInForce:
+class ContractInForce(msgspec.Struct, frozen=True, kw_only=True):
     """A contract with its terms revealed, and whether it is in force at the moment of the check."""
 
     offer: ContractOffered
     in_force: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """One EVSE that might take part, and the charging session at it."""
 
     participation: str
@@ -54,8 +52,7 @@ class Candidate:
     session: SessionMirrored | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckInputs:
+class CheckInputs(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that the answer depends on."""
 
     check_id: str
@@ -76,13 +73,12 @@ class CheckInputs:
     documents: DocumentsOf
 
 
-@dataclass(slots=True)
-class _Used:
+class _Used(msgspec.Struct):
     """What one answer rests on: until when it holds, and digests of what was used."""
 
-    limits: list[int] = field(default_factory=list)
-    public: list[str] = field(default_factory=list)
-    private: list[str] = field(default_factory=list)
+    limits: list[int] = msgspec.field(default_factory=list)
+    public: list[str] = msgspec.field(default_factory=list)
+    private: list[str] = msgspec.field(default_factory=list)
 
     def credential(self, used: Credential) -> None:
         """A credential counted: until its status or its life ends, and with the lists that say so."""
@@ -294,13 +290,12 @@ def _conformity(
     return _result(Dimension.CONFORMITY, Status.PASS, OK)
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(msgspec.Struct):
     """What was found of claims and links: the good ones, and what is wrong with the others."""
 
-    claims: list[VerifiedClaim] = field(default_factory=list)
-    links: list[VerifiedLink] = field(default_factory=list)
-    refused: list[PkiError | SignerUnknown] = field(default_factory=list)
+    claims: list[VerifiedClaim] = msgspec.field(default_factory=list)
+    links: list[VerifiedLink] = msgspec.field(default_factory=list)
+    refused: list[PkiError | SignerUnknown] = msgspec.field(default_factory=list)
 
 
 def _open(inputs: CheckInputs, keys: Sequence[str], ask: Ask) -> _Held:

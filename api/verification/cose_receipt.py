@@ -5,9 +5,9 @@ receipt is read only in its one deterministic encoding (RFC 8949, section 4.2): 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -50,8 +50,7 @@ class ReceiptUnverified(Refused):
     title = "COSE receipt does not verify"
 
 
-@dataclass(frozen=True, slots=True)
-class CoseReceipt:
+class CoseReceipt(msgspec.Struct, frozen=True):
     """A well-formed receipt; nothing of it is authentic yet."""
 
     protected: bytes

@@ -1,8 +1,9 @@
 """Which of a site's registered claims and links a check looks at; the same for the service and for an auditor."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
+
+import msgspec
 
 from api.verification.errors import SignerUnknown
 from ledger.records.sites import ClaimKind, ClaimRegistered, InstallationLinked
@@ -16,8 +17,7 @@ Open: TypeAlias = Callable[[], VerifiedClaim | VerifiedLink]
 """Returns the document as it is good at the moment of the check, or raises what is wrong with it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(msgspec.Struct, frozen=True):
     """A registered claim or link, whole, and how to open it."""
 
     registered: Registered

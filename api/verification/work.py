@@ -5,8 +5,9 @@ Proof of work is proof of flexibility delivered; it is not mining.
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, TypedDict
+
+import msgspec
 
 from ledger.delivery import baselines, samples, work
 from ledger.delivery.baselines import BaselineInputs
@@ -44,8 +45,7 @@ LIMIT_INTERVAL_MS: Final = 15_000
 """A cap is looked at in means of a quarter of a minute: shorter peaks are the meter's noise, not the grid's load."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Share(msgspec.Struct, frozen=True, kw_only=True):
     """One participation: what it offered, and its sample bodies in order of time."""
 
     participation: str
@@ -53,8 +53,7 @@ class Share:
     bodies: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Computed:
+class Computed(msgspec.Struct, frozen=True, kw_only=True):
     """What it was computed from, and the result split as the record holds it: the group in public, each participation's
     figures as personal."""
 

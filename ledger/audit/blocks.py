@@ -6,11 +6,11 @@ named.
 """
 
 import binascii
+from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -19,16 +19,17 @@ from ledger.audit.chain import follows
 from ledger.audit.clean import Cleared, Clearing, LeanEntry, entry_of
 from ledger.audit.report import Code, Finding, Findings
 from ledger.audit.segments import MAX_SEGMENTS, Named, Segment, Segments
-from ledger.audit.signatures import Signatures
 from ledger.audit.source import Block, LogSource, Row
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records.entry import Entry
-from ledger.records.log import StreamClosed
+from ledger.records.entry import STREAM_CLOSED, Entry
 from ledger.tlog import hashing
 from ledger.tlog.tiles import TILE_WIDTH, width_at
-from ledger.verify import Resolve
+
+if TYPE_CHECKING:
+    from ledger.audit.signatures import Signatures
+    from ledger.verify import Resolve
 
 _HASH: Final = hashing.HASH_SIZE
 _decoder = msgspec.json.Decoder(Entry)
@@ -38,8 +39,7 @@ MAX_DIFFERENCES: Final = 100_000
 """Differing entries that one span remembers; far more than a report lists."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """An entry whose bytes, stored leaf hash and tile do not agree; once the roots are known it is decided who errs."""
 
     index: int
@@ -52,16 +52,16 @@ class Difference:
     seq: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(msgspec.Struct, frozen=True):
     """What one span is judged by; everything in it can go to another process."""
 
     first_block: int
     stop_block: int
+    """Where it ends at the latest: another process may take over the last part of it."""
     size: int
     origin: str
     cuts: tuple[int, ...]
-    """Sizes of checkpoints that end inside a block of this span."""
+    """Sizes of checkpoints that end inside a block of this span, in order."""
     spill: Path | None = None
     """Where streams go that are too many for memory."""
     max_segments: int = MAX_SEGMENTS
@@ -69,22 +69,21 @@ class Task:
     """Whether streams whose stored head is confirmed are counted and let go."""
 
 
-@dataclass(slots=True)
-class SpanResult:
+class SpanResult(msgspec.Struct):
     """What one span says."""
 
-    findings: Findings = field(default_factory=Findings)
-    differences: list[Difference] = field(default_factory=list)
-    derived_roots: bytearray = field(default_factory=bytearray)
+    findings: Findings = msgspec.field(default_factory=Findings)
+    differences: list[Difference] = msgspec.field(default_factory=list)
+    derived_roots: bytearray = msgspec.field(default_factory=bytearray)
     """One hash a full block, over the leaf hashes of the stored bytes."""
-    stored_roots: dict[int, bytes] = field(default_factory=dict)
+    stored_roots: dict[int, bytes] = msgspec.field(default_factory=dict)
     """Block -> the root over the hashes in its stored tile, where that is another one."""
-    edges: dict[int, tuple[bytes, ...]] = field(default_factory=dict)
+    edges: dict[int, tuple[bytes, ...]] = msgspec.field(default_factory=dict)
     """cut -> the complete subtrees of its open block."""
-    streams: list[Named] | Path = field(default_factory=list)
+    streams: list[Named] | Path = msgspec.field(default_factory=list)
     settled: int = 0
     """Streams that are in no other span if the table of streams is right: whole, and as their stored head says."""
-    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    counters: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     first_rec: int | None = None
     first_rec_index: int = 0
     last_rec: int = 0
@@ -93,17 +92,28 @@ class SpanResult:
     signatures: int = 0
 
 
-def audit_span(
-    source: LogSource, task: Task, resolve: Resolve | None, progress: Callable[[int], None] | None = None
-) -> SpanResult:
-    """Judges the blocks first_block <= n < stop_block; `progress` is told how many entries each time."""
-    judge = _Judge(source, task, resolve)
-    for index in range(task.first_block, task.stop_block):
-        width = width_at(0, index, task.size)
-        judge.block(source.block(index, width), index)
-        if progress is not None:
-            progress(width)
-    return judge.finish()
+class Span:
+    """A span that is judged a few blocks at a time, so that what is left of it can be given to somebody else."""
+
+    def __init__(self, source: LogSource, task: Task, resolve: "Resolve | None") -> None:
+        """Nothing is judged yet."""
+        self._source = source
+        self._size = task.size
+        self._next = task.first_block
+        self._judge = _Judge(source, task, resolve)
+
+    def go_on(self, stop_block: int, progress: Callable[[int], None] | None = None) -> None:
+        """Judges the blocks before `stop_block` that were not judged; `progress` is told how many entries each time."""
+        while self._next < stop_block:
+            width = width_at(0, self._next, self._size)
+            self._judge.block(self._source.block(self._next, width), self._next)
+            self._next += 1
+            if progress is not None:
+                progress(width)
+
+    def finish(self) -> SpanResult:
+        """Everything that was found."""
+        return self._judge.finish()
 
 
 def subtrees(hashes: list[bytes]) -> list[list[bytes]]:
@@ -140,7 +150,7 @@ def split(hashes: bytes) -> list[bytes]:
 class _Judge:
     """Judges the blocks of one span, in order."""
 
-    def __init__(self, source: LogSource, task: Task, resolve: Resolve | None) -> None:
+    def __init__(self, source: LogSource, task: Task, resolve: "Resolve | None") -> None:
         self._source = source
         self._origin = task.origin
         self._cuts = task.cuts
@@ -148,7 +158,7 @@ class _Judge:
         self._add = self._result.findings.add
         self._segments = Segments(task.spill, task.max_segments, source.confirmed if task.settles else None)
         self._clearing = Clearing(source, task.origin)
-        self._signatures = None if resolve is None else Signatures(resolve)
+        self._signatures = None if resolve is None else _signatures(resolve)
 
     def block(self, block: Block, index: int) -> None:
         """Takes one block."""
@@ -190,7 +200,8 @@ class _Judge:
 
     def _roots(self, block: Block, leaves: list[bytes], index: int) -> None:
         result, start = self._result, index * TILE_WIDTH
-        inside = {cut - start for cut in self._cuts if start < cut <= start + len(leaves) and cut % TILE_WIDTH}
+        cuts = self._cuts[bisect_right(self._cuts, start) : bisect_right(self._cuts, start + len(leaves))]
+        inside = {cut - start for cut in cuts if cut % TILE_WIDTH}
         if not inside and len(leaves) != TILE_WIDTH:
             return
         rows = subtrees(leaves)
@@ -322,7 +333,7 @@ class _Judge:
                 found=made.rec,
             )
         result.last_rec = max(result.last_rec, made.rec)
-        is_closing = made.type == StreamClosed.TYPE
+        is_closing = made.type == STREAM_CLOSED
         after = Segment(index, made.seq, made.prev, row[3], index, made.seq, leaf, is_closing)
         before = self._segments.open.setdefault(made.stream, after)
         if before is not after:
@@ -417,6 +428,13 @@ class _Judge:
         else:
             code, error = wrong
             self._fault(code, error.detail, index, whole, expected=error.expected, found=error.code)
+
+
+def _signatures(resolve: "Resolve") -> "Signatures":
+    """Loaded where signatures are checked: all record types with their schemas take longer than the rest together."""
+    from ledger.audit.signatures import Signatures
+
+    return Signatures(resolve)
 
 
 def claims_in(data: object) -> said.SaidClaims | None:

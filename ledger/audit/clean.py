@@ -6,7 +6,6 @@ one entry in canonical form.
 """
 
 import re
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Annotated, Final
 
@@ -17,8 +16,7 @@ from ledger.audit.segments import Segment
 from ledger.audit.source import Block, LogSource
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records.entry import NO_PREVIOUS, Entry, Submitter
-from ledger.records.log import StreamClosed
+from ledger.records.entry import NO_PREVIOUS, STREAM_CLOSED, Entry, Submitter
 
 MAX_SEEN: Final = 10_000
 """Different submitters that one span remembers as well-formed."""
@@ -58,8 +56,7 @@ Last = tuple[int, int, bytes, bool]
 """(index, seq, leaf, is closed) of a stream's last entry."""
 
 
-@dataclass(slots=True)
-class Cleared:
+class Cleared(msgspec.Struct):
     """What a block without faults says; taken over only once all of it was found so."""
 
     leaves: list[bytes]
@@ -71,14 +68,13 @@ class Cleared:
     counters: dict[tuple[str, str], int]
 
 
-@dataclass(slots=True)
-class Clearing:
+class Clearing(msgspec.Struct):
     """Looks at blocks for one span; `seen` are submitters that are well-formed."""
 
     source: LogSource
     origin: str
-    seen: set[tuple[str, str, str]] = field(default_factory=set)
-    hints: dict[str, str] = field(default_factory=dict)
+    seen: set[tuple[str, str, str]] = msgspec.field(default_factory=set)
+    hints: dict[str, str] = msgspec.field(default_factory=dict)
 
     def hint(self, header: str) -> str:
         """The `x5t#S256` of a header; a log has few different ones. Raises what `said.hint` raises."""
@@ -131,7 +127,7 @@ class Clearing:
         sub: LeanSubmitter | None = None
         for (index, _, _, previous, _), one, leaf in zip(block.rows, made, cleared.leaves, strict=True):
             stream, seq, prev = one.stream, one.seq, one.prev
-            closes = one.type == StreamClosed.TYPE
+            closes = one.type == STREAM_CLOSED
             before = ends.get(stream)
             if before is None and (known := streams.get(stream)) is not None:
                 before = (known.last_index, known.last_seq, known.last_leaf, known.is_closed)
@@ -179,7 +175,7 @@ class Clearing:
                 key = (party, self.hint(header))
                 if seq > counters.get(key, 0):
                     counters[key] = seq
-            if one.type == StreamClosed.TYPE:
+            if one.type == STREAM_CLOSED:
                 closing = said.closing(said.decode_part(one.stmt.split(".")[1]))
                 if (closing.closed, closing.n) != (one.stream, one.seq - 1):
                     return False

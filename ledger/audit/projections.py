@@ -1,8 +1,9 @@
 """The tables that a store derives from its log, compared with what the log itself says."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from ledger.audit.report import Code, Finding
 from ledger.audit.said import claims_of
@@ -11,8 +12,7 @@ from ledger.audit.source import LogSource, Projections
 from ledger.tlog.tiles import TILE_WIDTH
 
 
-@dataclass(frozen=True, slots=True)
-class Derived:
+class Derived(msgspec.Struct, frozen=True):
     """What the log says."""
 
     size: int

@@ -1,18 +1,17 @@
-"""The audit of a whole log: spans on every core, then the joints, the tree, the checkpoints and the projections."""
+"""The audit of a whole log: parts on every core, then the joints, the tree, the checkpoints and the projections."""
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
 from ledger.audit import processes, stitch
-from ledger.audit.blocks import Task, audit_span
+from ledger.audit.blocks import Task
 from ledger.audit.report import Report
 from ledger.audit.segments import MAX_SEGMENTS
+from ledger.audit.shares import Part, Shares
 from ledger.audit.source import LogSource, SignedNote
 from ledger.tlog import note
 from ledger.tlog.tiles import TILE_WIDTH
@@ -24,8 +23,12 @@ MIN_BLOCKS: Final = 64
 MIN_SIGNED_BLOCKS: Final = 8
 """The same where signatures are checked, which takes most of the time."""
 
-SPANS_A_JOB: Final = 4
-"""More would level out cores of different speed, and cut more streams in two."""
+AT_ONCE: Final = 16
+AT_ONCE_SIGNED: Final = 2
+"""Blocks that are handed out at once: some hundredths of a second."""
+
+PARTS_EACH: Final = 4
+"""Parts of the log for each process, at most: each is another place where streams are cut in two."""
 
 Progress = Callable[[int, int], None]
 """Told (entries done, entries in all)."""
@@ -56,23 +59,24 @@ def audit(
     """
     verifiers = [note.parse_vkey(vkey) for vkey in vkeys]
     size = source.size()
-    notes = [*source.notes(), *held]
-    for settles in (True, False):
-        whole = stitch.Whole(source, origin, size, verifiers)
-        whole.source_faults(tuple(vkeys))
-        whole.open_checkpoints(notes)
-        with TemporaryDirectory(prefix="flexledger-audit-") as folder, _without_collector():
-            spans = _spans(size, jobs, MIN_BLOCKS if resolve is None else MIN_SIGNED_BLOCKS)
-            tasks = [replace(task, settles=settles) for task in _tasks(size, origin, whole.cuts(), spans, Path(folder))]
-            told = None if progress is None else _Teller(progress, size).add
-            if jobs > 1 and len(tasks) > 1:
-                results = processes.share(source, tasks, resolve, told, jobs)
-            else:
-                results = (audit_span(source, task, resolve, told) for task in tasks)
-            for result in results:
-                whole.join(result)
-            if not whole.has_doubt():
-                return whole.report()
+    blocks = -(-size // TILE_WIDTH)
+    worth, at_once = (MIN_BLOCKS, AT_ONCE) if resolve is None else (MIN_SIGNED_BLOCKS, AT_ONCE_SIGNED)
+    auditors = max(1, min(jobs, size // TILE_WIDTH // worth))
+    most_parts = 1 if auditors == 1 else auditors * PARTS_EACH
+    with processes.Crew(source, resolve, auditors - 1) as crew:
+        notes = [*source.notes(), *held]
+        for settles in (True, False):
+            whole = stitch.Whole(source, origin, size, verifiers)
+            whole.source_faults(tuple(vkeys))
+            whole.open_checkpoints(notes)
+            with TemporaryDirectory(prefix="flexledger-audit-") as folder, _without_collector():
+                begin = _Begin(size, origin, whole.cuts(), Path(folder), MAX_SEGMENTS // most_parts, settles=settles)
+                told = None if progress is None else _Teller(progress, size).add
+                shares = Shares(blocks, auditors, at_once=at_once, most_parts=most_parts)
+                for result in crew.audit(shares, begin.task, told):
+                    whole.join(result)
+                if not whole.has_doubt():
+                    return whole.report()
     raise AssertionError("with every stream at hand there is no doubt")
 
 
@@ -101,24 +105,29 @@ class _Teller:
         self._progress(self._done, self._size)
 
 
-def _spans(size: int, jobs: int, min_blocks: int) -> int:
-    """How many: one where there is one process, some for each where there are more and the log is long enough."""
-    return 1 if jobs == 1 else max(1, min(jobs * SPANS_A_JOB, size // TILE_WIDTH // min_blocks))
+class _Begin:
+    """Makes the tasks of the parts of one log."""
 
+    def __init__(
+        self, size: int, origin: str, cuts: Sequence[int], folder: Path, max_segments: int, *, settles: bool
+    ) -> None:
+        self._size = size
+        self._origin = origin
+        self._cuts = cuts
+        self._folder = folder
+        self._max_segments = max_segments
+        self._settles = settles
 
-def _tasks(size: int, origin: str, cuts: Sequence[int], spans: int, folder: Path) -> list[Task]:
-    """Spans of whole blocks, about as long as each other."""
-    blocks = -(-size // TILE_WIDTH)
-    starts = [blocks * at // spans for at in range(spans + 1)] if blocks else []
-    return [
-        Task(
+    def task(self, part: Part) -> Task:
+        """What the part is judged by."""
+        first, stop = part
+        return Task(
             first,
             stop,
-            size,
-            origin,
-            tuple(cut for cut in cuts if first * TILE_WIDTH < cut <= stop * TILE_WIDTH),
-            folder / f"streams-{first}",
-            MAX_SEGMENTS // spans,
+            self._size,
+            self._origin,
+            tuple(cut for cut in self._cuts if first * TILE_WIDTH < cut <= stop * TILE_WIDTH),
+            self._folder / f"streams-{first}",
+            self._max_segments,
+            self._settles,
         )
-        for first, stop in pairwise(starts)
-    ]

@@ -1,8 +1,9 @@
 """Where an audit reads from. A source hands out stored bytes and judges nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from ledger.audit.report import Finding
 
@@ -13,8 +14,7 @@ No data: there is no entry at this index. The last three are None where the sour
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(msgspec.Struct, frozen=True):
     """The entries of a level 0 tile, at most 256 in order of index, and the hashes that the stored tile gives them."""
 
     rows: Sequence[Row]
@@ -29,8 +29,7 @@ class Block:
     tile_file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TileBytes:
+class TileBytes(msgspec.Struct, frozen=True):
     """A stored tile above the leaves, as it is."""
 
     hashes: bytes
@@ -39,8 +38,7 @@ class TileBytes:
     file: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SignedNote:
+class SignedNote(msgspec.Struct, frozen=True):
     """A checkpoint as stored, with the size that it is filed under."""
 
     note: bytes
@@ -52,8 +50,7 @@ class SignedNote:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class StreamState:
+class StreamState(msgspec.Struct, frozen=True):
     """The last entry of a stream, derived or stored."""
 
     seq: int

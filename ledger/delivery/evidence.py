@@ -1,8 +1,9 @@
 """The sample bodies of one piece of work, decoded once: integrals, coverage and exclusions by participation."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from ledger.delivery import samples
 from ledger.delivery.errors import SamplesMalformed, WorkRefused
@@ -27,8 +28,7 @@ MAX_EXCLUSIONS: Final = 10_000
 MAX_ID_CHARS: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """One participation's samples over all its bodies, the bodies' roots in hex, and the records known to be lost."""
 
     samples: tuple[AnySample, ...]
@@ -36,8 +36,7 @@ class Evidence:
     lost: int
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True):
     """`counted` names the participations that are not excluded as a whole, in rising order."""
 
     work: Work

@@ -13,6 +13,9 @@ MAX_ENTRY_BYTES = 65_535
 
 NO_PREVIOUS = "0" * 64
 
+STREAM_CLOSED = "log.stream-closed"
+"""Type of the entry that ends its stream, which whoever follows chains must know without knowing the record."""
+
 
 class Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who handed the statement in: the party that mTLS authenticated, and its certificate's TBS hash."""

@@ -5,6 +5,7 @@ The algorithm is the one that fits the key, never one that the header asks for, 
 
 import base64
 import binascii
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -26,6 +27,9 @@ PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 _es256 = ec.ECDSA(hashes.SHA256())
 _ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 """From base64url to base64; what belongs to base64 alone becomes what belongs to neither."""
+
+MAX_KEYS = 1024
+"""Public keys that are remembered as read."""
 
 MAX_HEADERS = 1024
 """Headers that are remembered as read: a signer's are all the same."""
@@ -130,6 +134,7 @@ def open_jws(parsed: Parsed, key: PublicKey) -> bytes:
     return parsed.payload
 
 
+@lru_cache(MAX_KEYS)
 def load_key(spki: bytes) -> PublicKey:
     """A public key from DER SubjectPublicKeyInfo; raises `SignatureInvalid` for other kinds."""
     try:

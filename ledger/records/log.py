@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.actor import Role
+from ledger.records.entry import STREAM_CLOSED
 from ledger.records.fields import MAX_COUNT, PublicHash, PublicMs, PublicParty
 from ledger.records.marks import public
 from ledger.records.record import Record, Value
@@ -106,7 +107,7 @@ class Refused(Record, frozen=True, kw_only=True):
 class StreamClosed(Record, frozen=True, kw_only=True):
     """The stream ends here: it has exactly `n` entries before this one, so nobody can hide one."""
 
-    TYPE = "log.stream-closed"
+    TYPE = STREAM_CLOSED
     STREAM = "*"
 
     closed: Annotated[StreamName, public("name of the stream")]

@@ -4,7 +4,8 @@ The same marks drive the ingest gate, redaction, retention, exports, the Art. 30
 """
 
 from enum import StrEnum
-from typing import Literal
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -22,6 +23,9 @@ class Category(StrEnum):
     CREDENTIAL = "credential"
     STAFF = "staff"
 
+
+UNIONS: Final = (Union, UnionType)
+"""What `get_origin` says of `X | Y`, however it is written."""
 
 Kind = Literal["direct", "quasi", "sensitive"]
 
@@ -58,17 +62,18 @@ def shown_personal(category: Category, kind: Kind) -> msgspec.Meta:
     return msgspec.Meta(extra_json_schema={"x-personal-data": {"category": category.value, "kind": kind}})
 
 
-def mark_of(annotation: msgspec.inspect.Type) -> Public | Personal | None:
-    """The mark in a field's annotation, or None where there is none. In `Annotated[X, mark] | None` it is X's."""
-    if isinstance(annotation, msgspec.inspect.UnionType):
-        for member in annotation.types:
-            found = mark_of(member)
-            if found is not None:
-                return found
+def mark_of(annotation: Any) -> Public | Personal | None:
+    """The mark in a field's annotation, or None where there is none. In `Annotated[X, mark] | None` it is X's.
+
+    Of several the last one stands, as msgspec has it.
+    """
+    origin = get_origin(annotation)
+    if origin in UNIONS:
+        return next((found for member in get_args(annotation) if (found := mark_of(member)) is not None), None)
+    if origin is not Annotated:
         return None
-    if not isinstance(annotation, msgspec.inspect.Metadata):
-        return None
-    if annotation.extra and "mark" in annotation.extra:
-        mark: Public | Personal = annotation.extra["mark"]
-        return mark
-    return mark_of(annotation.type)
+    for meta in reversed(annotation.__metadata__):
+        if isinstance(meta, msgspec.Meta) and meta.extra and "mark" in meta.extra:
+            mark: Public | Personal = meta.extra["mark"]
+            return mark
+    return mark_of(annotation.__origin__)

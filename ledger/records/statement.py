@@ -162,7 +162,16 @@ def open_statement(raw: str, actor: Actor, *, audience: str | None = None) -> St
     """
     parsed = jws.parse(raw)
     jws.open_jws(parsed, jws.load_key(actor.key_spki))
-    statement = read_parsed(parsed)
+    return _of_actor(read_parsed(parsed), actor, audience)
+
+
+def authenticate(statement: Statement, actor: Actor, *, audience: str | None = None) -> Statement:
+    """The same as `open_statement`, of one that `parse_statement` took apart: its record is not read twice."""
+    jws.open_jws(jws.parse(statement.raw), jws.load_key(actor.key_spki))
+    return _of_actor(statement, actor, audience)
+
+
+def _of_actor(statement: Statement, actor: Actor, audience: str | None) -> Statement:
     require_party(statement, actor)
     if audience is not None and statement.claims.aud != audience:
         raise StatementMalformed(

@@ -4,7 +4,6 @@ EVSEs are known here by blind tags only. A booking whose end has passed is forgo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ Holder = tuple[str, str]
 """(request, participation)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(msgspec.Struct, frozen=True):
     """Capacity of one EVSE, bound from `start_at_ms` until just before `end_at_ms`."""
 
     holder: Holder

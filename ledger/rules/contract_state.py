@@ -1,8 +1,9 @@
 """`ContractState`: a contract as the log tells it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from ledger.records.contracts import (
     ContractAccepted,
@@ -33,8 +34,7 @@ class ContractStatus(StrEnum):
     TERMINATED = "TERMINATED"
 
 
-@dataclass(slots=True)
-class Offered:
+class Offered(msgspec.Struct):
     """One version: the offer, who made it, and when the other party accepted it."""
 
     record: ContractOffered
@@ -56,8 +56,7 @@ class Offered:
         return not self.record.sd
 
 
-@dataclass(slots=True)
-class Suspension:
+class Suspension(msgspec.Struct):
     """One cause, from when until when the contract rests; whoever said so ends it."""
 
     cause: SuspensionCause
@@ -66,19 +65,18 @@ class Suspension:
     until_ms: int | None = None
 
 
-@dataclass(slots=True)
-class ContractState:
+class ContractState(msgspec.Struct):
     """A contract's versions, and its end."""
 
     fsc_id: str
     index: int
     """Of the entry that first offered it."""
-    versions: list[Offered] = field(default_factory=list)
+    versions: list[Offered] = msgspec.field(default_factory=list)
     terminated: ContractTerminated | None = None
     terminated_at_ms: int | None = None
     """When it ends, which is after the notice that it asks for."""
-    suspensions: list[Suspension] = field(default_factory=list)
-    out: set[tuple[str, str]] = field(default_factory=set)
+    suspensions: list[Suspension] = msgspec.field(default_factory=list)
+    out: set[tuple[str, str]] = msgspec.field(default_factory=set)
     """(request, participation) of everything that stands opted out under this contract."""
 
     @property

@@ -1,7 +1,8 @@
 """`CredentialBook`: the life of each credential as the log tells it, by issuer and serial number."""
 
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from ledger.records.credentials import (
     CredentialIntended,
@@ -19,8 +20,7 @@ class CredentialName(NamedTuple):
     serial: str
 
 
-@dataclass(slots=True)
-class CredentialState:
+class CredentialState(msgspec.Struct):
     """One credential. It was intended, and then issued, or neither was seen here and it was adopted."""
 
     name: CredentialName
@@ -39,8 +39,7 @@ class CredentialState:
         return not self.is_issued and self.revoked is None
 
 
-@dataclass(frozen=True, slots=True)
-class Barred:
+class Barred(msgspec.Struct, frozen=True):
     """An organisation that can sign nothing any more, and the entry that made it so."""
 
     party: str

@@ -1,7 +1,6 @@
 """`Fact`: one statement at its place in the log, opened, with what the judge needs to know beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -11,16 +10,14 @@ from ledger.records.requests import DirectiveGiven
 from ledger.records.statement import Statement
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedDirective:
+class OpenedDirective(msgspec.Struct, frozen=True):
     """A system operator's directive, and the actor whose key verifiably signed it."""
 
     record: DirectiveGiven
     actor: Actor
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What the caller opened and verified for this statement; None where there was nothing to open."""
 
     directive: OpenedDirective | None = None

@@ -1,7 +1,8 @@
 """`ParticipationState`: one EVSE and EV in one request, as the log tells it."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from ledger.records.contracts import Silence
 from ledger.records.credentials import CheckedSubject, CheckRecorded, Status
@@ -41,8 +42,7 @@ _AFTER: dict[ExecutionKind, ParticipationStatus] = {
 """What a fact makes of a participation. UNKNOWN is not here: a time-out is not a failure."""
 
 
-@dataclass(slots=True)
-class ParticipationState:
+class ParticipationState(msgspec.Struct):
     """One participation; born in a check."""
 
     participation: str
@@ -53,16 +53,16 @@ class ParticipationState:
     opt_deadline_ms: int
     silence: Silence | None = None
     """What silence means under its contract; None where the contract is not known."""
-    choices: dict[OptActor, Choice] = field(default_factory=dict)
-    origins: dict[OptActor, OptOrigin] = field(default_factory=dict)
+    choices: dict[OptActor, Choice] = msgspec.field(default_factory=dict)
+    origins: dict[OptActor, OptOrigin] = msgspec.field(default_factory=dict)
     """How the choice that stands came about."""
     offer: Offer | None = None
-    executions: list[ExecutionNoted] = field(default_factory=list)
-    newest: dict[ExecutionKind, int] = field(default_factory=dict)
+    executions: list[ExecutionNoted] = msgspec.field(default_factory=list)
+    newest: dict[ExecutionKind, int] = msgspec.field(default_factory=dict)
     """Place in `executions` of the newest fact of each kind."""
-    superseded: list[tuple[int, int]] = field(default_factory=list)
+    superseded: list[tuple[int, int]] = msgspec.field(default_factory=list)
     """From when until when a request of higher rank held its EVSE."""
-    batch_ids: list[str] = field(default_factory=list)
+    batch_ids: list[str] = msgspec.field(default_factory=list)
     dsr_id: str | None = None
     """The service record that stands."""
     opted_out_ever: bool = False

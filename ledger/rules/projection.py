@@ -6,12 +6,11 @@ refuses; an auditor goes on past an entry that a rule refuses.
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+import msgspec
 from msgspec import UNSET
 
-from ledger.records import registry
 from ledger.records.contracts import (
     ContractAccepted,
     ContractOffered,
@@ -34,7 +33,7 @@ from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClose
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
 from ledger.records.privacy import ErasureExecuted
-from ledger.records.record import Record, personal_marks
+from ledger.records.record import Record, may_be_personal
 from ledger.records.requests import (
     Answer,
     RequestAborted,
@@ -62,24 +61,18 @@ Scope = Literal["log", "stream"]
 
 POLICY: Final = "policy"
 """The one key of its table."""
-PLACED: Final = frozenset(kind for kind in registry.kinds() if personal_marks(kind)) | {
-    ErasureExecuted,
-    RequestIssued,
-    RequestRevised,
-}
-"""Records with personal parts, the erasures of such parts, and requests, whose signer is asked for again."""
+ALWAYS_PLACED: Final = frozenset({ErasureExecuted, RequestIssued, RequestRevised})
+"""Beside records with personal parts: the erasures of such parts, and requests, whose signer is asked for again."""
 
 
-@dataclass(slots=True)
-class StreamState:
+class StreamState(msgspec.Struct):
     """How many entries a stream has, and whether it has ended."""
 
     count: int = 0
     is_closed: bool = False
 
 
-@dataclass(slots=True)
-class Query:
+class Query(msgspec.Struct):
     """One question about contract holders."""
 
     record: HoldersAsked
@@ -87,8 +80,7 @@ class Query:
     is_answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Activation:
+class Activation(msgspec.Struct, frozen=True):
     """One accepted request under a contract: the class of service, and its window."""
 
     service: Service
@@ -96,8 +88,7 @@ class Activation:
     end_at_ms: int
 
 
-@dataclass(slots=True)
-class DelegationState:
+class DelegationState(msgspec.Struct):
     """One delegation. Grantor and delegate are organisations by their ids, persons by their blind tags, or unknown."""
 
     record: DelegationGiven
@@ -106,8 +97,7 @@ class DelegationState:
     is_revoked: bool = False
 
 
-@dataclass(slots=True)
-class ScheduleState:
+class ScheduleState(msgspec.Struct):
     """One schedule of opting. Its holder is an organisation by its id, a person by a blind tag, or unknown."""
 
     record: OptScheduled
@@ -115,14 +105,13 @@ class ScheduleState:
     is_ended: bool = False
 
 
-@dataclass(slots=True)
-class Kept:
+class Kept(msgspec.Struct):
     """Who keeps the log, under which policy and which key."""
 
     policy_index: int | None = None
     keeper: str | None = None
     """The party that adopted the first policy: the log is its own."""
-    rotations: list[KeyRotated] = field(default_factory=list)
+    rotations: list[KeyRotated] = msgspec.field(default_factory=list)
     """How the log changed its key, in order."""
     frozen_at: int | None = None
     """Index of the entry that ended the log."""
@@ -264,7 +253,7 @@ class Projection:
             stream = self.streams[fact.entry.stream] = StreamState()
         stream.count += 1
         record = fact.statement.record
-        if type(record) in PLACED:
+        if type(record) in ALWAYS_PLACED or may_be_personal(type(record)):
             self.places[str(fact.index)] = record.TYPE
         step = _FOLDS.get(type(record))
         if step is not None:

@@ -1,7 +1,6 @@
 """`RequestState`: a request as the log tells it, with what timers did to it derived for any time asked about."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -70,8 +69,7 @@ Said = tuple[Record, Actor, int]
 """A record of the request's stream, who stated it, and when it was recorded."""
 
 
-@dataclass(slots=True)
-class RequestState:
+class RequestState(msgspec.Struct):
     """A request's whole stream, folded."""
 
     issued: RequestIssued
@@ -79,36 +77,41 @@ class RequestState:
     fo: str
     issued_at_ms: int
     """When that was said."""
-    contracts: Contracts = field(repr=False)
+    contracts: Contracts
     """All contracts that are known; empty where only this stream is."""
     revision: int = 1
-    first: tuple[RequestIssued, int] | None = field(default=None, repr=False)
+    first: tuple[RequestIssued, int] | None = None
     """As it was issued, and when, if it was revised since."""
-    history: list[Said] = field(default_factory=list, repr=False)
-    participations: dict[str, ParticipationState] = field(default_factory=dict)
-    checks: dict[str, CheckRecorded] = field(default_factory=dict)
+    history: list[Said] = msgspec.field(default_factory=list)
+    participations: dict[str, ParticipationState] = msgspec.field(default_factory=dict)
+    checks: dict[str, CheckRecorded] = msgspec.field(default_factory=dict)
     check: CheckRecorded | None = None
     """The newest one."""
     answer: RequestAnswered | None = None
     baseline: BaselineCommitted | None = None
     """The one that stands."""
-    baselines: dict[str, BaselineCommitted] = field(default_factory=dict)
-    executions: list[ExecutionNoted] = field(default_factory=list)
-    execution_ids: set[str] = field(default_factory=set, repr=False)
-    setpoints: list[SetpointBatch] = field(default_factory=list)
-    batches: dict[str, SamplesCommitted] = field(default_factory=dict)
-    dsrs: dict[str, ServiceRecorded] = field(default_factory=dict)
-    works: dict[str, WorkProven] = field(default_factory=dict)
+    baselines: dict[str, BaselineCommitted] = msgspec.field(default_factory=dict)
+    executions: list[ExecutionNoted] = msgspec.field(default_factory=list)
+    execution_ids: set[str] = msgspec.field(default_factory=set)
+    setpoints: list[SetpointBatch] = msgspec.field(default_factory=list)
+    batches: dict[str, SamplesCommitted] = msgspec.field(default_factory=dict)
+    dsrs: dict[str, ServiceRecorded] = msgspec.field(default_factory=dict)
+    works: dict[str, WorkProven] = msgspec.field(default_factory=dict)
     work: WorkProven | None = None
     """The proof that stands: the newest, for each later one reverses the one before."""
     proven_at_ms: int | None = None
     """When that was recorded."""
-    counters: dict[str, WorkCountered] = field(default_factory=dict)
+    counters: dict[str, WorkCountered] = msgspec.field(default_factory=dict)
     """By proof."""
-    resolutions: dict[str, dict[Role, DisputeResolved]] = field(default_factory=dict)
+    resolutions: dict[str, dict[Role, DisputeResolved]] = msgspec.field(default_factory=dict)
     """By proof and by role: the newest word of each side."""
     settlement: Settled | None = None
-    refusals: list[Refused] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """Which one: its contracts and its history are long."""
+        return f"RequestState(fsr_id={self.issued.fsr_id!r}, revision={self.revision})"
+
+    refusals: list[Refused] = msgspec.field(default_factory=list)
     cancelled: RequestCancelled | None = None
     aborted: RequestAborted | None = None
     index: int = 0

@@ -1,25 +1,24 @@
 """`SiteState`: a site's configurations and claims, as the log tells them."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
 
 
-@dataclass(slots=True)
-class SiteState:
+class SiteState(msgspec.Struct):
     """A site: who operates it, and every version of its configuration."""
 
     site_id: str
     cso: str
-    versions: list[tuple[int, SiteConfigured]] = field(default_factory=list)
+    versions: list[tuple[int, SiteConfigured]] = msgspec.field(default_factory=list)
     """(recorded at, configuration), oldest first."""
-    claims: list[ClaimRegistered | InstallationLinked] = field(default_factory=list)
+    claims: list[ClaimRegistered | InstallationLinked] = msgspec.field(default_factory=list)
     """Claims and links, in the order in which they were registered."""
-    withdrawn: dict[str, ClaimWithdrawn] = field(default_factory=dict)
+    withdrawn: dict[str, ClaimWithdrawn] = msgspec.field(default_factory=dict)
     """By claim or link."""
-    available: list[SiteAvailable] = field(default_factory=list)
+    available: list[SiteAvailable] = msgspec.field(default_factory=list)
     """Forecasts, oldest first."""
-    places: list[int] = field(default_factory=list)
+    places: list[int] = msgspec.field(default_factory=list)
     """Indices of the entries that made it what it is, among all that its stream holds."""
 
     @property

@@ -9,12 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
 from functools import cache
 from itertools import islice
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast, overload
 
 import msgspec
 
 from ledger.errors import Broken
-from ledger.rules.fact import Fact
+
+if TYPE_CHECKING:
+    from ledger.rules.fact import Fact  # whoever reads rows needs no record type
 
 V = TypeVar("V")
 T = TypeVar("T")
@@ -72,11 +74,11 @@ class Source(Protocol):
         """How many entries a stream has and whether it is closed; None where it has none."""
         ...
 
-    def facts(self, indices: Sequence[int]) -> list[Fact]:
+    def facts(self, indices: Sequence[int]) -> "list[Fact]":
         """The facts of these entries, in order of index; raises StoreDamaged."""
         ...
 
-    def facts_of(self, stream: str) -> list[Fact]:
+    def facts_of(self, stream: str) -> "list[Fact]":
         """The facts of a stream, oldest first; raises StoreDamaged."""
         ...
 

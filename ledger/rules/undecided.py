@@ -1,7 +1,8 @@
 """What could not be decided, and why: never silently passed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from ledger.records.actor import Role
 from ledger.records.contracts import (
@@ -48,8 +49,7 @@ PERSON = "evidence: the person's statement is not shown"
 TERMS = "contract: not named by the check"
 
 
-@dataclass(frozen=True, slots=True)
-class Undecided:
+class Undecided(msgspec.Struct, frozen=True):
     """One rule that was not decided for `count` entries, of which `first` and `last` are the outermost."""
 
     code: str

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -12,8 +11,7 @@ from ledger.rules.tables import Row
 from ledger.tlog.merkle import Frontier
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The committed end of the log."""
 
     origin: str
@@ -34,8 +32,7 @@ class StreamHead(msgspec.Struct, frozen=True):
     is_closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class StoredEntry:
+class StoredEntry(msgspec.Struct, frozen=True):
     """One row of the log: `data` is the truth, the rest is derived from it or helps to find it."""
 
     index: int
@@ -46,8 +43,7 @@ class StoredEntry:
     actor_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class StoredTile:
+class StoredTile(msgspec.Struct, frozen=True):
     """A full tile: 256 hashes of tile level `level`, and the root over them."""
 
     level: int
@@ -56,8 +52,7 @@ class StoredTile:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class StoredCheckpoint:
+class StoredCheckpoint(msgspec.Struct, frozen=True):
     """A checkpoint that our key signed; `cosigned` is the same note with the witnesses' lines."""
 
     size: int
@@ -71,40 +66,37 @@ class StoredCheckpoint:
         return self.cosigned or self.note
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """All that one transaction writes. Rows are tuples in column order, for this is the hot path."""
 
     head: Head
-    entries: list[tuple[int, bytes, bytes, int | None, int]] = field(default_factory=list)
+    entries: list[tuple[int, bytes, bytes, int | None, int]] = msgspec.field(default_factory=list)
     """(index, data, leaf, previous index, actor id)."""
-    statements: list[tuple[str, str, int]] = field(default_factory=list)
+    statements: list[tuple[str, str, int]] = msgspec.field(default_factory=list)
     """(party, jti, index)."""
-    streams: dict[str, StreamHead] = field(default_factory=dict)
-    counters: dict[tuple[str, str], int] = field(default_factory=dict)
+    streams: dict[str, StreamHead] = msgspec.field(default_factory=dict)
+    counters: dict[tuple[str, str], int] = msgspec.field(default_factory=dict)
     """(party, x5t) -> the actor's own counter."""
-    tags: list[tuple[int, str, str]] = field(default_factory=list)
+    tags: list[tuple[int, str, str]] = msgspec.field(default_factory=list)
     """(index, name, tag)."""
-    tiles: list[tuple[int, int, bytes, bytes]] = field(default_factory=list)
+    tiles: list[tuple[int, int, bytes, bytes]] = msgspec.field(default_factory=list)
     """(level, index, hashes, root)."""
-    actors: dict[int, Actor] = field(default_factory=dict)
-    projections: list[tuple[str, str, bytes | None, int, int | None, int | None]] = field(default_factory=list)
+    actors: dict[int, Actor] = msgspec.field(default_factory=dict)
+    projections: list[tuple[str, str, bytes | None, int, int | None, int | None]] = msgspec.field(default_factory=list)
     """(kind, key, value, index of the last entry of the batch, born, until_ms)."""
 
 
-@dataclass(slots=True)
-class Wanted:
+class Wanted(msgspec.Struct):
     """What a batch has to know of the log before it is judged."""
 
-    statements: list[tuple[str, str]] = field(default_factory=list)
+    statements: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """(party, jti)."""
-    streams: list[str] = field(default_factory=list)
-    counters: list[tuple[str, str]] = field(default_factory=list)
+    streams: list[str] = msgspec.field(default_factory=list)
+    counters: list[tuple[str, str]] = msgspec.field(default_factory=list)
     """(party, x5t)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """What the log knows of a `Wanted` at this head; what is missing is not there."""
 
     head: Head
@@ -113,8 +105,7 @@ class Found:
     counters: Mapping[tuple[str, str], int]
 
 
-@dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(msgspec.Struct, frozen=True):
     """What other writers have added."""
 
     entries: Sequence[StoredEntry]

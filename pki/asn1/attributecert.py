@@ -7,22 +7,18 @@ carries a second attribute or a critical extension never gets further than here.
 """
 
 import datetime as dt
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+import msgspec
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
-from pyasn1.type import namedtype, namedval, univ, useful
 
 from pki import oids
 from pki.asn1 import der
 
 _WHAT = "attribute certificate"
 _V2 = 1
-_PUBLIC_KEY = 0
-_OTHER_OBJECT = 2
-_DIRECTORY_NAME = 4
 _MAX_EXTENSIONS = 2
 _TIME_FORMAT = "%Y%m%d%H%M%SZ"
 MAX_SERIAL_BYTES = 20
@@ -45,8 +41,7 @@ class HolderKind(StrEnum):
     TYPE = oids.OB_THING_TYPE.dotted_string
 
 
-@dataclass(frozen=True, slots=True)
-class AttributeInfo:
+class AttributeInfo(msgspec.Struct, frozen=True):
     """What an attribute certificate says; times in Unix milliseconds on whole seconds, `issuer` a DER Name.
 
     `value` is the DER of the one value of the one attribute. `no_rev_avail` is RFC 5755 section 4.3.6.
@@ -64,108 +59,13 @@ class AttributeInfo:
     no_rev_avail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedAttribute:
+class ParsedAttribute(msgspec.Struct, frozen=True):
     """An attribute certificate that was read but not authenticated: `info_der` is what the signature is over."""
 
     info: AttributeInfo
     info_der: bytes
     signature_oid: str
     signature: bytes
-
-
-class _Algorithm(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("algorithm", univ.ObjectIdentifier()),  # no parameters: RFC 5758 section 3.2
-    )
-
-
-class _ObjectDigestInfo(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType(
-            "digestedObjectType",
-            univ.Enumerated(
-                namedValues=namedval.NamedValues(
-                    ("publicKey", _PUBLIC_KEY), ("publicKeyCert", 1), ("otherObjectTypes", _OTHER_OBJECT)
-                )
-            ),
-        ),
-        namedtype.OptionalNamedType("otherObjectTypeID", univ.ObjectIdentifier()),
-        namedtype.NamedType("digestAlgorithm", _Algorithm()),
-        namedtype.NamedType("objectDigest", univ.BitString()),
-    )
-
-
-class _Holder(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType(
-            "objectDigestInfo", _ObjectDigestInfo().subtype(implicitTag=der.implicit(2, constructed=True))
-        ),
-    )
-
-
-class _GeneralName(univ.Choice):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType(
-            "directoryName",  # EXPLICIT although the module is IMPLICIT, because Name is a CHOICE (X.680 31.2.7)
-            univ.Any().subtype(explicitTag=der.implicit(_DIRECTORY_NAME, constructed=True)),
-        ),
-    )
-
-
-class _V2Form(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("issuerName", univ.SequenceOf(componentType=_GeneralName())),
-    )
-
-
-class _Issuer(univ.Choice):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("v2Form", _V2Form().subtype(implicitTag=der.implicit(0, constructed=True))),
-    )
-
-
-class _Validity(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("notBeforeTime", useful.GeneralizedTime()),
-        namedtype.NamedType("notAfterTime", useful.GeneralizedTime()),
-    )
-
-
-class _Attribute(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("type", univ.ObjectIdentifier()),
-        namedtype.NamedType("values", univ.SetOf(componentType=univ.Any())),
-    )
-
-
-class _Extension(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("extnID", univ.ObjectIdentifier()),
-        namedtype.DefaultedNamedType("critical", univ.Boolean(False)),
-        namedtype.NamedType("extnValue", univ.OctetString()),
-    )
-
-
-class _Info(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("version", univ.Integer()),
-        namedtype.NamedType("holder", _Holder()),
-        namedtype.NamedType("issuer", _Issuer()),
-        namedtype.NamedType("signature", _Algorithm()),
-        namedtype.NamedType("serialNumber", univ.Integer()),
-        namedtype.NamedType("attrCertValidityPeriod", _Validity()),
-        namedtype.NamedType("attributes", univ.SequenceOf(componentType=_Attribute())),
-        namedtype.NamedType("extensions", univ.SequenceOf(componentType=_Extension())),
-    )
-
-
-class _AttributeCertificate(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("acinfo", _Info()),
-        namedtype.NamedType("signatureAlgorithm", _Algorithm()),
-        namedtype.NamedType("signatureValue", univ.BitString()),
-    )
 
 
 def encode_info(info: AttributeInfo, signature_oid: str) -> bytes:
@@ -175,10 +75,12 @@ def encode_info(info: AttributeInfo, signature_oid: str) -> bytes:
 
 def assemble(info: AttributeInfo, signature_oid: str, signature: bytes) -> bytes:
     """The attribute certificate of `info` with its signature; it is read back before it is returned."""
-    record = _AttributeCertificate()
+    from pki.asn1 import rfc5755  # who meets no attribute certificate does not wait for it
+
+    record = rfc5755.AttributeCertificate()
     record["acinfo"] = _info_record(info, signature_oid)
     record["signatureAlgorithm"]["algorithm"] = signature_oid
-    record["signatureValue"] = univ.BitString.fromOctetString(signature)
+    record["signatureValue"] = rfc5755.bits(signature)
     data = der.encode(record)
     if parse(data).info != info:
         raise der.MalformedDer("the attribute certificate cannot be read back as it is")
@@ -186,25 +88,26 @@ def assemble(info: AttributeInfo, signature_oid: str, signature: bytes) -> bytes
 
 
 def _info_record(info: AttributeInfo, signature_oid: str) -> Any:
-    record = _Info()
+    from pki.asn1 import rfc5755
+
+    record = rfc5755.AttributeCertificateInfo()
     record["version"] = _V2
     digest_info = record["holder"]["objectDigestInfo"]
-    digest_info["digestedObjectType"] = _PUBLIC_KEY if info.holder_kind is HolderKind.KEY else _OTHER_OBJECT
+    digest_info["digestedObjectType"] = rfc5755.PUBLIC_KEY
     if info.holder_kind is not HolderKind.KEY:
+        digest_info["digestedObjectType"] = rfc5755.OTHER_OBJECT
         digest_info["otherObjectTypeID"] = info.holder_kind.value
     digest_info["digestAlgorithm"]["algorithm"] = oids.SHA256.dotted_string
-    digest_info["objectDigest"] = univ.BitString.fromOctetString(info.holder_digest)
+    digest_info["objectDigest"] = rfc5755.bits(info.holder_digest)
     names = record["issuer"]["v2Form"]["issuerName"]
-    names.getComponentByPosition(0)["directoryName"] = _GeneralName.componentType["directoryName"].asn1Object.clone(
-        info.issuer
-    )
+    names.getComponentByPosition(0)["directoryName"] = rfc5755.directory_name(info.issuer)
     record["signature"]["algorithm"] = signature_oid
     record["serialNumber"] = info.serial
     record["attrCertValidityPeriod"]["notBeforeTime"] = _time(info.not_before_ms)
     record["attrCertValidityPeriod"]["notAfterTime"] = _time(info.not_after_ms)
     attribute = record["attributes"].getComponentByPosition(0)
     attribute["type"] = info.attribute.value
-    attribute["values"].setComponentByPosition(0, univ.Any(info.value))
+    attribute["values"].setComponentByPosition(0, rfc5755.encoded(info.value))
     extension = record["extensions"].getComponentByPosition(0)
     extension["extnID"] = ExtensionOID.AUTHORITY_KEY_IDENTIFIER.dotted_string
     extension["extnValue"] = _key_id_value(info.issuer_key_id)
@@ -217,7 +120,9 @@ def _info_record(info: AttributeInfo, signature_oid: str) -> Any:
 
 def parse(data: bytes) -> ParsedAttribute:
     """What `data` says, in the shape of this module or not at all; nothing is authenticated yet."""
-    record = der.decode(data, _AttributeCertificate(), limit=der.MAX_ATTRIBUTE_CERTIFICATE_BYTES, what=_WHAT)
+    from pki.asn1 import rfc5755
+
+    record = der.decode(data, rfc5755.AttributeCertificate(), limit=der.MAX_ATTRIBUTE_CERTIFICATE_BYTES, what=_WHAT)
     info = record["acinfo"]
     signature_oid = str(record["signatureAlgorithm"]["algorithm"])
     _expect(signature_oid in _SIGNATURE_OIDS, "the signature algorithm is not allowed")
@@ -249,8 +154,10 @@ def parse(data: bytes) -> ParsedAttribute:
 
 
 def _holder(record: Any) -> tuple[bytes, HolderKind]:
+    from pki.asn1 import rfc5755
+
     other = str(record["otherObjectTypeID"]) if record["otherObjectTypeID"].isValue else ""
-    expected = _OTHER_OBJECT if other else _PUBLIC_KEY
+    expected = rfc5755.OTHER_OBJECT if other else rfc5755.PUBLIC_KEY
     known = other in set(HolderKind) and int(record["digestedObjectType"]) == expected
     _expect(known, "the holder is neither a key nor a pair of things nor a type")
     algorithm = str(record["digestAlgorithm"]["algorithm"])

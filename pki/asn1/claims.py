@@ -6,12 +6,10 @@ SubjectPublicKeyInfo. Or it is a type, which has no key; its instances are named
 """
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from pyasn1.type import char as strings
-from pyasn1.type import namedtype, univ
+import msgspec
 
 from pki.asn1 import der, flexrole
 from pki.roles import Service
@@ -67,8 +65,7 @@ class DerFunction(IntEnum):
     FAST_FREQUENCY_RESPONSE = 13
 
 
-@dataclass(frozen=True, slots=True)
-class TypeRef:
+class TypeRef(msgspec.Struct, frozen=True):
     """The type that was tested; `firmware_sha256` (hex), if given, is the only firmware that the claim holds for."""
 
     manufacturer: str
@@ -77,8 +74,7 @@ class TypeRef:
     firmware_sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Thing:
+class Thing(msgspec.Struct, frozen=True):
     """A thing known by its key, or a type if `spki_sha256` is None; `spki_sha256` and `commitment` are hex."""
 
     kind: ThingKind
@@ -88,8 +84,7 @@ class Thing:
     commitment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """One certificate of the body: against which standard, for which services, where, within which limits."""
 
     standard: str
@@ -107,76 +102,18 @@ class Claim:
     functions: frozenset[DerFunction] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class ConformityClaims:
+class ConformityClaims(msgspec.Struct, frozen=True):
     """One thing or type, or a matched EVSE and EV in this order, with 1 to 16 claims that hold for all of it."""
 
     things: tuple[Thing, ...]
     claims: tuple[Claim, ...]
 
 
-def _text(number: int) -> Any:
-    return strings.UTF8String().subtype(implicitTag=der.implicit(number))
-
-
-def _octets(number: int) -> Any:
-    return univ.OctetString().subtype(implicitTag=der.implicit(number))
-
-
-def _integer(number: int) -> Any:
-    return univ.Integer().subtype(implicitTag=der.implicit(number))
-
-
-class TypeRefAsn1(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
-    """`TypeRef` of the module."""
-
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("manufacturer", strings.UTF8String()),
-        namedtype.NamedType("model", strings.UTF8String()),
-        namedtype.OptionalNamedType("hardware", _text(0)),
-        namedtype.OptionalNamedType("firmwareSha256", _octets(1)),
-    )
-
-
-class _Thing(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("kind", univ.Integer()),
-        namedtype.OptionalNamedType("keySha256", univ.OctetString()),
-        namedtype.OptionalNamedType("typeRef", TypeRefAsn1().subtype(implicitTag=der.implicit(0, constructed=True))),
-        namedtype.OptionalNamedType("publicId", _text(1)),
-        namedtype.OptionalNamedType("commitment", _octets(2)),
-    )
-
-
-class _Claim(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.NamedType("standard", strings.UTF8String()),
-        namedtype.NamedType("edition", strings.UTF8String()),
-        namedtype.NamedType("scheme", univ.Integer()),
-        namedtype.NamedType("certNumber", strings.UTF8String()),
-        namedtype.NamedType("services", univ.BitString()),
-        namedtype.NamedType("regions", univ.SequenceOf(componentType=strings.UTF8String())),
-        namedtype.OptionalNamedType("maxChargeW", _integer(0)),
-        namedtype.OptionalNamedType("maxDischargeW", _integer(1)),
-        namedtype.OptionalNamedType("responseMs", _integer(2)),
-        namedtype.OptionalNamedType("reportSha256", _octets(3)),
-        namedtype.OptionalNamedType("reportUri", strings.IA5String().subtype(implicitTag=der.implicit(4))),
-        namedtype.OptionalNamedType("gridCode", _text(5)),
-        namedtype.OptionalNamedType("functions", univ.BitString().subtype(implicitTag=der.implicit(6))),
-    )
-
-
-class _ConformityClaims(univ.Sequence):  # type: ignore[misc]
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.DefaultedNamedType("version", univ.Integer(1).subtype(explicitTag=der.implicit(0, constructed=True))),
-        namedtype.NamedType("things", univ.SequenceOf(componentType=_Thing())),
-        namedtype.NamedType("claims", univ.SequenceOf(componentType=_Claim())),
-    )
-
-
 def encode(value: ConformityClaims) -> bytes:
     """The DER encoding; it is read back, so what is encoded is what `decode` accepts."""
-    record = _ConformityClaims()
+    from pki.asn1 import ecvdess  # who meets no claim does not wait for it
+
+    record = ecvdess.ConformityClaims()
     for index, thing in enumerate(value.things):
         _fill_thing(record["things"].getComponentByPosition(index), thing)
     for index, claim in enumerate(value.claims):
@@ -193,7 +130,9 @@ def thing_digest(thing: Thing) -> bytes:
     """What a holder field binds: the digest of the key, or for a type the SHA-256 over the DER of its `ThingRef`."""
     if thing.spki_sha256 is not None:
         return digest_bytes(thing.spki_sha256)
-    record = _Thing()
+    from pki.asn1 import ecvdess
+
+    record = ecvdess.ThingRef()
     _fill_thing(record, thing)
     return hashlib.sha256(der.encode(record)).digest()
 
@@ -255,7 +194,9 @@ def digest_bytes(value: str) -> bytes:
 
 def decode(data: bytes) -> ConformityClaims:
     """The value in `data`; raises `der.MalformedDer` or `der.OversizeDer`."""
-    record = der.decode(data, _ConformityClaims(), limit=der.MAX_VALUE_BYTES, what=_WHAT)
+    from pki.asn1 import ecvdess
+
+    record = der.decode(data, ecvdess.ConformityClaims(), limit=der.MAX_VALUE_BYTES, what=_WHAT)
     if int(record["version"]) != 1:
         raise der.MalformedDer("the claims have an unknown version", expected=1)
     _count(record["things"], MAX_THINGS, "things")

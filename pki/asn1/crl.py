@@ -6,9 +6,9 @@ out and read one by one; what is left is a CRL without entries, which the librar
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 from cryptography.x509 import ObjectIdentifier
 from cryptography.x509.oid import CRLEntryExtensionOID
 
@@ -32,8 +32,7 @@ _REASON: Final = CRLEntryExtensionOID.CRL_REASON
 _INVALIDITY: Final = CRLEntryExtensionOID.INVALIDITY_DATE
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(msgspec.Struct, frozen=True):
     """A CRL in its parts. `bare` is the CRL without its entries and with no signature to speak of.
 
     `consistent` is whether the algorithm inside is the one outside, as it must be.
@@ -46,8 +45,7 @@ class Split:
     consistent: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Entries:
+class Entries(msgspec.Struct, frozen=True):
     """What the entries say. `revoked_from_ms` is the earlier of revocation and invalidity date, by serial number."""
 
     revoked_from_ms: dict[int, int]
@@ -55,8 +53,7 @@ class Entries:
     removed: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """One revocation to be written; `reason` None is unspecified, which is not written (section 5.3.1)."""
 
     serial: int

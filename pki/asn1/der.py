@@ -8,10 +8,6 @@ can be used against it.
 import unicodedata
 from typing import Any
 
-from pyasn1.codec.der import decoder, encoder
-from pyasn1.error import PyAsn1Error
-from pyasn1.type import tag, univ
-
 from pki.errors import Refused
 
 MAX_VALUE_BYTES = 4096  # a role extension or a set of claims
@@ -44,9 +40,11 @@ def decode(data: bytes, spec: Any, *, limit: int, what: str) -> Any:
 
     Raises OversizeDer beyond `limit` bytes and MalformedDer for everything else.
     """
-    if len(data) > limit:
-        raise OversizeDer(f"the {what} is too large", expected=f"at most {limit} bytes", found=len(data))
+    require_size(data, limit=limit, what=what)
     walk(data, what)
+    from pyasn1.codec.der import decoder, encoder  # most of what is read is read by `tlv`, without it
+    from pyasn1.error import PyAsn1Error
+
     try:
         value, rest = decoder.decode(data, asn1Spec=spec)
         again = encoder.encode(value)
@@ -57,8 +55,16 @@ def decode(data: bytes, spec: Any, *, limit: int, what: str) -> Any:
     return value
 
 
+def require_size(data: bytes, *, limit: int, what: str) -> None:
+    """Raises OversizeDer beyond `limit` bytes."""
+    if len(data) > limit:
+        raise OversizeDer(f"the {what} is too large", expected=f"at most {limit} bytes", found=len(data))
+
+
 def encode(value: Any) -> bytes:
     """The DER encoding of a pyasn1 value."""
+    from pyasn1.codec.der import encoder
+
     return bytes(encoder.encode(value))
 
 
@@ -130,12 +136,16 @@ def text(value: object, *, longest: int, what: str) -> str:
 
 def implicit(number: int, *, constructed: bool = False) -> Any:
     """The context tag `[number]` of a module with IMPLICIT TAGS."""
+    from pyasn1.type import tag
+
     form = tag.tagFormatConstructed if constructed else tag.tagFormatSimple
     return tag.Tag(tag.tagClassContext, form, number)
 
 
 def named_bits(bits: set[int]) -> Any:
     """A named-bit list: as long as its highest bit and no longer (X.690 section 11.2.2)."""
+    from pyasn1.type import univ
+
     if not bits:
         return univ.BitString("")
     return univ.BitString([int(bit in bits) for bit in range(max(bits) + 1)])

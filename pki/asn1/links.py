@@ -4,9 +4,7 @@ A type claim is about no thing in particular. The link says that the thing with 
 which firmware it ran when it was looked at.
 """
 
-from dataclasses import dataclass
-
-from pyasn1.type import namedtype, univ
+import msgspec
 
 from pki.asn1 import claims, der
 from pki.asn1.claims import ThingKind, TypeRef
@@ -14,8 +12,7 @@ from pki.asn1.claims import ThingKind, TypeRef
 _WHAT = "installation link"
 
 
-@dataclass(frozen=True, slots=True)
-class InstallationLink:
+class InstallationLink(msgspec.Struct, frozen=True):
     """The thing with the key `spki_sha256` (hex) is an instance of `type_ref`, whose firmware is what it ran then."""
 
     kind: ThingKind
@@ -24,19 +21,11 @@ class InstallationLink:
     record_sha256: str | None = None
 
 
-class _InstallationLink(univ.Sequence):  # type: ignore[misc]  # pyasn1 has no types
-    componentType = namedtype.NamedTypes(  # noqa: N815
-        namedtype.DefaultedNamedType("version", univ.Integer(1).subtype(explicitTag=der.implicit(0, constructed=True))),
-        namedtype.NamedType("kind", univ.Integer()),
-        namedtype.NamedType("keySha256", univ.OctetString()),
-        namedtype.NamedType("typeRef", claims.TypeRefAsn1()),
-        namedtype.OptionalNamedType("recordSha256", univ.OctetString().subtype(implicitTag=der.implicit(1))),
-    )
-
-
 def encode(value: InstallationLink) -> bytes:
     """The DER encoding; it is read back, so what is encoded is what `decode` accepts."""
-    record = _InstallationLink()
+    from pki.asn1 import ecvdess  # who meets no link does not wait for it
+
+    record = ecvdess.InstallationLink()
     record["kind"] = int(value.kind)
     record["keySha256"] = claims.digest_bytes(value.spki_sha256)
     claims.fill_type(record["typeRef"], value.type_ref)
@@ -50,7 +39,9 @@ def encode(value: InstallationLink) -> bytes:
 
 def decode(data: bytes) -> InstallationLink:
     """The value in `data`; raises `der.MalformedDer` or `der.OversizeDer`."""
-    record = der.decode(data, _InstallationLink(), limit=der.MAX_VALUE_BYTES, what=_WHAT)
+    from pki.asn1 import ecvdess
+
+    record = der.decode(data, ecvdess.InstallationLink(), limit=der.MAX_VALUE_BYTES, what=_WHAT)
     if int(record["version"]) != 1:
         raise der.MalformedDer("the link has an unknown version", expected=1)
     type_ref = claims.read_type(record["typeRef"])

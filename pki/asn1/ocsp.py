@@ -5,11 +5,11 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from cryptography.x509 import ObjectIdentifier
 
 from pki.asn1 import tlv
@@ -70,8 +70,7 @@ _SUCCESSFUL: Final = tlv.element(tlv.ENUMERATED, bytes((ResponseStatus.SUCCESSFU
 _TAG_OF_STATUS: Final = {CertStatus.GOOD: _GOOD, CertStatus.REVOKED: _REVOKED, CertStatus.UNKNOWN: _UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class CertId:
+class CertId(msgspec.Struct, frozen=True):
     """A certificate as OCSP names it; `encoded` is the element as it was written, to be given back unchanged."""
 
     algorithm: str
@@ -86,16 +85,14 @@ class CertId:
         return hashed is not None and (hashed(name), hashed(key_bits)) == (self.name_hash, self.key_hash)
 
 
-@dataclass(frozen=True, slots=True)
-class OcspRequest:
+class OcspRequest(msgspec.Struct, frozen=True):
     """What is asked."""
 
     ids: tuple[CertId, ...]
     nonce: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Single:
+class Single(msgspec.Struct, frozen=True):
     """What a response says about one certificate; reasons are the numbers of CRLReason."""
 
     cert_id: CertId
@@ -107,8 +104,7 @@ class Single:
     invalid_from_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseData:
+class ResponseData(msgspec.Struct, frozen=True):
     """The signed part. `responder` is the octets of a name or of a key hash, by `by_key`."""
 
     responder: bytes
@@ -118,8 +114,7 @@ class ResponseData:
     nonce: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class OcspResponse:
+class OcspResponse(msgspec.Struct, frozen=True):
     """A successful response as it was read."""
 
     data: ResponseData

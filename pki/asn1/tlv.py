@@ -211,6 +211,17 @@ def read_bits(content: bytes, what: str) -> bytes:
     return content[1:]
 
 
+def read_named_bits(content: bytes, *, known: int, what: str) -> set[int]:
+    """The places that the contents of a BIT STRING name, all below `known`; the last bit is one of them."""
+    bits = content[1:]
+    if not bits or content[0] > 7 or 8 * len(bits) - content[0] > known:
+        raise MalformedDer(f"the {what} is not a named-bit list of known bits")
+    named = {place for place in range(8 * len(bits)) if bits[place // 8] & (0x80 >> place % 8)}
+    if 8 * len(bits) - content[0] - 1 != max(named, default=-1):
+        raise MalformedDer(f"the {what} is not a named-bit list of known bits")
+    return named
+
+
 def read_time(content: bytes, what: str) -> int:
     """Unix milliseconds of a GeneralizedTime in the form of RFC 5280 section 4.1.2.5.2: seconds, and Z."""
     day, clock = content[:8], content[8:14]

@@ -16,11 +16,12 @@ from ledger.appender import Appended, Outcome, Submission
 from ledger.records import canonical, jws, statement
 from ledger.records.actor import Actor
 from ledger.records.contracts import HoldersAsked
-from ledger.records.entry import Entry, Submitter
+from ledger.records.entry import Submitter
 from ledger.records.services import Service
 from ledger.rules.fact import Evidence
 from pki.roles import Purpose
 from tests.bench.frame import Scale
+from tests.bench.signers import Signers
 from tests.support import world as stage
 
 T = TypeVar("T")
@@ -172,12 +173,7 @@ class Grown:
     path: Path
     vkey: str
     size: int
-    actors: dict[str, Actor]
-
-    def resolve(self, x5t: str, entry: Entry) -> Actor:
-        """Who signs in this log."""
-        del entry
-        return self.actors[x5t]
+    signers: Signers
 
 
 def grown(scale: Scale) -> Grown:
@@ -199,4 +195,4 @@ def _grow(scale: Scale) -> Grown:
         size = world.desk.appender.head.size
         vkey = world.engines.log_keys.vkeys()[-1]
         path = Path(world.engines.store.connection.execute("PRAGMA database_list").fetchone()[2])
-    return Grown(path, vkey, size, actors)
+    return Grown(path, vkey, size, Signers(actors))

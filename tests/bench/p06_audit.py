@@ -43,7 +43,7 @@ _SCAN = "SELECT data FROM entry ORDER BY idx"
 
 
 def _audited(log: ground.Grown, *, signatures: bool, jobs: int = 1) -> float:
-    return _took(log.path, log.vkey, ORIGIN, log.size, resolve=log.resolve if signatures else None, jobs=jobs)
+    return _took(log.path, log.vkey, ORIGIN, log.size, resolve=log.signers.resolve if signatures else None, jobs=jobs)
 
 
 def _took(path: Path, vkey: str, origin: str, size: int, *, resolve: Resolve | None = None, jobs: int = 1) -> float:
@@ -146,7 +146,7 @@ def _rules(scale: Scale) -> Iterator[Pair]:
             for row in reader.entries(0, log.size):
                 made = entries.decode(row.data)
                 said = parse_statement(made.stmt)
-                fact = replay.fact(row.index, made, said, log.resolve(said.header.x5t, made), {})
+                fact = replay.fact(row.index, made, said, log.signers.resolve(said.header.x5t, made), {})
                 with suppress(MandateUnproven):
                     state.check(fact)
                 state.apply(fact)
@@ -162,7 +162,7 @@ def _signed(log: ground.Grown, data: bytes) -> tuple[ec.EllipticCurvePublicKey, 
     raw = urlsafe_b64decode(tail + "=" * (-len(tail) % 4))
     half = ES256_BYTES // 2
     signature = encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
-    actor = log.resolve(parse_statement(made.stmt).header.x5t, made)
+    actor = log.signers.resolve(parse_statement(made.stmt).header.x5t, made)
     return _key(actor.key_spki), signature, message.encode("ascii")
 
 

@@ -10,7 +10,6 @@ import importlib.util
 import json
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 from cryptography.x509.verification import ExtensionPolicy
+from msgspec.structs import replace
 
 from pki import binding, keys, path
 from pki.errors import Refused

@@ -12,12 +12,12 @@ import json
 import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography import x509
+from msgspec.structs import replace
 
 from pki import binding, path
 from pki.errors import Refused

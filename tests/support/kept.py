@@ -1,7 +1,7 @@
 """A state that is kept by key, over a log that is a list: whatever a fold does has to survive being forgotten."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -95,5 +95,5 @@ class Forgetful:
 def plain(value: Any) -> Any:
     """The value without the way to its contracts, which is another one in another state; nothing for nothing."""
     if hasattr(value, "contracts"):
-        return replace(value, contracts=None)
+        return msgspec.structs.replace(value, contracts=None)
     return value or None

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from msgspec import inspect
 
-from ledger.records import marks, registry
+from ledger.records import marks, record, registry
 from ledger.records.record import Part, Record, Value
 from ledger.rules.writers import WRITERS
 
@@ -68,7 +68,7 @@ def _table(kind: type, *, marked: bool) -> Iterator[str]:
     yield "| field | type and bounds | required | mark |" if marked else "| field | type and bounds | required |"
     yield "|---|---|---|---|" if marked else "|---|---|---|"
     for field in fields:
-        mark = marks.mark_of(field.type)
+        mark = record.mark_of(kind, field.name) if issubclass(kind, Part) else None
         hidden = isinstance(mark, marks.Personal)
         required = "hidden" if hidden else "yes" if field.required else "no"
         row = f"| `{field.encode_name}` | {shown(field.type)} | {required} |"

@@ -6,7 +6,6 @@ are looked at are t0 + t_full_ms and the frequency channel's own sample times.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -56,8 +55,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     quiet_hold_ms: int = 1_500
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
+class _Event(msgspec.Struct, frozen=True):
     t0: int
     instants: tuple[int, ...]
     full_at: int

@@ -4,7 +4,6 @@ import datetime as dt
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator import asn1_types as asn1_targets
 from pyhanko_certvalidator.errors import PathError, ValidationError

@@ -6,6 +6,7 @@ from hashlib import sha256
 from time import perf_counter
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID
@@ -44,7 +45,7 @@ def _forged(world: Any, **changes: Any) -> Forged:
 def _believed(world: Any, forged: Forged, *, nonce: bytes | None = None, at_ms: int | None = None) -> CertStatus:
     """What a client that asked about the FO's certificate believes after this response."""
     issuer = world.made.hierarchy.issuing[Group.FO].certificate
-    asked = replace(ocsp.ask(issuer, (_serial(world),), with_nonce=False), nonce=nonce)
+    asked = msgspec.structs.replace(ocsp.ask(issuer, (_serial(world),), with_nonce=False), nonce=nonce)
     when_ms = forged.at_ms if at_ms is None else at_ms
     return ocsp.answered(asked, forged.der(), when_ms)[_serial(world)].status
 

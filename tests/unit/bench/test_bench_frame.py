@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import __main__ as command
-from tests.bench import frame, machine, table
+from tests.bench import command, frame, machine, table
 from tests.bench.frame import Goal, Measure, Pair, Result, Row, Scale
 from tests.bench.registry import NOT_MEASURED, ROWS
 

@@ -230,14 +230,14 @@ def test_claims_that_could_not_be_read_back_are_not_written(wrong: ConformityCla
     ],
 )
 def test_a_claim_outside_its_bounds_is_not_written(changes: dict[str, Any]) -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     with pytest.raises(der.MalformedDer):
         claims.encode(ConformityClaims(THINGS, (replace(CLAIM, **changes),)))
 
 
 def test_sixteen_claims_and_regions_are_the_most() -> None:
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     small = Claim("S", "1", Scheme.TYPE_TEST, "N", frozenset({Service.DROOP}), ("FI",) * 16)
     whole = ConformityClaims(THINGS, (small,) * 16)

@@ -1,9 +1,9 @@
 """Claims are opened strictly, and cover what they say for exactly the things that they name."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from pki import attribute, binding, conformity, coverage, keys, status
 from pki.asn1 import attributecert, der

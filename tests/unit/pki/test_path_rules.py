@@ -1,11 +1,11 @@
 """What stage 1 refuses beyond the library: rules about policies, and more intermediates than are looked at."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from msgspec.structs import replace
 
 from pki import keys, oids, path
 from pki.roles import Group, Purpose

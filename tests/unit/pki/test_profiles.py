@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -32,7 +33,7 @@ SAMPLES = profile_samples.samples()
 
 def _bounds(profile: AnyProfile) -> str:
     """What a profile allows beyond what its sample shows."""
-    fields = {field.name: getattr(profile, field.name) for field in dataclasses.fields(profile)}
+    fields = msgspec.structs.asdict(profile)
     return repr([(name, _plain(value)) for name, value in sorted(fields.items())])
 
 
@@ -62,7 +63,7 @@ def test_there_is_no_pin_without_a_profile() -> None:
 def test_the_pin_moves_with_every_bound_and_every_byte() -> None:
     sample = SAMPLES["FO/TLS_CLIENT/v1"]
     assert isinstance(sample.profile, Profile)
-    longer = dataclasses.replace(sample.profile, max_lifetime_ms=sample.profile.max_lifetime_ms + 1)
+    longer = msgspec.structs.replace(sample.profile, max_lifetime_ms=sample.profile.max_lifetime_ms + 1)
     assert _digest(dataclasses.replace(sample, profile=longer)) != _digest(sample)
     other = SAMPLES["FO/SIGNING/v1"].certificate
     assert _digest(dataclasses.replace(sample, certificate=other)) != _digest(sample)
@@ -81,7 +82,7 @@ def test_every_profile_has_a_version_in_its_name_and_no_name_is_used_twice() -> 
 
 
 def test_a_profile_cannot_be_changed_while_running() -> None:
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError, match="immutable"):
         profiles.get(Role.FO, Purpose.SIGNING).max_lifetime_ms = 1  # type: ignore[misc]
 
 

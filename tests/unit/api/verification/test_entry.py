@@ -1,5 +1,6 @@
 """The entry point's short way to `verify`: the same answers, without the command line's library."""
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,8 @@ def test_the_short_way_says_what_the_long_one_says(
         monkeypatch.setattr(sys, "argv", ["flexledger", *words])
         with pytest.raises(SystemExit) as left:
             entry.main()
+        assert gc.isenabled()
+        gc.unfreeze()
         said.append((left.value.code, capsys.readouterr().out))
     assert said[0] == said[1]
     assert said[0][0] == 0

@@ -1,7 +1,6 @@
 """A token narrows one certificate, for minutes; everything else that looks like one is refused."""
 
 import base64
-import dataclasses
 import hashlib
 import hmac
 import json
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -42,7 +42,7 @@ class Place:
     def principal(self, leaf: bytes | None = None, **changes: Any) -> Principal:
         leaf = leaf or self.leaf
         x5t = base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode()
-        credential = dataclasses.replace(credential_of(leaf), x5t_s256=x5t, **changes)
+        credential = msgspec.structs.replace(credential_of(leaf), x5t_s256=x5t, **changes)
         return Principal.from_credential(credential)
 
     def issue(self, scopes: frozenset[Scope] = READ, **changes: Any) -> str:

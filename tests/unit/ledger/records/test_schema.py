@@ -44,12 +44,48 @@ def test_every_field_of_every_record_is_marked_and_says_why(kind: type[Record]) 
     for field in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
         if field.name == "sd":
             continue
-        mark = marks.mark_of(field.type)
+        mark = record.mark_of(kind, field.name)
         assert isinstance(mark, marks.Public | marks.Personal), field.name
         if isinstance(mark, marks.Public):
             assert len(mark.why) > 5
         else:
             assert re.fullmatch(r"P[0-9]+[YMD]", mark.retention)
+
+
+def _mark_by_msgspec(info: msgspec.inspect.Type) -> object:
+    """The mark as msgspec reads the annotation."""
+    if isinstance(info, msgspec.inspect.UnionType):
+        return next((found for one in info.types if (found := _mark_by_msgspec(one)) is not None), None)
+    if not isinstance(info, msgspec.inspect.Metadata):
+        return None
+    return info.extra["mark"] if info.extra and "mark" in info.extra else _mark_by_msgspec(info.type)
+
+
+def _parts_by_msgspec(info: msgspec.inspect.Type) -> list[type[Part]]:
+    """The parts in it as msgspec reads the annotation."""
+    match info:
+        case msgspec.inspect.Metadata(type=inner) | msgspec.inspect.VarTupleType(item_type=inner):
+            return _parts_by_msgspec(inner)
+        case msgspec.inspect.UnionType(types=members):
+            return [part for one in members for part in _parts_by_msgspec(one)]
+        case msgspec.inspect.StructType(cls=cls) if issubclass(cls, Part):
+            return [cls]
+    return []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+def test_marks_and_parts_are_found_where_msgspec_finds_them(kind: type[Record]) -> None:
+    waiting: list[type[Part]] = [kind]
+    personal_found: dict[str, object] = {}
+    while waiting:
+        part = waiting.pop()
+        for field in msgspec.inspect.type_info(part).fields:  # type: ignore[attr-defined]
+            mark = record.mark_of(part, field.name)
+            assert mark == _mark_by_msgspec(field.type), (part, field.name)
+            if isinstance(mark, marks.Personal):
+                personal_found[field.encode_name] = mark
+            waiting += _parts_by_msgspec(field.type)
+    assert record.personal_marks(kind) == personal_found
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
