@@ -73,6 +73,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 "vkey": opened.log_keys.vkeys()[-1],
             }
             ready.tell(where, ready_file)
+            server.settle()
 
         assembled, stop = create_app(service), asyncio.Event()
         directory.on_evidence(assembled.connections.review)

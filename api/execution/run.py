@@ -39,6 +39,7 @@ MAX_STEPS_FED = 10_000
 GRACE_S = 0.1
 MAX_APART_MS = 24 * 3_600_000
 BACK_POLL_S = 0.2
+RENEWED_TOGETHER_MS = 500
 BROKEN_OFF = "ServiceRestarted"
 MODE_CHANGED = "OperationModeChanged"
 SERVICE_MODES = frozenset(
@@ -182,7 +183,17 @@ class Run:
         if self._request.dead_man_s is None or not self._request.renewed:
             return self._request.end_at_ms
         told = [part.renewed_at_ms for part in self._parts.values() if self._is_renewed(part)]
-        return min(told, default=self._request.end_at_ms) + self._request.dead_man_s * MS_PER_S // 2
+        return min(told, default=self._request.end_at_ms) + self._renew_after_ms()
+
+    def _renew_after_ms(self) -> int:
+        return (self._request.dead_man_s or 0) * MS_PER_S // 2
+
+    def _apart_ms(self, part: Part) -> int:
+        """How much earlier one EVSE is told again for the first time, up to a quarter of a dead-man.
+
+        Those that were told together are not told again together: thousands at once would hold up everything else.
+        """
+        return zlib.crc32(str(part.evse).encode()) % (self._renew_after_ms() // 2 + 1)
 
     @staticmethod
     def _is_renewed(part: Part) -> bool:
@@ -192,8 +203,9 @@ class Run:
     def _renew(self) -> None:
         """The same values again, which starts the dead-man anew and changes nothing else."""
         now_ms = self._clock.now_ms()
+        due_ms = now_ms + RENEWED_TOGETHER_MS - self._renew_after_ms()
         for part in self._parts.values():
-            if self._is_renewed(part) and part.instruction is not None:
+            if self._is_renewed(part) and part.instruction is not None and part.renewed_at_ms <= due_ms:
                 part.renewed_at_ms = now_ms
                 self._spawn(self._send_again(part, part.instruction))
 
@@ -212,7 +224,8 @@ class Run:
             part = self._parts.get(evse)
             if part is None or not part.active or evse in following:
                 continue
-            part.instruction, part.instructed_at_ms, part.renewed_at_ms = instruction, now_ms, now_ms
+            part.instruction, part.instructed_at_ms = instruction, now_ms
+            part.renewed_at_ms = now_ms - self._apart_ms(part)
             part.generation += 1
             part.deviating = False
             if not part.away:

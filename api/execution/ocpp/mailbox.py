@@ -85,6 +85,8 @@ class Mailbox:
         self._late: OrderedDict[str, Letter] = OrderedDict()
         self._count = 0
         self._expiry: asyncio.Task[None] | None = None
+        self._is_idle = False
+        """Whether a connection takes the next letter at once, which looks at its `not_after` itself."""
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -99,6 +101,12 @@ class Mailbox:
             raise QueueFull("too many commands wait for this station", station_id=self.station_id, found=MAX_QUEUED)
         self._queue.append(letter)
         self._changed.set()
+        if self._is_idle:
+            self._is_idle = False
+        else:
+            self._watch_expiry()
+
+    def _watch_expiry(self) -> None:
         if self._expiry is None or self._expiry.done():
             self._expiry = asyncio.create_task(self._expire())
 
@@ -119,15 +127,21 @@ class Mailbox:
 
     async def deliver(self, send: Transmit) -> None:
         """Send letters one at a time over one connection, until cancelled or the connection ends."""
-        while True:
-            while not self._queue:
-                self._changed.clear()
-                await self._changed.wait()
-            letter = self._queue.popleft()
-            if letter.not_after_ms <= self._clock.now_ms():
-                letter.settle(NeverSent("NotAfter"))
-                continue
-            await self._exchange(letter, send)
+        try:
+            while True:
+                while not self._queue:
+                    self._changed.clear()
+                    self._is_idle = True
+                    await self._changed.wait()
+                letter = self._queue.popleft()
+                if letter.not_after_ms <= self._clock.now_ms():
+                    letter.settle(NeverSent("NotAfter"))
+                    continue
+                await self._exchange(letter, send)
+        finally:
+            self._is_idle = False
+            if self._queue:
+                self._watch_expiry()
 
     async def _exchange(self, letter: Letter, send: Transmit) -> None:
         self._count += 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -438,6 +439,30 @@ async def test_the_dead_man_ends_a_service_that_nobody_renews() -> None:
     powers = {s.t_ms: s.power_w for s in bodies.decode(depot.plant.log(log))}
     assert powers[START + 9 * MINUTE] == 10_000
     assert powers[START + 11 * MINUTE] == 22_000
+
+
+async def test_those_told_together_are_told_again_in_time_and_not_all_at_once() -> None:
+    depot = Depot()
+    told: dict[int, list[int]] = {}
+    send = depot.port.send
+
+    async def noted(command: neutral.Command) -> neutral.Outcome:
+        if isinstance(command, neutral.LimitCharging):
+            told.setdefault(command.evse.evse_id, []).append(depot.clock.now_ms())
+        return await send(command)
+
+    depot.port.send = noted  # type: ignore[method-assign]
+    who = participants(1, 2, 3, 4, 5, 6, 7, 8)
+    end_ms = START + 8 * MINUTE
+    service = MandatoryLimitService(start_at_ms=START, import_cap_w=40_000, floor_w_per_evse=4200)
+    asked = request(service, who, end_ms=end_ms, dead_man_s=240, renewed=True)
+    await depot.play(asked, every(5_000, until_ms=end_ms))
+    assert len({moments[1] for moments in told.values()}) >= 5, "a quarter of a dead-man apart"
+    for moments in told.values():
+        apart = [after - before for before, after in itertools.pairwise(moments)]
+        assert all(gap_ms <= 2 * MINUTE + 5_000 for gap_ms in apart), (
+            "half a dead-man, and one step of the test's clock"
+        )
 
 
 async def test_an_abort_clears_the_service_and_brings_back_what_there_is() -> None:
