@@ -128,6 +128,12 @@ WITNESSED_SIZE: Final = Gauge(
     "flexledger_witnessed_tree_size", "Size of the last checkpoint that the quorum cosigned.", registry=REGISTRY
 )
 
+STATIONS_SERVED: Final = Gauge(
+    "flexledger_stations_served",
+    "1 where this replica serves the charging stations; 0 where another one does and this one stands by.",
+    registry=REGISTRY,
+)
+
 SELF_AUDITS: Final = Counter(
     "flexledger_self_audits_total", "Audits of the own log, by their outcome.", ("result",), registry=REGISTRY
 )

@@ -71,6 +71,7 @@ def examine(config: Path, environ: Mapping[str, str], clock: Clock, free: Callab
         ("sqlite", lambda: checks.sqlite_version(sqlite3.sqlite_version_info), ""),
         ("log", lambda: checks.the_log(settings), "do not start the service; restore the newest backup and compare"),
         ("standby", lambda: checks.standby(settings), "set synchronous_standby_names at the server"),
+        ("stations", lambda: checks.stations(settings), "see that the server answers: who serves the stations asks it"),
         ("vault", lambda: checks.vault(settings), "restore the vault and its key ring; they are backed up apart"),
         ("disk", lambda: checks.disk(settings, free), "make room before the service stops taking statements"),
     )

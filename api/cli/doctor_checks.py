@@ -201,6 +201,21 @@ def the_log(settings: Settings) -> Iterator[Finding]:
         reader.close()
 
 
+def stations(settings: Settings) -> Iterator[Finding]:
+    """Where several replicas may run: whether one of them serves the stations now."""
+    if settings.store.dsn_file is None or settings.ocpp_listen is None:
+        return
+    reader = engines.postgres_reader(settings.store.dsn_file, settings.store.schema)
+    try:
+        is_seated = reader.is_seated()
+    finally:
+        reader.close()
+    if is_seated:
+        yield ok("stations", "a replica serves the stations; others with [ocpp_listen] stand by")
+    else:
+        yield ok("stations", "no replica serves the stations now; the next one with [ocpp_listen] will")
+
+
 def standby(settings: Settings) -> Iterator[Finding]:
     """Where the log is on a server: whether what is acknowledged survives the loss of that machine."""
     if settings.store.dsn_file is None:

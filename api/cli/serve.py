@@ -67,7 +67,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
                 "host": bound.host,
                 "port": bound.port,
                 "ops_port": bound.ops_port,
-                "ocpp_port": listener.bound_port if listener is not None else None,
+                "ocpp_port": listener.bound_port if listener is not None and service.is_serving_stations else None,
                 "status_port": status_port,
                 "origin": settings.origin,
                 "vkey": opened.log_keys.vkeys()[-1],

@@ -40,6 +40,7 @@ from ledger.records.sites import CurrentKind, EvLimits, Evse, SessionMirrored
 from ledger.records.work import Period, ServiceRecorded
 from ledger.rules.rank import outranks
 from ledger.rules.request_state import RequestState
+from ledger.store.seat import SeatTaken
 from pki.errors import PkiError
 
 DSR_PERIOD_MS: Final = 900_000
@@ -63,7 +64,7 @@ class Executions:
     """Every request that is waiting for its start or running."""
 
     def __init__(self, desk: Desk, memory: Memory, adapter: Adapter | None, sleep_until_ms: SleepUntil) -> None:
-        """Without an adapter no station is connected here: nothing is executed."""
+        """Without an adapter no station is connected here: nothing is executed; with one, from `begin` on."""
         self._desk = desk
         self._memory = memory
         self._adapter = adapter
@@ -71,6 +72,7 @@ class Executions:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._notes: set[asyncio.Task[None]] = set()
         self._watch: EmbeddedWatch | None = None
+        self._is_serving = False
         desk.listen(self.heard)
 
     def heard(self, opened: Opened, _stream: str, _rec_ms: int) -> None:
@@ -147,10 +149,28 @@ class Executions:
 
     def schedule(self, fsr_id: str) -> None:
         """From now on the request is executed when its time comes. Asking twice changes nothing."""
-        if self._adapter is not None and (fsr_id not in self._tasks or self._tasks[fsr_id].done()):
+        if self._adapter is not None and self._is_serving and (fsr_id not in self._tasks or self._tasks[fsr_id].done()):
             self._tasks[fsr_id] = asyncio.create_task(self._watched(fsr_id, self._execute(fsr_id)))
 
-    def resume(self) -> None:
+    def begin(self) -> None:
+        """Stations are served here from now on: what is on record and not done is done here."""
+        self._is_serving = True
+        self._resume()
+
+    def let_go(self) -> None:
+        """From now on nothing that happens to a run is put on record here: another replica may run it."""
+        self._is_serving = False
+
+    async def stop(self) -> None:
+        """Nothing runs any longer; stations fall back by themselves when their profiles end."""
+        self._is_serving = False
+        tasks = [*self._tasks.values(), *self._notes]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def _resume(self) -> None:
         """After a restart: requests that have not begun are scheduled again, and broken-off runs are taken over."""
         now_ms = self._desk.clock.now_ms()
         for request in self._desk.state.requests_until(now_ms - recover.RECOVER_WITHIN_MS):
@@ -165,13 +185,10 @@ class Executions:
         self._watch = watch
 
     async def close(self) -> None:
-        """Nothing runs any longer; stations fall back by themselves when their profiles end."""
+        """As `stop`, and nothing is watched any longer either."""
         if self._watch is not None:
             await self._watch.close()
-        tasks = [*self._tasks.values(), *self._notes]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.stop()
 
     async def _watched(self, fsr_id: str, running: Coroutine[Any, Any, object]) -> None:
         try:
@@ -261,6 +278,8 @@ class Executions:
         return found
 
     async def _record(self, fact: ExecutionFact) -> None:
+        if not self._is_serving:
+            raise SeatTaken("stations are no longer served here")
         noted = ExecutionNoted(
             n_id=f"n-{secrets.token_hex(8)}",
             fsr_id=fact.fsr_id,

@@ -28,6 +28,7 @@ from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
 from api.flows.self_audit import SelfAudit
 from api.flows.stamping import AskAuthority, StampBook, Stamping
+from api.flows.station_door import StationDoor
 from api.flows.status import StatusDesk
 from api.flows.suspensions import Suspensions
 from api.flows.webhooks import Poster, Webhooks
@@ -80,6 +81,7 @@ class Service:
         privacy: PrivacyOffice,
         feed: Feed,
         listener: StationListener | None,
+        door: StationDoor | None,
         office: Office | None,
         enrolment: Enrolment | None,
         auditing: SelfAudit,
@@ -99,12 +101,18 @@ class Service:
         self.privacy = privacy
         self.feed = feed
         self.listener = listener
+        self.door = door
         self.office = office
         self.enrolment = enrolment
         self.auditing = auditing
         self.status = status
         self.webhooks = webhooks
         self.stamps = stamps
+
+    @property
+    def is_serving_stations(self) -> bool:
+        """Whether stations connect to this very process; of several replicas one serves them."""
+        return self.door is not None and self.door.is_open
 
 
 @asynccontextmanager
@@ -167,6 +175,7 @@ async def open_service(
     sleep_until_ms = polling(engines.clock)
     tasks: list[asyncio.Task[None]] = []
     executions: Executions | None = None
+    door: StationDoor | None = None
     try:
         if appender.head.size == 0:
             # Another replica may begin the log at the same moment: the first policy is one.
@@ -189,9 +198,10 @@ async def open_service(
             port = OcppPort(listener, clock=engines.clock)
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(desk, memory, adapter, sleep_until_ms)
-            executions.resume()
             executions.closes(EmbeddedWatch(desk, memory, port))
-            await listener.start()
+            door = StationDoor(engines.store.seat(), listener, executions)
+            await door.open()
+            tasks.append(asyncio.create_task(door.watch(), name="stations"))
             directory.on_evidence(listener.evidence_moved)
         if webhooks is not None:
             tasks.append(asyncio.create_task(webhooks.watch(), name="webhooks"))
@@ -216,6 +226,7 @@ async def open_service(
             privacy=privacy,
             feed=Feed(desk, memory),
             listener=listener,
+            door=door,
             office=office,
             enrolment=enrolment,
             auditing=auditing,
@@ -229,8 +240,8 @@ async def open_service(
         await asyncio.gather(*tasks, return_exceptions=True)
         if executions is not None:
             await executions.close()
-        if listener is not None:
-            await listener.close()
+        if door is not None:
+            await door.close()
         if office is not None:
             await office.close()
         if suspensions is not None:

@@ -16,7 +16,7 @@ import asyncpg
 from ledger.errors import Refused
 from ledger.records import canonical
 from ledger.rules.tables import Row
-from ledger.store import postgres_link, reads
+from ledger.store import postgres_link, postgres_seat, reads
 from ledger.store.errors import (
     HeadMoved,
     OutcomeUnknown,
@@ -166,6 +166,10 @@ class PostgresReader(SqlReads):
         """The server's synchronous_standby_names: empty where a commit waits for nobody."""
         return str(self._one(_STANDBY)[0])
 
+    def is_seated(self) -> bool:
+        """Whether some replica has the seat of who serves the stations."""
+        return bool(self._one(postgres_seat.HELD, (postgres_seat.name_of(self._link.schema),))[0])
+
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
         rows = self._all(_STATEMENTS, columns(wanted, 2))
         return {(party, jti): index for party, jti, index in rows}
@@ -246,6 +250,9 @@ class PostgresStore(PostgresReader):
         finally:
             if alone:
                 self._one("SELECT pg_advisory_unlock(hashtextextended(?, 0))", (name,))
+
+    def seat(self) -> postgres_seat.PostgresSeat:
+        return postgres_seat.PostgresSeat(self._dsn, self._schema)
 
     # The sequencer's connection
 

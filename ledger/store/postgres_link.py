@@ -118,7 +118,7 @@ class Link:
     def __init__(self, dsn: str, schema: str, *, is_writer: bool) -> None:
         """Connects with the first call."""
         self._dsn = dsn
-        self._schema = schema
+        self.schema = schema
         self._is_writer = is_writer
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
@@ -183,7 +183,7 @@ class Link:
         if self._connection is None or self._connection.is_closed():
             if self.is_pinned:
                 raise StoreUnreachable("the connection was lost, and with it the moment that was read")
-            self._connection = await connect(self._dsn, self._schema, is_writer=self._is_writer)
+            self._connection = await connect(self._dsn, self.schema, is_writer=self._is_writer)
             if self._is_writer:
                 await self._show_presence(self._connection)
         return self._connection
@@ -191,7 +191,7 @@ class Link:
     async def _show_presence(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         """A replica is seen by the others for as long as it is connected; it waits for one that is alone to finish."""
         try:
-            await connection.fetchval("SELECT pg_advisory_lock_shared(hashtextextended($1, 0))", presence(self._schema))
+            await connection.fetchval("SELECT pg_advisory_lock_shared(hashtextextended($1, 0))", presence(self.schema))
         except FOREIGN as error:
             raise code_of(error) from error
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.records.actor import Actor
 from ledger.rules.tables import Row
+from ledger.store.seat import Seat
 from ledger.tlog.merkle import Frontier
 
 
@@ -263,6 +264,10 @@ class Store(ReadStore, Protocol):
 
     def is_alone(self) -> AbstractContextManager[bool]:
         """Whether nobody else has this log open for writing; if so, nobody opens it until the block ends."""
+        ...
+
+    def seat(self) -> Seat:
+        """The place of who serves this log's stations; a new one each time, held by nobody yet."""
         ...
 
     async def peek(self) -> Head:

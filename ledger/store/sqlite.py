@@ -26,6 +26,7 @@ from ledger.store.errors import (
 from ledger.store.lock import WriterLock
 from ledger.store.protocol import Batch, Found, Head, StoredCheckpoint, StreamHead, Tail, Wanted
 from ledger.store.reads import SqlReads, place
+from ledger.store.seat import OnlySeat
 from ledger.tlog.merkle import Frontier
 
 CACHE_KIB: Final = 32_768
@@ -251,6 +252,9 @@ class SqliteStore(SqliteReader):
     def is_alone(self) -> Iterator[bool]:
         # The file's lock says so.
         yield True
+
+    def seat(self) -> OnlySeat:
+        return OnlySeat()
 
     async def begin(self) -> None:
         """Nobody else writes."""

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -80,6 +82,45 @@ def client(config: Path, replica: Serving, party: str, seen: Checkpoints) -> Asy
         checkpoints=seen,
         clock=SystemClock(),
     )
+
+
+def reaches(port: int) -> bool:
+    """Whether anybody listens there."""
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_one_replica_serves_the_stations_and_the_other_takes_over_when_it_is_killed(
+    config: Path, tmp_path: Path, postgres_server: Server
+) -> None:
+    del postgres_server
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with_stations = config.with_name("stations.toml")
+    text = config.read_text()
+    (of_listen,) = re.findall(r"\[listen\]\nport = 0\n(.*?)\n\[", text, flags=re.DOTALL)
+    with_stations.write_text(f"{text}\n[ocpp_listen]\nport = {port}\n{of_listen}\n")
+    running: list[Serving] = []
+    try:
+        for name in ("holder", "waiting"):
+            (tmp_path / name).mkdir()
+            running.append(Serving(with_stations, tmp_path / name))
+        assert [one.where["ocpp_port"] for one in running] == [port, None]
+        assert "flexledger_stations_served 1.0" in running[0].ops("/metrics").text
+        assert "flexledger_stations_served 0.0" in running[1].ops("/metrics").text
+        assert "a replica serves the stations" in flexledger("doctor", with_stations).stdout
+        running[0].stop(signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while "flexledger_stations_served 1.0" not in running[1].ops("/metrics").text:
+            assert time.monotonic() < deadline, "nobody took over"
+            time.sleep(0.2)
+        assert reaches(port)
+    finally:
+        for one in running:
+            one.stop()
+    assert "no replica serves the stations now" in flexledger("doctor", with_stations).stdout
 
 
 async def test_two_replicas_serve_one_log(both: tuple[Serving, Serving], config: Path, postgres_server: Server) -> None:

@@ -53,6 +53,7 @@ class Depot:
             sleep_until_ms = polling(world.clock, POLL_S)
             adapter = Adapter(port, clock=world.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(world.desk, world.memory, adapter, sleep_until_ms)
+            executions.begin()
             url = f"ws://127.0.0.1:{listener.bound_port}/ocpp"
             stations = {
                 plant.station_id: SimulatedStation(plant, url, signer=signer_of(world, plant.station_id))

@@ -205,7 +205,11 @@ class StationListener:
         return Counted
 
     async def close(self) -> None:
-        """Stop listening, close connections, drop what was not sent."""
+        """Stop listening, send nothing more, close connections, drop what was not sent; `start` may follow."""
+        delivering = tuple(self._delivering.values())
+        for task in delivering:
+            task.cancel()
+        await asyncio.gather(*delivering, return_exceptions=True)
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
@@ -228,6 +232,11 @@ class StationListener:
         if self._server is None:
             return self._port
         return int(next(iter(self._server.sockets)).getsockname()[1])
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether stations can connect."""
+        return self._server is not None
 
     def connected(self) -> frozenset[str]:
         """The ids of the stations that are connected now."""

@@ -404,7 +404,7 @@ async def test_a_moving_setpoint_is_taken_over_by_the_next_run_with_everything_t
         await depot.until(START_MS + 2 * MINUTE_MS, step_ms=20_000)
         await depot.executions.close()
         depot.executions = Executions(world.desk, world.memory, depot.adapter, polling(world.clock, POLL_S))
-        depot.executions.resume()
+        depot.executions.begin()
         await depot.settled()
         # Long after every dead-man of the first run: the second one renews what the batch ordered.
         await depot.until(START_MS + 10 * MINUTE_MS, step_ms=20_000)

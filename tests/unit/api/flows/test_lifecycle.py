@@ -60,6 +60,7 @@ async def test_a_revised_request_is_checked_anew_left_superseded_proven_and_show
     fsc_ids = await stage.prepare(world)
     stations = Stations()
     executions = Executions(world.desk, world.memory, stations, _never)  # type: ignore[arg-type]
+    executions.begin()
     early = START_MS - HOUR_MS
     world.at(early - 2 * HOUR_MS)
     fsr_id = await stage.issue(world, fsc_ids, stage.congestion(early), early, early + 2 * STEP_MS)

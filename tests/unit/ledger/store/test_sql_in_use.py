@@ -8,7 +8,7 @@ from ledger.store import postgres_schema
 from tests.support.vectors import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
-SOURCES = ("postgres.py", "postgres_link.py", "reads.py")
+SOURCES = ("postgres.py", "postgres_link.py", "postgres_seat.py", "reads.py")
 VERBS = re.compile(
     r"\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK|DECLARE|FETCH|CLOSE|SHOW|SET|CREATE|WITH|COPY|WHERE|ORDER|LIMIT|CURSOR)\b"
 )
