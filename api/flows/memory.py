@@ -5,7 +5,7 @@ second time, and erasing a person takes them out of it.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -62,6 +62,8 @@ class Memory:
         self._sessions: dict[tuple[str, str], SessionMirrored] = {}
         self._claims: dict[str, tuple[Registered, bytes]] = {}
         """Claims and links with their documents, in the order of registration; not what was withdrawn."""
+        self._withdrawn: dict[str, tuple[Registered, bytes]] = {}
+        """What was."""
         self._evses: dict[tuple[str, str], str] = {}
         self._persons: dict[str, str] = {}
         self._offers: dict[str, ContractOffered] = {}
@@ -95,6 +97,7 @@ class Memory:
         """Forgets everything and opens it again, up to `size` entries: what was erased is not remembered."""
         for known in (self._sessions, self._claims, self._evses, self._persons, self._offers, self._bodies):
             known.clear()
+        self._withdrawn.clear()
         self.station_words.clear()
         self.rights.forget_all()
         store = self._desk.engines.store
@@ -154,7 +157,9 @@ class Memory:
         elif isinstance(whole, ClaimRegistered | InstallationLinked):
             self._remember_claim(whole)
         elif isinstance(whole, ClaimWithdrawn):
-            self._claims.pop(whole.claim_id, None)
+            held = self._claims.pop(whole.claim_id, None)
+            if held is not None:
+                self._withdrawn[whole.claim_id] = held
         else:
             self.rights.remember(whole)
 
@@ -218,6 +223,7 @@ class Memory:
         self._offers = {fsc_id: offer for fsc_id, offer in self._offers.items() if offer.evu != evu}
         self.rights.forget_person(evu)
         self._claims = {name: held for name, held in self._claims.items() if self._is_kept(held[0])}
+        self._withdrawn = {name: held for name, held in self._withdrawn.items() if self._is_kept(held[0])}
 
     def _is_kept(self, registered: Registered) -> bool:
         """Whether the vault still has the document."""
@@ -238,12 +244,21 @@ class Memory:
 
     def documents(self, site_id: str, keys: Collection[str], at_ms: int) -> list[Document]:
         """The claims and links of a site that can matter for the things with these keys, to be opened as at `at_ms`."""
+        return self._relevant(self._claims, site_id, keys, at_ms)
+
+    def _relevant(
+        self, held: Mapping[str, tuple[Registered, bytes]], site_id: str, keys: Collection[str], at_ms: int
+    ) -> list[Document]:
         known = [
             Document(registered, partial(self._desk.directory.document, der, at_ms))
-            for registered, der in self._claims.values()
+            for registered, der in held.values()
             if registered.site_id == site_id
         ]
         return relevant(known, keys)
+
+    def withdrawn(self, site_id: str, keys: Collection[str], at_ms: int) -> list[Document]:
+        """The same, of those that its operator relies on no more."""
+        return self._relevant(self._withdrawn, site_id, keys, at_ms)
 
     def claim(self, claim_id: str) -> tuple[Registered, bytes] | None:
         """A claim or link that was not withdrawn, whole, with its document; None where the vault no longer has it."""

@@ -189,10 +189,9 @@ async def open_service(
         if office is not None and not is_frozen:
             adoption = Adoption(office)
             await office_start.catch_up(office, adoption)
-            suspensions = Suspensions(desk)
-            await suspensions.settle_all()
             tasks.append(asyncio.create_task(office.watch(), name="office"))
             tasks.append(asyncio.create_task(adoption.watch(), name="office-store"))
+        suspensions = None if is_frozen else await Suspensions.begin(desk, memory)
         # Who executes writes down what was done, so over a log that has ended nobody executes.
         if listener is not None and not is_frozen:
             port = OcppPort(listener, clock=engines.clock)

@@ -169,6 +169,10 @@ class ContractState(msgspec.Struct):
         found = [one for one in self.suspensions if (one.cause, one.party, one.until_ms) == (cause, party, None)]
         return found[0] if found else None
 
+    def rests_for(self, party: str) -> bool:
+        """Whether that party let it rest, for any cause, and did not take that back."""
+        return any(one.party == party and one.until_ms is None for one in self.suspensions)
+
     def fold_suspension(self, record: ContractSuspended, party: str, at_ms: int) -> None:
         """It rests."""
         self.suspensions.append(Suspension(record.cause, party, at_ms))

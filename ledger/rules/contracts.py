@@ -22,7 +22,7 @@ from ledger.records.contracts import (
 )
 from ledger.records.parties import Scope
 from ledger.records.services import Direction, Service
-from ledger.rules import delegations, persons
+from ledger.rules import delegations, orders, persons
 from ledger.rules.contract_state import ContractState, ContractStatus, Offered
 from ledger.rules.errors.contracts import (
     ContractConflict,
@@ -152,6 +152,18 @@ def contract_suspended(seen: Projection, fact: Fact, record: ContractSuspended) 
         raise SuspensionContradicts("it is not in force", expected=ContractStatus.ACTIVE, found=status)
     if contract.suspended_by(record.cause, speaker(fact)) is not None:
         raise SuspensionContradicts("it is suspended for that", found=record.cause, fsc_id=record.fsc_id)
+    if record.cause is SuspensionCause.CLAIM:
+        _require_claims(seen, contract, fact.now_ms)
+
+
+def _require_claims(seen: Projection, contract: ContractState, now_ms: int) -> None:
+    """No claim is lost of a contract that needs none, or where none was ever registered."""
+    signed = contract.signed(now_ms)
+    if signed is not None and not orders.rests_on_claims(signed.record.services):
+        raise SuspensionContradicts("it rests on no claim", expected="services that each need one")
+    site = seen.sites.get(contract.latest.record.site_id) if seen.sees_log else None
+    if site is not None and not site.claims:
+        raise SuspensionContradicts("no claim was registered", expected="a claim or link at its site")
 
 
 def contract_resumed(seen: Projection, fact: Fact, record: ContractResumed) -> None:

@@ -1,5 +1,9 @@
 """What a request orders and what an offer binds, read from parameters of any class."""
 
+from collections.abc import Iterable
+from typing import Final
+
+from ledger.records.contracts import ServiceTerms
 from ledger.records.requests import Offer, RequestIssued
 from ledger.records.services import (
     CongestionParams,
@@ -8,9 +12,31 @@ from ledger.records.services import (
     Params,
     PriceParams,
     ReserveParams,
+    Service,
     VoltVarParams,
     WattVarParams,
 )
+
+_OF_GENERATORS: Final = frozenset(
+    {
+        Service.DROOP,
+        Service.VOLT_WATT,
+        Service.VOLT_VAR,
+        Service.WATT_VAR,
+        Service.FFR,
+        Service.RESERVE,
+        Service.V2H,
+    }
+)
+"""Classes that rest on what an inverter was tested for; the others can be had by charging less, or more."""
+
+
+def rests_on_claims(services: Iterable[ServiceTerms]) -> bool:
+    """Whether every service of a contract needs a conformity claim: without any, the contract gives nothing."""
+    return all(
+        terms.service in _OF_GENERATORS and (terms.service is not Service.RESERVE or terms.direction is Direction.UP)
+        for terms in services
+    )
 
 
 def ordered_w(params: Params) -> int | None:

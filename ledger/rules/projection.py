@@ -148,6 +148,8 @@ class Projection:
         self.contracts: Table[ContractState] = new(retold.Contracts(Projection))
         self.contracts_at: Table[list[str]] = new(Plain("contracts-at", list[str]))
         """Contract ids by site."""
+        self.resting: Table[list[str]] = new(Plain("resting", list[str]))
+        """Contract ids by the party that let them rest and did not let them go on since."""
         self.requests: Table[RequestState] = new(retold.Requests(Projection, self.contracts))
         self.sites: Table[SiteState] = new(retold.Sites(Projection))
         self.site_of_evse: Table[str] = new(Plain("site-of-evse", str))
@@ -392,8 +394,14 @@ def _fold_rest(seen: Projection, fact: Fact, record: ContractWithdrawn | Contrac
             contract.fold_withdrawal(record)
         case ContractSuspended():
             contract.fold_suspension(record, _party(fact), fact.now_ms)
+            resting = seen.resting.setdefault(_party(fact), [])
+            if record.fsc_id not in resting:
+                resting.append(record.fsc_id)
         case ContractResumed():
             contract.fold_resumption(record, _party(fact), fact.now_ms)
+            resting = seen.resting.get(_party(fact), [])
+            if record.fsc_id in resting and not contract.rests_for(_party(fact)):
+                resting.remove(record.fsc_id)
 
 
 def _fold_party(seen: Projection, _: Fact, record: PartyDeclared) -> None:

@@ -187,6 +187,10 @@ class LogState:
         """The contracts to which `party` is a party, or whose person it speaks for."""
         return tuple(one for one in self.contracts() if party in (one.fo, one.counterparty, one.relay))
 
+    def resting(self, party: str) -> tuple[str, ...]:
+        """The contracts that this party let rest and did not let go on since, in the order in which it did."""
+        return tuple(self._seen.resting.get(party, ()))
+
     def has_grantor(self, party: str) -> bool:
         """Whether somebody made the organisation a delegate, and did not take that back."""
         return any(not one.is_revoked for one in self._seen.delegated_to(party))

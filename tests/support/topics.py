@@ -132,6 +132,7 @@ TOPICS: Final = (
             "test_the_kind_says_who_the_parties_are",
             "test_only_the_other_party_accepts",
             "test_what_is_accepted_is_the_latest_offer_by_its_digest",
+            "test_contracts_rest_while_no_claim_that_they_rest_on_is_good",
         ),
     ),
     Topic(

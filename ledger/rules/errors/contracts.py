@@ -71,8 +71,8 @@ class ContractNotice(RuleViolated):
 
 
 class SuspensionContradicts(RuleViolated):
-    """A contract in force is suspended once for each cause, NOTICE by a party and other causes by the port; whoever
-    suspended it resumes it.
+    """A contract in force is suspended once for each cause, NOTICE by a party and other causes by the port, CLAIM where
+    each of its services needs one and one was registered; whoever suspended it resumes it.
     """
 
     code = "rules/suspension-contradicts"

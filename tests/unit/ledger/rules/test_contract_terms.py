@@ -17,17 +17,22 @@ from ledger.records.contracts import (
     TerminationReason,
 )
 from ledger.records.requests import CancelReason, RequestCancelled
+from ledger.records.services import Direction, Service
+from ledger.records.sites import ClaimKind, ClaimRegistered
 from ledger.records.work import CounterResult, DisputeReason, Settled, SettlementLine, WorkCountered
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.errors.contracts import ContractConflict
+from ledger.rules.orders import rests_on_claims
 from ledger.rules.request_state import RequestStatus
 from tests.support.acts import revision
-from tests.support.parameters import at, congestion
+from tests.support.kept import Forgetful
+from tests.support.parameters import armed, at, congestion
 from tests.support.rulebook import (
     ARMED,
     AURORA,
     BOREALIS,
     NORTHGATE,
+    SITE,
     SOUTHGATE,
     TERMS,
     VOLTWISE,
@@ -43,6 +48,17 @@ from tests.support.rulebook import (
 )
 
 NOTICE = SuspensionCause.NOTICE
+CLAIM = ClaimRegistered(
+    claim_id="claim-1",
+    site_id=SITE,
+    subject=ClaimKind.EVSE,
+    standard="EN 50549-1:2019",
+    functions=("FFR",),
+    region="FI",
+    issuer="lab",
+    not_before_ms=at("00:00"),
+    not_after_ms=at("23:00"),
+)
 
 
 def _signed(**changes: Any) -> Judge:
@@ -112,7 +128,6 @@ def _goes_on(cause: SuspensionCause = NOTICE) -> ContractResumed:
         (NOTICE, AURORA, BOREALIS),
         (NOTICE, NORTHGATE, VOLTWISE),
         (SuspensionCause.CREDENTIAL, NORTHGATE, AURORA),
-        (SuspensionCause.CLAIM, NORTHGATE, SOUTHGATE),
     ],
 )
 def test_a_party_gives_notice_and_the_port_says_what_it_found(
@@ -134,6 +149,67 @@ def test_a_party_gives_notice_and_the_port_says_what_it_found(
     assert _status(judge) is ContractStatus.ACTIVE
     assert judge.state.contract("fsc-1").status(at("15:04")) is ContractStatus.SUSPENDED
     judge.try_it(request(), AURORA)
+
+
+def _on_claims() -> Judge:
+    """A contract for fast response alone, at a site with a claim."""
+    judge = Judge()
+    judge.site()
+    judge.contract(services=(ARMED,))
+    judge.admit(CLAIM, NORTHGATE)
+    return judge
+
+
+def test_a_contract_rests_for_a_lost_claim_until_there_is_one_again() -> None:
+    judge = _on_claims()
+    lost = SuspensionCause.CLAIM
+    with refused("wrong-party"):
+        judge.try_it(_rests(lost), SOUTHGATE)
+    judge.admit(_rests(lost), NORTHGATE)
+    assert judge.state.resting("northgate") == ("fsc-1",)
+    with refused("contract-not-in-force"):
+        judge.try_it(request(params=armed()), AURORA)
+    with refused("suspension-contradicts"):
+        judge.try_it(_goes_on(), NORTHGATE)
+    judge.admit(_goes_on(lost), NORTHGATE)
+    assert _status(judge) is ContractStatus.ACTIVE
+    assert judge.state.resting("northgate") == ()
+    judge.try_it(request(params=armed()), AURORA)
+
+
+def test_no_contract_rests_for_a_claim_that_it_does_not_need_or_that_never_was() -> None:
+    with_congestion = _signed()
+    with_congestion.admit(CLAIM, NORTHGATE)
+    nothing_registered = Judge()
+    nothing_registered.site()
+    nothing_registered.contract(services=(ARMED,))
+    for judge in (with_congestion, nothing_registered):
+        with refused("suspension-contradicts"):
+            judge.try_it(_rests(SuspensionCause.CLAIM), NORTHGATE)
+
+
+@pytest.mark.parametrize("service", list(Service))
+def test_which_services_rest_on_claims(service: Service) -> None:
+    terms = msgspec.structs.replace(TERMS, service=service)
+    free = {Service.SETPOINT, Service.PRICE, Service.CONGESTION, Service.LIMIT_MANDATORY}
+    assert rests_on_claims((terms,)) is (service not in free)
+    assert rests_on_claims((ARMED, terms)) is (service not in free)
+    down = msgspec.structs.replace(terms, direction=Direction.DOWN)
+    assert rests_on_claims((down,)) is (service not in free | {Service.RESERVE})
+
+
+def test_two_causes_of_one_party_are_two_words_to_take_back() -> None:
+    judge = _on_claims()
+    judge.admit(_rests(SuspensionCause.CLAIM), NORTHGATE)
+    judge.admit(_rests(SuspensionCause.CREDENTIAL), NORTHGATE)
+    judge.admit(_goes_on(SuspensionCause.CLAIM), NORTHGATE)
+    assert _status(judge) is ContractStatus.SUSPENDED
+    assert judge.state.resting("northgate") == ("fsc-1",)
+    kept = Forgetful()
+    for fact in judge.facts:
+        kept.fold(fact)
+    kept.require_same(judge.state)
+    assert kept.state.resting("northgate") == ("fsc-1",)
 
 
 def test_one_partys_notice_is_not_the_others_to_take_back() -> None:
