@@ -80,7 +80,7 @@ class Suspensions:
         await self._settle(lambda: self._named(self._desk.state.resting(self._desk.me.party)))
 
     async def watch(self) -> None:
-        """Looks at every contract when revocation evidence moves, and now and again, for as long as the service runs."""
+        """Looks at every contract when revocation evidence moves, and now and again, while the service runs."""
         while True:
             self._moved.clear()
             try:
