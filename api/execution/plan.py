@@ -129,6 +129,10 @@ def schedule(service: Service, evses: Sequence[Participant]) -> tuple[Step, ...]
     """The steps of `service`, in time order. Raises `PlanRefused` if it cannot be kept, or is out of bounds."""
     if not 1 <= len(evses) <= MAX_PARTICIPANTS:
         raise PlanRefused("number of participants", expected=f"1..{MAX_PARTICIPANTS}", found=len(evses))
+    return _spread(_steps(service, evses), evses)
+
+
+def _steps(service: Service, evses: Sequence[Participant]) -> tuple[Step, ...]:
     match service:
         case SetpointService() | CongestionService() | PriceService():
             return _series_steps(service, evses)
@@ -136,6 +140,18 @@ def schedule(service: Service, evses: Sequence[Participant]) -> tuple[Step, ...]
             return _home_steps(service, evses)
         case _:
             return (Step(at_ms=service.start_at_ms, instructions=_standing(service, evses)),)
+
+
+def _spread(steps: tuple[Step, ...], evses: Sequence[Participant]) -> tuple[Step, ...]:
+    """Each EVSE begins at its own start, with what holds by then; whatever comes later is not moved."""
+    own = {p.evse: p.starts_at_ms for p in evses}
+    if all(own_ms <= steps[0].at_ms for own_ms in own.values()):
+        return steps
+    found: dict[int, dict[EvseAddress, Instruction]] = {}
+    for step in steps:
+        for evse, instruction in step.instructions.items():
+            found.setdefault(max(step.at_ms, own[evse]), {})[evse] = instruction
+    return tuple(Step(at_ms=at_ms, instructions=found[at_ms]) for at_ms in sorted(found))
 
 
 def _series_steps(

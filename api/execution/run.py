@@ -84,7 +84,9 @@ class Run:
         self._parts = {p.evse: Part(participant=p) for p in request.participants}
         if request.adopted is not None:
             for part in self._parts.values():
-                part.adopt(request.adopted.get(part.participant.ref))
+                known = request.adopted.get(part.participant.ref)
+                if known is not None or part.participant.starts_at_ms <= clock.now_ms():
+                    part.adopt(known)
         self._facts = FactLog(request.fsr_id, record, clock=clock, on_failure=self._fail)
         self._collector = Collector(
             port, clock=clock, patience=patience, rule=request.evidence, envelope=self._envelope

@@ -22,6 +22,8 @@ class Participant:
     offered_w: int = 0
     max_inject_var: int = 0
     max_absorb_var: int = 0
+    starts_at_ms: int = 0
+    """It is told nothing before; what would have held then it is told at that moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

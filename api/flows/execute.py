@@ -40,6 +40,7 @@ from ledger.records.sites import CurrentKind, EvLimits, Evse, SessionMirrored
 from ledger.records.work import Period, ServiceRecorded
 from ledger.rules.rank import outranks
 from ledger.rules.request_state import RequestState
+from ledger.rules.starts import starts_at_ms
 from ledger.store.seat import SeatTaken
 from pki.errors import PkiError
 
@@ -274,7 +275,8 @@ class Executions:
             if known.get(pid) in evses and (part.has_passed or request.is_mandatory):
                 offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
                 session = self._memory.session_at(request.issued.site_id, known[pid], request.issued.start_at_ms)
-                found.append(_participant(pid, evses[known[pid]], session, offered_w))
+                start_ms = starts_at_ms(request.issued, pid)
+                found.append(_participant(pid, evses[known[pid]], session, offered_w, start_ms))
         return found
 
     async def _record(self, fact: ExecutionFact) -> None:
@@ -368,7 +370,9 @@ class Executions:
         return plan.schedule(dispatch.moved(batch), participants) if participants else ()
 
 
-def _participant(pid: str, evse: Evse, session: SessionMirrored | None, offered_w: int) -> Participant:
+def _participant(
+    pid: str, evse: Evse, session: SessionMirrored | None, offered_w: int, starts_at_ms: int
+) -> Participant:
     """In AC the inverter is the car's, and so is its reactive power."""
     absorb_var, inject_var = evse.max_absorb_var, evse.max_inject_var
     if evse.kind is CurrentKind.AC:
@@ -382,6 +386,7 @@ def _participant(pid: str, evse: Evse, session: SessionMirrored | None, offered_
         offered_w=offered_w,
         max_inject_var=inject_var,
         max_absorb_var=absorb_var,
+        starts_at_ms=starts_at_ms,
     )
 
 

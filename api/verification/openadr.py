@@ -138,7 +138,9 @@ def export(said: Iterable[Record]) -> Export:
         "targets": [issued.site_id],
         "payloadDescriptors": list(made.descriptors.values()),
         "reportDescriptors": _wanted(),
-        "intervalPeriod": _period(stands.start_at_ms, stands.end_at_ms - stands.start_at_ms),
+        "intervalPeriod": _period(
+            stands.start_at_ms, stands.end_at_ms - stands.start_at_ms, spread_s=stands.start_spread_s
+        ),
         "intervals": made.intervals,
     }
     works = [one for one in records if isinstance(one, WorkProven)]
@@ -298,8 +300,9 @@ def _figures(one: Period) -> tuple[int, int, int]:
     return one.actual_w, one.baseline_w, one.baseline_w - one.ordered_w
 
 
-def _period(start_at_ms: int, duration_ms: int) -> dict[str, str]:
-    return {"start": _time(start_at_ms), "duration": _duration(duration_ms)}
+def _period(start_at_ms: int, duration_ms: int, *, spread_s: int = 0) -> dict[str, str]:
+    period = {"start": _time(start_at_ms), "duration": _duration(duration_ms)}
+    return {**period, "randomizeStart": _duration(spread_s * 1000)} if spread_s else period
 
 
 def _time(at_ms: int) -> str:

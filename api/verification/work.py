@@ -35,6 +35,7 @@ from ledger.records.services import (
     WattVarParams,
 )
 from ledger.rules.request_state import RequestState
+from ledger.rules.starts import starts_at_ms
 
 MANDATED: Final = Thresholds(delivered_from_ppm=1_000_000, partial_from_ppm=500_000)
 """What counts as delivered where no contract says it: a mandate is kept whole."""
@@ -139,7 +140,8 @@ def participants_of(request: RequestState) -> list[str]:
 
 def exclusions_of(request: RequestState, shares: Sequence[Share]) -> list[Exclusion]:
     """Who was bound and does not count: who opted out, and who never started because the check at the start failed;
-    and when somebody does not count: while superseded, and while a grid-code function ruled the inverter.
+    and when somebody does not count: before their own start, while superseded, and while a grid-code function ruled the
+    inverter.
     """
     if request.is_mandatory:
         return []
@@ -151,12 +153,20 @@ def exclusions_of(request: RequestState, shares: Sequence[Share]) -> list[Exclus
         elif not part.has_passed:
             found.append(Exclusion(participation_id=pid, reason=Reason.INELIGIBLE))
         else:
+            found.extend(_before_its_start(request, pid))
             found.extend(
                 Exclusion(participation_id=pid, reason=Reason.SUPERSEDED, start_at_ms=start, end_at_ms=end)
                 for since, until in part.superseded
                 for start, end in _within(since, until, (request.issued.start_at_ms, request.issued.end_at_ms))
             )
     return found
+
+
+def _before_its_start(request: RequestState, pid: str) -> Iterator[Exclusion]:
+    """Where starts are spread, nothing is owed before one's own; every reader computes the same moment."""
+    start_ms, own_ms = request.issued.start_at_ms, starts_at_ms(request.issued, pid)
+    if start_ms < own_ms:
+        yield Exclusion(participation_id=pid, reason=Reason.START_SPREAD, start_at_ms=start_ms, end_at_ms=own_ms)
 
 
 def _overrides(request: RequestState, share: Share) -> Iterator[Exclusion]:

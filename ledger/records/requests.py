@@ -59,6 +59,12 @@ class Evidence(Value, frozen=True, kw_only=True):
     signed_registers: bool = True
 
 
+StartSpreadS = Annotated[
+    int, msgspec.Meta(ge=0, le=600), public("over how long the starts are spread, the same for every participant")
+]
+"""0: all start at once. Ten minutes at most, so that the check at the start still holds for the last of them."""
+
+
 class RequestIssued(Record, frozen=True, kw_only=True):
     """A flexibility operator asks for one service at one port. Participations, not the request, opt and execute."""
 
@@ -77,6 +83,7 @@ class RequestIssued(Record, frozen=True, kw_only=True):
     start_at_ms: PublicMs
     end_at_ms: PublicMs
     priority: Annotated[int, msgspec.Meta(ge=0, le=100), public("0 is highest")] = 50
+    start_spread_s: StartSpreadS = 0
     evidence: Annotated[Evidence, public("what must be measured")]
 
 
@@ -100,6 +107,7 @@ class RequestRevised(Record, frozen=True, kw_only=True):
     start_at_ms: PublicMs
     end_at_ms: PublicMs
     priority: Annotated[int, msgspec.Meta(ge=0, le=100), public("0 is highest")] = 50
+    start_spread_s: StartSpreadS = 0
     evidence: Annotated[Evidence, public("what must be measured")]
 
 

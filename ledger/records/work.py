@@ -80,6 +80,7 @@ class ExcludedReason(StrEnum):
     DEPARTED = "DEPARTED"
     ABORTED = "ABORTED"
     NO_EVIDENCE = "NO_EVIDENCE"
+    START_SPREAD = "START_SPREAD"
 
 
 class Excluded(Value, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Rules of execution: who may be dispatched, when, and in what order facts come."""
 
 from ledger.records.execution import ExecutionKind, ExecutionNoted
-from ledger.rules import rank
+from ledger.rules import rank, starts
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.errors.checks import CheckExpired, CheckNotPassed
 from ledger.rules.errors.contracts import ContractNotInForce
@@ -50,7 +50,7 @@ def execution_noted(seen: Projection, fact: Fact, record: ExecutionNoted) -> Non
         raise BaselineMissing(
             "no baseline counts it", expected="baseline.committed", participation=record.participation
         )
-    _require_time(request, record.kind, fact.now_ms)
+    _require_time(request, record, fact.now_ms)
     _require_order(part, record.kind)
     if record.kind is not ExecutionKind.SUPERSEDED and (record.by_fsr_id, record.until_ms) != (None, None):
         raise SupersededWithoutCause("only what is superseded is so by a request", found=record.kind)
@@ -70,8 +70,10 @@ def _require_may_begin(request: RequestState, now_ms: int) -> None:
         raise RequestEnded("the request has ended", found=status, fsr_id=request.fsr_id)
 
 
-def _require_time(request: RequestState, kind: ExecutionKind, now_ms: int) -> None:
-    first_ms = request.issued.start_at_ms
+def _require_time(request: RequestState, record: ExecutionNoted, now_ms: int) -> None:
+    kind, first_ms = record.kind, request.issued.start_at_ms
+    if kind is ExecutionKind.STARTED:
+        first_ms = starts.starts_at_ms(request.issued, record.participation)
     if kind in COMMANDING:
         first_ms = request.issued_at_ms if request.is_mandatory else request.issued.opt_deadline_ms
     if now_ms < first_ms:

@@ -329,6 +329,7 @@ def revised(issued: RequestIssued, record: RequestRevised) -> RequestIssued:
         start_at_ms=record.start_at_ms,
         end_at_ms=record.end_at_ms,
         priority=record.priority,
+        start_spread_s=record.start_spread_s,
         evidence=record.evidence,
     )
 

@@ -14,7 +14,7 @@ from ledger.records.requests import (
     SetpointBatch,
 )
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
-from ledger.rules import limits, mandates, orders, series
+from ledger.rules import limits, mandates, orders, series, starts
 from ledger.rules.contract_state import ContractState, ContractStatus
 from ledger.rules.errors.contracts import ContractLimit, ContractNotCovering, ContractNotInForce
 from ledger.rules.errors.requests import (
@@ -68,6 +68,7 @@ def request_issued(seen: Projection, fact: Fact, record: RequestIssued) -> None:
     if seen.sees_log:
         require_site(seen, record.site_id)
     if record.obligation is Obligation.MANDATORY:
+        starts.require_spread(record)
         mandates.require_mandate(fact, record)
         return
     if record.mandate is not None:
@@ -84,6 +85,7 @@ def _require_voluntary(seen: Projection, fact: Fact, record: RequestIssued) -> N
     if max(record.respond_by_ms, record.opt_deadline_ms) > record.start_at_ms:
         raise TimesContradict("a deadline after the start", expected=f"at most {record.start_at_ms}")
     series.require_sound(record)
+    starts.require_spread(record)
     _require_contracts(seen, fact, record)
 
 

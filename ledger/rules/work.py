@@ -7,6 +7,7 @@ from ledger.records import canonical
 from ledger.records.credentials import Status
 from ledger.records.execution import ExecutionKind
 from ledger.records.work import Excluded, ExcludedReason, ServiceRecorded, WorkPart, WorkProven
+from ledger.rules import starts
 from ledger.rules.errors.checks import CheckMissing, NotAParticipant
 from ledger.rules.errors.execution import BatchReused
 from ledger.rules.errors.work import (
@@ -166,10 +167,12 @@ def _require_cause(request: RequestState, excluded: Excluded, now_ms: int) -> No
     part = require_participation(request, excluded.participation)
     start_ms = excluded.start_at_ms or request.issued.start_at_ms
     end_ms = excluded.end_at_ms or request.issued.end_at_ms
+    spread = (request.issued.start_at_ms, starts.starts_at_ms(request.issued, excluded.participation))
     has_cause = {
         ExcludedReason.OPTED_OUT: part.is_out(now_ms),
         ExcludedReason.INELIGIBLE: part.subject.overall is not Status.PASS,
         ExcludedReason.GRID_CODE_OVERRIDE: part.has_noted(ExecutionKind.ALARM),
+        ExcludedReason.START_SPREAD: (excluded.start_at_ms, excluded.end_at_ms) == spread,
         ExcludedReason.SUPERSEDED: any(since <= start_ms and end_ms <= until for since, until in part.superseded),
     }
     if not has_cause.get(excluded.reason, True):

@@ -58,6 +58,7 @@ from ledger.rules import fact as facts
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact, OpenedDirective
 from ledger.rules.rules_version import RULES_VERSION
+from ledger.rules.starts import starts_at_ms
 from ledger.rules.state import LogState
 from tests.support.parameters import CAP, at, congestion
 
@@ -235,20 +236,22 @@ class Judge:
         what = answer(fsr_id, check_id=check_id, names=pids(count))
         self.admit(what, NORTHGATE, tags=tags(count))
 
-    def started(self, count: int = 2) -> None:
-        """Accepted, baseline committed, checked again, dispatched and started, at 17:00."""
-        self.accepted(count)
+    def started(self, count: int = 2, **changes: Any) -> None:
+        """Accepted, baseline committed, checked again, dispatched and started, each at its own start from 17:00 on."""
+        self.accepted(count, **changes)
         self.now_ms = at("15:12")
         self.admit(baseline(pids(count)), NORTHGATE)
         self.now_ms = at("17:00")
         self.check("chk-2", count=count)
-        for name in pids(count):
+        own = {name: starts_at_ms(self.state.request("fsr-1").issued, name) for name in pids(count)}
+        for name in sorted(own, key=lambda name: own[name]):
+            self.now_ms = own[name]
             self.admit(noted(name, ExecutionKind.DISPATCHED), NORTHGATE)
             self.admit(noted(name, ExecutionKind.STARTED), NORTHGATE)
 
-    def ended(self, count: int = 2) -> None:
+    def ended(self, count: int = 2, **changes: Any) -> None:
         """Started, completed, with samples and a service record for each, at 18:05."""
-        self.started(count)
+        self.started(count, **changes)
         self.now_ms = at("18:01")
         for name in pids(count):
             self.admit(noted(name, ExecutionKind.COMPLETED), NORTHGATE)

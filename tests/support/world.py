@@ -569,6 +569,7 @@ async def issue(
     of: Mandate | None = None,
     *,
     resolution_ms: int = 60_000,
+    start_spread_s: int = 0,
 ) -> str:
     """A request is in the log."""
     fsr_id = new_id("fsr")
@@ -583,6 +584,7 @@ async def issue(
         opt_deadline_ms=start_at_ms - 20 * MINUTE_MS,
         start_at_ms=start_at_ms,
         end_at_ms=end_at_ms,
+        start_spread_s=start_spread_s,
         evidence=Evidence(resolution_ms=resolution_ms),
     )
     certificates = (world.made.parties[GRID].credentials[Purpose.SIGNING].chain[0],)

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     DEPARTED = "DEPARTED"
     ABORTED = "ABORTED"
     NO_EVIDENCE = "NO_EVIDENCE"
+    START_SPREAD = "START_SPREAD"
 
 
 class Exclusion(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

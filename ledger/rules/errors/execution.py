@@ -51,7 +51,7 @@ class BaselineParticipants(RuleViolated):
 
 
 class ExecutionEarly(RuleViolated):
-    """Nothing executes before the start; a command may go out once the opt deadline has passed."""
+    """Nothing executes before its start, which may be spread; a command may go out once the opt deadline has passed."""
 
     code = "rules/execution-early"
     title = "It is too early"

@@ -160,3 +160,14 @@ class SupersededWithoutCause(RuleViolated):
     title = "Nothing of higher rank holds there"
     number = "R-397"
     source = "states of requests; supersession is per participation and interval"
+
+
+class StartSpread(RuleViolated):
+    """Starts are spread where nothing has to be there at once: over at most half of the window, of a reserve over the
+    time that it has to be full in; never of a mandate, a fast response, or a house's supply.
+    """
+
+    code = "rules/start-spread"
+    title = "Its starts cannot be spread so"
+    number = "R-398"
+    source = "record fsr.issued, start_spread_s"

@@ -51,7 +51,9 @@ class ReversesUnknown(RuleViolated):
 
 
 class ExcludedWithoutCause(RuleViolated):
-    """A participation excluded as opted out, ineligible, superseded or overridden by a grid code is so on record."""
+    """A participation excluded as opted out, ineligible, superseded, overridden by a grid code or not begun yet is so
+    on record.
+    """
 
     code = "rules/excluded-without-cause"
     title = "The record shows no such cause"

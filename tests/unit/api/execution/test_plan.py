@@ -1,5 +1,7 @@
 """From a service to what each EVSE has to do."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -292,3 +294,41 @@ def test_cars_carry_a_house_in_proportion_to_what_they_can_give() -> None:
     assert shares == [333, 667]
     with pytest.raises(PlanRefused, match="discharge"):
         plan.schedule(HomeService(series=series), group(11_000))
+
+
+def _late(evses: tuple[Participant, ...], *starts_ms: int) -> tuple[Participant, ...]:
+    return tuple(replace(p, starts_at_ms=at) for p, at in zip(evses, starts_ms, strict=True))
+
+
+def test_an_evse_begins_at_its_own_start_with_what_holds_by_then() -> None:
+    series = tuple(Interval(start_at_ms=1_000 + n * 100, duration_ms=100, value=2_000 + n) for n in range(3))
+    steps = plan.schedule(CongestionService(series=series), _late(group(5_000, 5_000), 1_000, 1_150))
+    first, second = evse(1), evse(2)
+    told = [(step.at_ms, {place: one.import_w for place, one in step.instructions.items()}) for step in steps]  # type: ignore[union-attr]
+    assert told == [
+        (1_000, {first: 1_000}),
+        (1_100, {first: 1_001}),
+        (1_150, {second: 1_000}),
+        (1_200, {first: 1_001, second: 1_001}),
+    ]
+
+
+def test_what_stands_from_the_start_is_told_to_each_at_its_own() -> None:
+    service = DroopService(
+        start_at_ms=1_000,
+        points=(
+            FrequencyPoint(freq_millihertz=49_800, power_w=-1),
+            FrequencyPoint(freq_millihertz=50_200, power_w=1),
+        ),
+    )
+    steps = plan.schedule(service, _late(group(5_000, 5_000, 5_000), 1_000, 61_000, 61_000))
+    assert [(step.at_ms, set(step.instructions)) for step in steps] == [
+        (1_000, {evse(1)}),
+        (61_000, {evse(2), evse(3)}),
+    ]
+
+
+def test_where_nothing_is_spread_the_steps_are_as_they_were() -> None:
+    series = (Interval(start_at_ms=1_000, duration_ms=100, value=2_000),)
+    service = CongestionService(series=series)
+    assert plan.schedule(service, _late(group(5_000), 1_000)) == plan.schedule(service, group(5_000))

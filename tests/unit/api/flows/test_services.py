@@ -22,8 +22,9 @@ from ledger.records.services import (
     PriceStep,
     ReserveParams,
 )
-from ledger.records.work import Verdict
+from ledger.records.work import ExcludedReason, Verdict
 from ledger.rules.request_state import RequestState
+from ledger.rules.starts import starts_at_ms
 from tests.support import played
 from tests.support import world as stage
 from tests.support.world import DAWN_MS, HOUR_MS, MINUTE_MS, PERSONS, STEP_MS, World
@@ -68,9 +69,12 @@ def _figures(request: RequestState) -> _Figures:
     return msgspec.convert(canonical.decode(request.work.group.encode()), _Figures)
 
 
-async def _played(world: World, params: Params, series: tuple[int, ...], *powers_w: int) -> RequestState:
+async def _played(
+    world: World, params: Params, series: tuple[int, ...], *powers_w: int, start_spread_s: int = 0
+) -> RequestState:
     fsc_ids = await stage.prepare(world)
-    fsr_id = await played.play_service(world, fsc_ids, params, series, dict(zip(PERSONS, powers_w, strict=True)))
+    powers = dict(zip(PERSONS, powers_w, strict=True))
+    fsr_id = await played.play_service(world, fsc_ids, params, series, powers, start_spread_s)
     return world.desk.state.request(fsr_id)
 
 
@@ -84,6 +88,30 @@ async def test_a_reserve_owes_from_full_activation_on_and_is_proven(world: World
     found = _figures(request)
     assert [row["ordered_w"] for row in found.periods] == [0, 0, 0, 6_000, 6_000, 6_000]
     assert [row["deficiency_w"] for row in found.periods] == [0, 0, 0, 100, 100, 100]
+    report = bundle.verify(bundle.open_bundle(await world.bundle(request.fsr_id)))
+    assert [line for line in report.lines if line.status is Status.REFUTED] == []
+    assert "proof of work" in {line.check for line in report.lines if line.status is Status.VERIFIED}
+
+
+async def test_before_its_own_start_nobody_owes_and_anybody_computes_when_that_was(world: World) -> None:
+    # 12 kW are the baseline, 8 kW less are ordered, 4 kW of each; both draw 4 kW all the time: 4 kW are missing.
+    params = CongestionParams(
+        congestion_point="CP-1",
+        direction=Direction.UP,
+        series=tuple(
+            CongestionStep(start_at_ms=START_MS + n * STEP_MS, duration_ms=STEP_MS, ordered_w=8_000) for n in range(2)
+        ),
+    )
+    request = await _played(world, params, (12_000, 12_000), 4_000, 4_000, start_spread_s=600)
+    own = {pid: starts_at_ms(request.issued, pid) for pid in request.bound()}
+    assert request.work is not None
+    assert {(one.participation, one.reason, one.start_at_ms, one.end_at_ms) for one in request.work.excluded} == {
+        (pid, ExcludedReason.START_SPREAD, START_MS, at_ms) for pid, at_ms in own.items() if at_ms > START_MS
+    }
+    excused_w = sum(4_000 * (at_ms - START_MS) // STEP_MS for at_ms in own.values())
+    rows = _figures(request).periods
+    assert [row["excused_w"] for row in rows] == [min(4_000, excused_w), 0]
+    assert [row["deficiency_w"] + row["excused_w"] for row in rows] == [4_000, 4_000]
     report = bundle.verify(bundle.open_bundle(await world.bundle(request.fsr_id)))
     assert [line for line in report.lines if line.status is Status.REFUTED] == []
     assert "proof of work" in {line.check for line in report.lines if line.status is Status.VERIFIED}

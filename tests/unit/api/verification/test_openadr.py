@@ -300,3 +300,10 @@ def test_nothing_personal_is_exported(story: Story, tmp_path: Path) -> None:
     _, text = _run("export", "openadr", bundle)
     assert "FI*NGC" not in text
     assert '"p-' not in text
+
+
+def test_a_spread_of_starts_is_what_openadr_calls_it() -> None:
+    spread = openadr.export([_request(OTHERS[Service.DROOP][0], start_spread_s=600)])
+    judged(spread)
+    assert spread.event["intervalPeriod"]["randomizeStart"] == "PT600S"
+    assert "randomizeStart" not in _exported(OTHERS[Service.DROOP][0]).event["intervalPeriod"]
