@@ -47,11 +47,7 @@ from ledger.records.requests import (
     RequestAnswered,
     RequestIssued,
 )
-from ledger.records.services import (
-    Direction,
-    Params,
-    Service,
-)
+from ledger.records.services import Direction, Params, Service
 from ledger.records.sites import CurrentKind, Evse, Meter, SiteConfigured
 from ledger.records.work import ServiceRecorded, Verdict, WorkPart, WorkProven
 from ledger.rules import fact as facts
