@@ -20,12 +20,13 @@ from pki.errors import Refused
 from pki.journal import Journal
 from pki.known import KnownAuthorities
 from pki.lint.second_opinion import SecondOpinion
+from pki.opened import OpenedCertificate, reopened
 from pki.profiles import Profile
 from pki.roles import Group, Service
 from pki.status import Scope
 from pki.store.records import CertificateStore, Intent, KeyUse, Reason, Revocation
 from pki.tbs import LeafOrder, Window
-from pki.trust import encoded, require_root
+from pki.trust import require_root
 
 _ROOT_PROFILE = "ROOT/v1"
 _SERIAL_BITS = 158
@@ -92,6 +93,7 @@ class Authority:
     second_opinion: SecondOpinion | None = None
     retired: bool = False
     key_sha256: str = field(init=False)
+    opened: OpenedCertificate = field(init=False, repr=False, compare=False)
     known: KnownAuthorities = field(init=False, repr=False, compare=False, default_factory=KnownAuthorities)
     """That `root` signed `certificate` is verified for the first leaf; its own signature and all windows for each."""
 
@@ -101,6 +103,7 @@ class Authority:
         if keys.spki_sha256(self.signer.public_key()) != name:
             raise WrongAuthority("the key is not the one in the certificate")
         object.__setattr__(self, "key_sha256", name)
+        object.__setattr__(self, "opened", reopened(self.certificate))
         if isinstance(self.signer, keys.OutsideKey) and not isinstance(self.signer, keys.OfflineKey | BoundedKey):
             object.__setattr__(self, "signer", BoundedKey(self.signer))
 
@@ -169,7 +172,7 @@ class Authority:
             asked=order,
             profile_name=profile.name,
             now_ms=now_ms,
-            check=lambda certificate: self._require_own_check(certificate, profile, now_ms),
+            check=lambda signed: self._require_own_check(signed, profile, now_ms),
             order_id=order_id,
         )
 
@@ -180,7 +183,7 @@ class Authority:
         asked: Asked,
         profile_name: str,
         now_ms: int,
-        check: Callable[[x509.Certificate], None],
+        check: Callable[[OpenedCertificate], None],
         order_id: str | None = None,
     ) -> x509.Certificate:
         """What `draft` says, signed by this authority: linted before anything is recorded, signed once.
@@ -188,8 +191,16 @@ class Authority:
         `check` looks at it before it is stored. Raises what `certify.certify` raises, KeyReused, and `path.Expired` or
         `path.NotYetValid` if the authority itself is not valid.
         """
-        path.require_window(self.certificate, now_ms)
-        issuer = Issuer(self.signer, self.certificate, self.development, self.store, self.journal, self.second_opinion)
+        path.require_valid(self.opened, now_ms)
+        issuer = Issuer(
+            self.signer,
+            self.key_sha256,
+            self.certificate,
+            self.development,
+            self.store,
+            self.journal,
+            self.second_opinion,
+        )
         return certify(
             draft,
             issuer,
@@ -225,17 +236,17 @@ class Authority:
         )
 
     def _window(self, profile: Profile, now_ms: int, not_after_ms: int | None) -> Window:
-        path.require_window(self.certificate, now_ms)
+        path.require_valid(self.opened, now_ms)
         if not_after_ms is None:
             return tbs.window_from(now_ms, profile.default_lifetime_ms, self.certificate)
-        latest_ms = min(now_ms + profile.max_lifetime_ms, path.not_after_ms(self.certificate))
+        latest_ms = min(now_ms + profile.max_lifetime_ms, self.opened.not_after_ms)
         if not now_ms < not_after_ms <= latest_ms:
             raise LifetimeRefused("the end is not allowed", expected=f"up to {latest_ms}", found=not_after_ms)
         return tbs.window_from(now_ms, not_after_ms - now_ms, self.certificate)
 
-    def _require_own_check(self, certificate: x509.Certificate, profile: Profile, now_ms: int) -> None:
+    def _require_own_check(self, signed: OpenedCertificate, profile: Profile, now_ms: int) -> None:
         """Both stages of our own check accept it; status is left out, for it is younger than any CRL."""
-        chain = self.known.build(encoded(certificate), [encoded(self.certificate)], [self.root], at_ms=now_ms)
+        chain = self.known.build(signed, [self.opened.der], [self.root], at_ms=now_ms)
         binding.bind(
             chain,
             purpose=profile.purpose,
@@ -287,11 +298,11 @@ def create_root(
     )
     certificate = certify(
         draft,
-        Issuer(key, None, development, store, journal, second_opinion),
+        Issuer(key, keys.spki_sha256(key.public_key()), None, development, store, journal, second_opinion),
         asked=None,
         profile_name=_ROOT_PROFILE,
         now_ms=now_ms,
-        check=require_root,
+        check=lambda made: require_root(made.certificate),
     )
     return Authority(certificate, key, certificate, None, zone, development, store, journal, blocked, second_opinion)
 
@@ -328,7 +339,7 @@ def create_issuing(
         asked=authority,
         profile_name=f"{group}/AUTHORITY/v1",
         now_ms=now_ms,
-        check=lambda made: made.verify_directly_issued_by(root.certificate),
+        check=lambda made: made.certificate.verify_directly_issued_by(root.certificate),
     )
     return replace(root, certificate=certificate, signer=key, root=root.certificate, group=group)
 

@@ -7,16 +7,16 @@ from typing import TypeAlias
 
 from cryptography import x509
 
-from pki import issuance, keys, path, tbs
+from pki import issuance, keys, tbs
 from pki.errors import Broken
 from pki.journal import Journal
 from pki.lint.examine import examine
 from pki.lint.second_opinion import SecondOpinion
 from pki.lint.subject import Examined
+from pki.opened import OpenedCertificate, open_certificate
 from pki.profiles import AuthorityProfile
 from pki.store.records import CertificateStore, Intent, Issued, KeyUse
 from pki.tbs import Draft, InfrastructureOrder, LeafOrder
-from pki.trust import encoded
 
 Asked: TypeAlias = LeafOrder | InfrastructureOrder | AuthorityProfile | None
 
@@ -33,6 +33,8 @@ class Issuer:
     """Who signs, and where it is kept; `certificate` is None for a root that signs itself."""
 
     signer: keys.Signer
+    key_sha256: str
+    """SHA-256 (hex) of its public key."""
     certificate: x509.Certificate | None
     development: bool
     store: CertificateStore
@@ -47,7 +49,7 @@ def certify(
     asked: Asked,
     profile_name: str,
     now_ms: int,
-    check: Callable[[x509.Certificate], None],
+    check: Callable[[OpenedCertificate], None],
     order_id: str | None = None,
     admit: Callable[[Sequence[KeyUse], Intent], None] | None = None,
 ) -> x509.Certificate:
@@ -59,20 +61,21 @@ def certify(
     keys.require_online(issuer.signer)
     algorithm = tbs.algorithm_for(issuer.signer)
     to_be_signed = draft.encode(algorithm)
-    linted = tbs.unsigned(to_be_signed, algorithm)
-    examine(Examined(linted, issuer.certificate, asked, issuer.development))
+    linted = open_certificate(tbs.unsigned(to_be_signed, algorithm))
+    examine(Examined(linted.certificate, issuer.certificate, asked, issuer.development, linted))
     if issuer.second_opinion is not None:
-        issuer.second_opinion(linted)
-    intent = _intent(linted, to_be_signed, issuer.signer, asked, profile_name, now_ms)
+        issuer.second_opinion(linted.certificate)
+    intent = _intent(linted, issuer.key_sha256, asked, profile_name, now_ms)
     made: list[x509.Certificate] = []
 
     def sign() -> Issued:
-        certificate = tbs.signed(to_be_signed, issuer.signer)
-        if certificate.tbs_certificate_bytes != to_be_signed:
+        # What is looked at, kept and given away from here on are the octets that came back, not what was meant.
+        signed = open_certificate(tbs.signed(to_be_signed, issuer.signer))
+        if signed.tbs != to_be_signed:
             raise NotAsLinted("the signed bytes are not those that were linted")
-        check(certificate)
-        made.append(certificate)
-        return _issued(certificate, intent)
+        check(signed)
+        made.append(signed.certificate)
+        return _issued(signed, intent)
 
     issuance.carry_out(
         issuer.store,
@@ -88,16 +91,21 @@ def certify(
 
 
 def _intent(
-    linted: x509.Certificate, to_be_signed: bytes, signer: keys.Signer, asked: Asked, profile_name: str, now_ms: int
+    linted: OpenedCertificate,
+    issuer_key_sha256: str,
+    asked: Asked,
+    profile_name: str,
+    now_ms: int,
 ) -> Intent:
+    keys.require_leaf_key(linted.certificate.public_key())
     leaf = asked if isinstance(asked, LeafOrder) else None
     return Intent(
-        tbs_sha256=hashlib.sha256(to_be_signed).hexdigest(),
+        tbs_sha256=hashlib.sha256(linted.tbs).hexdigest(),
         profile=profile_name,
-        issuer_key_sha256=keys.spki_sha256(signer.public_key()),
-        serial=linted.serial_number,
+        issuer_key_sha256=issuer_key_sha256,
+        serial=linted.serial,
         at_ms=now_ms,
-        spki_sha256=keys.spki_sha256(keys.require_leaf_key(linted.public_key())),
+        spki_sha256=hashlib.sha256(linted.spki).hexdigest(),
         role=None if leaf is None else leaf.profile.role,
         purpose=None if leaf is None else leaf.profile.purpose,
         party_id=None if leaf is None else leaf.identity.party_id,
@@ -105,11 +113,11 @@ def _intent(
     )
 
 
-def _issued(certificate: x509.Certificate, intent: Intent) -> Issued:
+def _issued(signed: OpenedCertificate, intent: Intent) -> Issued:
     return Issued(
         issuer_key_sha256=intent.issuer_key_sha256,
         serial=intent.serial,
-        der=encoded(certificate),
+        der=signed.der,
         profile=intent.profile,
         role=intent.role,
         purpose=intent.purpose,
@@ -117,7 +125,7 @@ def _issued(certificate: x509.Certificate, intent: Intent) -> Issued:
         station_id=intent.station_id,
         spki_sha256=intent.spki_sha256,
         tbs_sha256=intent.tbs_sha256,
-        not_before_ms=path.not_before_ms(certificate),
-        not_after_ms=path.not_after_ms(certificate),
+        not_before_ms=signed.not_before_ms,
+        not_after_ms=signed.not_after_ms,
         issued_at_ms=intent.at_ms,
     )

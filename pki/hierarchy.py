@@ -16,6 +16,7 @@ from pki.csr import OpenedCsr
 from pki.errors import Broken
 from pki.journal import Journal
 from pki.lint.second_opinion import SecondOpinion
+from pki.opened import reopened
 from pki.roles import GROUP_OF_ROLE, Group, Purpose, Role
 from pki.store.records import CertificateStore, Reason, Revocation
 from pki.trust import TrustAnchors, encoded, is_marked
@@ -313,7 +314,7 @@ def _has_ended(authority: Authority, now_ms: int) -> bool:
 def _zone(certificate: x509.Certificate) -> str:
     """The zone that the FO authority may speak for, which is the zone of all."""
     prefix = f"{Group.FO.lower()}."
-    zones = [zone for zone in binding.permitted_zones(certificate) if zone.startswith(prefix)]
+    zones = [zone for zone in binding.permitted_zones(reopened(certificate)) if zone.startswith(prefix)]
     if len(zones) != 1:
         raise BadHierarchy("the FO authority does not permit exactly one zone", found=len(zones))
     return zones[0].removeprefix(prefix)

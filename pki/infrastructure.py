@@ -11,6 +11,7 @@ from cryptography import x509
 from pki import binding, keys, path, profiles, tbs
 from pki.authority import Authority, WrongAuthority, new_serial
 from pki.names import MAX_ORGANISATION
+from pki.opened import OpenedCertificate
 from pki.profiles import InfrastructureProfile
 from pki.tbs import InfrastructureOrder
 
@@ -51,9 +52,9 @@ def issue(
         window=tbs.window_from(now_ms, profile.lifetime_ms, authority.certificate),
     )
 
-    def check(certificate: x509.Certificate) -> None:
-        certificate.verify_directly_issued_by(authority.certificate)
-        binding.require_infrastructure(certificate, authority.certificate, profile)
+    def check(signed: OpenedCertificate) -> None:
+        signed.certificate.verify_directly_issued_by(authority.certificate)
+        binding.require_infrastructure(signed.certificate, authority.certificate, profile)
 
     certificate = authority.certify(draft, asked=order, profile_name=profile.name, now_ms=now_ms, check=check)
     return Held(certificate, key)

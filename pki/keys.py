@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import NoReturn, Self, TypeAlias
+from typing import NoReturn, Self, TypeAlias, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
@@ -26,7 +26,14 @@ from pki.errors import Absent, Refused
 Signer: TypeAlias = ec.EllipticCurvePrivateKey
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
+_PLAIN = (
+    (bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d03010703420004"), 64),  # P-256, named, uncompressed
+    (bytes.fromhex("3076301006072a8648ce3d020106052b8104002203620004"), 96),  # P-384, named, uncompressed
+    (bytes.fromhex("302a300506032b6570032100"), 32),  # Ed25519
+)
+"""How the one encoding of a key that is allowed here begins, and how much follows: to write it again shows no more."""
 _READABLE = (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey, rsa.RSAPublicKey, dsa.DSAPublicKey)
+_CURVES = frozenset({ec.SECP256R1.name, ec.SECP384R1.name})
 OWNER_ONLY = 0o600
 MAX_KEY_FILE_BYTES = 8192
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -215,17 +222,30 @@ def load_private(path: Path, password: bytes | None) -> ec.EllipticCurvePrivateK
 
 def require_leaf_key(key: object) -> PublicKey:
     """`key`, if it is P-256, P-384 or Ed25519; or WeakKey."""
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return key
+    if _kind(type(key)) is ed25519.Ed25519PublicKey:
+        return cast("ed25519.Ed25519PublicKey", key)
     return require_authority_key(key)
 
 
 def require_authority_key(key: object) -> ec.EllipticCurvePublicKey:
     """`key`, if it is P-256 or P-384; or WeakKey. Too many verifiers refuse Ed25519 authorities."""
-    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1 | ec.SECP384R1):
-        return key
-    found = key.curve.name if isinstance(key, ec.EllipticCurvePublicKey) else type(key).__name__
+    found = type(key).__name__
+    if _kind(type(key)) is ec.EllipticCurvePublicKey:
+        curved = cast("ec.EllipticCurvePublicKey", key)
+        found = curved.curve.name
+        if found in _CURVES:
+            return curved
     raise WeakKey("the key is not allowed", expected="P-256 or P-384", found=found)
+
+
+_kinds: dict[type, type | None] = {}
+
+
+def _kind(of: type) -> type | None:
+    """Which kind of key a class is; to ask an abstract class takes a microsecond each time, and classes are few."""
+    if of not in _kinds:
+        _kinds[of] = next((kind for kind in _READABLE if issubclass(of, kind)), None)
+    return _kinds[of]
 
 
 def require_plain(key: object, written: bytes) -> None:
@@ -234,9 +254,13 @@ def require_plain(key: object, written: bytes) -> None:
     Others can be read, but give one key several digests, and digests are what keys go by here. Or KeyEncoding, and
     WeakKey for a key of a kind that nobody here uses.
     """
-    if not isinstance(key, _READABLE):
+    kind = _kind(type(key))
+    if kind is None:
         raise WeakKey("the key is not allowed", found=type(key).__name__)
-    if key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != written:
+    if any(len(written) == len(head) + size and written.startswith(head) for head, size in _PLAIN):
+        return
+    readable = cast("PublicKey", key)
+    if readable.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo) != written:
         raise KeyEncoding("the public key is not in its one encoding", expected="a named curve, an uncompressed point")
 
 

@@ -14,7 +14,7 @@ from cryptography.x509 import verification
 
 from pki import path
 from pki.errors import Refused
-from pki.trust import encoded
+from pki.opened import OpenedCertificate, opened
 
 MAX_KNOWN: Final = 64
 _CHAIN_LENGTH: Final = 3  # leaf, issuing authority, root
@@ -23,8 +23,8 @@ _CHAIN_LENGTH: Final = 3  # leaf, issuing authority, root
 class _Proven(msgspec.Struct, frozen=True):
     """An issuing authority under the only one of `roots` that bears its issuer's name."""
 
-    issuing: x509.Certificate
-    root: x509.Certificate
+    issuing: OpenedCertificate
+    root: OpenedCertificate
     roots: tuple[x509.Certificate, ...]
     store: verification.Store
     """Of the issuing authority alone: the library applies all of its rules about authorities to this one too."""
@@ -41,13 +41,13 @@ class KnownAuthorities:
 
     def build(
         self,
-        leaf: bytes,
+        leaf: bytes | OpenedCertificate,
         intermediates: Sequence[bytes],
         roots: Sequence[x509.Certificate],
         *,
         at_ms: int,
         server_name: x509.DNSName | x509.IPAddress | None = None,
-    ) -> tuple[x509.Certificate, ...]:
+    ) -> tuple[OpenedCertificate, ...]:
         """What `path.build` returns and raises for the same arguments."""
         anchors = tuple(roots)
         found = self._proven.get(intermediates[0]) if len(intermediates) == 1 else None
@@ -60,31 +60,32 @@ class KnownAuthorities:
             if len(self._proven) >= MAX_KNOWN:
                 self._proven = {}
             _, issuing, root = chain
-            self._proven[bytes(intermediates[0])] = _Proven(issuing, root, anchors, verification.Store([issuing]))
+            self._proven[bytes(intermediates[0])] = _Proven(
+                issuing, root, anchors, verification.Store([issuing.certificate])
+            )
         return chain
 
 
-def _is_plain(chain: Sequence[x509.Certificate], intermediate: bytes, roots: Sequence[x509.Certificate]) -> bool:
+def _is_plain(chain: Sequence[OpenedCertificate], intermediate: bytes, roots: Sequence[x509.Certificate]) -> bool:
     """The chain is the only one there can be by way of `intermediate`, and its root asks nothing of the leaf itself."""
-    if len(chain) != _CHAIN_LENGTH or encoded(chain[1]) != intermediate:
+    if len(chain) != _CHAIN_LENGTH or chain[1].der != intermediate:
         return False
     _, issuing, root = chain
-    by_name = [one for one in roots if one.subject == issuing.issuer]
-    alike = any(one.subject == issuing.subject for one in roots)
-    constrained = any(extension.oid == x509.NameConstraints.oid for extension in root.extensions)
-    return by_name == [root] and not alike and not constrained
+    by_name = [one for one in roots if one.subject == issuing.certificate.issuer]
+    alike = any(one.subject == issuing.certificate.subject for one in roots)
+    return by_name == [root.certificate] and not alike and x509.NameConstraints.oid not in root.extensions
 
 
 def _under(
-    found: _Proven, leaf: bytes, at_ms: int, server_name: x509.DNSName | x509.IPAddress | None
-) -> tuple[x509.Certificate, ...] | None:
+    found: _Proven, leaf: bytes | OpenedCertificate, at_ms: int, server_name: x509.DNSName | x509.IPAddress | None
+) -> tuple[OpenedCertificate, ...] | None:
     """The chain; None if anything is wrong with it, for `path.build` to say what."""
     try:
-        subject = path.load(leaf)
+        subject = opened(leaf)
         for certificate in (found.root, found.issuing, subject):
-            path.require_window(certificate, at_ms)
+            path.require_valid(certificate, at_ms)
         path.require_sound_leaf(subject, path.ROLES)
-        chain = path.verified(subject, [], found.store, at_ms, path.ROLES, server_name)
+        chain = path.verified(subject.certificate, [], found.store, at_ms, path.ROLES, server_name)
     except Refused:
         return None
-    return (subject, found.issuing, found.root) if chain == (subject, found.issuing) else None
+    return (subject, found.issuing, found.root) if chain == (subject.certificate, found.issuing.certificate) else None

@@ -12,7 +12,7 @@ import msgspec
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from pki.asn1 import der
+from pki.asn1 import der, tlv
 from pki.errors import Refused
 from pki.roles import Role
 
@@ -25,6 +25,10 @@ _DNS_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 _URI = re.compile(r"https://id\.([a-z0-9.-]{1,253})/([a-z]{2,7})/([^/]+)(?:/([^/]+))?")
 _GENERATION = re.compile(r" G([1-9][0-9]{0,2})\Z")
 _PSEUDONYM_BYTES = 16
+_ORGANISATION_OID, _COMMON_OID, _PSEUDONYM_OID = (
+    tlv.identifier(oid.dotted_string) for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME, NameOID.PSEUDONYM)
+)
+_ROLES = {role.lower(): role for role in Role}
 
 
 class BadName(Refused):
@@ -84,33 +88,39 @@ def parse_identity_uri(uri: str) -> tuple[Identity, str]:
     if match is None:
         raise BadName("not an identity URI", expected=_URI.pattern)
     zone, role, party, station = match.groups()
-    if role not in {member.lower() for member in Role}:
+    if role not in _ROLES:
         raise BadName("the identity URI names an unknown role")
-    identity = Identity(Role(role.upper()), party, station)
+    identity = Identity(_ROLES[role], party, station)
     if identity_uri(identity, zone) != uri:
         raise BadName("the identity URI is not in canonical form")
     return identity, zone
 
 
-def subject(identity: Identity, organisation: str) -> x509.Name:
-    """O and CN; for an EVU the pseudonym and nothing else; for a station its id as CN (OCPP A00.FR.405)."""
+def subject(identity: Identity, organisation: str) -> bytes:
+    """O and CN (DER); for an EVU the pseudonym and nothing else; for a station its id as CN (OCPP A00.FR.405)."""
     party = party_id(identity.party_id, identity.role)
     if identity.role is Role.EVU:
         if organisation:
             raise BadName("an EVU has no organisation in its certificate")
-        return x509.Name([x509.NameAttribute(NameOID.PSEUDONYM, party)])
+        return tlv.sequence(_attribute(_PSEUDONYM_OID, party))
     common = party if identity.station_id is None else station_id(identity.station_id)
     text = der.text(organisation, longest=MAX_ORGANISATION, what="organisation")
-    return x509.Name(
-        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, text), x509.NameAttribute(NameOID.COMMON_NAME, common)]
-    )
+    return tlv.sequence(_attribute(_ORGANISATION_OID, text), _attribute(_COMMON_OID, common))
 
 
-def organisation_in(name: x509.Name, identity: Identity) -> str:
-    """The organisation in `name`, "" for an EVU; BadName unless `subject` would build the same name, byte for byte."""
+def _attribute(oid: bytes, text: str) -> bytes:
+    """A RelativeDistinguishedName of one attribute, in UTF-8 as RFC 5280 section 4.1.2.4 wants it."""
+    return tlv.element(tlv.SET, tlv.sequence(oid, tlv.element(tlv.UTF8_STRING, text.encode())))
+
+
+def organisation_in(written: bytes, name: x509.Name, identity: Identity) -> str:
+    """The organisation in `name`, "" for an EVU; BadName unless `subject` would build a name of the octets `written`.
+
+    `name` is what the library reads in them.
+    """
     found = name.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)
     organisation = str(found[0].value) if found else ""
-    if subject(identity, organisation).public_bytes() != name.public_bytes():
+    if subject(identity, organisation) != written:
         raise BadName("the subject is not the one of this identity", role=identity.role)
     return organisation
 

@@ -6,7 +6,9 @@ chain means (role, policy, purpose) and whether it is revoked is stage 2: `bindi
 """
 
 import datetime as dt
+import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 from cryptography import x509
@@ -17,37 +19,32 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy
 
 from pki import keys
-from pki.asn1 import der
 from pki.errors import Refused
-from pki.trust import MAX_CERTIFICATE_BYTES
+from pki.opened import MAX_SERIAL_BITS, Malformed, OpenedCertificate, Oversize, open_certificate, opened, reopened
+
+__all__ = [
+    "MAX_SERIAL_BITS",
+    "Anchored",
+    "Expired",
+    "Malformed",
+    "NotYetValid",
+    "Oversize",
+    "Rules",
+    "Untrusted",
+    "anchored",
+    "build",
+    "load",
+    "not_after_ms",
+    "not_before_ms",
+    "require_valid",
+    "require_window",
+]
+
 
 MAX_INTERMEDIATES = 4
-MAX_SERIAL_BITS = 159  # positive and at most 20 octets (RFC 5280 section 4.1.2.2)
 MIN_RSA_BITS = 2048
-_SPKI_PLACE = 6  # after version, serial number, algorithm, issuer, validity, subject
 _POLICY_RULES = (ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY)
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    UserWarning,  # a bad serial number or an overlong attribute of a name, where warnings are errors
-)
-
-
-class Oversize(Refused):
-    """A certificate beyond the cap, or more intermediates than are looked at."""
-
-    code = "pki/oversize"
-    title = "Certificate or chain too large"
-
-
-class Malformed(Refused):
-    """Bytes that are not a certificate, or one that breaks RFC 5280 in form."""
-
-    code = "pki/malformed"
-    title = "Malformed certificate"
+_KEPT = 16
 
 
 class Expired(Refused):
@@ -119,41 +116,19 @@ WEB = Rules(
 
 
 def load(data: bytes) -> x509.Certificate:
-    """The certificate in `data` (DER, at most 16 kB): its extensions can be read, its serial number and key are proper.
-
-    Raises Oversize, Malformed, `keys.KeyEncoding` or `keys.WeakKey`.
-    """
-    if len(data) > MAX_CERTIFICATE_BYTES:
-        raise Oversize("a certificate is too large", expected=f"at most {MAX_CERTIFICATE_BYTES}", found=len(data))
-    try:
-        certificate = x509.load_der_x509_certificate(data)
-        serial = certificate.serial_number
-        _ = certificate.extensions, certificate.subject, certificate.issuer
-        key = certificate.public_key()
-    except _UNREADABLE as error:
-        raise Malformed("not a certificate that can be read") from error
-    if certificate.version is not x509.Version.v3:
-        raise Malformed("the certificate is not of version 3")
-    if serial <= 0 or serial.bit_length() > MAX_SERIAL_BITS:
-        raise Malformed("the serial number is not positive or too long")
-    keys.require_plain(key, spki_of(certificate))
-    return certificate
-
-
-def spki_of(certificate: x509.Certificate) -> bytes:
-    """The SubjectPublicKeyInfo of a certificate of version 3, as it stands there."""
-    return der.child(certificate.tbs_certificate_bytes, _SPKI_PLACE, "certificate")
+    """The certificate in `data` (DER); raises what `open_certificate` raises."""
+    return open_certificate(data).certificate
 
 
 def build(
-    leaf: bytes,
+    leaf: bytes | OpenedCertificate,
     intermediates: Sequence[bytes],
     roots: Sequence[x509.Certificate],
     *,
     at_ms: int,
     rules: Rules = ROLES,
     server_name: x509.DNSName | x509.IPAddress | None = None,
-) -> tuple[x509.Certificate, ...]:
+) -> tuple[OpenedCertificate, ...]:
     """The chain from leaf to root, valid at `at_ms`; with `server_name`, the leaf is a server's of that name.
 
     Without it the path is a client's, and the caller compares the names. Raises Oversize, Malformed, Expired,
@@ -163,14 +138,18 @@ def build(
         raise Oversize(
             "too many intermediates", expected=f"at most {rules.max_intermediates}", found=len(intermediates)
         )
-    subject = load(leaf)
-    between = [load(data) for data in intermediates]
-    require_window(subject, at_ms)
-    _require_a_valid_issuer(subject, [*between, *roots], at_ms)
-    rules.require_leaf_key(subject.public_key())
-    chain = verified(subject, between, verification.Store(list(roots)), at_ms, rules, server_name)
+    subject = opened(leaf)
+    between = [open_certificate(data) for data in intermediates]
+    anchors = anchored(tuple(roots))
+    require_valid(subject, at_ms)
+    _require_a_valid_issuer(subject, [*between, *anchors.roots], at_ms)
+    rules.require_leaf_key(subject.certificate.public_key())
+    given = [one.certificate for one in between]
+    found = verified(subject.certificate, given, anchors.store, at_ms, rules, server_name)
+    candidates = (subject, *between, *anchors.roots)
+    chain = tuple(next(one for one in candidates if one.certificate == each) for each in found)
     for authority in chain[1:]:
-        rules.require_authority_key(authority.public_key())
+        rules.require_authority_key(authority.certificate.public_key())
         _require_binding_constraints(authority)
     for certificate in chain:
         _require_sound_usages(certificate)
@@ -181,9 +160,22 @@ def build(
     return chain
 
 
-def require_sound_leaf(subject: x509.Certificate, rules: Rules) -> None:
+class Anchored(NamedTuple):
+    """Roots that are believed, ready to be built to."""
+
+    roots: tuple[OpenedCertificate, ...]
+    store: verification.Store
+
+
+@functools.lru_cache(maxsize=_KEPT)  # who believes in roots believes in them again and again
+def anchored(roots: tuple[x509.Certificate, ...]) -> Anchored:
+    """`roots`, taken apart."""
+    return Anchored(tuple(reopened(root) for root in roots), verification.Store(list(roots)))
+
+
+def require_sound_leaf(subject: OpenedCertificate, rules: Rules) -> None:
     """What `build` asks of a leaf under an authority beyond the library: WeakKey or Untrusted."""
-    rules.require_leaf_key(subject.public_key())
+    rules.require_leaf_key(subject.certificate.public_key())
     _require_sound_usages(subject)
     _require_plain_policies(subject)
     _require_key_identifiers(subject, signs=False, is_signed=True)
@@ -225,19 +217,29 @@ def not_after_ms(certificate: x509.Certificate) -> int:
 
 def require_window(certificate: x509.Certificate, at_ms: int) -> None:
     """Valid at `at_ms`, or NotYetValid, or Expired."""
-    if at_ms < not_before_ms(certificate):
-        raise NotYetValid("not yet valid", expected=f"not before {not_before_ms(certificate)}", found=at_ms)
-    if at_ms // 1000 * 1000 > not_after_ms(certificate):
-        raise Expired("expired", expected=f"not after {not_after_ms(certificate)}", found=at_ms)
+    _require_between(not_before_ms(certificate), not_after_ms(certificate), at_ms)
 
 
-def _require_a_valid_issuer(subject: x509.Certificate, candidates: Sequence[x509.Certificate], at_ms: int) -> None:
+def require_valid(certificate: OpenedCertificate, at_ms: int) -> None:
+    """As `require_window`."""
+    _require_between(certificate.not_before_ms, certificate.not_after_ms, at_ms)
+
+
+def _require_between(first_ms: int, last_ms: int, at_ms: int) -> None:
+    if at_ms < first_ms:
+        raise NotYetValid("not yet valid", expected=f"not before {first_ms}", found=at_ms)
+    if at_ms // 1000 * 1000 > last_ms:
+        raise Expired("expired", expected=f"not after {last_ms}", found=at_ms)
+
+
+def _require_a_valid_issuer(subject: OpenedCertificate, candidates: Sequence[OpenedCertificate], at_ms: int) -> None:
     """If every certificate that could be the issuer is out of its window, say that rather than "untrusted"."""
-    issuers = [candidate for candidate in candidates if candidate.subject == subject.issuer]
     problem: Refused | None = None
-    for issuer in issuers:
+    for issuer in candidates:
+        if issuer.subject != subject.issuer:
+            continue
         try:
-            require_window(issuer, at_ms)
+            require_valid(issuer, at_ms)
         except (Expired, NotYetValid) as error:
             problem = error
         else:
@@ -246,48 +248,46 @@ def _require_a_valid_issuer(subject: x509.Certificate, candidates: Sequence[x509
         raise problem
 
 
-def _require_sound_usages(certificate: x509.Certificate) -> None:
+def _require_sound_usages(certificate: OpenedCertificate) -> None:
     """Extended key usages, where given, name something, and never "any"."""
-    try:
-        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
+    found = certificate.get(x509.ExtendedKeyUsage)
+    if found is None:
         return
-    if not list(usages) or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages:
+    usages = list(found)
+    if not usages or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages:
         raise Untrusted("a certificate on the path may be used for anything, or for nothing")
 
 
-def _require_plain_policies(certificate: x509.Certificate) -> None:
+def _require_plain_policies(certificate: OpenedCertificate) -> None:
     """No rules about policies, critical or not: we follow none, and to skip one would be to accept what it forbids."""
-    if any(found.oid in _POLICY_RULES for found in certificate.extensions):
+    if not certificate.extensions.keys().isdisjoint(_POLICY_RULES):
         raise Untrusted("a certificate on the path maps or constrains policies")
 
 
-def _require_binding_constraints(authority: x509.Certificate) -> None:
+def _require_binding_constraints(authority: OpenedCertificate) -> None:
     """Name constraints, where given, are critical (RFC 5280 section 4.2.1.10): else half of all verifiers skip them."""
-    if any(found.oid == x509.NameConstraints.oid and not found.critical for found in authority.extensions):
+    found = authority.extensions.get(x509.NameConstraints.oid)
+    if found is not None and not found.critical:
         raise Untrusted("the name constraints of an authority are not critical")
 
 
-def _require_key_identifiers(certificate: x509.Certificate, *, signs: bool, is_signed: bool) -> None:
+def _require_key_identifiers(certificate: OpenedCertificate, *, signs: bool, is_signed: bool) -> None:
     """Each authority names its key, and whatever it signed names it back; none is critical (RFC 5280 4.2.1.1, 4.2.1.2).
 
     The library asks for less of authorities than of leaves.
     """
-    own, issuers = x509.SubjectKeyIdentifier.oid, x509.AuthorityKeyIdentifier.oid
-    found = {extension.oid for extension in certificate.extensions if not extension.critical}
-    critical = {extension.oid for extension in certificate.extensions if extension.critical}
-    wanted = ({own} if signs else set()) | ({issuers} if is_signed else set())
-    if wanted - found or critical & {own, issuers}:
-        raise Untrusted("a certificate on the path lacks a key identifier, or has a critical one")
+    for oid, is_wanted in ((x509.SubjectKeyIdentifier.oid, signs), (x509.AuthorityKeyIdentifier.oid, is_signed)):
+        found = certificate.extensions.get(oid)
+        if (is_wanted and found is None) or (found is not None and found.critical):
+            raise Untrusted("a certificate on the path lacks a key identifier, or has a critical one")
 
 
-def _require_sound_root(root: x509.Certificate) -> None:
+def _require_sound_root(root: OpenedCertificate) -> None:
     """A root's key identifiers agree and it has no extended key usage; or Untrusted."""
-    extensions = {extension.oid: extension.value for extension in root.extensions}
-    if x509.ExtendedKeyUsage.oid in extensions:
+    if x509.ExtendedKeyUsage.oid in root.extensions:
         raise Untrusted("the root has extended key usages")
-    issuer_id, own_id = extensions.get(x509.AuthorityKeyIdentifier.oid), extensions.get(x509.SubjectKeyIdentifier.oid)
-    if isinstance(issuer_id, x509.AuthorityKeyIdentifier):
-        same = isinstance(own_id, x509.SubjectKeyIdentifier) and own_id.digest == issuer_id.key_identifier
+    issuer_id, own_id = root.get(x509.AuthorityKeyIdentifier), root.get(x509.SubjectKeyIdentifier)
+    if issuer_id is not None:
+        same = own_id is not None and own_id.digest == issuer_id.key_identifier
         if not same or issuer_id.authority_cert_issuer or issuer_id.authority_cert_serial_number is not None:
             raise Untrusted("the root's authority key identifier is not its own key identifier")

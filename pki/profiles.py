@@ -192,6 +192,11 @@ _ALL = (
 
 PROFILES: dict[tuple[Role, Purpose], Profile] = {(profile.role, profile.purpose): profile for profile in _ALL}
 
+BY_USAGES: dict[tuple[Role, frozenset[ObjectIdentifier]], Profile] = {
+    (profile.role, frozenset(profile.ekus)): profile for profile in reversed(_ALL)
+}
+"""The profile that a leaf of a role is of, by its extended key usages: no two of a role have the same."""
+
 OCSP_SIGNER = InfrastructureProfile(
     name="OCSP/SIGNING/v1",
     group=None,

@@ -107,15 +107,15 @@ def algorithm_for(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) -
     return oids.ECDSA_WITH_SHA384 if isinstance(key.curve, ec.SECP384R1) else oids.ECDSA_WITH_SHA256
 
 
-def unsigned(to_be_signed: bytes, algorithm: x509.ObjectIdentifier) -> x509.Certificate:
+def unsigned(to_be_signed: bytes, algorithm: x509.ObjectIdentifier) -> bytes:
     """The certificate with r = s = 0 for a signature, which no key can make (SEC 1 section 4.1.4): to be looked at."""
-    return x509.load_der_x509_certificate(tlv.signed(to_be_signed, algorithm.dotted_string, _UNSIGNED))
+    return tlv.signed(to_be_signed, algorithm.dotted_string, _UNSIGNED)
 
 
-def signed(to_be_signed: bytes, key: keys.Signer) -> x509.Certificate:
-    """The certificate, signed with `key`: once."""
+def signed(to_be_signed: bytes, key: keys.Signer) -> bytes:
+    """The certificate (DER), signed with `key`: once."""
     signature = key.sign(to_be_signed, ec.ECDSA(digest_for(key)))
-    return x509.load_der_x509_certificate(tlv.signed(to_be_signed, algorithm_for(key).dotted_string, signature))
+    return tlv.signed(to_be_signed, algorithm_for(key).dotted_string, signature)
 
 
 def moment(at_ms: int) -> dt.datetime:
@@ -164,7 +164,8 @@ def infrastructure(order: InfrastructureOrder, *, issuer: x509.Certificate, seri
         said.append(_said(x509.OCSPNoCheck()))
     else:
         said += _pointers(order.zone, _published_name(profile.group), issuer, answered=True)
-    return _draft(names.authority(order.organisation, order.name), issuer, order.public_key, serial, window, said)
+    subject = names.authority(order.organisation, order.name).public_bytes()
+    return _draft(subject, issuer, order.public_key, serial, window, said)
 
 
 def issuing(
@@ -194,7 +195,7 @@ def issuing(
         # Of the root nobody can ask by OCSP: its key lies in a safe and signs a list now and then.
         *_pointers(zone, "root", root, answered=False),
     ]
-    return _draft(subject, root, public_key, serial, window, said)
+    return _draft(subject.public_bytes(), root, public_key, serial, window, said)
 
 
 def root(
@@ -208,11 +209,11 @@ def root(
     ]
     if development:
         said.append(_policies(None, development=True))
-    return _draft(subject, None, public_key, serial, window, said)
+    return _draft(subject.public_bytes(), None, public_key, serial, window, said)
 
 
 def _draft(
-    subject: x509.Name,
+    name: bytes,
     issuer: x509.Certificate | None,
     key: keys.PublicKey,
     serial: int,
@@ -220,7 +221,6 @@ def _draft(
     said: list[bytes],
 ) -> Draft:
     """With the key's own identifier before all else; a root is its own issuer."""
-    name = subject.public_bytes()
     spki = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     issuing_name = name if issuer is None else _name_of(issuer)
     return Draft(serial, issuing_name, window, name, spki, (_own_key_id(spki), *said))

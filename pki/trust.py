@@ -9,8 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from pki import keys, oids
 from pki.errors import Refused
+from pki.opened import MAX_CERTIFICATE_BYTES, Malformed, Oversize, reopened
 
-MAX_CERTIFICATE_BYTES = 16_384
 MAX_ANCHOR_BYTES = 8 * MAX_CERTIFICATE_BYTES
 _PEM = b"-----BEGIN"
 _UNFIT = (
@@ -54,6 +54,7 @@ class TrustAnchors:
             raise BadAnchor("there is no root to trust")
         for root in found:
             require_root(root)
+            _require_readable(root)
             if is_marked(root) and not allow_development:
                 raise DevelopmentCredential("a development root is not trusted here")
         object.__setattr__(self, "roots", tuple(encoded(root) for root in found))
@@ -87,6 +88,14 @@ def require_root(root: x509.Certificate) -> None:
     allowed = constraints.critical and constraints.value.ca and usage.critical
     if not (allowed and usage.value.key_cert_sign and usage.value.crl_sign):
         raise BadAnchor("the root may not sign certificates and CRLs")
+
+
+def _require_readable(root: x509.Certificate) -> None:
+    """It can be taken apart as every certificate on a path is; or BadAnchor, WeakKey, `keys.KeyEncoding`."""
+    try:
+        reopened(root)
+    except (Malformed, Oversize) as error:
+        raise BadAnchor("the root cannot be read") from error
 
 
 def _load(data: bytes) -> list[x509.Certificate]:

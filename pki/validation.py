@@ -14,9 +14,10 @@ from cryptography import x509
 from pki import binding, keys, names, path
 from pki.credential import Credential
 from pki.known import KnownAuthorities
+from pki.opened import OpenedCertificate
 from pki.roles import Purpose, Role
 from pki.status import Scope, StatusSet
-from pki.trust import TrustAnchors, encoded
+from pki.trust import TrustAnchors
 
 
 def validate(
@@ -53,11 +54,10 @@ def validate(
         roles=None if roles is None else frozenset(roles),
         allow_development=anchors.allow_development,
     )
-    certificate, issuing, _root = chain
+    subject, issuing, _root = chain
     digests, valid_until_ms = _require_status(
         chain, status, at_ms, noted=not bound.profile.no_rev_avail, known_ms=known_ms
     )
-    public_key = keys.require_leaf_key(certificate.public_key())
     return Credential(
         role=bound.identity.role,
         party_id=bound.identity.party_id,
@@ -66,23 +66,23 @@ def validate(
         delegated_by=bound.role.delegated_by,
         station_id=bound.identity.station_id,
         organisation=bound.organisation,
-        public_key=public_key,
-        spki_sha256=keys.spki_sha256(public_key),
+        public_key=keys.require_leaf_key(subject.certificate.public_key()),
+        spki_sha256=hashlib.sha256(subject.spki).hexdigest(),
         x5t_s256=base64.urlsafe_b64encode(hashlib.sha256(leaf).digest()).rstrip(b"=").decode(),
-        tbs_sha256=hashlib.sha256(certificate.tbs_certificate_bytes).hexdigest(),
-        issuer_key_sha256=keys.spki_sha256(keys.require_authority_key(issuing.public_key())),
-        serial=certificate.serial_number,
-        not_before_ms=path.not_before_ms(certificate),
-        not_after_ms=path.not_after_ms(certificate),
-        chain=(leaf, encoded(issuing)),
+        tbs_sha256=hashlib.sha256(subject.tbs).hexdigest(),
+        issuer_key_sha256=hashlib.sha256(issuing.spki).hexdigest(),
+        serial=subject.serial,
+        not_before_ms=subject.not_before_ms,
+        not_after_ms=subject.not_after_ms,
+        chain=(leaf, issuing.der),
         status_digests=digests,
-        status_valid_until_ms=min(valid_until_ms, path.not_after_ms(certificate)),
+        status_valid_until_ms=min(valid_until_ms, subject.not_after_ms),
         development=bound.development,
     )
 
 
 def _require_status(
-    chain: Sequence[x509.Certificate], status: StatusSet, at_ms: int, *, noted: bool, known_ms: int | None
+    chain: Sequence[OpenedCertificate], status: StatusSet, at_ms: int, *, noted: bool, known_ms: int | None
 ) -> tuple[tuple[str, ...], int]:
     """Neither leaf nor authority is revoked: digests of the evidence used, and until when it holds.
 
@@ -90,7 +90,7 @@ def _require_status(
     The authority comes first: if it is revoked, what it says about its leaves is worth nothing.
     """
     leaf, issuing, root = chain
-    used = [status.standing(root, issuing.serial_number, at_ms, Scope.AUTHORITY, known_ms=known_ms)]
+    used = [status.standing(root.certificate, issuing.serial, at_ms, Scope.AUTHORITY, known_ms=known_ms)]
     if noted:
-        used.append(status.standing(issuing, leaf.serial_number, at_ms, Scope.USER, known_ms=known_ms))
+        used.append(status.standing(issuing.certificate, leaf.serial, at_ms, Scope.USER, known_ms=known_ms))
     return tuple(digest for one in used for digest in one.digests), min(one.valid_until_ms for one in used)

@@ -21,6 +21,7 @@ from ledger.errors import LedgerError
 from pki import binding, keys, names, profiles
 from pki.asn1.ocsp import ResponseStatus
 from pki.errors import PkiError
+from pki.opened import reopened
 from pki.path import not_before_ms
 from pki.responder import Answer, Responder
 from pki.status import Scope, StatusIndeterminate
@@ -147,7 +148,7 @@ def _name_of(certificate: x509.Certificate) -> str | None:
     try:
         if _is_root(certificate):
             return names.published(ROOT, certificate.subject)
-        policies = binding.role_policies(certificate)
+        policies = binding.role_policies(reopened(certificate))
     except (PkiError, x509.ExtensionNotFound):
         return None
     found = next((group for group, one in profiles.AUTHORITIES.items() if policies == {one.policy}), None)

@@ -125,6 +125,8 @@ def text(value: object, *, longest: int, what: str) -> str:
     found = str(value)
     if not 1 <= len(found) <= longest:
         raise MalformedDer(f"the {what} has the wrong length", expected=f"1 to {longest}", found=len(found))
+    if found.isascii() and found.isprintable():  # as nearly all are: none of the below can be in it
+        return found
     for character in found:
         category = unicodedata.category(character)
         if category.startswith("C") or category in {"Zl", "Zp"}:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -25,7 +25,7 @@ _rule = registrar(RULES)
 
 @_rule("subject", "RFC 5280 appendix A.1 upper bounds; Unicode TR 36: no control, bidi or format characters")
 def _subject(examined: Examined) -> Iterator[str]:
-    attributes = list(examined.certificate.subject)
+    attributes = examined.subject
     found = [attribute.oid for attribute in attributes]
     pseudonymous = isinstance(examined.asked, LeafOrder) and examined.asked.profile.role is Role.EVU
     if found != ([NameOID.PSEUDONYM] if pseudonymous else _ORGANISATION):
@@ -34,7 +34,8 @@ def _subject(examined: Examined) -> Iterator[str]:
         text = str(attribute.value)
         if not 1 <= len(text) <= MAX_NAME:
             yield "an attribute of the subject is empty or too long"
-        if any(unicodedata.category(character)[0] == "C" for character in text):
+        plain = text.isascii() and text.isprintable()
+        if not plain and any(unicodedata.category(character)[0] == "C" for character in text):
             yield "an attribute of the subject has a control or format character"
 
 
@@ -54,7 +55,7 @@ def _alternative_name(examined: Examined) -> Iterator[str]:
         yield "host names are not as in the profile"
     if any("*" in host for host in hosts):
         yield "a host name has a wildcard"
-    if hosts and not all(_in_zone(host, examined.issuer) for host in hosts):
+    if hosts and not all(_in_zone(host, examined.signer.zones) for host in hosts):
         yield "a host name is outside the zone of the authority"
 
 
@@ -64,11 +65,7 @@ def _identity_of(asked: LeafOrder) -> str:
     return f"https://id.{asked.zone}/{who.role.lower()}/{who.party_id}{station}"
 
 
-def _in_zone(host: str, issuer: x509.Certificate | None) -> bool:
-    if issuer is None:
-        return False
-    constraints = issuer.extensions.get_extension_for_class(x509.NameConstraints).value
-    zones = [str(name.value) for name in constraints.permitted_subtrees or [] if isinstance(name, x509.DNSName)]
+def _in_zone(host: str, zones: Sequence[str]) -> bool:
     return any(host == zone or host.endswith(f".{zone}") for zone in zones)
 
 
@@ -104,7 +101,7 @@ def _role(examined: Examined) -> Iterator[str]:
 def _privacy(examined: Examined) -> Iterator[str]:
     if not isinstance(examined.asked, LeafOrder) or examined.asked.profile.role is not Role.EVU:
         return
-    attributes = list(examined.certificate.subject)
+    attributes = examined.subject
     if [attribute.oid for attribute in attributes] != [NameOID.PSEUDONYM]:
         yield "the subject of an EVU holds more than a pseudonym"
     if any(not _PSEUDONYM.fullmatch(str(attribute.value)) for attribute in attributes):

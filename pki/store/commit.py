@@ -38,7 +38,10 @@ class GroupWriter:
         self._queue: deque[_Waiting] = deque()
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """What `work` returns, once it is durable; what it raises, and then it has changed nothing."""
+        """What `work` returns, once it is durable; what it raises, and then it has changed nothing.
+
+        It may be done twice, the first time taken back: it changes the database and nothing else.
+        """
         waiting = _Waiting(work)
         self._queue.append(waiting)
         while not waiting.done:
@@ -80,10 +83,8 @@ class GroupWriter:
     def _lead(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_TOGETHER))]
         try:
-            self._database.execute("BEGIN IMMEDIATE")
-            for waiting in batch:
-                self._one(waiting)
-            self._database.execute("COMMIT")
+            if not self._all(batch):
+                self._each(batch)
         except BaseException as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
@@ -95,12 +96,28 @@ class GroupWriter:
             for waiting in batch:
                 waiting.done = True
 
-    def _one(self, waiting: _Waiting) -> None:
-        """A write that fails takes back what it did, and nothing of the others."""
-        self._database.execute("SAVEPOINT one")
+    def _all(self, batch: list[_Waiting]) -> bool:
+        """Every write, if each of them succeeds, as nearly always; else nothing has changed, and it is False."""
+        self._database.execute("BEGIN IMMEDIATE")
         try:
-            waiting.result = waiting.work(self._database)
-        except Exception as error:  # noqa: BLE001  # it is raised again in the thread that asked
-            self._database.execute("ROLLBACK TO one")
-            waiting.error = error
-        self._database.execute("RELEASE one")
+            for waiting in batch:
+                waiting.result = waiting.work(self._database)
+        except Exception:  # noqa: BLE001  # whose it is, and for whom, is found out by `_each`
+            if self._database.in_transaction:  # of some failures SQLite has taken everything back itself
+                self._database.execute("ROLLBACK")
+            return False
+        self._database.execute("COMMIT")
+        return True
+
+    def _each(self, batch: list[_Waiting]) -> None:
+        """A write that fails takes back what it did, and nothing of the others."""
+        self._database.execute("BEGIN IMMEDIATE")
+        for waiting in batch:
+            self._database.execute("SAVEPOINT one")
+            try:
+                waiting.result = waiting.work(self._database)
+            except Exception as error:  # noqa: BLE001  # it is raised again in the thread that asked
+                self._database.execute("ROLLBACK TO one")
+                waiting.error = error
+            self._database.execute("RELEASE one")
+        self._database.execute("COMMIT")

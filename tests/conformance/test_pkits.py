@@ -24,6 +24,7 @@ from msgspec.structs import replace
 
 from pki import binding, keys, path
 from pki.errors import Refused
+from pki.opened import OpenedCertificate
 from pki.roles import Purpose
 from pki.status import Scope, Signing, StatusSet
 from tests.support import vectors
@@ -84,7 +85,7 @@ def _scope(certificate: x509.Certificate) -> Scope:
     return Scope.AUTHORITY if found.ca else Scope.USER
 
 
-def _require_policy(chain: tuple[x509.Certificate, ...], wanted: list[str]) -> None:
+def _require_policy(chain: tuple[OpenedCertificate, ...], wanted: list[str]) -> None:
     """As stage 2: every certificate below the root has one policy, the same, and it is wanted (none: any will do)."""
     found = {frozenset(binding.role_policies(certificate)) for certificate in chain[:-1]}
     policies = {policy.dotted_string for every in found for policy in every}
@@ -92,7 +93,7 @@ def _require_policy(chain: tuple[x509.Certificate, ...], wanted: list[str]) -> N
         raise binding.RoleMismatch("the policies are not the one that was asked for")
 
 
-def _judge(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
+def _judge(case: dict[str, Any]) -> tuple[OpenedCertificate, ...]:
     """The chain, if the case's leaf is good; every setting that a case has, it has about policies."""
     names = [name for name in case.get("other_certs", []) if not name.startswith(ANCHOR)]
     chain = path.build(
@@ -104,7 +105,7 @@ def _judge(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
     )
     lists = dict.fromkeys([*case.get("crls", []), f"{ANCHOR}CRL.crl"])
     status = StatusSet((_read("crls", name) for name in lists), signing=SIGNING)
-    for certificate, issuer in pairwise(chain):
+    for certificate, issuer in pairwise(one.certificate for one in chain):
         of_issuer = status.crl_for(issuer, NOW_MS, _scope(certificate))
         of_issuer.require_not_revoked(certificate.serial_number, NOW_MS)
     if "params" in case:

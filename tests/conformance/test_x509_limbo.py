@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from pki import binding, path
 from pki.errors import Refused
+from pki.opened import OpenedCertificate
 from pki.roles import Purpose
 from pki.status import StatusSet
 from tests.support import vectors
@@ -60,7 +61,7 @@ def _server(case: dict[str, Any]) -> x509.DNSName | x509.IPAddress | None:
     return x509.DNSName(name["value"])
 
 
-def _run(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
+def _run(case: dict[str, Any]) -> tuple[OpenedCertificate, ...]:
     depth = case["max_chain_depth"]
     rules = path.WEB if depth is None else replace(path.WEB, max_depth=min(depth, path.WEB.max_depth))
     at_ms = _at_ms(case)
@@ -74,7 +75,7 @@ def _run(case: dict[str, Any]) -> tuple[x509.Certificate, ...]:
     )
     if case["crls"]:
         status = StatusSet(_der(pem) for pem in case["crls"])
-        status.crl_for(chain[1], at_ms).require_not_revoked(chain[0].serial_number, at_ms)
+        status.crl_for(chain[1].certificate, at_ms).require_not_revoked(chain[0].serial, at_ms)
     return chain
 
 

@@ -83,7 +83,7 @@ def samples(*, development: bool = False) -> Mapping[str, Sample]:
 
 
 def _signed(draft: tbs.Draft, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    return tbs.signed(draft.encode(tbs.algorithm_for(key)), key)
+    return x509.load_der_x509_certificate(tbs.signed(draft.encode(tbs.algorithm_for(key)), key))
 
 
 def order(profile: Profile, *, development: bool = False) -> LeafOrder:

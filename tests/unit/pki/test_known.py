@@ -14,6 +14,7 @@ from cryptography.x509 import DNSName
 from pki import known, path
 from pki.errors import Refused
 from pki.known import KnownAuthorities
+from pki.opened import OpenedCertificate
 from pki.roles import Group, Purpose
 from pki.status import Revoked, StatusIndeterminate, StatusSet
 from pki.store.records import Reason
@@ -34,13 +35,13 @@ class Watched:
         self.whole = 0
         build = path.build
 
-        def counted(*args: Any, **kwargs: Any) -> tuple[x509.Certificate, ...]:
+        def counted(*args: Any, **kwargs: Any) -> tuple[OpenedCertificate, ...]:
             self.whole += 1
             return build(*args, **kwargs)
 
         monkeypatch.setattr(path, "build", counted)
 
-    def build(self, chain: Sequence[bytes], **given: Any) -> tuple[x509.Certificate, ...]:
+    def build(self, chain: Sequence[bytes], **given: Any) -> tuple[OpenedCertificate, ...]:
         given = {"roots": self.world.made.anchors.certificates, "at_ms": self.world.tls_at_ms} | given
         return self.known.build(chain[0], chain[1:], given.pop("roots"), **given)
 
