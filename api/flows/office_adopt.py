@@ -5,6 +5,7 @@ The log is told of it, and this process acts by it, within seconds. Done again, 
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -18,21 +19,22 @@ from ledger.records.credentials import MAX_ADOPTED, AdoptedCredential, Credentia
 from ledger.rules.credential_state import CredentialState
 from pki.errors import PkiError
 from pki.store.listing import Sought
-from pki.store.records import Issued, Revocation
+from pki.store.records import Followed, Issued, Revocation
 
 LOOK_S: Final = 1.0
+AGAIN: Final = 1_000
+"""So many places before the last are looked at again at a start: if the log knows these, it knows what came before."""
 
 log = structlog.get_logger()
 
 
 class Adoption:
-    """Follows one office's store; what came before the first look is looked at in it."""
+    """Follows one office's store, which remembers how far: what came later is looked at in the first look."""
 
     def __init__(self, office: Office) -> None:
         self._office = office
         self._version: int | None = None
-        self._issued = 0
-        self._revoked = 0
+        self._at: Followed | None = None
 
     async def watch(self) -> None:
         """Looks every second, for as long as the service runs and the log goes on."""
@@ -52,16 +54,36 @@ class Adoption:
         version = listing.version()
         if version == self._version:
             return
-        if listing.last_revoked() < self._revoked:
-            self._revoked = 0  # some were forgotten, and their places may be taken again
-        while page := listing.page(Sought(), after=self._issued):
+        begun = self._at or self._begin()
+        # Some revocations were forgotten, and their places may be taken again?
+        at = replace(begun, revoked=0) if listing.last_revoked() < begun.revoked else begun
+        while page := listing.page(Sought(), after=at.issued):
             await self._adopt([one.issued for one in page])
-            self._issued = page[-1].number
-        while found := listing.revocations(after=self._revoked):
+            at = replace(at, issued=page[-1].number)
+        while found := listing.revocations(after=at.revoked):
             for _, revocation in found:
                 await self._tell(revocation)
-            self._revoked = found[-1][0]
-        self._version = version
+            at = replace(at, revoked=found[-1][0])
+        if at != begun:
+            self._office.store.follow(at)
+        self._at, self._version = at, version
+
+    def _begin(self) -> Followed:
+        """From where: not the beginning, if this log knows the last that the store says was followed.
+
+        Another log, or one that was restored from an older copy, does not know all of them, and everything is looked
+        at.
+        """
+        listing, until = self._office.listing, self._office.store.followed()
+        page = listing.page(Sought(), after=until.issued - AGAIN, limit=AGAIN)
+        last = [one.issued for one in page if one.number <= until.issued]
+        if not last or any(self._state(one.issuer_key_sha256, one.serial) is None for one in last):
+            return Followed()
+        place = max(0, until.revoked - AGAIN)
+        revoked = [one for number, one in listing.revocations(after=place, limit=AGAIN) if number <= until.revoked]
+        known = [self._state(one.issuer_key_sha256, one.serial) for one in revoked]
+        is_behind = any(state is not None and state.revoked is None for state in known)
+        return Followed(until.issued, 0 if is_behind else until.revoked)
 
     async def _adopt(self, held: Sequence[Issued]) -> None:
         """Those of which the log never heard. What is under way here is none of them: its intent is in the log."""

@@ -1,7 +1,9 @@
 """Before the office opens: log and store are brought in step, whichever of them a crash left behind.
 
-The log leads. What it says was revoked is revoked in the store and in the lists; what the store holds and the log does
-not was done elsewhere, in a ceremony or offline, and is adopted. Done again, nothing changes.
+Only what is open or new is read: gaps, revocations, and what the store got since it was last followed. How much was
+issued in all does not matter. The log leads. What it says was revoked is revoked in the store and in the lists; what
+the store holds and the log does not was done elsewhere, in a ceremony or offline, and is adopted. Done again, nothing
+changes.
 """
 
 import structlog
@@ -14,7 +16,7 @@ from api.flows.office_journal import issuance_of
 from ledger.records.credentials import CredentialRevoked
 from ledger.rules.credential_state import CredentialState
 from pki import issuance
-from pki.store.records import CertificateAbsent, Reason, Revocation
+from pki.store.records import CertificateAbsent, Issued, Reason, Revocation
 
 log = structlog.get_logger()
 
@@ -32,11 +34,10 @@ async def catch_up(office: Office, adoption: Adoption) -> None:
     if repaired.recorded or repaired.revoked:
         log.warning("issuances were repaired", count=len(repaired.recorded) + len(repaired.revoked))
     book = office.desk.state.credentials
-    gaps = book.gaps()
-    held = {one.issued.tbs_sha256: one.issued for one in office.listing.all()} if gaps else {}
-    for gap in gaps:
-        if gap.tbs_sha256 in held:
-            await office.journal.say(issuance_of(held[gap.tbs_sha256]))
+    for gap in book.gaps():
+        held = _held(office, gap)
+        if held is not None:
+            await office.journal.say(issuance_of(held))
     await adoption.look()
     await office.settle()
     for said in book.revocations():
@@ -54,12 +55,22 @@ def report(office: Office) -> tuple[CredentialState, ...]:
     return gaps
 
 
+def _held(office: Office, gap: CredentialState) -> Issued | None:
+    """The certificate that the store has of what the log knows as intended alone; None if it has none."""
+    try:
+        found = office.store.get(gap.name.issuer_key_sha256, int(gap.name.serial, 16))
+    except CertificateAbsent:
+        return None
+    return found if found.tbs_sha256 == gap.tbs_sha256 else None
+
+
 async def _apply(office: Office, said: CredentialRevoked) -> None:
     """The store says what the log says, and the lists will."""
     revocation = said_in(said)
+    was_behind = office.store.revocation_of(said.issuer_key_sha256, revocation.serial) is None
     try:
-        was_behind = office.store.revocation_of(said.issuer_key_sha256, revocation.serial) is None
-        office.store.revoke(revocation)
+        if was_behind:
+            office.store.revoke(revocation)
     except CertificateAbsent:
         # A gap that was closed: nobody knows whether it was ever signed, and here it counts as revoked all the same.
         was_behind = False

@@ -56,7 +56,8 @@ class CredentialBook:
         """By issuer and serial number, with a slash between."""
         self._gaps: Table[CredentialState] = new(Plain("credential-gap", CredentialState, is_walked=True))
         """Those of them that are gaps, so that nobody has to look through all to find these few."""
-
+        self._revoked: Table[CredentialState] = new(Plain("credential-revoked", CredentialState, is_walked=True))
+        """Those of them that are revoked: few, too."""
         self._of_party: Table[list[str]] = new(Plain("credentials-of", list[str]))
         """Keys of what was issued, by the organisation that it names."""
         self._barred: Table[Barred] = new(Plain("barred", Barred, is_walked=True))
@@ -84,7 +85,7 @@ class CredentialBook:
 
     def revocations(self) -> tuple[CredentialRevoked, ...]:
         """Every revocation that is on record."""
-        return tuple(one.revoked for one in self._known.values() if one.revoked is not None)
+        return tuple(one.revoked for one in self._revoked.values() if one.revoked is not None)
 
     def fold(
         self, record: CredentialIntended | CredentialIssued | CredentialsAdopted | CredentialRevoked, index: int
@@ -109,6 +110,7 @@ class CredentialBook:
                 state = self.find(record.issuer_key_sha256, record.serial)
                 if state is not None and state.revoked is None:
                     state.revoked = record
+                    self._revoked[_key(*state.name)] = state
                     self._gaps.pop(_key(*state.name), None)
                     if state.party is not None:
                         self._weigh(state.party, index)

@@ -233,6 +233,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """How far somebody who follows the store has come: places in the order of issuance, and in that of revocation."""
+
+    issued: int = 0
+    revoked: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CeremonyRecord:
     """A ceremony that was performed: its id, the digest of its reviewed file, when, and its transcript."""
 
@@ -322,6 +330,14 @@ class CertificateStore(Protocol):
 
     def withdraw(self, intent: Intent) -> bool:
         """From now on `finish` refuses it. False if it was finished, or its serial number revoked, meanwhile."""
+        ...
+
+    def followed(self) -> Followed:
+        """What `follow` said last; from the beginning, if it never did."""
+        ...
+
+    def follow(self, followed: Followed) -> None:
+        """Keep it for the next start. May become durable a little later, or never: then more is looked at again."""
         ...
 
     def ceremony(self, ceremony_id: str) -> CeremonyRecord | None:

@@ -4,7 +4,7 @@ import sqlite3
 
 from pki.store.records import StoreUnreadable
 
-VERSION = 3
+VERSION = 4
 """`PRAGMA user_version`; 0 is an empty file or one of the first version, which did not say."""
 _WITH_INTENTS = 2
 
@@ -96,6 +96,14 @@ CREATE TABLE ceremony (
 """,
 )
 
+_FOLLOWED = """
+CREATE TABLE IF NOT EXISTS followed (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    issued INTEGER NOT NULL,
+    revoked INTEGER NOT NULL
+) STRICT
+"""
+
 
 def prepare(database: sqlite3.Connection) -> None:
     """Make or migrate the tables, in one transaction; StoreUnreadable if the file is not one we can read."""
@@ -121,6 +129,7 @@ def _prepare(database: sqlite3.Connection) -> None:
         _from_the_first(database)
     if "invalid_from_ms" not in {row[1] for row in database.execute("PRAGMA table_info(revoked)")}:
         database.execute("ALTER TABLE revoked ADD COLUMN invalid_from_ms INTEGER")
+    database.execute(_FOLLOWED)
     database.execute(f"PRAGMA user_version = {VERSION}")
 
 

@@ -16,6 +16,7 @@ from pki.store.records import (
     CeremonyReplayed,
     CertificateAbsent,
     CrlTimeWentBack,
+    Followed,
     Gap,
     Intent,
     Issued,
@@ -180,6 +181,19 @@ class SqliteStore:
     def withdraw(self, intent: Intent) -> bool:
         """From now on `finish` refuses it. False if it was finished, or its serial number revoked, meanwhile."""
         return self._writer.run(lambda database: intents.withdraw(database, intent))
+
+    def followed(self) -> Followed:
+        """How far the one who follows this store has come."""
+        self._writer.flush()
+        query = "SELECT issued, revoked FROM followed"
+        row = self._read(lambda database: database.execute(query).fetchone())
+        return Followed() if row is None else Followed(*row)
+
+    def follow(self, followed: Followed) -> None:
+        """Written with the next write, not waited for."""
+        row = (followed.issued, followed.revoked)
+        statement = "INSERT INTO followed VALUES (1,?,?) ON CONFLICT DO UPDATE SET issued = ?1, revoked = ?2"
+        self._writer.later(lambda database: database.execute(statement, row))
 
     def ceremony(self, ceremony_id: str) -> CeremonyRecord | None:
         """The ceremony of this id, if it was performed."""

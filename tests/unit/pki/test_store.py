@@ -1,7 +1,7 @@
 """The certificate store: pages in a stable order, writes of many at once, files of earlier versions."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from pki.store.records import (
     CeremonyRecord,
     CeremonyReplayed,
     CertificateAbsent,
+    Followed,
     Intent,
     Issued,
     Noted,
@@ -182,6 +183,29 @@ def test_a_write_that_fails_takes_nothing_of_its_neighbours_along(store: SqliteS
     assert len(store.page(Query()).found) == 6
 
 
+def test_of_writes_that_share_a_transaction_one_that_fails_leaves_nothing_and_the_others_are_done_once() -> None:
+    database = sqlite3.connect(":memory:", isolation_level=None)
+    database.execute("CREATE TABLE number (one INTEGER)")
+    writer = commit.GroupWriter(database)
+
+    def insert(one: int) -> Callable[[sqlite3.Connection], None]:
+        return lambda given: given.execute("INSERT INTO number VALUES (?)", (one,)) and None
+
+    def fail(given: sqlite3.Connection) -> None:
+        insert(2)(given)
+        raise LookupError("after its write")
+
+    writer.later(insert(1))
+    writer.later(fail)
+    writer.run(insert(3))
+    assert database.execute("SELECT one FROM number").fetchall() == [(1,), (3,)]
+    writer.later(insert(4))
+    with pytest.raises(LookupError):
+        writer.run(fail)
+    assert database.execute("SELECT one FROM number").fetchall() == [(1,), (3,), (4,)]
+    writer.close()
+
+
 def test_more_writes_than_share_a_transaction_all_come_through(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +312,25 @@ def test_a_file_of_the_second_version_learns_of_invalidity_dates_and_loses_nothi
     assert store.revoke(later) == later
     assert store.revocations(CA, 9) == [Revocation(CA, 1, 5, Reason.SUPERSEDED), later]
     store.close()
+
+
+def test_how_far_the_store_was_followed_is_there_at_the_next_start_and_in_an_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "issued.db"
+    made = SqliteStore(path)
+    assert made.followed() == Followed(0, 0)
+    for place in (3, 5):
+        made.follow(Followed(place, place - 1))
+    made.close()
+    again = SqliteStore(path)
+    assert again.followed() == Followed(5, 4)
+    again.close()
+    older = sqlite3.connect(path)
+    older.execute("DROP TABLE followed")
+    older.execute("PRAGMA user_version = 3")
+    older.close()
+    taken_over = SqliteStore(path)
+    assert taken_over.followed() == Followed(0, 0)
+    taken_over.close()
 
 
 def test_what_is_noted_of_a_name_is_told_in_one_look(store: SqliteStore) -> None:

@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from api import issuing
 from api.cli.demo import cast
+from api.flows import office_adopt
 from api.flows.office import Office
 from api.flows.office_errors import JournalLate, JournalMisused, OfficeBusy
 from api.flows.office_journal import LedgerJournal, serial_text
@@ -40,7 +42,9 @@ from pki.journal import Intent
 from pki.profiles import DAY_MS
 from pki.roles import Purpose, Role
 from pki.status import Revoked
-from pki.store.records import Issued, Reason, Revocation
+from pki.store.listing import Listing
+from pki.store.records import Followed, Issued, Reason, Revocation
+from pki.store.sqlite import SqliteStore
 from tests.support import house as houses
 from tests.support.house import House
 
@@ -229,6 +233,92 @@ async def test_an_intent_whose_issuance_the_store_knows_is_completed_at_the_star
     async with again(door) as later:
         assert later.desk.state.credentials.gaps() == ()
         assert other.tbs_sha256 in {one.tbs_sha256 for one in later.desk.state.credentials.all()}
+
+
+class Counted:
+    """A listing that counts the rows that it gives."""
+
+    def __init__(self, listing: Listing) -> None:
+        self._listing = listing
+        self.rows = 0
+
+    def page(self, *given: Any, **more: Any) -> Any:
+        found = self._listing.page(*given, **more)
+        self.rows += len(found)
+        return found
+
+    def revocations(self, **given: Any) -> Any:
+        found = self._listing.revocations(**given)
+        self.rows += len(found)
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._listing, name)
+
+
+async def _rows_read_by_a_start(door: House, monkeypatch: pytest.MonkeyPatch) -> int:
+    """By everything that the office does between two starts of the service."""
+    made: list[Counted] = []
+
+    def counted(path: Path) -> Any:
+        made.append(Counted(Listing(path)))
+        return made[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(issuing, "Listing", counted)
+        async with again(door) as office:
+            assert office.desk.state.credentials.gaps() == ()
+    return sum(one.rows for one in made)
+
+
+async def test_a_start_reads_what_is_new_and_not_what_was_issued_before(
+    tmp_path: Path, made: Ceremony, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(office_adopt, "AGAIN", 3)
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        await office.revoke(held, Reason.SUPERSEDED)
+    settled = await _rows_read_by_a_start(door, monkeypatch)
+    store = SqliteStore(issuing.database_of(door.settings))
+    more = [replace(held, serial=held.serial ^ number, tbs_sha256=f"{number:064x}") for number in range(1, 41)]
+    for one in more:
+        store.put(one)  # by a command, beside the service
+    store.close()
+    adopting = await _rows_read_by_a_start(door, monkeypatch)
+    assert adopting >= 40
+    later = await _rows_read_by_a_start(door, monkeypatch)
+    assert later <= settled <= 8
+    async with again(door) as office:
+        for one in more:
+            assert office.desk.state.credentials.find(one.issuer_key_sha256, serial_text(one.serial)) is not None
+
+
+@pytest.mark.parametrize("lost", ["an issuance", "a revocation"])
+async def test_a_start_over_a_log_that_does_not_know_the_last_looks_at_everything(
+    tmp_path: Path, made: Ceremony, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    """As after a restore of an older log: the store says that all was followed, and the log has not heard of it."""
+    monkeypatch.setattr(office_adopt, "AGAIN", 3)
+    async with House.open(tmp_path, made) as door:
+        office = office_of(door)
+        held = await issue(office)
+        now_ms = office.now_ms(Purpose.TLS_CLIENT)
+        told_before = [one for batch in told(door, CredentialsAdopted) for one in batch.credentials]
+    store = SqliteStore(issuing.database_of(door.settings))
+    if lost == "an issuance":
+        unheard = [replace(held, serial=held.serial ^ number, tbs_sha256=f"{number:064x}") for number in range(1, 10)]
+        for one in unheard:
+            store.put(one)
+    else:
+        unheard = [held]
+        store.revoke(Revocation(held.issuer_key_sha256, held.serial, now_ms, Reason.SUPERSEDED))
+    store.follow(Followed(len(told_before) + 1 + (len(unheard) if lost == "an issuance" else 0), 1))
+    store.close()
+    async with again(door) as later:
+        states = [later.desk.state.credentials.find(one.issuer_key_sha256, serial_text(one.serial)) for one in unheard]
+        assert all(state is not None for state in states)
+        assert lost == "an issuance" or all(state is not None and state.revoked is not None for state in states)
 
 
 async def test_an_orphaned_intent_stays_a_gap_until_it_is_revoked(tmp_path: Path, made: Ceremony) -> None:
