@@ -5,7 +5,7 @@ the log whose disclosure was never stored could not be opened by anybody, ever.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
@@ -305,7 +305,13 @@ class Vault(Shelf):
 
     def owners(self, digests: Iterable[str]) -> dict[str, bytes | None]:
         """Whose each digest is, None for what is nobody's in particular; digests that are not here are left out."""
-        keys = {one: openings.digest_bytes(one) for one in digests}
+        return self._owners({one: openings.digest_bytes(one) for one in digests})
+
+    def owners_of(self, texts: Iterable[str]) -> dict[str, bytes | None]:
+        """As `owners`, by the disclosures themselves."""
+        return self._owners({one: hashlib.sha256(one.encode("ascii")).digest() for one in texts})
+
+    def _owners(self, keys: Mapping[str, bytes]) -> dict[str, bytes | None]:
         known: dict[bytes, bytes] = dict(self.asked(_OWNERS, keys.values()))
         return {
             one: None if known[key] == ORGANISATION else bytes(known[key]) for one, key in keys.items() if key in known

@@ -13,6 +13,9 @@ MIN_SALT_BYTES = 16
 MAX_DISCLOSURE_BYTES = 65_536
 
 
+_triples = msgspec.json.Decoder(tuple[str, str, Any])
+
+
 class Disclosure(msgspec.Struct, frozen=True):
     """One opened disclosure; `text` is what was hashed, so it is kept exactly as it came."""
 
@@ -53,3 +56,15 @@ def parse(text: str) -> Disclosure:
     if not isinstance(name, str) or name in {"_sd", "...", ""}:
         raise DisclosureMalformed("not a member name")
     return Disclosure(text, str(salt), name, value)
+
+
+def read(text: str) -> Disclosure:
+    """A disclosure that was parsed before, when it was taken in, and hashes to what the log holds: not looked at again.
+
+    Raises `DisclosureMalformed`.
+    """
+    try:
+        salt, name, value = _triples.decode(jws.decode_base64url(text))
+    except (msgspec.DecodeError, StatementMalformed, UnicodeDecodeError) as error:
+        raise DisclosureMalformed("not [salt, name, value]") from error
+    return Disclosure(text, salt, name, value)

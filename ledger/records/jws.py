@@ -3,7 +3,6 @@
 The algorithm is the one that fits the key, never one that the header asks for, so there is nothing to confuse.
 """
 
-import base64
 import binascii
 from functools import lru_cache
 from typing import Any
@@ -25,6 +24,7 @@ PrivateKey = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 
 _es256 = ec.ECDSA(hashes.SHA256())
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _ALPHABET = bytes.maketrans(b"-_+/=", b"+/!!!")
 """From base64url to base64; what belongs to base64 alone becomes what belongs to neither."""
 
@@ -54,7 +54,7 @@ class Parsed:
 
 def encode_base64url(data: bytes) -> str:
     """base64url without padding (RFC 7515 section 2)."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_URL_SAFE).rstrip(b"=").decode("ascii")
 
 
 def decode_base64url(text: str) -> bytes:

@@ -10,10 +10,9 @@ from ledger.privacy.exports.anonymity import Crowd
 from ledger.privacy.exports.intake import Owned, Rows, batches
 from ledger.privacy.exports.manifest import Generalised
 from ledger.privacy.exports.policy import PERMILLE, Column, UnlinkablePolicy
-from ledger.privacy.exports.rows import RECORDED_AT, read, revealed, value_at
+from ledger.privacy.exports.rows import RECORDED_AT, opened, read, revealed, value_at
 from ledger.privacy.exports.spool import Spool, Spools
 from ledger.privacy.vault import Vault
-from ledger.records import disclosure
 
 PAUSE_EVERY: Final = 256
 
@@ -60,7 +59,7 @@ def _add(owned: Owned, policy: UnlinkablePolicy, crowd: Crowd) -> None:
     if row.subject is None:
         raise ExportRowInvalid("a row without a subject hides nobody", index=row.index)
     said = row.read or read(row.entry_bytes)
-    event = revealed(said.claims, [disclosure.parse(one) for one in row.disclosures])
+    event = revealed(said.claims, opened(row.disclosures))
     crowd.add(
         row.subject,
         {

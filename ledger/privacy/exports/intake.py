@@ -8,7 +8,6 @@ from ledger.privacy.errors import ExportStale, ExportTooLarge
 from ledger.privacy.exports.policy import Policy, ProvablePolicy
 from ledger.privacy.exports.rows import ExportRow
 from ledger.privacy.vault import Vault
-from ledger.records import disclosure
 
 MAX_EXPORT_ROWS: Final = 200_000
 MAX_EXPORT_BYTES: Final = 2**30
@@ -25,7 +24,7 @@ class Owned:
 
     row: ExportRow
     owners: Mapping[str, bytes | None]
-    """By disclosure."""
+    """By disclosure, of all rows of its batch."""
 
     def persons(self, texts: Iterable[str]) -> set[bytes]:
         """Everybody of whom these say something, and the row's subject; raises `ExportStale` for what is not there."""
@@ -58,27 +57,21 @@ async def batches(rows: Rows, vault: Vault, policy: Policy) -> AsyncIterator[lis
 
 
 def _owned(rows: Sequence[ExportRow], vault: Vault, *, despite_restriction: bool) -> list[Owned]:
-    digests = {text: disclosure.digest(text) for row in rows for text in row.disclosures}
-    known = vault.owners(digests.values())
+    known = vault.owners_of(text for row in rows for text in row.disclosures)
     if despite_restriction:
-        return [Owned(row, _of(row, digests, known)) for row in rows]
+        return [Owned(row, known) for row in rows]
     persons = {row.subject for row in rows} | set(known.values())
     restricted = vault.restricted(uid for uid in persons if uid is not None)
     kept = []
     for row in rows:
         if row.subject is not None and row.subject in restricted:
             continue
-        owners = _of(row, digests, known)
         if restricted:
             # Another person in the same entry may be restricted: the row stays, what is theirs does not.
-            texts = tuple(one for one in row.disclosures if owners.get(one) not in restricted)
+            texts = tuple(one for one in row.disclosures if known.get(one) not in restricted)
             row = replace(row, disclosures=texts)
-        kept.append(Owned(row, owners))
+        kept.append(Owned(row, known))
     return kept
-
-
-def _of(row: ExportRow, digests: Mapping[str, str], known: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
-    return {one: known[digests[one]] for one in row.disclosures if digests[one] in known}
 
 
 async def _each(rows: Rows) -> AsyncIterator[ExportRow]:

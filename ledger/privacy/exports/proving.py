@@ -1,8 +1,8 @@
 """Provable rows, written as they are read: a line of records, a line of proofs, and then the table over all columns."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -11,12 +11,12 @@ from ledger.privacy.exports import contents, manifest, table
 from ledger.privacy.exports.aside import Named
 from ledger.privacy.exports.intake import Owned, Rows, batches
 from ledger.privacy.exports.policy import Epoch, ProvablePolicy
-from ledger.privacy.exports.rows import FIRST_COLUMNS, ExportRow, ProofLine, Read, read, revealed, shown
+from ledger.privacy.exports.rows import FIRST_COLUMNS, ExportRow, ProofLine, Read, opened, read, revealed, shown
 from ledger.privacy.exports.spool import Spool, Spools
 from ledger.privacy.months import month_of
 from ledger.privacy.pseudonyms import Pseudonyms, month_epoch, transaction_epoch
 from ledger.privacy.vault import Vault
-from ledger.records import disclosure, jws, record, registry
+from ledger.records import jws, record, registry
 from ledger.records.disclosure import Disclosure
 from ledger.records.privacy import Purpose
 
@@ -44,6 +44,7 @@ class Proving:
         self._pseudonyms = Pseudonyms(vault.keys).of_many(recipient=recipient or "", purpose=purpose.value)
         self._portable: dict[tuple[str, int], frozenset[str]] = {}
         self._columns: set[str] = set()
+        self._flat = spools.aside()
         self._last = -1
         self._rows = 0
 
@@ -60,8 +61,7 @@ class Proving:
             self._named.add(disclosed)
         self._spools.whole(manifest.SCHEMA, contents.provable_schema())
         self._spools.whole(manifest.README, contents.PROVABLE_README.encode())
-        records.finish()
-        await self._tabulate(records)
+        await self._tabulate()
         return self._rows
 
     def _write(self, owned: Owned, records: Spool, proofs: Spool, disclosed: set[tuple[bytes, str]]) -> None:
@@ -70,19 +70,21 @@ class Proving:
             raise ExportRowInvalid("rows come in the log's order, and an entry once", index=row.index)
         self._last = row.index
         said = row.read or read(row.entry_bytes)
-        opened = self._permitted(row, said)
-        if self._policy.portable_only and not opened:
+        permitted = self._permitted(row, said)
+        if self._policy.portable_only and not permitted:
             return
-        event = revealed(said.claims, opened)
-        names = self._names(owned, said, opened)
+        event = revealed(said.claims, permitted)
+        names = self._names(owned, said, permitted)
         disclosed.update(names.items())
         subject = names.get(row.subject) if row.subject is not None else None
         line = shown(row.index, said, event, subject)
-        self._columns.update(table.flatten(line))
-        if len(self._columns) > table.MAX_TABLE_COLUMNS:
+        flat = table.flatten(line)
+        if not flat.keys() <= self._columns:
+            self._columns.update(flat)
             table.columns([self._columns], FIRST_COLUMNS)
+        self._flat.write(msgspec.json.encode(flat) + b"\n")
         records.write(contents.line(line))
-        proofs.write(contents.line(_proof(row, opened)))
+        proofs.write(contents.line(_proof(row, permitted)))
         self._rows += 1
 
     def _permitted(self, row: ExportRow, said: Read) -> list[Disclosure]:
@@ -90,28 +92,29 @@ class Proving:
         names = self._policy.disclose
         if self._policy.portable_only:
             names = self._portable_names(said.entry.type, said.entry.v)
-        opened = [disclosure.parse(one) for one in sorted(row.disclosures)]
-        return [one for one in opened if names is None or one.name in names]
+        return [one for one in opened(sorted(row.disclosures)) if names is None or one.name in names]
 
     def _portable_names(self, kind: str, version: int) -> frozenset[str]:
         if (kind, version) not in self._portable:
             self._portable[kind, version] = portable(kind, version)
         return self._portable[kind, version]
 
-    def _names(self, owned: Owned, said: Read, opened: Iterable[Disclosure]) -> dict[bytes, str]:
+    def _names(self, owned: Owned, said: Read, permitted: Iterable[Disclosure]) -> dict[bytes, str]:
         row = owned.row
         epoch = (
             month_epoch(month_of(said.entry.rec))
             if self._policy.epoch is Epoch.MONTH
             else transaction_epoch(row.transaction or said.entry.stream)
         )
-        return {uid: self._pseudonyms(uid, epoch) for uid in owned.persons(one.text for one in opened)}
+        return {uid: self._pseudonyms(uid, epoch) for uid in owned.persons(one.text for one in permitted)}
 
-    async def _tabulate(self, records: Spool) -> None:
-        """The table needs the columns of all rows, so it is written when they are known, from the lines again."""
+    async def _tabulate(self) -> None:
+        """The table needs the columns of all rows, so it is written when they are known."""
         names = table.columns([self._columns], FIRST_COLUMNS)
         made = self._spools.new(manifest.TABLE)
-        for number, line in enumerate(table.lines(names, _flat(records.lines()))):
+        self._flat.finish()
+        rows = (msgspec.json.decode(line) for line in self._flat.lines())
+        for number, line in enumerate(table.lines(names, rows)):
             made.write(line)
             if number % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
@@ -123,15 +126,10 @@ def portable(kind: str, version: int) -> frozenset[str]:
     return frozenset(name for name, mark in known.items() if mark.portable)
 
 
-def _proof(row: ExportRow, opened: Iterable[Disclosure]) -> ProofLine:
+def _proof(row: ExportRow, permitted: Iterable[Disclosure]) -> ProofLine:
     return ProofLine(
         index=row.index,
         entry=jws.encode_base64url(row.entry_bytes),
-        disclosures=tuple(one.text for one in opened),
+        disclosures=tuple(one.text for one in permitted),
         path=tuple(one.hex() for one in row.proof),
     )
-
-
-def _flat(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        yield table.flatten(msgspec.json.decode(line))

@@ -89,6 +89,14 @@ class ProofLine(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     path: tuple[str, ...]
 
 
+def opened(texts: Iterable[str]) -> list[Disclosure]:
+    """Disclosures of our own vault, taken apart; raises `ExportRowInvalid`."""
+    try:
+        return [disclosure.read(one) for one in texts]
+    except DisclosureMalformed as error:
+        raise ExportRowInvalid("a disclosure does not open", found=error.code) from error
+
+
 def revealed(said: Claims, disclosures: Iterable[Disclosure]) -> Any:
     """The statement's event with the disclosures put in; raises `ExportRowInvalid` for one that opens nothing."""
     try:
@@ -105,10 +113,10 @@ def provable(index: int, entry_bytes: bytes, disclosures: tuple[str, ...], subje
     try:
         found = entry.decode(entry_bytes)
         claims = canonical.convert(canonical.decode(jws.parse(found.stmt).payload), Claims, "the statement")
-        opened = [disclosure.parse(one) for one in disclosures]
+        parsed = [disclosure.parse(one) for one in disclosures]
     except _FAULTS as error:
         raise ExportRowInvalid("the row's entry or a disclosure does not open", found=error.code) from error
-    return shown(index, Read(found, claims), revealed(claims, opened), subject)
+    return shown(index, Read(found, claims), revealed(claims, parsed), subject)
 
 
 def shown(index: int, said: Read, event: Any, subject: str | None) -> dict[str, Any]:

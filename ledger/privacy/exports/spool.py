@@ -80,10 +80,17 @@ class Spools:
     def __init__(self) -> None:
         """None yet."""
         self._made: dict[str, Spool] = {}
+        self._aside: list[Spool] = []
 
     def new(self, name: str) -> Spool:
         """A new file; each name once."""
         made = self._made[name] = Spool(name)
+        return made
+
+    def aside(self) -> Spool:
+        """A file that is no part of the export, and is gone with it."""
+        made = Spool("aside")
+        self._aside.append(made)
         return made
 
     def whole(self, name: str, data: bytes) -> None:
@@ -106,5 +113,5 @@ class Spools:
 
     def close(self) -> None:
         """All are gone; may be said twice."""
-        for one in self._made.values():
+        for one in (*self._made.values(), *self._aside):
             one.close()
