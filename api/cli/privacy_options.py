@@ -91,9 +91,10 @@ def hold(
 ) -> None:
     """Hold a person's data: neither erasure nor retention touches it."""
     from api.cli import privacy as command
+    from api.cli import privacy_text as text
 
     body = {"subject": command.subject_of(subject), "ground": ground}
-    raise typer.Exit(command.post(party, "/v1/subjects/hold", body, json=json, tell=lambda _found: "held"))
+    raise typer.Exit(command.post(party, "/v1/subjects/hold", body, json=json, tell=text.held))
 
 
 @app.command()

@@ -54,6 +54,11 @@ the key ring? Training of those who answer requests?]
 """
 
 
+def held(found: Any) -> str:
+    """That a hold stands, and under which handle the log says so."""
+    return f"held, handle {found['handle']}"
+
+
 def recipients(found: Any) -> str:
     """Who received what, each release once, however many pseudonyms the person has in it."""
     lines = [

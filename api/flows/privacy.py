@@ -112,13 +112,13 @@ class PrivacyOffice:
         """The restriction is over; its handle."""
         return await rights.lift_restriction(self._desk.engines.vault, self._record, person)
 
-    def hold(self, person: str, ground: RefusalGround) -> None:
-        """Neither erasure nor retention touches the person's data until `release_hold`."""
-        rights.hold(self._desk.engines.vault, person, ground=ground)
+    async def hold(self, person: str, ground: RefusalGround) -> str:
+        """Neither erasure nor retention touches the person's data until `release_hold`; the hold's handle."""
+        return await rights.hold(self._desk.engines.vault, self._record, person, ground=ground)
 
-    def release_hold(self, person: str) -> None:
-        """The hold is over."""
-        rights.release(self._desk.engines.vault, person)
+    async def release_hold(self, person: str) -> str | None:
+        """The hold is over; its handle, where the log knows it."""
+        return await rights.release(self._desk.engines.vault, self._record, person)
 
     async def rectify(self, person: str, index: int, member: str, value: Any) -> Appended:
         """What the entry says of the person under this name is put right by a later entry."""

@@ -102,6 +102,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "ledger/stream-miscounted": 409,
     "ledger/stream-moved": 409,
     "ledger/subject-held": 409,
+    "ledger/subject-not-held": 409,
     "ledger/subject-not-restricted": 409,
     "pki/csr-oversize": 413,
     "pki/code-expired": 401,

@@ -80,6 +80,13 @@ class SubjectNotRestricted(Refused):
     title = "No restriction is set"
 
 
+class SubjectNotHeld(Refused):
+    """There is no hold to release."""
+
+    code = "ledger/subject-not-held"
+    title = "No hold stands"
+
+
 class ErasureUnfinished(Busy):
     """Keys are destroyed, but a reader keeps old pages alive; `resume` finishes the erasure."""
 

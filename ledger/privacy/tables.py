@@ -103,4 +103,7 @@ CREATE TABLE reidentification (
 _FEWER_STAGES: Final = "UPDATE erasure SET stage = 'intended' WHERE stage = 'requested'"
 """An erasure whose request is on record is taken up where it was: the same request is recorded once."""
 
-VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES)
+_HOLDS_ON_RECORD: Final = "ALTER TABLE subject ADD COLUMN hold_handle TEXT"
+"""A hold that was placed before has none, and is lifted without an entry."""
+
+VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD)

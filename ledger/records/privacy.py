@@ -195,6 +195,25 @@ class RestrictionLifted(Record, frozen=True, kw_only=True):
     handle: PublicHandle
 
 
+class HoldPlaced(Record, frozen=True, kw_only=True):
+    """Neither erasure nor the end of retention touches somebody's data; the handle is this hold's own."""
+
+    TYPE = "privacy.hold-placed"
+    STREAM = "privacy"
+
+    handle: PublicHandle
+    ground: Annotated[RefusalGround, public("an exception of the law")]
+
+
+class HoldLifted(Record, frozen=True, kw_only=True):
+    """The hold with this handle is over."""
+
+    TYPE = "privacy.hold-lifted"
+    STREAM = "privacy"
+
+    handle: PublicHandle
+
+
 class KekEpochDestroyed(Record, frozen=True, kw_only=True):
     """The key of an epoch is destroyed: whatever backup holds keys wrapped under it is dead."""
 
@@ -262,6 +281,8 @@ KINDS: tuple[type[Record], ...] = (
     DataDisclosed,
     RestrictionSet,
     RestrictionLifted,
+    HoldPlaced,
+    HoldLifted,
     KekEpochDestroyed,
     ReidentificationRequested,
     ReidentificationApproved,

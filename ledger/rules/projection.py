@@ -32,7 +32,14 @@ from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClosed
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
-from ledger.records.privacy import ErasureExecuted
+from ledger.records.privacy import (
+    ErasureExecuted,
+    HoldLifted,
+    HoldPlaced,
+    ReidentificationApproved,
+    ReidentificationClosed,
+    ReidentificationRequested,
+)
 from ledger.records.record import Record, may_be_personal
 from ledger.records.requests import (
     Answer,
@@ -53,6 +60,7 @@ from ledger.rules.credential_state import CredentialBook
 from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
+from ledger.rules.officer_state import OfficerBook, OfficerRecord
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
 from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
@@ -179,6 +187,7 @@ class Projection:
         self.activations: Table[dict[str, Activation]] = new(Plain("activations", dict[str, Activation]))
         """By contract and request, what was accepted and not cancelled since."""
         self.credentials = CredentialBook(self.tables)
+        self.officer = OfficerBook(self.tables)
         self.capacity = Capacity(self.tables)
 
     @property
@@ -527,6 +536,10 @@ def _party(fact: Fact) -> str:
     return fact.actor.delegated_by or fact.actor.party
 
 
+def _fold_officer(seen: Projection, _: Fact, record: OfficerRecord) -> None:
+    seen.officer.fold(record)
+
+
 _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     PolicyAdopted: _fold_policy,
     KeyRotated: _fold_rotation,
@@ -559,6 +572,11 @@ _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     RequestAborted: _fold_end,
     WorkProven: _fold_end,
     SamplesCommitted: _fold_samples,
+    ReidentificationRequested: _fold_officer,
+    ReidentificationApproved: _fold_officer,
+    ReidentificationClosed: _fold_officer,
+    HoldPlaced: _fold_officer,
+    HoldLifted: _fold_officer,
     CredentialIntended: _fold_credential,
     CredentialIssued: _fold_credential,
     CredentialsAdopted: _fold_credential,

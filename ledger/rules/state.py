@@ -9,6 +9,7 @@ from ledger.records import credentials, embedded, log, opt, site_changes
 from ledger.records import evidence as evidence_records
 from ledger.records import execution as execution_records
 from ledger.records import parties as party_records
+from ledger.records import privacy as privacy_records
 from ledger.records import requests as request_records
 from ledger.records import sites as site_records
 from ledger.records import work as work_records
@@ -24,6 +25,7 @@ from ledger.rules import (
     execution,
     issuance,
     keeping,
+    officer,
     opting,
     persons,
     requests,
@@ -84,6 +86,11 @@ RULES: dict[type[Record], Rule] = {
     party_records.PartyDeclared: declarations.party_declared,
     party_records.DelegationGiven: delegations.delegation_given,
     party_records.DelegationRevoked: delegations.delegation_revoked,
+    privacy_records.HoldPlaced: officer.hold_placed,
+    privacy_records.HoldLifted: officer.hold_lifted,
+    privacy_records.ReidentificationRequested: officer.reidentification_requested,
+    privacy_records.ReidentificationApproved: officer.reidentification_approved,
+    privacy_records.ReidentificationClosed: officer.reidentification_closed,
     evidence_records.BaselineCommitted: evidence.baseline_committed,
     evidence_records.SamplesCommitted: evidence.samples_committed,
     execution_records.ExecutionNoted: execution.execution_noted,

@@ -16,6 +16,13 @@ from ledger.records.contracts import (
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.opt import OptActor, OptDecided, OptOrigin
+from ledger.records.privacy import (
+    HoldLifted,
+    HoldPlaced,
+    ReidentificationApproved,
+    ReidentificationClosed,
+    ReidentificationRequested,
+)
 from ledger.records.record import Record
 from ledger.records.requests import RequestAnswered, RequestCancelled, RequestIssued, RequestRevised
 from ledger.records.site_changes import SiteChanged
@@ -35,6 +42,7 @@ from ledger.rules.errors.contracts import (
 )
 from ledger.rules.errors.execution import BaselineMethodOther, BatchReused
 from ledger.rules.errors.opting import OptLimit, OptUnscheduled
+from ledger.rules.errors.privacy import FourEyes, HoldUnknown, ReidentificationUnasked
 from ledger.rules.errors.requests import CancelLate, SiteUnknown, SupersededWithoutCause
 from ledger.rules.errors.sites import EvseCommitted
 from ledger.rules.errors.violated import RuleViolated
@@ -76,6 +84,11 @@ ACROSS: dict[type, tuple[type[RuleViolated], ...]] = {
     ContractSuspended: (WrongParty,),
     ContractResumed: (WrongParty,),
     WorkProven: (BatchReused,),
+    ReidentificationRequested: (ReidentificationUnasked,),
+    ReidentificationApproved: (ReidentificationUnasked, FourEyes),
+    ReidentificationClosed: (ReidentificationUnasked, FourEyes),
+    HoldPlaced: (HoldUnknown,),
+    HoldLifted: (HoldUnknown,),
 }
 """Rules that need other streams than the record's own."""
 

@@ -88,6 +88,8 @@ WRITERS: dict[type[Record], frozenset[Role]] = {
     privacy.DataDisclosed: _OFFICER,
     privacy.RestrictionSet: _OFFICER,
     privacy.RestrictionLifted: _OFFICER,
+    privacy.HoldPlaced: _OFFICER,
+    privacy.HoldLifted: _OFFICER,
     privacy.KekEpochDestroyed: _OFFICER,
     privacy.ReidentificationRequested: _OFFICER,
     privacy.ReidentificationApproved: _OFFICER,

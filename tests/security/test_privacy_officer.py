@@ -132,7 +132,14 @@ async def test_a_hold_stands_against_erasure_and_the_log_says_so(house: House) -
     assert (await act(house, "hold", person)).status == 201
     require_problem(await act(house, "erasure", person), 409, "ledger/subject-held")
     assert house.entry(house.size() - 1).type == "privacy.erasure-refused"
-    assert (await act(house, "hold/release", person)).status == 201
+    handle = (await act(house, "hold", person)).json()["handle"]
+    lifted = await act(house, "hold/release", person)
+    assert (lifted.status, lifted.json()) == (201, {"handle": handle})
+    require_problem(await act(house, "hold/release", person), 409, "ledger/subject-not-held")
+    logged = [house.entry(index) for index in range(house.size())]
+    said = [statement.parse_statement(one.stmt).record for one in logged if one.type.startswith("privacy.hold-")]
+    assert [one.TYPE for one in said] == ["privacy.hold-placed", "privacy.hold-lifted"]
+    assert [getattr(one, "handle", None) for one in said] == [handle, handle]
     assert (await act(house, "erasure", person)).status == 201
 
 

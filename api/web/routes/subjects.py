@@ -13,7 +13,7 @@ from litestar.response import Response
 from api.flows.service import Service
 from api.web import schema
 from api.web.routes import body
-from api.web.routes.officer import OFFICER, PRIVATE, Done, Pseudonym
+from api.web.routes.officer import OFFICER, PRIVATE, Pseudonym
 from api.wire import SubjectName
 from ledger.privacy import disclosure_log
 from ledger.records.canonical import MAX_INT
@@ -71,6 +71,12 @@ class Restricted(msgspec.Struct, frozen=True, kw_only=True):
     """The handle under which the log tells of the restriction."""
 
     handle: str
+
+
+class HoldShown(msgspec.Struct, frozen=True, kw_only=True):
+    """The handle under which the log tells of the hold; null for one that was placed before the log told of holds."""
+
+    handle: str | None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,11 +161,10 @@ async def lift(request: Request[Any, Any, Any], service: NamedDependency[Service
     status_code=201,
     opt={schema.OPT_BODY: HoldAsked},
 )
-async def hold(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Done:
+async def hold(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> HoldShown:
     """Neither erasure nor retention touches the person's data (Art. 17(3)); a refused erasure is recorded."""
     asked = await body.read(request, HoldAsked)
-    service.privacy.hold(asked.subject, asked.ground)
-    return Done()
+    return HoldShown(handle=await service.privacy.hold(asked.subject, asked.ground))
 
 
 @post(
@@ -170,11 +175,10 @@ async def hold(request: Request[Any, Any, Any], service: NamedDependency[Service
     status_code=201,
     opt={schema.OPT_BODY: SubjectAsked},
 )
-async def release_hold(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> Done:
-    """The hold is over; what outlived its retention under it goes with the next run."""
+async def release_hold(request: Request[Any, Any, Any], service: NamedDependency[Service]) -> HoldShown:
+    """The hold is over, recorded before it is; what outlived its retention under it goes with the next run."""
     asked = await body.read(request, SubjectAsked)
-    service.privacy.release_hold(asked.subject)
-    return Done()
+    return HoldShown(handle=await service.privacy.release_hold(asked.subject))
 
 
 @post(

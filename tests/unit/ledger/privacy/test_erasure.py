@@ -21,6 +21,8 @@ from ledger.records.privacy import (
     ErasureExecuted,
     ErasureRefused,
     ErasureRequested,
+    HoldLifted,
+    HoldPlaced,
     RefusalGround,
     RestrictionGround,
 )
@@ -234,7 +236,7 @@ async def test_a_legal_hold_refuses_and_says_so_in_the_log(vault: Vault, eraser:
     """A8: nothing is erased, the refusal and its ground are recorded, and after the hold the erasure works."""
     one = held("x", "evu-1")
     vault.keep([one])
-    rights.hold(vault, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
+    await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
     with pytest.raises(errors.SubjectHeld):
         await eraser.erase("evu-1", basis=BASIS)
     (refused,) = log.of(ErasureRefused)
@@ -242,9 +244,37 @@ async def test_a_legal_hold_refuses_and_says_so_in_the_log(vault: Vault, eraser:
     assert refused.ground is RefusalGround.LEGAL_CLAIMS
     assert vault.open_digest(digest_of(one)) == one.text
     assert [subject.held for subject in vault.subjects()] == [True]
-    rights.release(vault, "evu-1")
+    await rights.release(vault, log.record, "evu-1")
     await eraser.erase("evu-1", basis=BASIS)
     assert state(vault, digest_of(one)) is State.ERASED
+    # The second saying of the same hold is the same entry in a log; this one is a list.
+    placed, again, lifted = (one for one in log.records if isinstance(one, HoldPlaced | HoldLifted))
+    assert placed == again
+    assert placed.handle == lifted.handle
+    assert "evu-1" not in repr((placed, lifted))
+
+
+async def test_a_hold_that_was_not_recorded_is_in_force_and_recorded_by_the_next(vault: Vault, eraser: Eraser) -> None:
+    """A crash between the vault and the log leaves it in force; where one stands, it stays with its handle."""
+    vault.keep([held("x", "evu-1")])
+    log = Log(crash_before=0)
+    with pytest.raises(Crash):
+        await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
+    with pytest.raises(errors.SubjectHeld):
+        await eraser.erase("evu-1", basis=BASIS)
+    handle = await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.PUBLIC_INTEREST)
+    assert log.records == [HoldPlaced(handle=handle, ground=RefusalGround.LEGAL_CLAIMS)]
+    assert await rights.release(vault, log.record, "evu-1") == handle
+    with pytest.raises(errors.SubjectNotHeld):
+        await rights.release(vault, log.record, "evu-1")
+
+
+async def test_a_hold_of_before_holds_were_on_record_is_released_without_an_entry(vault: Vault, log: Log) -> None:
+    vault.keep([held("x", "evu-1")])
+    vault.database.execute("UPDATE subject SET hold = 'LEGAL_CLAIMS'")
+    assert await rights.release(vault, log.record, "evu-1") is None
+    assert log.records == []
+    assert [one.held for one in vault.subjects()] == [False]
 
 
 async def test_the_callers_own_check_refuses_too(vault: Vault, eraser: Eraser, log: Log) -> None:
@@ -270,9 +300,9 @@ async def test_a_hold_found_on_resuming_refuses_as_well(vault: Vault, log: Log) 
     eraser = Eraser(vault, log.record, recorded=log.recorded, pause_s=0)
     with pytest.raises(Crash):
         await eraser.erase("evu-1", basis=BASIS)
-    rights.hold(vault, "evu-1", ground=RefusalGround.PUBLIC_INTEREST)
+    await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.PUBLIC_INTEREST)
     assert await eraser.resume() == ()
-    assert [type(said) for said in log.records] == [ErasureRequested, ErasureRefused]
+    assert [type(said) for said in log.records] == [ErasureRequested, HoldPlaced, ErasureRefused]
     assert [subject.held for subject in vault.subjects()] == [True]
 
 
@@ -563,7 +593,9 @@ async def test_a_hold_that_comes_between_check_and_fence_still_refuses(
     vault.keep([one])
 
     def check(subject: str) -> None:
-        rights.hold(vault, subject, ground=RefusalGround.LEGAL_OBLIGATION)
+        # As `rights.hold` in another process begins.
+        sql = "UPDATE subject SET hold = ? WHERE uid = ?"
+        vault.database.execute(sql, (RefusalGround.LEGAL_OBLIGATION.value, vault.uid_of(subject)))
 
     with pytest.raises(errors.SubjectHeld):
         await eraser.erase("evu-1", basis=BASIS, legal_hold_check=check)

@@ -97,20 +97,20 @@ async def test_a_person_of_whom_nothing_is_left_is_forgotten(vault: Vault, erase
 
 
 async def test_a_legal_hold_keeps_only_what_it_names_and_only_while_it_lasts(
-    vault: Vault, eraser: Eraser, clock: SetClock
+    vault: Vault, eraser: Eraser, clock: SetClock, log: Log
 ) -> None:
     """A22: held facets move to a key of their own; after the release they expire, with a tombstone of their own."""
     kept, goes = held("x", "evu-1", retention="P1M"), held("y", "evu-2", retention="P1M")
     vault.keep([kept, goes])
     sha256 = vault.attach(b"meter", subject="evu-1", category=Category.METER, retention="P1M")
-    rights.hold(vault, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
+    await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
     clock.set_ms(months.due_at_ms("P1M", "2026-11"))
     (first,) = await eraser.expire()
     assert states(vault, digest_of(kept), digest_of(goes)) == [State.TEXT, State.ERASED]
     assert vault.attachment(sha256) == b"meter"
     assert ("P1M", "2026-11") not in vault.keys.periods()
     assert await eraser.expire() == ()
-    rights.release(vault, "evu-1")
+    await rights.release(vault, log.record, "evu-1")
     clock.set_ms(clock.now_ms() + 40 * DAY_MS)
     later = await eraser.expire()
     assert states(vault, digest_of(kept)) == [State.ERASED]

@@ -72,11 +72,11 @@ async def test_a_restricted_copy_is_not_served_while_a_free_one_is(vault: Vault,
 
 
 async def test_an_expired_month_takes_the_copies_of_that_month_and_no_held_one(
-    vault: Vault, eraser: Eraser, clock: SetClock
+    vault: Vault, eraser: Eraser, clock: SetClock, log: Log
 ) -> None:
     attach(vault, "evu-1")
     attach(vault, "evu-2")
-    rights.hold(vault, "evu-2", ground=RefusalGround.LEGAL_CLAIMS)
+    await rights.hold(vault, log.record, "evu-2", ground=RefusalGround.LEGAL_CLAIMS)
     clock.set_ms(clock.now_ms() + YEARS_MS)
     await eraser.expire()
     assert copies(vault) == 1
