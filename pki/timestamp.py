@@ -50,9 +50,10 @@ class TimestampRefused(Refused):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedTimestamp:
-    """The octets with this digest existed at `at_ms`, says the authority."""
+    """The octets with this digest existed at `at_ms`, says the authority, give or take `accuracy_ms`."""
 
     at_ms: int
+    accuracy_ms: int
     serial: int
     policy: str
     authority: str
@@ -94,7 +95,8 @@ def verify_token(token: bytes, *, imprint: bytes, roots: Sequence[x509.Certifica
     _require_signature(found, signer)
     _require_purpose(signer)
     _path(signer, certificates, roots, found.info.at_ms)
-    return VerifiedTimestamp(found.info.at_ms, found.info.serial, found.info.policy, signer.subject.rfc4514_string())
+    info = found.info
+    return VerifiedTimestamp(info.at_ms, info.accuracy_ms, info.serial, info.policy, signer.subject.rfc4514_string())
 
 
 def minimal(token: bytes, *, roots: Sequence[x509.Certificate]) -> bytes:

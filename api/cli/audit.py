@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from api.cli import audit_pair, audit_places, audit_rules
+from api.cli import audit_pair, audit_places, audit_rules, audit_stamps
 from api.cli import verify as verify_command
 from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers, SignerUnproven
@@ -127,6 +127,8 @@ def _audit(
             checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
             rules = audit_rules.replay(place, signers, size, _bar(is_watched, "entries through the rules"))
         lines.take(rules)
+        for finding in audit_stamps.check(place, policy, checked, lines):
+            _finding(finding, lines)
         if fsr_id is not None:
             _request(place, fsr_id, checked, lines)
         first, last = (audit_pair.entry_at(place.source, index, size) for index in (0, size - 1))

@@ -19,6 +19,7 @@ from api.errors import ApiError, Refused
 from api.flows.desk import Desk
 from api.settings import Timestamps
 from api.verification import timestamps
+from ledger.audit.stamps import TOLERANCE_MS
 from ledger.clock import MS_PER_S
 from ledger.errors import LedgerError
 from ledger.reader import Reader
@@ -41,8 +42,8 @@ REPLY: Final = "application/timestamp-reply"
 FIRST_PAUSE_S: Final = 10.0
 """After a failure; doubled with each further one, up to the interval."""
 MAX_DOUBLINGS: Final = 20
-MAX_SKEW_MS: Final = 60_000
-"""An authority's time and ours may differ by so much before somebody is told."""
+MAX_SKEW_MS: Final = TOLERANCE_MS
+"""An authority's time and ours may differ by so much before somebody is told; what an audit names is no less."""
 OWN_ENTRY: Final = 1
 """A log that has grown by nothing but the entry about its last stamp has not grown."""
 

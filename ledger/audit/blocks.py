@@ -17,13 +17,13 @@ import msgspec
 from ledger.audit import said
 from ledger.audit.chain import follows
 from ledger.audit.clean import Cleared, Clearing, LeanEntry, entry_of
-from ledger.audit.report import Code, Finding, Findings
+from ledger.audit.report import MAX_STAMPS, Code, Finding, Findings
 from ledger.audit.segments import MAX_SEGMENTS, Named, Segment, Segments
 from ledger.audit.source import Block, LogSource, Row
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records.entry import STREAM_CLOSED, Entry
+from ledger.records.entry import STREAM_CLOSED, TIME_STAMPED, Entry
 from ledger.tlog import hashing
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 
@@ -90,6 +90,8 @@ class SpanResult(msgspec.Struct):
     recorded: int = 0
     """Statements whose row is right."""
     signatures: int = 0
+    stamped: list[int] = msgspec.field(default_factory=list)
+    """Entries that tell of time stamps, at most `MAX_STAMPS`."""
 
 
 class Span:
@@ -194,9 +196,15 @@ class _Judge:
         for key, seq in cleared.counters.items():
             result.counters[key] = max(result.counters.get(key, 0), seq)
         result.recorded += len(cleared.made)
+        for index in cleared.stamped:
+            self._stamped(index)
         if self._signatures is not None:
             for row, made in zip(block.rows, cleared.made, strict=True):
                 self._signature(row[0], made)
+
+    def _stamped(self, index: int) -> None:
+        if len(self._result.stamped) < MAX_STAMPS:
+            self._result.stamped.append(index)
 
     def _roots(self, block: Block, leaves: list[bytes], index: int) -> None:
         result, start = self._result, index * TILE_WIDTH
@@ -334,6 +342,8 @@ class _Judge:
             )
         result.last_rec = max(result.last_rec, made.rec)
         is_closing = made.type == STREAM_CLOSED
+        if made.type == TIME_STAMPED:
+            self._stamped(index)
         after = Segment(index, made.seq, made.prev, row[3], index, made.seq, leaf, is_closing)
         before = self._segments.open.setdefault(made.stream, after)
         if before is not after:

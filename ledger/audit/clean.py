@@ -16,7 +16,7 @@ from ledger.audit.segments import Segment
 from ledger.audit.source import Block, LogSource
 from ledger.records import canonical
 from ledger.records import entry as entries
-from ledger.records.entry import NO_PREVIOUS, STREAM_CLOSED, Entry, Submitter
+from ledger.records.entry import NO_PREVIOUS, STREAM_CLOSED, TIME_STAMPED, Entry, Submitter
 
 MAX_SEEN: Final = 10_000
 """Different submitters that one span remembers as well-formed."""
@@ -66,6 +66,8 @@ class Cleared(msgspec.Struct):
     """The streams whose first entry of this span is in this block."""
     ends: dict[str, Last]
     counters: dict[tuple[str, str], int]
+    stamped: list[int]
+    """Entries that tell of time stamps."""
 
 
 class Clearing(msgspec.Struct):
@@ -115,7 +117,7 @@ class Clearing(msgspec.Struct):
             or (block.slots is not None and block.slots != b"".join(leaves))
         ):
             return None
-        return Cleared(leaves, made, 0, [], {}, {})
+        return Cleared(leaves, made, 0, [], {}, {}, [])
 
     def _links(self, block: Block, cleared: Cleared, streams: dict[str, Segment]) -> bool:
         """Origin, times and chains."""
@@ -127,7 +129,10 @@ class Clearing(msgspec.Struct):
         sub: LeanSubmitter | None = None
         for (index, _, _, previous, _), one, leaf in zip(block.rows, made, cleared.leaves, strict=True):
             stream, seq, prev = one.stream, one.seq, one.prev
-            closes = one.type == STREAM_CLOSED
+            kind = one.type
+            closes = kind == STREAM_CLOSED
+            if kind == TIME_STAMPED:
+                cleared.stamped.append(index)
             before = ends.get(stream)
             if before is None and (known := streams.get(stream)) is not None:
                 before = (known.last_index, known.last_seq, known.last_leaf, known.is_closed)

@@ -13,6 +13,10 @@ MAX_FINDINGS: Final = 1_000
 """Findings that a report lists; the counts go on."""
 
 
+MAX_STAMPS: Final = 100_000
+"""Time stamps that are looked at: one an hour for eleven years."""
+
+
 class Code(StrEnum):
     """What kind of fault: a stable code in the style of the error codes, and in `meaning` what it says."""
 
@@ -58,6 +62,14 @@ class Code(StrEnum):
         "The signer remembers a smaller checkpoint than its key has signed: its memory was rolled back.",
     )
     REC_DECREASED = "ledger/rec-decreased", "An entry was recorded before the one in front of it."
+    RECORDED_AFTER_STAMP = (
+        "ledger/recorded-after-stamp",
+        "An entry says that it was recorded later than a time stamp over a tree that holds it: so it was not.",
+    )
+    RECORDED_BEFORE_STAMP = (
+        "ledger/recorded-before-stamp",
+        "An entry that tells of a time stamp says that it was recorded before the stamp was made: so it was not.",
+    )
     ENTRY_MALFORMED = (
         "ledger/entry-malformed",
         "The bytes are not an entry of this log in canonical form, or its statement cannot be read.",
@@ -136,6 +148,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The largest of those whose root was found: what is there below it is what was signed, byte for byte."""
     signatures: int
     """Statements whose signature was checked; 0 if nobody said who the signers are."""
+    stamped: tuple[int, ...]
+    """The entries that tell of time stamps, at most `MAX_STAMPS`, in order."""
     findings: tuple[Finding, ...]
     counts: dict[str, int]
     """How many of each code, also of those beyond `MAX_FINDINGS`."""

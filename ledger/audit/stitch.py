@@ -8,7 +8,7 @@ from typing import Any, Final
 from ledger.audit import projections, upper
 from ledger.audit.blocks import Difference, SpanResult
 from ledger.audit.chain import begins, follows
-from ledger.audit.report import Code, Finding, Findings, Report
+from ledger.audit.report import MAX_STAMPS, Code, Finding, Findings, Report
 from ledger.audit.segments import Named, end_of, merged
 from ledger.audit.source import LogSource, Projections, SignedNote
 from ledger.errors import LedgerError
@@ -42,6 +42,7 @@ class Whole:
         self._last_rec = 0
         self._recorded = 0
         self._signatures = 0
+        self._stamped: list[int] = []
 
     def source_faults(self, vkeys: tuple[str, ...]) -> None:
         """Takes what the source itself notices."""
@@ -112,6 +113,7 @@ class Whole:
         self._settled += result.settled
         self._recorded += result.recorded
         self._signatures += result.signatures
+        self._stamped += result.stamped[: MAX_STAMPS - len(self._stamped)]
         for key, seq in result.counters.items():
             self._counters[key] = max(self._counters.get(key, 0), seq)
         if result.first_rec is not None:
@@ -170,6 +172,7 @@ class Whole:
             checkpoints=len(self._checkpoints),
             signed_size=signed_size,
             signatures=self._signatures,
+            stamped=tuple(self._stamped),
             findings=self._findings.ordered(),
             counts=dict(self._findings.counts),
         )

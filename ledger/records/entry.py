@@ -15,6 +15,8 @@ NO_PREVIOUS = "0" * 64
 
 STREAM_CLOSED = "log.stream-closed"
 """Type of the entry that ends its stream, which whoever follows chains must know without knowing the record."""
+TIME_STAMPED = "log.time-stamped"
+"""The same of one that tells of a time stamp."""
 
 
 class Submitter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

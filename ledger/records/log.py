@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 
 from ledger.records.actor import Role
-from ledger.records.entry import STREAM_CLOSED
+from ledger.records.entry import STREAM_CLOSED, TIME_STAMPED
 from ledger.records.fields import MAX_COUNT, PublicHash, PublicMs, PublicParty
 from ledger.records.marks import public
 from ledger.records.record import Record, Value
@@ -61,7 +61,7 @@ class TimeStamped(Record, frozen=True, kw_only=True):
     The token stands beside the log under its digest. What follows this entry is later than the token's time.
     """
 
-    TYPE = "log.time-stamped"
+    TYPE = TIME_STAMPED
     STREAM = "log"
 
     size: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT), public("size of a tree")]

@@ -12,6 +12,8 @@ MAX_RESPONSE_BYTES: Final = 65_536
 MAX_CERTIFICATES: Final = 8
 MAX_FRACTION_DIGITS: Final = 9
 _SET: Final = 0x31
+_MILLIS: Final = tlv.context(0, constructed=False)
+_MICROS: Final = tlv.context(1, constructed=False)
 
 SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
 TST_INFO: Final = "1.2.840.113549.1.9.16.1.4"
@@ -36,6 +38,8 @@ class TstInfo:
     imprint: bytes
     serial: int
     at_ms: int
+    accuracy_ms: int
+    """By how much the time may be wrong, rounded up; 0 where the authority does not say."""
     nonce: int | None
     encoded: bytes
     """The TSTInfo as it stands in the token."""
@@ -168,7 +172,7 @@ def _info(encoded: bytes) -> TstInfo:
     hashed.end()
     serial = tlv.read_integer(members.take(tlv.INTEGER), _TOKEN)
     at_ms = _time(members.take(tlv.GENERALIZED_TIME))
-    members.optional(tlv.SEQUENCE)
+    accuracy_ms = _accuracy(members.optional(tlv.SEQUENCE))
     members.optional(tlv.BOOLEAN)
     nonce = members.optional(tlv.INTEGER)
     members.optional(tlv.context(0))
@@ -176,7 +180,23 @@ def _info(encoded: bytes) -> TstInfo:
         raise MalformedDer("an extension of TSTInfo that nobody knows")
     members.end()
     number = None if nonce is None else tlv.read_integer(nonce, _TOKEN)
-    return TstInfo(policy, hash_oid, imprint, serial, at_ms, number, encoded)
+    return TstInfo(policy, hash_oid, imprint, serial, at_ms, accuracy_ms, number, encoded)
+
+
+def _accuracy(content: bytes | None) -> int:
+    """RFC 3161, section 2.4.2: seconds, thousandths and millionths of one, each left out where it is zero."""
+    if content is None:
+        return 0
+    members = Members(content, _TOKEN)
+    parts = [
+        0 if found is None else tlv.read_integer(found, _TOKEN)
+        for found in (members.optional(tag) for tag in (tlv.INTEGER, _MILLIS, _MICROS))
+    ]
+    members.end()
+    seconds, millis, micros = parts
+    if seconds < 0 or not 0 <= millis < 1000 or not 0 <= micros < 1000:
+        raise MalformedDer("the token has an accuracy that there is not")
+    return 1000 * seconds + millis + (micros > 0)
 
 
 def _time(content: bytes) -> int:

@@ -63,13 +63,15 @@ def tampered(directory: Path) -> Iterator[Tampered]:
             runner.run(connection.close())
 
 
+def source_of(directory: Path) -> SqliteSource | PostgresSource:
+    """The log in this directory as the source of an audit, on whatever engine it is."""
+    if isinstance(logs.medium, logs.Sqlite):
+        return SqliteSource(directory / "log.db")
+    return PostgresSource(logs.medium.dsn, logs.medium.schema(directory))
+
+
 def audited(directory: Path, *, held: Sequence[bytes] = (), **options: Any) -> Report:
     """What an audit of the log in this directory says."""
-    source: SqliteSource | PostgresSource
-    if isinstance(logs.medium, logs.Sqlite):
-        source = SqliteSource(directory / "log.db")
-    else:
-        source = PostgresSource(logs.medium.dsn, logs.medium.schema(directory))
-    with closing(source):
+    with closing(source_of(directory)) as source:
         notes = [SignedNote(one, None, "held") for one in held]
         return audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN, held=notes, **options)
