@@ -20,6 +20,11 @@ from api.client.checkpoints import Checkpoints, CheckpointsMoved
 from api.client.http import Answer, AsyncTransport, Request, Transport
 from api.client.receipts import Receipt
 from api.client.signer import StatementSigner
+from api.client.typed.async_questions import AsyncQuestions
+from api.client.typed.async_statements import AsyncStatements
+from api.client.typed.caller import Handing, addressed, question
+from api.client.typed.questions import Questions
+from api.client.typed.statements import Statements
 from api.errors import ApiError
 from api.wire import Accepted, ConsistencyProof, Submission, SubmittedAttachment, SubmittedDisclosure
 from ledger.clock import Clock, SystemClock
@@ -140,8 +145,8 @@ class Conversation:
         return self.checkpoints
 
 
-class Client:
-    """A party's client: sync."""
+class Client(Statements, Questions):
+    """A party's client: sync. It has a method for each route that a party uses (`api/client/typed`)."""
 
     def __init__(
         self,
@@ -179,6 +184,16 @@ class Client:
             )
         )
         return self._agreed(receipt)
+
+    def state(self, path: str, said: Record, more: Handing) -> Receipt:
+        """As `post_statement`; address and stream follow from the record."""
+        return self.post_statement(*addressed(path, said), **more)
+
+    def ask(
+        self, method: str, path: str, in_path: Mapping[str, Any], in_query: Mapping[str, Any], body: Any = None
+    ) -> Answer:
+        """The answer to a question that is no statement; raises `RemoteProblem`."""
+        return self.transport.request(question(method, path, in_path, in_query, body))
 
     def submit(
         self,
@@ -248,8 +263,8 @@ class Client:
         self.close()
 
 
-class AsyncClient:
-    """A party's client: asyncio."""
+class AsyncClient(AsyncStatements, AsyncQuestions):
+    """A party's client: asyncio. It has the same methods."""
 
     def __init__(
         self,
@@ -287,6 +302,16 @@ class AsyncClient:
             )
         )
         return await self._agreed(receipt)
+
+    async def state(self, path: str, said: Record, more: Handing) -> Receipt:
+        """As `post_statement`; address and stream follow from the record."""
+        return await self.post_statement(*addressed(path, said), **more)
+
+    async def ask(
+        self, method: str, path: str, in_path: Mapping[str, Any], in_query: Mapping[str, Any], body: Any = None
+    ) -> Answer:
+        """The answer to a question that is no statement; raises `RemoteProblem`."""
+        return await self.transport.request(question(method, path, in_path, in_query, body))
 
     async def submit(
         self,

@@ -18,7 +18,14 @@ from api.flows.service import Service
 from api.settings import Limits
 from api.verification.report import EXIT_CODES
 from api.web import problems, schema
-from tests.support import coverage, grid_codes_reference, records_reference, rules_reference, services_reference
+from tests.support import (
+    client_source,
+    coverage,
+    grid_codes_reference,
+    records_reference,
+    rules_reference,
+    services_reference,
+)
 from tests.support.credentials_reference import credentials
 from tests.support.findings_reference import findings
 from tests.support.vectors import REPOSITORY
@@ -185,6 +192,7 @@ PAGES: Final = {
     "rules": rules_reference.page,
     "services": services_reference.page,
     "grid-codes": grid_codes_reference.page,
+    "client": client_source.page,
 }
 
 
