@@ -49,7 +49,7 @@ def _seen(desk: Desk, memory: Memory, fsr_id: str, principal: Principal) -> tupl
     if principal.role is not Role.EVU:
         request = require_concerned(desk, fsr_id, principal)
         return request, set(request.participations)
-    own = {pid for fsr, pid in memory.participations_of(principal.party) if fsr == fsr_id}
+    own = memory.own_in(fsr_id, principal.party)
     try:
         request = desk.state.request(fsr_id)
     except RequestAbsent:

@@ -26,8 +26,11 @@ from api.flows.intake import RETENTION, Intake
 from api.principals import ORGANISATIONS, Principal
 from api.verification.actors import Directory, thumbprint
 from api.verification.mandates import open_directive
+from api.verification.station_root import Known
 from ledger.appender import Appended, Appender, Publisher
 from ledger.appender import Submission as LogSubmission
+from ledger.delivery import station_root
+from ledger.delivery.errors import StationRootMalformed
 from ledger.errors import Busy, LedgerError, Refused
 from ledger.privacy.errors import SubjectUnknown
 from ledger.privacy.held import Held, Paper
@@ -44,13 +47,14 @@ from ledger.records.errors import DisclosureForeign
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.log import Refused as RefusedRecord
 from ledger.records.log import StreamClosed
-from ledger.records.opt import OptDecided
+from ledger.records.opt import OptDecided, OptScheduled
 from ledger.records.parties import DelegationGiven
 from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
 from ledger.records.site_changes import SiteChanged, evse_of
-from ledger.records.sites import SiteConfigured
+from ledger.records.sites import SessionMirrored, SiteConfigured
 from ledger.records.statement import Statement
+from ledger.rules import remembered
 from ledger.rules.errors.absent import SiteAbsent
 from ledger.rules.errors.log import LogIsFrozen
 from ledger.rules.errors.violated import RuleViolated
@@ -122,6 +126,12 @@ class Desk:
     def listen(self, listener: Listener) -> None:
         """From now on `listener` hears of every new entry, after its commit; it must not block."""
         self._listeners.append(listener)
+
+    def settle(self) -> None:
+        """At the end: the vault knows that all it was given has its entry, so that the next start need not look."""
+        if self._intake.is_sure and not self.engines.store.is_shared:
+            head = self.appender.head
+            self.engines.vault.forget_orphans(lambda _: True, origin=head.origin, size=head.size)
 
     def tell(self, opened: Opened, stream: str, rec_ms: int) -> None:
         """Everyone who listens hears of an entry that was committed, here or by another replica."""
@@ -302,7 +312,7 @@ class Desk:
             raise
         except BaseException:
             # Broken, or nobody waits any longer: the entry may be there. What is loose is collected at the next start.
-            self._intake.settle(brought)
+            self._intake.doubt(brought)
             raise
         self._intake.settle(brought)
         # From here on the entry is permanent; a crash now loses only the news of it, which a restart folds again.
@@ -383,9 +393,13 @@ class Desk:
         if isinstance(whole, ContractOffered):
             places = whole.evse_ids if isinstance(whole.evse_ids, tuple) else ()
             tags = {f"evse-{n}": self.tag("evse", evse_id) for n, evse_id in enumerate(places)}
-            return tags | self._of_persons({"evu": whole.evu})
+            return tags | self.person_tags({"evu": whole.evu})
         if isinstance(whole, DelegationGiven):
-            return self._of_persons({"delegate": whole.evu_delegate})
+            return self.person_tags({"delegate": whole.evu_delegate})
+        if isinstance(whole, OptScheduled):
+            return self.person_tags({"evu": whole.evu})
+        if isinstance(whole, SessionMirrored):
+            return {"evse": self.tag("evse", whole.evse_id)} if isinstance(whole.evse_id, str) else {}
         if isinstance(whole, RequestAnswered):
             return {
                 offer.participation: self.tag("evse", offer.evse_id)
@@ -395,11 +409,25 @@ class Desk:
         if isinstance(whole, CheckRecorded):
             evses = {f"evse/{one.participation}": one.evse_id for one in whole.subjects}
             tags = {name: self.tag("evse", evse) for name, evse in evses.items() if isinstance(evse, str)}
-            return tags | self._of_persons({f"evu/{one.participation}": one.evu for one in whole.subjects})
-        if isinstance(whole, SamplesCommitted) and isinstance(whole.root, str):
-            # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
-            return {"root": self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")}
+            return tags | self.person_tags({f"evu/{one.participation}": one.evu for one in whole.subjects})
+        if isinstance(whole, SamplesCommitted):
+            return self._of_samples(whole)
         return {}
+
+    def _of_samples(self, whole: SamplesCommitted) -> dict[str, str]:
+        found = {}
+        if isinstance(whole.root, str):
+            # Two EVSEs that stand still measure the same: what may not be used twice is one meter's measurement.
+            found["root"] = self.tag("root", f"{whole.meter_key_spki_sha256}/{whole.root}")
+        if isinstance(whole.station_jws, str):
+            with suppress(StationRootMalformed):
+                said = station_root.read(whole.station_jws)
+                found[remembered.WORDS] = self.words_tag((said.x5t, said.payload_sha256))
+        return found
+
+    def words_tag(self, words: Known) -> str:
+        """A blind name of what a station signed, equal wherever the same is shown."""
+        return self.tag("words", "/".join(words))
 
     def _of_evses(self, evse_ids: Iterable[str], site_id: str) -> dict[str, str]:
         """Blind names of EVSEs, and of those that stand at the site: what is left out of a version is gone with it."""
@@ -411,9 +439,9 @@ class Desk:
     def _person(self, opened: Opened) -> dict[str, str]:
         """A blind name of the EV user whose words are relayed, equal wherever that person speaks or is spoken of."""
         person = opened.evidence.person
-        return {} if person is None else self._of_persons({"person": person.party})
+        return {} if person is None else self.person_tags({"person": person.party})
 
-    def _of_persons(self, persons: Mapping[str, object]) -> dict[str, str]:
+    def person_tags(self, persons: Mapping[str, object]) -> dict[str, str]:
         """Blind names of those who are named here.
 
         They are made of the random id that the vault has for a person: after an erasure nobody, not even who has every

@@ -350,7 +350,7 @@ class Executions:
                 issued=request.issued,
                 station=self._desk.directory.station(evse.key_spki_sha256, now_ms),
                 at_ms=now_ms,
-                before=self._memory.station_words,
+                before=self._memory.batch_with,
             )
         except (ApiError, LedgerError, PkiError) as refused:
             log.warning("signed sample root refused", fsr_id=request.fsr_id, code=refused.code)

@@ -26,6 +26,12 @@ class Intake:
         self._vault = vault
         self._loose: dict[Place, int] = {}
         """How many statements under way rest on a row that no entry vouches for yet."""
+        self._is_doubted = False
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether every row that was brought is known to have its entry, or is gone."""
+        return not self._loose and not self._is_doubted
 
     def bring(self, held: Sequence[Held], papers: Sequence[Paper], undisclosed: Sequence[str]) -> frozenset[Place]:
         """Everything is durable when this returns; the answer is what `settle` or `take_back` must be told.
@@ -39,9 +45,14 @@ class Intake:
         return loose
 
     def settle(self, brought: Iterable[Place]) -> None:
-        """An entry vouches for it, or nobody knows whether one does: it stays."""
+        """An entry vouches for it."""
         for place in brought:
             self._loose.pop(place, None)
+
+    def doubt(self, brought: Iterable[Place]) -> None:
+        """Nobody knows whether an entry vouches for it: it stays, and the next start looks."""
+        self._is_doubted = True
+        self.settle(brought)
 
     def take_back(self, brought: Iterable[Place]) -> None:
         """The log refused the statement: what only it brought is forgotten, and who only it named."""

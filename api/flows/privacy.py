@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,26 +65,47 @@ class PrivacyOffice:
         self._memory = memory
         self._reader = reader
         self.work = Work()
+        self._has_caught_up = False
         self.eraser = Eraser(desk.engines.vault, self._record)
         self.reidentification = Reidentification(desk.engines.vault, self._record)
         self.exports = Exports(desk, reader, self._record, policies=policies.load(own_policies), work=self.work)
 
-    async def catch_up(self, stored: Iterable[bytes]) -> None:
-        """A vault restored from a backup is erased again, and what a crash interrupted is finished."""
-        tombstones: list[str | ErasureExecuted] = []
-        known: set[str] = set()
-        for data in stored:
-            opened = statement.parse_statement(entries.decode(data).stmt)
-            known.update(record.digests(opened.claims.event))
-            if isinstance(opened.record, ErasureExecuted):
-                tombstones.append(opened.record)
-        await self.eraser.reapply(tombstones)
+    async def catch_up(self) -> None:
+        """A vault restored from a backup is erased again, and what a crash interrupted is finished.
+
+        Of the log the tombstones are read, and what was written since the last start, where the vault was given
+        anything since: a crash may have left disclosures of which nobody knows whether their entry was written.
+        """
+        store = self._desk.engines.store
+        stones = store.entries_at(store.stream_indices(f"privacy/{ErasureExecuted.TYPE.partition('.')[2]}"))
+        said = (statement.parse_statement(entries.decode(row.data).stmt).record for row in stones)
+        await self.eraser.reapply([one for one in said if isinstance(one, ErasureExecuted)])
         if self._desk.state.frozen_at is None:
             await self.eraser.resume()
         with self._desk.engines.store.is_alone() as alone:
             # Another replica may be about to append what it has just put into the vault.
             if alone:
-                self._desk.engines.vault.forget_orphans(known.__contains__)
+                self._settle()
+        self._has_caught_up = True
+
+    def leave(self) -> None:
+        """The service ends: what the vault was given since `catch_up` need not be looked for at the next start."""
+        if self._has_caught_up:
+            self._desk.settle()
+
+    def _settle(self) -> None:
+        """What no entry vouches for is gone from the vault; nothing is being appended meanwhile."""
+        vault, head = self._desk.engines.vault, self._desk.appender.head
+        known: set[str] = set()
+
+        def is_known(digest: str) -> bool:
+            if not known:
+                known.add("")
+                for row in self._desk.engines.store.entries(vault.settled(head.origin), head.size):
+                    known.update(record.digests(statement.parse_statement(entries.decode(row.data).stmt).claims.event))
+            return digest in known
+
+        vault.forget_orphans(is_known, origin=head.origin, size=head.size)
 
     # Rights of one person
 
@@ -97,7 +118,7 @@ class PrivacyOffice:
         if self._also_forget is not None:
             self._also_forget(person)
         receipt = await self.eraser.erase(person, basis=basis)
-        self._memory.forget_person(person)
+        self._memory.forget()
         return receipt
 
     def _require_writable(self) -> None:
@@ -106,11 +127,16 @@ class PrivacyOffice:
 
     async def restrict(self, person: str, ground: RestrictionGround) -> str:
         """Nothing of the person is opened or exported until the restriction is lifted; its handle."""
-        return await rights.restrict(self._desk.engines.vault, self._record, person, ground=ground)
+        handle = await rights.restrict(self._desk.engines.vault, self._record, person, ground=ground)
+        # What was opened before is not to be seen any longer.
+        self._memory.forget()
+        return handle
 
     async def lift(self, person: str) -> str:
         """The restriction is over; its handle."""
-        return await rights.lift_restriction(self._desk.engines.vault, self._record, person)
+        handle = await rights.lift_restriction(self._desk.engines.vault, self._record, person)
+        self._memory.forget()
+        return handle
 
     async def hold(self, person: str, ground: RefusalGround) -> str:
         """Neither erasure nor retention touches the person's data until `release_hold`; the hold's handle."""
@@ -139,7 +165,7 @@ class PrivacyOffice:
         with self.work.doing("letting months expire"):
             receipts = await self.eraser.expire()
         if receipts:
-            self._memory.recollect()
+            self._memory.forget()
         return receipts
 
     async def expire_every(self, every_s: float) -> None:

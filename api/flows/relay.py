@@ -30,7 +30,7 @@ async def opt(desk: Desk, memory: Memory, opened: Opened, principal: Principal) 
         raise TypeNotTaken("persons decide about participations", expected=OptDecided.TYPE)
     if decided.actor is not OptActor.EVU:
         raise NotConcerned("no right of yours")
-    if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
+    if decided.participation not in memory.own_in(decided.fsr_id, principal.party):
         raise NotConcerned("no participation of yours")
     now_ms = desk.clock.now_ms()
     relayed = OptDecided(

@@ -182,9 +182,7 @@ async def open_service(
             with suppress(JtiReused):
                 await desk.say(_policy(settings, engines), POLICY_STREAM, jti=FIRST_POLICY)
         await publisher.publish()
-        stored = [row.data for row in engines.store.entries_at(list(desk.state.places()))]
-        await privacy.catch_up(stored)
-        memory.recall(stored)
+        await privacy.catch_up()
         is_frozen = desk.state.frozen_at is not None
         if office is not None and not is_frozen:
             adoption = Adoption(office)
@@ -248,6 +246,7 @@ async def open_service(
         await appender.close()
         with suppress(LedgerError):
             await publisher.publish()
+        privacy.leave()
         engines.close()
 
 

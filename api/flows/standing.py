@@ -106,7 +106,7 @@ def require_holder(request: RequestState, participation: str, principal: Princip
 
 def _concerns_fsr(desk: Desk, memory: Memory, fsr_id: str, principal: Principal) -> bool:
     if principal.role is Role.EVU:
-        return any(one == fsr_id for one, _ in memory.participations_of(principal.party))
+        return bool(memory.own_in(fsr_id, principal.party))
     return concerns(desk, desk.state.request(fsr_id), principal)
 
 
@@ -126,7 +126,7 @@ def require_delegate(desk: Desk, memory: Memory, decided: OptDecided, principal:
     Raises `NotConcerned`; whether the delegation is for this the rules say.
     """
     if decided.actor is OptActor.EVU:
-        if (decided.fsr_id, decided.participation) not in memory.participations_of(principal.party):
+        if decided.participation not in memory.own_in(decided.fsr_id, principal.party):
             raise NotConcerned("no participation of a grantor of yours")
         return
     if not desk.state.has_grantor(principal.party):

@@ -68,7 +68,7 @@ def check_station(context: Context, told: Told, whole: Record) -> str:
         issued=request.issued,
         station=context.directory.station(evse.key_spki_sha256, told.entry.rec),
         at_ms=told.entry.rec,
-        before=context.station_words,
+        before=context.station_words.get,
     )
     context.station_words[known] = committed.batch_id
     _say(context, told, Grade.OK, f"samples: trust {Trust.STATION_SIGNED}")

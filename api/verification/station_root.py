@@ -1,6 +1,6 @@
 """Whether a station signed a sample body: with the key that the site's configuration binds, about this, and once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
 from ledger.delivery import station_root
@@ -25,12 +25,12 @@ def open_for(
     issued: RequestIssued,
     station: Credential,
     at_ms: int,
-    before: Mapping[Known, str],
+    before: Callable[[Known], str | None],
 ) -> Known:
     """By what the words are known again, now proven to be the station's about `body`, in the request's time.
 
-    `station` is the credential of the EVSE's key, good at `at_ms`, when the body was recorded; `before` has what was
-    shown earlier, by batch. Raises `StationRootMalformed`, `StationRootSignature`, `StationRootForeign`,
+    `station` is the credential of the EVSE's key, good at `at_ms`, when the body was recorded; `before` tells with
+    which batch words were shown earlier. Raises `StationRootMalformed`, `StationRootSignature`, `StationRootForeign`,
     `StationRootReplayed`, `SamplesMalformed`.
     """
     if station.spki_sha256 != evse.key_spki_sha256 or station.station_id != evse.station_id:
@@ -42,6 +42,6 @@ def open_for(
     if found.root.signed_at_ms > at_ms + CLOCK_TOLERANCE_MS:
         raise StationRootForeign("signed later than it was recorded")
     known = (found.x5t, found.payload_sha256)
-    if before.get(known, batch_id) != batch_id:
+    if before(known) not in (None, batch_id):
         raise StationRootReplayed("the same signed words were shown for another batch")
     return known

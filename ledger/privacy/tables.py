@@ -106,4 +106,7 @@ _FEWER_STAGES: Final = "UPDATE erasure SET stage = 'intended' WHERE stage = 'req
 _HOLDS_ON_RECORD: Final = "ALTER TABLE subject ADD COLUMN hold_handle TEXT"
 """A hold that was placed before has none, and is lifted without an entry."""
 
-VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD)
+_SETTLED: Final = "CREATE TABLE settled (origin TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL) STRICT"
+"""Up to which size of a log everything that was kept is known to have an entry or none."""
+
+VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD, _SETTLED)

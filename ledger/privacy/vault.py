@@ -145,17 +145,27 @@ class Vault(Shelf):
         with self.database.transaction():
             Taking(self).note_undisclosed(digests)
 
-    def forget_orphans(self, known: Callable[[str], bool]) -> int:
+    def settled(self, origin: str) -> int:
+        """The size of that log when `forget_orphans` was last told of it: what is not settled has no entry below."""
+        return int(self.database.scalar("SELECT size FROM settled WHERE origin = ?", (origin,)) or 0)
+
+    def forget_orphans(self, known: Callable[[str], bool], *, origin: str = "", size: int = 0) -> int:
         """Deletes disclosures whose digest is in no entry.
 
         Call at start, before anything is appended: between `keep` and the append every disclosure looks like an
-        orphan. What is known once is not asked about again. The number of disclosures deleted.
+        orphan. What is known once is not asked about again; with `origin`, the log has that size now. The number of
+        disclosures deleted.
         """
         with self.database.transaction():
             pending = [row[0] for row in self.database.rows("SELECT digest FROM facet WHERE settled = 0")]
             orphans = [(one,) for one in pending if not known(jws.encode_base64url(one))]
             self.database.execute_many("DELETE FROM facet WHERE digest = ?", orphans)
             self.database.execute("UPDATE facet SET settled = 1 WHERE settled = 0")
+            if origin:
+                self.database.execute(
+                    "INSERT INTO settled VALUES (?, ?) ON CONFLICT (origin) DO UPDATE SET size = excluded.size",
+                    (origin, size),
+                )
         return len(orphans)
 
     def attach(self, data: bytes, *, subject: str | None, category: Category, retention: str) -> str:

@@ -33,14 +33,13 @@ from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClose
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
 from ledger.records.privacy import (
-    ErasureExecuted,
     HoldLifted,
     HoldPlaced,
     ReidentificationApproved,
     ReidentificationClosed,
     ReidentificationRequested,
 )
-from ledger.records.record import Record, may_be_personal
+from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
     RequestAborted,
@@ -61,16 +60,15 @@ from ledger.rules.errors.absent import ContractAbsent, RequestAbsent, SiteAbsent
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.officer_state import OfficerBook, OfficerRecord
+from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
-from ledger.rules.tables import Plain, Row, Shape, Source, Table, Tables
+from ledger.rules.tables import Plain, Table, Tables
 
 Scope = Literal["log", "stream"]
 
 POLICY: Final = "policy"
 """The one key of its table."""
-ALWAYS_PLACED: Final = frozenset({ErasureExecuted, RequestIssued, RequestRevised})
-"""Beside records with personal parts: the erasures of such parts, and requests, whose signer is asked for again."""
 
 
 class StreamState(msgspec.Struct):
@@ -129,17 +127,6 @@ NOTHING_KEPT: Final = Kept()
 """What is known of a log without a policy; nobody writes into it."""
 
 
-class Places(Shape[str]):
-    """Walked through in the order of the log."""
-
-    def read(self, source: Source, key: str) -> tuple[str | None, bytes | None]:
-        octets = source.value(self.kind, key)
-        return (None if octets is None else octets.decode()), octets
-
-    def row(self, key: str, value: str) -> Row:
-        return Row(self.kind, key, value.encode(), int(key))
-
-
 class Projection:
     """The fold. `scope` says whether it sees the whole log or one stream of it.
 
@@ -182,8 +169,7 @@ class Projection:
         self.schedules: Table[ScheduleState] = new(retold.Told("schedule", "schedule", Projection))
         self.schedules_of: Table[list[str]] = new(Plain("schedules-of", list[str]))
         """By holder, where it is known."""
-        self.places: Table[str] = new(Places("place"))
-        """Record type by index, of the entries that matter to those who remember personal parts beside the log."""
+        self.remembered = Remembered(self.tables)
         self.activations: Table[dict[str, Activation]] = new(Plain("activations", dict[str, Activation]))
         """By contract and request, what was accepted and not cancelled since."""
         self.credentials = CredentialBook(self.tables)
@@ -264,8 +250,7 @@ class Projection:
             stream = self.streams[fact.entry.stream] = StreamState()
         stream.count += 1
         record = fact.statement.record
-        if type(record) in ALWAYS_PLACED or may_be_personal(type(record)):
-            self.places[str(fact.index)] = record.TYPE
+        self.remembered.fold(fact, record)
         step = _FOLDS.get(type(record))
         if step is not None:
             step(self, fact, record)

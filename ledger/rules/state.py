@@ -40,6 +40,7 @@ from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection, Scope
+from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.site_state import SiteState
@@ -229,9 +230,14 @@ class LogState:
         """The life of every credential that is on record."""
         return self._seen.credentials
 
-    def places(self) -> Iterator[int]:
-        """The indices of the entries with personal parts, of erasures and of requests, in the order of the log."""
-        return (int(key) for key in self._seen.places)
+    @property
+    def remembered(self) -> Remembered:
+        """Where what somebody has to open again stands in the log."""
+        return self._seen.remembered
+
+    def request_of_batch(self, batch_id: str) -> str | None:
+        """The request that a batch of samples belongs to, or None."""
+        return self._seen.batches.get(batch_id)
 
     def held(self, asked: contract_records.HoldersAsked, fo: str, now_ms: int) -> tuple[contract_records.Held, ...]:
         """The operator's contracts that a question means, as they stand."""

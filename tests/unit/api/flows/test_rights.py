@@ -90,7 +90,7 @@ async def test_a_port_cannot_relay_one_persons_words_for_another(world: World) -
     fsc_ids = await stage.prepare(world)
     fsr_id, parts = await _checked(world, fsc_ids)
     # The flow's own guard is not asked: the rule has to see it.
-    world.memory._persons[parts[GRANTOR]] = world.party(FLEET)
+    world.memory._participants(fsr_id).persons[parts[GRANTOR]] = world.party(FLEET)
     with pytest.raises(DelegationAbsent):
         await stage.opts(world, FLEET, fsr_id, parts[GRANTOR], Choice.OUT)
     refused = world.desk.state.request(fsr_id).refusals
@@ -152,9 +152,9 @@ async def test_withdrawn_consent_ends_the_persons_contract_and_an_erased_grantor
     assert world.desk.state.contract(fsc_ids[1]).status(world.clock.now_ms()) is ContractStatus.TERMINATED
     await _delegates(world, GRANTOR, _given(world))
     assert world.memory.rights.grantors(world.party(FLEET), Scope.OPT) == {world.party(GRANTOR)}
-    before = world.desk._of_persons({"person": world.party(GRANTOR)})
+    before = world.desk.person_tags({"person": world.party(GRANTOR)})
     assert before
     await world.privacy.erase(world.party(GRANTOR), ErasureBasis.CONSENT_WITHDRAWN)
     assert world.memory.rights.grantors(world.party(FLEET), Scope.OPT) == set()
     # Nor can the operator find out any more which blind names were theirs.
-    assert world.desk._of_persons({"person": world.party(GRANTOR)}) == {}
+    assert world.desk.person_tags({"person": world.party(GRANTOR)}) == {}

@@ -234,8 +234,6 @@ def test_after_a_restart_a_link_still_counts_and_its_signer_is_known_again(tmp_p
             world.directory.forget(thumbprint(world.made.parties[party].credentials[Purpose.SIGNING].chain[0]))
         world.directory.evidence_moved()
         world.memory = Memory(world.desk)
-        size = world.desk.appender.head.size
-        world.memory.recall([row.data for row in world.engines.store.entries(0, size)])
         assert (await on.conformity())[0].status is Status.PASS
 
     play(tmp_path, scene)

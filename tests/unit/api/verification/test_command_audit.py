@@ -93,7 +93,9 @@ def test_an_edited_entry_is_named_by_its_index(service: Path) -> None:
     assert ("ledger/body-edited", 5) in {(line["code"], line["where"].get("index")) for line in lines}
 
 
-@pytest.mark.parametrize("kind", ["request", "contract", "site", "batch", "root", "claim", "tags-at", "place"])
+@pytest.mark.parametrize(
+    "kind", ["request", "contract", "site", "batch", "root", "claim", "tags-at", "found-at", "found-among"]
+)
 def test_a_changed_row_of_the_rules_state_is_named_by_its_key(service: Path, kind: str) -> None:
     with logs.unfenced(service / "ledger.db") as db:
         (key,) = db.execute("SELECT key FROM projection WHERE kind = ? AND value IS NOT NULL", (kind,)).fetchone()

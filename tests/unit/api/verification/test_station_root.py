@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from api.flows.memory import Memory
 from api.verification import bundle, page
 from api.verification.bundle import Verification
 from api.verification.report import Status
@@ -103,7 +104,7 @@ def opened(world: World, played: Story, text: str, **changes: object) -> tuple[s
         "issued": played.issued,
         "station": played.station,
         "at_ms": world.clock.now_ms(),
-        "before": {},
+        "before": {}.get,
     }
     return open_for(text, played.body, **(wanted | changes))  # type: ignore[arg-type]  # one of each name
 
@@ -111,13 +112,13 @@ def opened(world: World, played: Story, text: str, **changes: object) -> tuple[s
 async def test_the_same_words_prove_one_batch_and_no_other(world: World, played: Story) -> None:
     text = signed(world, said_of(played.body))
     known = opened(world, played, text)
-    assert opened(world, played, text, before={known: "batch-1"}) == known
+    assert opened(world, played, text, before={known: "batch-1"}.get) == known
     # A fresh signature over them makes them no other words.
     again = signed(world, said_of(played.body))
     assert again != text
     for words in (text, again):
         with pytest.raises(StationRootReplayed):
-            opened(world, played, words, before={known: "batch-2"})
+            opened(world, played, words, before={known: "batch-2"}.get)
 
 
 async def test_the_key_is_that_of_the_sites_configuration(world: World, played: Story) -> None:
@@ -164,6 +165,7 @@ async def test_a_bundle_says_station_signed_or_refuted_and_the_page_shows_it(wor
 
 async def test_the_service_knows_the_words_again_after_it_has_read_its_log_anew(world: World, played: Story) -> None:
     said = station_root.read(played.words)
-    assert (said.x5t, said.payload_sha256) in world.memory.station_words
-    world.memory.recollect()
-    assert (said.x5t, said.payload_sha256) in world.memory.station_words
+    batch_id = world.memory.batch_with((said.x5t, said.payload_sha256))
+    assert world.desk.state.request_of_batch(str(batch_id)) == played.fsr_id
+    assert Memory(world.desk).batch_with((said.x5t, said.payload_sha256)) == batch_id
+    assert world.memory.batch_with((said.x5t, "00" * 32)) is None
