@@ -19,13 +19,15 @@ from ledger.records.site_changes import (
     SiteChanged,
 )
 from ledger.records.sites import Connector, Evse, SiteConfigured
-from ledger.rules.errors.checks import CapabilityContradicts
+from ledger.rules.errors.checks import CapabilityContradicts, MagnitudeImplausible
 from ledger.rules.errors.sites import ConnectorUnknown, EvseUnknown, SiteSize
 from ledger.rules.errors.writing import AlreadyRecorded, VersionGap
 
 MAX_EVSES = 512
 MAX_CONNECTORS = 8
 """As many as a whole configuration may name (`records/sites.py`)."""
+LEAST_W, MOST_W = 500, 10_000_000
+"""6 A at 100 V is 600 W, the largest connectors for ships and lorries stay under 5 MW: kW or mW are noticed."""
 
 
 def changed(base: SiteConfigured, record: SiteChanged) -> SiteConfigured:
@@ -53,8 +55,18 @@ def changed(base: SiteConfigured, record: SiteChanged) -> SiteConfigured:
 
 
 def require_capabilities(site: SiteConfigured) -> None:
-    """Raises `CapabilityContradicts` unless an EVSE's least power is at most its greatest and its connectors differ."""
+    """Raises `MagnitudeImplausible` for a power that no EVSE has, `CapabilityContradicts` for one that contradicts itself:
+    its least power above its greatest, or a connector twice.
+    """
     for evse in site.evses:
+        for most_w in (evse.max_charge_w, evse.max_discharge_w):
+            if most_w and not LEAST_W <= most_w <= MOST_W:
+                raise MagnitudeImplausible(
+                    "no EVSE has this power",
+                    expected=f"0, or {LEAST_W} to {MOST_W} W",
+                    found=most_w,
+                    evse_id=evse.evse_id,
+                )
         if evse.min_charge_w > evse.max_charge_w or evse.min_discharge_w > evse.max_discharge_w:
             raise CapabilityContradicts("the least power is more than the greatest", evse_id=evse.evse_id)
         if len({one.connector_id for one in evse.connectors}) != len(evse.connectors):

@@ -16,6 +16,7 @@ from ledger.records.requests import (
 from ledger.records.services import LimitMandatoryParams, Params, Service, SetpointParams, service_of
 from ledger.rules import limits, mandates, orders, series, starts
 from ledger.rules.contract_state import ContractState, ContractStatus
+from ledger.rules.errors.checks import MagnitudeImplausible
 from ledger.rules.errors.contracts import ContractLimit, ContractNotCovering, ContractNotInForce
 from ledger.rules.errors.requests import (
     AbortReason,
@@ -101,7 +102,7 @@ def _require_contracts(seen: Projection, fact: Fact, record: RequestIssued) -> N
         raise AlreadyRecorded("a contract is named twice", expected=len(set(record.fsc_ids)))
     if not seen.sees_log:
         return
-    allowed_w = 0
+    allowed_w = tolerated_w = 0
     for name in record.fsc_ids:
         contract = seen.contracts.get(name)
         require_in_force(contract, name, fact.now_ms)
@@ -111,7 +112,12 @@ def _require_contracts(seen: Projection, fact: Fact, record: RequestIssued) -> N
         limits.require_notice(terms, record, fact.now_ms, name)
         limits.require_room(seen, name, terms, record)
         allowed_w += terms.max_w
+        tolerated_w = max(tolerated_w, terms.tolerance_w)
     ordered_w = orders.ordered_w(record.params)
+    if ordered_w is not None and ordered_w <= tolerated_w:
+        raise MagnitudeImplausible(
+            "no more than its contracts tolerate", expected=f"more than {tolerated_w} W", found=f"{ordered_w} W"
+        )
     if ordered_w is not None and ordered_w > allowed_w:
         raise ContractLimit("more than the contracts allow", expected=f"at most {allowed_w} W", found=f"{ordered_w} W")
 

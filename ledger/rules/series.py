@@ -8,6 +8,7 @@ from ledger.records.services import (
     CongestionParams,
     CongestionStep,
     DroopParams,
+    FfrParams,
     PriceParams,
     PriceStep,
     ReserveParams,
@@ -18,8 +19,10 @@ from ledger.records.services import (
     VoltWattParams,
     WattVarParams,
 )
+from ledger.rules.errors.checks import MagnitudeImplausible
 from ledger.rules.errors.requests import CurveUnordered, SeriesOutside
 
+MIN_MILLIHERTZ, MAX_MILLIHERTZ = 40_000, 70_000
 MAX_PERIODS = 96
 """As many as a baseline or a settlement has."""
 
@@ -33,12 +36,23 @@ def require_sound(record: RequestIssued) -> None:
         _require_equal(params.series)
     if isinstance(params, ReserveParams):
         _require_intervals(record.end_at_ms - record.start_at_ms, params.interval_ms)
+    if isinstance(params, FfrParams):
+        _require_frequency(params.f_trigger_millihertz)
     if isinstance(params, DroopParams):
+        for point in params.points:
+            _require_frequency(point.freq_millihertz)
         _require_rising([point.freq_millihertz for point in params.points], "mHz")
     elif isinstance(params, VoltWattParams | VoltVarParams):
         _require_rising([point.volt_centipct for point in params.points], "hundredths of a percent")
     elif isinstance(params, WattVarParams):
         _require_rising([point.power_w for point in params.points], "W")
+
+
+def _require_frequency(millihertz: int) -> None:
+    if not MIN_MILLIHERTZ <= millihertz <= MAX_MILLIHERTZ:
+        raise MagnitudeImplausible(
+            "no grid has this frequency", expected=f"{MIN_MILLIHERTZ} to {MAX_MILLIHERTZ} mHz", found=millihertz
+        )
 
 
 def _require_rising(corners: Sequence[int], unit: str) -> None:

@@ -241,7 +241,7 @@ TOPICS: Final = (
         title="exchange of configuration and capabilities of stations",
         says="EVSEs with limits, services, response times and meters; whole versions, or what changes; what was in force at any past time",
         records=("site.configured", "site.changed", "site.available"),
-        rules=("R-14", "R-33", "R-48", "R-481", "R-482", "R-483", "R-484"),
+        rules=("R-14", "R-33", "R-48", "R-49", "R-481", "R-482", "R-483", "R-484"),
         routes=(
             "POST /v1/sites",
             "POST /v1/sites/{site_id}/changes",

@@ -75,6 +75,17 @@ class EmbeddedVerdict(RuleViolated):
     source = "record embedded.acted"
 
 
+class MagnitudeImplausible(RuleViolated):
+    """A frequency is within 40 to 70 Hz, an order is more than what its contracts tolerate, an EVSE has 500 W to 10 MW or
+    nothing: beyond that somebody meant another unit.
+    """
+
+    code = "rules/magnitude-implausible"
+    title = "This was meant in another unit"
+    number = "R-49"
+    source = "bounds of units"
+
+
 class CapabilityContradicts(RuleViolated):
     """An EVSE's least power is not more than its greatest, its connectors differ, and a site forecasts no more than its
     EVSEs can do.
