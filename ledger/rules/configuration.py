@@ -55,8 +55,8 @@ def changed(base: SiteConfigured, record: SiteChanged) -> SiteConfigured:
 
 
 def require_capabilities(site: SiteConfigured) -> None:
-    """Raises `MagnitudeImplausible` for a power that no EVSE has, `CapabilityContradicts` for one that contradicts itself:
-    its least power above its greatest, or a connector twice.
+    """Raises `MagnitudeImplausible` for a power that no EVSE has, `CapabilityContradicts` for one that contradicts
+    itself: its least power above its greatest, or a connector twice.
     """
     for evse in site.evses:
         for most_w in (evse.max_charge_w, evse.max_discharge_w):

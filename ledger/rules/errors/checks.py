@@ -76,7 +76,7 @@ class EmbeddedVerdict(RuleViolated):
 
 
 class MagnitudeImplausible(RuleViolated):
-    """A frequency is within 40 to 70 Hz, an order is more than what its contracts tolerate, an EVSE has 500 W to 10 MW or
+    """A frequency is within 40 to 70 Hz, an order is more than its contracts tolerate, an EVSE has 500 W to 10 MW or
     nothing: beyond that somebody meant another unit.
     """
 
