@@ -161,6 +161,10 @@ Command = (
 )
 
 
+FOR_ONE_EV = (LimitCharging, FollowSetpoint, ArmFrequencyResponse, BalanceLocally)
+"""Commands that a charging transaction may be named for: nothing of them is meant for the next EV."""
+
+
 class Verdict(Enum):
     """What became of a command."""
 
@@ -180,6 +184,8 @@ class Outcome:
 
 ACCEPTED = Outcome(Verdict.ACCEPTED)
 TIMED_OUT = Outcome(Verdict.UNKNOWN, "Timeout")
+OTHER_TRANSACTION = Outcome(Verdict.EXPIRED, "TransactionChanged")
+"""Never sent: it was for an EV that is no longer there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

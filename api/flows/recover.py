@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from api.execution.evidence import ExecutionFact, FactKind
-from api.execution.port import TRANSACTION_REPLACED
+from api.execution.port import OTHER_TRANSACTION, TRANSACTION_REPLACED
 from api.execution.request import Adopted
 from api.execution.run import BROKEN_OFF, MODE_CHANGED
 from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
@@ -28,6 +28,7 @@ CAUSES: Final[Mapping[str, Cause]] = {
     "EVDisconnected": Cause.EV_GONE,
     "StoppedByEV": Cause.EV_GONE,
     TRANSACTION_REPLACED: Cause.EV_GONE,
+    OTHER_TRANSACTION.reason: Cause.EV_GONE,
     "SOCLimitReached": Cause.EV_LIMIT,
     "OtherControl": Cause.GRID_CODE,
 }

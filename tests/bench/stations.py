@@ -132,7 +132,9 @@ class Driver:
             self.seen.answering.append(time.monotonic() - due_at)
         elif payload.startswith(b"[2,"):
             message_id = payload.split(b'"', 2)[1]
-            station.socket.send(framed(b'[3,"' + message_id + b'",{"status":"Accepted"}]'))
+            # Nobody charges here, so there is no transaction to tell of.
+            status = b"Rejected" if b'"TriggerMessage"' in payload else b"Accepted"
+            station.socket.send(framed(b'[3,"' + message_id + b'",{"status":"' + status + b'"}]'))
         else:
             raise SystemExit(f"station {station.name} was sent {payload[:80]!r}")
 

@@ -32,6 +32,7 @@ from api.execution.simulator.fleet import Fleet, build_plant
 from api.execution.simulator.station import BackOff
 from ledger.clock import SetClock
 from tests.support.depot import HOUR, MINUTE, START, Depot, address, cap, every, evidence_of, participants, request
+from tests.support.idle import Idle
 
 OCPP = Subprotocol("ocpp2.1")
 HEARTBEAT = json.dumps([2, "h", "Heartbeat", {}])
@@ -56,7 +57,7 @@ async def serving(**limits: object) -> AsyncIterator[tuple[StationListener, Ocpp
 @asynccontextmanager
 async def station(listener: StationListener, name: str, **options: object) -> AsyncIterator[ClientConnection]:
     url = f"ws://127.0.0.1:{listener.bound_port}/ocpp/{name}"
-    given: dict[str, object] = {"compression": None, "proxy": None, **options}
+    given: dict[str, object] = {"compression": None, "proxy": None, "create_connection": Idle, **options}
     async with connect(url, subprotocols=[OCPP], **given) as connection:  # type: ignore[arg-type]
         yield connection
 

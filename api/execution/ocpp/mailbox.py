@@ -8,11 +8,13 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from api.execution.errors import FrameRefused, FrameUnfit, QueueFull
 from api.execution.ocpp import codec
 from api.execution.ocpp.datatypes import Wire
 from api.execution.ocpp.messages import Action
+from api.execution.port import OTHER_TRANSACTION
 from api.execution.waiting import Clock
 
 MAX_QUEUED = 64
@@ -50,6 +52,22 @@ class NeverSent:
 Reply = Answered | Failed | Overdue | NeverSent
 
 
+class Before(Protocol):
+    """What is to happen over a connection before a letter is sent over it."""
+
+    def question(self) -> "Letter | None":
+        """To be sent first, if anything."""
+        ...
+
+    async def ask(self, letter: "Letter", exchange: "asyncio.Future[None]") -> None:
+        """Returns when the question is dealt with; `exchange` ends when it was answered, or not in time."""
+        ...
+
+    def fit(self, request: Wire) -> Wire | None:
+        """What to send now; None for nothing."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Letter:
     """One call to be sent. `replaces`: letters not yet sent with the same key give way to this one."""
@@ -60,6 +78,8 @@ class Letter:
     timeout_s: float
     reference: str
     replaces: str | None = None
+    before: Before | None = None
+    is_sent: bool = False
     reply: asyncio.Future[Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
     def settle(self, reply: Reply) -> None:
@@ -114,6 +134,7 @@ class Mailbox:
         """The sender no longer waits: if it was not sent, it will not be; if it was, its answer still ends the turn."""
         if letter in self._queue:
             self._queue.remove(letter)
+        if not letter.is_sent:
             letter.settle(NeverSent("Withdrawn"))
 
     async def _expire(self) -> None:
@@ -134,14 +155,51 @@ class Mailbox:
                     self._is_idle = True
                     await self._changed.wait()
                 letter = self._queue.popleft()
-                if letter.not_after_ms <= self._clock.now_ms():
-                    letter.settle(NeverSent("NotAfter"))
-                    continue
-                await self._exchange(letter, send)
+                if await self._may_be_sent(letter, send):
+                    await self._exchange(letter, send)
         finally:
             self._is_idle = False
             if self._queue:
                 self._watch_expiry()
+
+    async def _may_be_sent(self, letter: Letter, send: Transmit) -> bool:
+        """False, with the reply settled, if it is too late for it, or what comes before it says so."""
+        question = None if letter.before is None else letter.before.question()
+        if question is not None and letter.before is not None and not self._is_late(letter):
+            asking = asyncio.ensure_future(self._exchange(question, send))
+            try:
+                await letter.before.ask(question, asking)
+            except BaseException:
+                # The connection ended: nothing of the letter was sent.
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+                self._put_back(letter)
+                raise
+        if letter.reply.done():
+            return False
+        if self._is_late(letter):
+            letter.settle(NeverSent("NotAfter"))
+            return False
+        if letter.before is None:
+            return True
+        fitting = letter.before.fit(letter.request)
+        if fitting is None:
+            letter.settle(NeverSent(OTHER_TRANSACTION.reason))
+            return False
+        letter.request = fitting
+        return True
+
+    def _is_late(self, letter: Letter) -> bool:
+        return letter.not_after_ms <= self._clock.now_ms()
+
+    def _put_back(self, letter: Letter) -> None:
+        """To the front, unless a newer one has taken its place meanwhile, or its sender no longer waits."""
+        if letter.reply.done():
+            return
+        if letter.replaces is not None and any(queued.replaces == letter.replaces for queued in self._queue):
+            letter.settle(NeverSent("Superseded"))
+        else:
+            self._queue.appendleft(letter)
 
     async def _exchange(self, letter: Letter, send: Transmit) -> None:
         self._count += 1
@@ -152,6 +210,7 @@ class Mailbox:
             letter.settle(NeverSent(unfit.code))
             return
         # From here on the command may have been carried out, whatever we hear.
+        letter.is_sent = True
         self._waiting[message_id] = letter
         try:
             await send(frame)

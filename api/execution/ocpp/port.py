@@ -10,6 +10,7 @@ from api.execution.errors import FrameRefused
 from api.execution.ocpp import commands
 from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
+from api.execution.ocpp.binding import MAX_EVSES, Bindings, Bound
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.mailbox import Answered, Failed, Letter, NeverSent, Reply
 from api.execution.ocpp.readings import Dropped, LogBlock, Upload, is_body, read_meter_values, read_stream, signed_text
@@ -24,7 +25,6 @@ UPDATE_TIMEOUT_S = 5.0
 CALL_TIMEOUT_S = 30.0
 CAPABILITY_MS = 10_000
 MAX_UPLOADS = 256
-MAX_EVSES = 50_000
 MAX_EVSE_ID = 100
 """A station numbers its EVSEs from 1; more than these no station has, and none may fill our memory with them."""
 BESIDE_PROFILES = (neutral.ReadMeter, neutral.FetchLog, neutral.ArmInverterCurve, neutral.HoldReactive)
@@ -47,7 +47,7 @@ class OcppPort:
         self._call_timeout_s = call_timeout_s
         self._update_timeout_s = update_timeout_s
         self._subscribers: list[neutral.Listener] = []
-        self._transactions: dict[EvseAddress, str] = {}
+        self._bindings = Bindings()
         self._sequence: dict[EvseAddress, int] = {}
         self._setpoint_installed: dict[EvseAddress, int] = {}
         self._capabilities: dict[EvseAddress, neutral.Capabilities] = {}
@@ -101,7 +101,7 @@ class OcppPort:
 
     def transaction(self, evse: EvseAddress) -> str | None:
         """See `ExecutionPort.transaction`."""
-        return self._transactions.get(evse)
+        return self._bindings.running(evse)
 
     # ------------------------------------------------------------------ commands
     def _requests(self, command: Command) -> list[t.Wire]:
@@ -140,11 +140,18 @@ class OcppPort:
             timeout_s=self._update_timeout_s if update else self._call_timeout_s,
             reference=command.command_id,
             replaces=f"setpoint {command.evse.evse_id}" if update else None,
+            before=self._before(command, request),
         )
         self._sent[command.command_id] = command.evse
         while len(self._sent) > MAX_EVSES:
             self._sent.popitem(last=False)
         return outcome_of(await self._listener.post(command.evse.station_id, letter))
+
+    def _before(self, command: Command, request: t.Wire) -> Bound | None:
+        """What is for an EV, and no question and no grid-code curve, is for the EV that is there when it is sent."""
+        if not isinstance(command, neutral.FOR_ONE_EV) or isinstance(request, m.SetVariablesRequest):
+            return None
+        return Bound(self._bindings, command, patience_s=self._update_timeout_s)
 
     def _remember(self, command: Command, outcome: Outcome) -> None:
         """Which profile is in force decides whether the next setpoint is an update or a new profile."""
@@ -220,6 +227,7 @@ class OcppPort:
 
     def on_connected(self, station_id: str) -> None:
         """See `StationHandler.on_connected`."""
+        self._bindings.connected(station_id)
         self._forget_profiles(station_id)
         self._publish(neutral.Connected(station_id=station_id, at_ms=self._clock.now_ms()))
 
@@ -250,7 +258,7 @@ class OcppPort:
         if request.seq_no != self._sequence.get(evse, -1) + 1:
             self.sequence_gaps += 1
         self._sequence[evse] = request.seq_no
-        known = self._transactions.get(evse)
+        known = self._bindings.running(evse)
         if request.event_type == "Ended" and known not in (None, info.transaction_id):
             # Whatever ended, it is not what runs here.
             self.dropped.values += 1
@@ -262,18 +270,23 @@ class OcppPort:
                     evse=evse, at_ms=at_ms, transaction_id=str(known), reason=neutral.TRANSACTION_REPLACED
                 )
             )
-        if request.event_type != "Ended" and known != info.transaction_id and len(self._transactions) < MAX_EVSES:
-            self._transactions[evse] = info.transaction_id
+            self._setpoint_installed.pop(evse, None)
+        is_new = request.event_type != "Ended" and known != info.transaction_id
+        if is_new and self._bindings.begin(evse, info.transaction_id):
             self._publish(neutral.TransactionStarted(evse=evse, at_ms=at_ms, transaction_id=info.transaction_id))
         if info.operation_mode is not None:
             self._publish(neutral.OperationModeChanged(evse=evse, at_ms=at_ms, mode=info.operation_mode))
         if request.event_type == "Ended":
-            self._transactions.pop(evse, None)
+            self._bindings.end(evse)
             self._sequence.pop(evse, None)
+            self._setpoint_installed.pop(evse, None)
             reason = info.stopped_reason or "Local"
             self._publish(
                 neutral.TransactionEnded(evse=evse, at_ms=at_ms, transaction_id=info.transaction_id, reason=reason)
             )
+        if not request.offline:
+            # What a station tells late of an earlier time says nothing of now.
+            self._bindings.spoke(evse)
         self._on_meter_values(evse, request.meter_value or (), raw)
 
     def _evse_of(self, station_id: str, request: m.TransactionEventRequest) -> EvseAddress | None:
@@ -283,11 +296,7 @@ class OcppPort:
                 self.dropped.values += 1
                 return None
             return EvseAddress(station_id=station_id, evse_id=request.evse.id)
-        transaction_id = request.transaction_info.transaction_id
-        for evse, known in self._transactions.items():
-            if known == transaction_id and evse.station_id == station_id:
-                return evse
-        return None
+        return self._bindings.where(station_id, request.transaction_info.transaction_id)
 
     def _on_meter_values(self, evse: EvseAddress, values: tuple[t.MeterValue, ...], raw: bytes) -> None:
         now_ms = self._clock.now_ms()
@@ -298,7 +307,7 @@ class OcppPort:
         """A grid-code function concerns the EVSE named in our vendor data, or every EVSE with a transaction."""
         custom = request.custom_data or {}
         named = custom.get("evseId") if custom.get("vendorId") == commands.VENDOR else None
-        evses = [evse for evse in self._transactions if evse.station_id == station_id]
+        evses = list(self._bindings.of_station(station_id))
         if isinstance(named, int):
             evses = [EvseAddress(station_id=station_id, evse_id=named)]
         for evse in evses:

@@ -81,6 +81,10 @@ class SimulatorPort:
             await asyncio.sleep(POLL_S)
         if self._clock.now_ms() >= command.not_after_ms:
             return Outcome(Verdict.EXPIRED, "NotAfter")
+        running = self.transaction(command.evse)
+        named = command.transaction_id if isinstance(command, neutral.FOR_ONE_EV) else None
+        if named is not None and running not in (None, named):
+            return neutral.OTHER_TRANSACTION
         outcome = plant.execute(command)
         delay_ms = self._delay_ms(plant, command.evse.evse_id)
         if delay_ms >= self._timeout_ms:

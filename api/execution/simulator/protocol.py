@@ -277,6 +277,19 @@ class Reporter:
         if waiting is not None:
             yield self._transaction(waiting, None, offline=offline)
 
+    def running(self, evse_id: int | None) -> Iterator[t.Wire]:
+        """What runs at an EVSE, or at all, said once more because the backend asked."""
+        for known_id, evse in self._plant.evses.items():
+            if evse.transaction_id is not None and evse_id in (None, known_id):
+                yield m.TransactionEventRequest(
+                    event_type="Updated",
+                    timestamp=t.from_ms(self._plant.clock_ms()),
+                    trigger_reason="Trigger",
+                    seq_no=self._next(evse.transaction_id),
+                    transaction_info=m.Transaction(transaction_id=evse.transaction_id, charging_state="Charging"),
+                    evse=t.Evse(id=known_id, connector_id=1),
+                )
+
     def _next(self, transaction_id: str) -> int:
         number = self._sequence.get(transaction_id, -1) + 1
         self._sequence[transaction_id] = number

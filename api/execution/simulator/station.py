@@ -356,6 +356,11 @@ class SimulatedStation:
                 return self._log(request)
             case m.TriggerMessageRequest(requested_message="MeterValues", evse=t.Evse(id=evse_id)):
                 return _status(m.TriggerMessageResponse, self._execute(neutral.ReadMeter(**self._bare(evse_id))))
+            case m.TriggerMessageRequest(requested_message="TransactionEvent", evse=evse):
+                told = list(self._reporter.running(None if evse is None else evse.id))
+                self._backlog.extend(told)
+                # F06: there is nothing to send where nothing runs.
+                return m.TriggerMessageResponse(status="Accepted" if told else "Rejected")
             case _:
                 response, reports = further.respond(self.plant, self._profiles, request)
                 self._backlog.extend(reports)

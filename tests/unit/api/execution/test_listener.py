@@ -31,6 +31,7 @@ from api.execution.simulator.fleet import Fleet, build_plant
 from api.execution.simulator.station import SimulatedStation
 from ledger.clock import SetClock
 from pki.errors import Refused as PkiRefused
+from tests.support.idle import Idle
 
 START = 1_768_921_200_000
 MINUTE = 60_000
@@ -47,9 +48,17 @@ async def serving(**more: object) -> AsyncIterator[tuple[StationListener, OcppPo
 
 
 @asynccontextmanager
-async def raw_station(listener: StationListener, name: str = "CS-1") -> AsyncIterator[ClientConnection]:
+async def raw_station(
+    listener: StationListener, name: str = "CS-1", *, kind: type[ClientConnection] = Idle
+) -> AsyncIterator[ClientConnection]:
     url = f"ws://127.0.0.1:{listener.bound_port}/ocpp/{name}"
-    async with connect(url, subprotocols=["ocpp2.1"], compression=None, proxy=None) as connection:  # type: ignore[list-item]
+    async with connect(
+        url,
+        subprotocols=["ocpp2.1"],  # type: ignore[list-item]
+        compression=None,
+        proxy=None,
+        create_connection=kind,
+    ) as connection:
         yield connection
 
 

@@ -384,11 +384,14 @@ async def test_an_interval_that_is_not_recorded_is_rejected(make: Make) -> None:
         assert (await world.port.send(command)).verdict is Verdict.REJECTED
 
 
-async def test_a_command_for_another_transaction_is_rejected(make: Make) -> None:
+async def test_a_command_for_another_transaction_is_not_sent(make: Make) -> None:
     async for world in make(plant_with()):
         envelope = world.envelope(E1) | {"transaction_id": "another"}
         command = LimitCharging(**envelope, limit_w=6000)  # type: ignore[arg-type]
-        assert await world.port.send(command) == Outcome(Verdict.REJECTED, "TxNotFound")
+        assert await world.port.send(command) == neutral.OTHER_TRANSACTION
+        assert world.plant.evses[1].service is None
+        # A station that is told all the same refuses by itself.
+        assert world.plant.execute(command) == Outcome(Verdict.REJECTED, "TxNotFound")
 
 
 async def test_a_command_after_its_time_is_never_sent(make: Make) -> None:
