@@ -269,6 +269,20 @@ class TransactionEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CarSaid:
+    """What an EV told its station of itself; None is not said. Energies of the battery; powers at the EVSE, >= 0."""
+
+    evse: EvseAddress
+    at_ms: int
+    max_charge_w: int | None = None
+    max_discharge_w: int | None = None
+    usable_energy_wh: int | None = None
+    soc_permille: int | None = None
+    discharge_budget_wh: int | None = None
+    departure_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Connected:
     """A station is there; `at_ms` is our own clock."""
 
@@ -324,6 +338,7 @@ Telemetry = (
     | Alarm
     | CurveSuperseded
     | OperationModeChanged
+    | CarSaid
     | TransactionStarted
     | TransactionEnded
     | Connected

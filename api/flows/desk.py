@@ -52,7 +52,7 @@ from ledger.records.parties import DelegationGiven
 from ledger.records.record import Part, Record
 from ledger.records.requests import RequestAnswered, RequestIssued
 from ledger.records.site_changes import SiteChanged, evse_of
-from ledger.records.sites import SessionMirrored, SiteConfigured
+from ledger.records.sites import Evse, SessionMirrored, SiteConfigured
 from ledger.records.statement import Statement
 from ledger.rules import remembered
 from ledger.rules.errors.absent import SiteAbsent
@@ -122,6 +122,14 @@ class Desk:
         state = self.appender.rules
         assert isinstance(state, LogState)  # noqa: S101 -- built so in `service.open_service`
         return state
+
+    def evse_at(self, station_id: str, connector: int) -> tuple[str, Evse] | None:
+        """The site and the EVSE at this place of a station, as they are configured now."""
+        for site in self.state.sites():
+            for evse in site.configured.evses:
+                if (evse.station_id, evse.connector) == (station_id, connector):
+                    return site.site_id, evse
+        return None
 
     def listen(self, listener: Listener) -> None:
         """From now on `listener` hears of every new entry, after its commit; it must not block."""

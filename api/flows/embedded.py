@@ -26,7 +26,6 @@ from ledger.records import canonical
 from ledger.records.embedded import EmbeddedActed, EmbeddedFunction, GridEvent
 from ledger.records.marks import Category
 from ledger.records.record import Part
-from ledger.records.sites import Evse
 from ledger.records.work import Verdict as Shown
 
 MAX_OPEN: Final = 10_000
@@ -134,7 +133,7 @@ class EmbeddedWatch:
             log.error("embedded function not recorded", control=began.control, code=error.code)
 
     async def _record(self, began: Alarm, until_ms: int) -> None:
-        known = self._evse_at(began.evse)
+        known = self._desk.evse_at(began.evse.station_id, began.evse.evse_id)
         function = FUNCTIONS.get(began.control)
         if known is None or function is None:
             log.warning("alarm of no configured EVSE or no known function", control=began.control)
@@ -167,13 +166,6 @@ class EmbeddedWatch:
             return person
 
         await self._desk.say(acted, f"site/{site_id}", subject_of=subject_of)
-
-    def _evse_at(self, address: EvseAddress) -> tuple[str, Evse] | None:
-        for site in self._desk.state.sites():
-            for evse in site.configured.evses:
-                if (evse.station_id, evse.connector) == (address.station_id, address.evse_id):
-                    return site.site_id, evse
-        return None
 
     async def _fetch(self, evse: EvseAddress, from_ms: int, until_ms: int) -> bytes:
         """The station's own record; b"" if it has none, does not answer in time, or sent what is no body."""

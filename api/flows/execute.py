@@ -21,6 +21,7 @@ from api.execution.services import Participant, Step
 from api.execution.waiting import SleepUntil
 from api.flows import check, dispatch, recover
 from api.flows.ability import ASK_S, Ability, ability
+from api.flows.car import CarWatch
 from api.flows.desk import Desk, Opened
 from api.flows.embedded import EmbeddedWatch
 from api.flows.memory import Memory
@@ -72,7 +73,7 @@ class Executions:
         self._sleep_until_ms = sleep_until_ms
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._notes: set[asyncio.Task[None]] = set()
-        self._watch: EmbeddedWatch | None = None
+        self._watches: tuple[EmbeddedWatch | CarWatch, ...] = ()
         self._is_serving = False
         desk.listen(self.heard)
 
@@ -181,14 +182,14 @@ class Executions:
             elif now_ms < request.issued.end_at_ms and request.bound() and not request.has_started:
                 self.schedule(request.fsr_id)
 
-    def closes(self, watch: EmbeddedWatch) -> None:
+    def closes(self, *watches: EmbeddedWatch | CarWatch) -> None:
         """What watches the same stations ends with the executions."""
-        self._watch = watch
+        self._watches = watches
 
     async def close(self) -> None:
         """As `stop`, and nothing is watched any longer either."""
-        if self._watch is not None:
-            await self._watch.close()
+        for watch in self._watches:
+            await watch.close()
         await self.stop()
 
     async def _watched(self, fsr_id: str, running: Coroutine[Any, Any, object]) -> None:

@@ -16,6 +16,7 @@ from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.waiting import polling
 from api.flows import office_start, succession
+from api.flows.car import CarWatch
 from api.flows.desk import Desk
 from api.flows.embedded import EmbeddedWatch
 from api.flows.enrolment import Enrolment
@@ -195,7 +196,7 @@ async def open_service(
             port = OcppPort(listener, clock=engines.clock)
             adapter = Adapter(port, clock=engines.clock, sleep_until_ms=sleep_until_ms)
             executions = Executions(desk, memory, adapter, sleep_until_ms)
-            executions.closes(EmbeddedWatch(desk, memory, port))
+            executions.closes(EmbeddedWatch(desk, memory, port), CarWatch(desk, memory, port))
             door = StationDoor(engines.store.seat(), listener, executions)
             await door.open()
             tasks.append(asyncio.create_task(door.watch(), name="stations"))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -16,6 +17,7 @@ from pki.asn1 import attributecert
 from pki.asn1.der import MalformedDer, child
 from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
+from pki.errors import PkiError
 from pki.known import KnownAuthorities
 from pki.roles import Purpose, Role
 from pki.status import Revoked, StatusSet
@@ -71,6 +73,8 @@ class Directory:
         """What was revoked, by issuer's key and serial number, and from when; lists follow, this counts at once."""
         self._listeners: list[Callable[[], None]] = []
         self._known: dict[str, bytes] = {}
+        self._keys: dict[str, tuple[str, float]] = {}
+        """SHA-256 of its key, and when it ends, of each known certificate that was looked at for them."""
         self._actors: dict[str, tuple[Credential, Actor]] = {}
         self._proven: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
         """From, until (exclusive) and what was proven."""
@@ -96,6 +100,7 @@ class Directory:
     def forget(self, x5t: str) -> None:
         """The certificate is no longer known; a person's is kept only while it is needed."""
         self._known.pop(x5t, None)
+        self._keys.pop(x5t, None)
         self._actors.pop(x5t, None)
         for purpose in Purpose:
             self._proven.pop((x5t, purpose), None)
@@ -200,12 +205,24 @@ class Directory:
         raise SignerUnknown("no certificate of who signed the document is known")
 
     def station(self, spki_sha256: str, at_ms: int) -> Credential:
-        """The credential of the thing with this key at `at_ms`; raises `SignerUnknown` or what validation raises."""
-        for x5t, der in self._known.items():
-            key = x509.load_der_x509_certificate(der).public_key()
-            if isinstance(key, SigningKey) and keys.spki_sha256(key) == spki_sha256:
+        """The station's credential with this key that is good at `at_ms`; one key may have had several certificates.
+
+        Raises `SignerUnknown`, or what validation raises of the newest of them, if none is good.
+        """
+        refused: PkiError | None = None
+        for x5t in self._with_key(spki_sha256):
+            try:
                 return self.credential(x5t, at_ms, roles=(Role.STATION,))
-        raise SignerUnknown("no certificate of the station is known")
+            except PkiError as error:
+                refused = refused or error
+        raise refused or SignerUnknown("no certificate of the station is known")
+
+    def _with_key(self, spki_sha256: str) -> list[str]:
+        """The thumbprint of each known certificate with this key, the one that ends last first."""
+        for x5t in self._known.keys() - self._keys.keys():
+            self._keys[x5t] = _key_and_end(self._known[x5t])
+        found = [(end, x5t) for x5t, (key, end) in self._keys.items() if key == spki_sha256]
+        return [x5t for _, x5t in sorted(found, reverse=True)]
 
     def _issuers_of(self, der: bytes) -> list[bytes]:
         """The authorities whose name the certificate gives as its issuer; an unreadable certificate has none."""
@@ -225,3 +242,14 @@ class Directory:
             self._actors.clear()
         self._actors[x5t] = (credential, actor)
         return actor
+
+
+def _key_and_end(der: bytes) -> tuple[str, float]:
+    """SHA-256 of the certificate's key and the second at which it ends; no key where it is not one that signs."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        # A bundle may bring along what is no certificate: it is nobody's, and must not hide the others.
+        return "", 0.0
+    return keys.spki_sha256(key) if isinstance(key, SigningKey) else "", certificate.not_valid_after_utc.timestamp()

@@ -61,6 +61,8 @@ class Context(msgspec.Struct):
     """By batch."""
     station_words: dict[Known, str] = msgspec.field(default_factory=dict)
     """What stations signed of their samples, by batch."""
+    station_seqs: dict[str, list[int]] = msgspec.field(default_factory=dict)
+    """By station, the numbers of what it signed, in the order of the log."""
     proofs: list[Proof] = msgspec.field(default_factory=list)
     """Proofs of work, in the order of the log."""
     noted: list[ExecutionNoted] = msgspec.field(default_factory=list)

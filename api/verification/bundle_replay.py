@@ -6,7 +6,7 @@ from typing import Final
 from api.errors import ApiError
 from api.verification.bundle_checks import run_again
 from api.verification.bundle_context import Context, Look
-from api.verification.bundle_samples import check_meter, check_samples, check_station
+from api.verification.bundle_samples import check_meter, check_samples, check_sequences, check_station
 from api.verification.bundle_statements import Told, open_mandate, open_person
 from api.verification.bundle_work import check_baseline, check_service_record, check_settlement, check_work
 from api.verification.report import Status, status_of
@@ -59,6 +59,7 @@ def replay(context: Context, told: Sequence[Told]) -> None:
         for check, look in LOOKS.get(type(whole), ()):
             _look(context, check, look, one, whole)
         context.state.apply(fact)
+    check_sequences(context)
     if kept:
         context.lines.verified("rules", f"{kept} of {len(told)} entries keep every rule that can be decided here")
     for open_question in context.state.undecided:

@@ -6,14 +6,14 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
-from api.verification import work
+from api.verification import station_sequence, work
 from api.verification.bundle_context import Context
 from api.verification.bundle_errors import EvidenceAbsent, MeterRefused, RecomputedOther
 from api.verification.bundle_format import sha256
 from api.verification.bundle_statements import Told
 from api.verification.report import Status
 from api.verification.station_root import open_for
-from ledger.delivery import grading, samples
+from ledger.delivery import grading, samples, station_root
 from ledger.delivery.grading import Grade, KeyBinding, Shown, Trust, Window
 from ledger.delivery.ocmf import VerifiedOcmf, open_ocmf
 from ledger.delivery.readings import Reading
@@ -71,8 +71,17 @@ def check_station(context: Context, told: Told, whole: Record) -> str:
         before=context.station_words.get,
     )
     context.station_words[known] = committed.batch_id
+    numbers = context.station_seqs.setdefault(evse.station_id, [])
+    numbers.append(station_root.read(committed.station_jws).root.seq)
     _say(context, told, Grade.OK, f"samples: trust {Trust.STATION_SIGNED}")
     return "station-signed: the root is signed with the key of the station's credential"
+
+
+def check_sequences(context: Context) -> None:
+    """What the numbers of the stations' signed roots say, once all of them are known."""
+    for station_id, numbers in sorted(context.station_seqs.items()):
+        for found, words in station_sequence.judge(numbers):
+            context.lines.add("evidence grade", _status(found), GRADE_CODE, words, station_id=station_id)
 
 
 def body_of(context: Context, committed: SamplesCommitted) -> bytes:
@@ -114,6 +123,7 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
         ),
         closure=_closure(begin, end, decoded, evse, work.hold_ms(request.issued)),
         missing_ppm=None,
+        channel=_channel(context, committed),
     )
     told_of = [one for one in found.findings if one.aspect not in ("delivery", "completeness")]
     failed = [one for one in told_of if one.aspect in BINDING_ASPECTS and one.grade is Grade.FAILED]
@@ -122,10 +132,16 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
     weak = [one for one in told_of if one.grade is not Grade.OK]
     words = ", ".join(f"{one.aspect} {one.grade} {one.code}" for one in weak) or "all aspects OK"
     only_weak = all(one.grade is Grade.WEAK for one in weak)
-    _say(context, told, Grade.WEAK if only_weak else Grade.UNKNOWN, words)
+    _say(context, told, Grade.WEAK if only_weak else Grade.UNKNOWN, f"{words}; trust {found.trust}")
     if any(one.aspect == "signature" and one.grade is Grade.UNKNOWN for one in told_of):
         return "one of the two signed values is not there; the other is the meter's own"
     return "start and end are signed with the meter's key"
+
+
+def _channel(context: Context, committed: SamplesCommitted) -> Trust:
+    """Whose word the samples are, besides the meter's; `check_station` has looked at them already."""
+    is_signed = committed.batch_id in context.station_words.values()
+    return Trust.STATION_SIGNED if is_signed else Trust.TRANSPORT_AUTHENTICATED
 
 
 def _committed(whole: Record) -> SamplesCommitted:
@@ -136,8 +152,11 @@ def _committed(whole: Record) -> SamplesCommitted:
 
 def _say(context: Context, told: Told, grade: Grade, words: str) -> None:
     """How far the values carry: a grade is no verdict on the bundle."""
-    status = Status.VERIFIED if grade in (Grade.OK, Grade.WEAK) else Status.UNDECIDED
-    context.lines.add("evidence grade", status, GRADE_CODE, words, **told.where)
+    context.lines.add("evidence grade", _status(grade), GRADE_CODE, words, **told.where)
+
+
+def _status(grade: Grade) -> Status:
+    return Status.VERIFIED if grade in (Grade.OK, Grade.WEAK) else Status.UNDECIDED
 
 
 def _open(text: object, key: bytes) -> Shown:

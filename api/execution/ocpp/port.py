@@ -7,7 +7,7 @@ import msgspec
 
 from api.execution import port as neutral
 from api.execution.errors import FrameRefused
-from api.execution.ocpp import commands
+from api.execution.ocpp import commands, needs
 from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.ocpp.binding import MAX_EVSES, Bindings, Bound
@@ -194,7 +194,7 @@ class OcppPort:
                 evse = EvseAddress(station_id=station_id, evse_id=request.evse_id)
                 self._on_meter_values(evse, request.meter_value, raw)
             case m.NotifyEVChargingNeedsRequest():
-                return m.NotifyEVChargingNeedsResponse(status="Accepted")
+                return self._on_needs(station_id, request)
             case m.NotifyDERAlarmRequest():
                 self._on_alarm(station_id, request)
             case m.NotifyDERStartStopRequest():
@@ -208,6 +208,14 @@ class OcppPort:
             case _:
                 pass
         return m.Empty()
+
+    def _on_needs(self, station_id: str, request: m.NotifyEVChargingNeedsRequest) -> t.Wire:
+        if request.evse_id > MAX_EVSE_ID:
+            self.dropped.values += 1
+            return m.NotifyEVChargingNeedsResponse(status="Rejected")
+        evse = EvseAddress(station_id=station_id, evse_id=request.evse_id)
+        self._publish(needs.read(evse, request.charging_needs, self._clock.now_ms()))
+        return m.NotifyEVChargingNeedsResponse(status="Accepted")
 
     def _on_pull(self, station_id: str, profile_id: int) -> t.Wire:
         """The value in force, to a station that asks for it by itself."""
