@@ -13,7 +13,7 @@ from pki.journal import Journal
 from pki.lint.examine import examine
 from pki.lint.second_opinion import SecondOpinion
 from pki.lint.subject import Examined
-from pki.opened import OpenedCertificate, open_certificate
+from pki.opened import OpenedCertificate, open_certificate, signed_as
 from pki.profiles import AuthorityProfile
 from pki.store.records import CertificateStore, Intent, Issued, KeyUse
 from pki.tbs import Draft, InfrastructureOrder, LeafOrder
@@ -70,8 +70,8 @@ def certify(
 
     def sign() -> Issued:
         # What is looked at, kept and given away from here on are the octets that came back, not what was meant.
-        signed = open_certificate(tbs.signed(to_be_signed, issuer.signer))
-        if signed.tbs != to_be_signed:
+        signed = signed_as(tbs.signed(to_be_signed, issuer.signer), linted)
+        if signed is None:
             raise NotAsLinted("the signed bytes are not those that were linted")
         check(signed)
         made.append(signed.certificate)

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from pki import keys
 from pki.asn1 import tlv
@@ -128,6 +128,20 @@ def open_certificate(data: bytes) -> OpenedCertificate:
         raise Malformed("the serial number is not positive or too long")
     keys.require_plain(key, spki)
     return OpenedCertificate(data, certificate, tbs, serial, issuer, subject, spki, begins_ms, ends_ms, extensions)
+
+
+def signed_as(der: bytes, read: OpenedCertificate) -> OpenedCertificate | None:
+    """The certificate `der`, if what is signed in it is octet for octet what is signed in `read`; else None.
+
+    The library reads it whole, and what was read of the same octets before is true of these. Raises Malformed.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except _UNREADABLE as error:
+        raise Malformed("not a certificate that can be read") from error
+    start, _ = _span(der, 0)
+    _, end = _span(der, start)
+    return structs.replace(read, der=der, certificate=certificate) if der[start:end] == read.tbs else None
 
 
 def opened(given: bytes | OpenedCertificate) -> OpenedCertificate:

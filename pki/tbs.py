@@ -104,7 +104,7 @@ class Draft:
 
 def algorithm_for(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) -> x509.ObjectIdentifier:
     """ECDSA with SHA-384 for P-384, else with SHA-256 (RFC 5480 section 4)."""
-    return oids.ECDSA_WITH_SHA384 if isinstance(key.curve, ec.SECP384R1) else oids.ECDSA_WITH_SHA256
+    return oids.ECDSA_WITH_SHA384 if key.curve.name == ec.SECP384R1.name else oids.ECDSA_WITH_SHA256
 
 
 def unsigned(to_be_signed: bytes, algorithm: x509.ObjectIdentifier) -> bytes:
@@ -125,7 +125,7 @@ def moment(at_ms: int) -> dt.datetime:
 
 def digest_for(key: ec.EllipticCurvePrivateKey | ec.EllipticCurvePublicKey) -> hashes.SHA256 | hashes.SHA384:
     """SHA-384 with P-384, else SHA-256 (RFC 5480 section 4)."""
-    return hashes.SHA384() if isinstance(key.curve, ec.SECP384R1) else hashes.SHA256()
+    return hashes.SHA384() if key.curve.name == ec.SECP384R1.name else hashes.SHA256()
 
 
 def leaf(order: LeafOrder, *, issuer: x509.Certificate, serial: int, window: Window) -> Draft:

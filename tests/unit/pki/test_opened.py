@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from pki import keys, opened
 from pki.errors import Refused
-from pki.opened import OpenedCertificate, open_certificate, reopened
+from pki.opened import OpenedCertificate, open_certificate, reopened, signed_as
 from pki.opened import opened as opened_of
 from pki.roles import Group, Purpose
 from pki.trust import BadAnchor, TrustAnchors, encoded
@@ -163,6 +163,23 @@ def test_a_large_extension_is_read_each_time_and_not_remembered(world: Any) -> N
         for _ in range(2):
             assert _is_as_the_library_reads(open_certificate(der), der)
         assert any(len(octets) > size for octets in opened._remembered) is kept
+
+
+def test_what_was_read_counts_for_another_signature_over_the_very_same_octets_and_for_no_others(world: Any) -> None:
+    leaf = world.chain(FO, CLIENT)[0]
+    read = open_certificate(leaf)
+    twin = pki_world.twin(leaf)
+    assert twin != leaf
+    found = signed_as(twin, read)
+    assert found is not None
+    assert _is_as_the_library_reads(found, twin)
+    assert found.certificate.signature != read.certificate.signature
+    authority = world.made.hierarchy.issuing[Group.FO]
+    for changes in ({"serial": 7}, {"replaced": {x509.CRLDistributionPoints.oid: None}}):
+        assert signed_as(world.forge(leaf, authority, **changes)[0], read) is None
+    for broken in (b"", leaf[:-1], leaf + b"\x00", b"\x30\x80" + leaf[2:]):
+        with pytest.raises(opened.Malformed):
+            signed_as(broken, read)
 
 
 def test_it_is_known_by_its_octets_and_shows_none_of_them(world: Any) -> None:
