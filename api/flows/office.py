@@ -1,7 +1,8 @@
 """The certificate office: issues, renews and revokes credentials; the log knows before anybody else does.
 
-All signing is done by one thread, one act after the other, so that two callers can never pass the same check at once;
-who has to wait longer than the queue is long is told to come back.
+Acts have their turn in the order in which they were asked for. Issuances overlap with one another, so that their syncs
+to disk are shared: what no two of them may pass at once, the store decides in one transaction. Everything else, a
+revocation above all, is done alone. Who has to wait longer than the queue is long is told to come back.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from cryptography import x509
@@ -19,6 +20,7 @@ from api.flows import office_lists
 from api.flows.desk import Desk
 from api.flows.office_errors import CredentialNotFound, OfficeBusy
 from api.flows.office_journal import LedgerJournal
+from api.flows.office_turns import Turns
 from api.issuing import Issuing
 from ledger.clock import Clock, SystemClock
 from pki import issuance, profiles
@@ -33,6 +35,8 @@ from pki.store.records import CertificateStore, Issued, Reason, Revocation
 
 TLS: Final = frozenset({Purpose.TLS_CLIENT, Purpose.TLS_SERVER})
 PERSONS_KEPT_MS: Final = 7 * profiles.DAY_MS
+TOGETHER: Final = 32
+"""Issuances that are under way at once: more wait longer for the processor than they gain at the disk."""
 LIST_CHECK_S: Final = 600.0
 """How often the office looks whether a revocation list has to be made anew."""
 
@@ -58,7 +62,9 @@ class Office:
         self._crl_dir = crl_dir
         self._queue = queue
         self._waiting = 0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="office")
+        self._turns = Turns(TOGETHER)
+        self._acts: set[asyncio.Task[Any]] = set()
+        self._threads = ThreadPoolExecutor(TOGETHER, thread_name_prefix="office")
 
     # Times
 
@@ -105,7 +111,7 @@ class Office:
                 csr, profile=profile, subscriber=subscriber, now_ms=now_ms, not_after_ms=not_after_ms
             )
 
-        certificate = await self.work(act)
+        certificate = await self.work(act, together=True)
         telemetry.CREDENTIALS_ISSUED.labels(profile.name).inc()
         return certificate
 
@@ -139,7 +145,7 @@ class Office:
     async def settle(self) -> None:
         """What was interrupted between intent and issuance is settled: told to the log, or revoked as a precaution.
 
-        It is done on the office's one thread, so nothing of this process is under way meanwhile.
+        It is done alone, so nothing of this process is under way meanwhile.
         """
         now_ms = self.machine_clock.now_ms()
         repaired = await self.work(lambda: issuance.repair(self.store, self.journal, now_ms=now_ms, patience_ms=None))
@@ -204,28 +210,38 @@ class Office:
                 log.error("revocation list not renewed", error=type(error).__name__)
             await asyncio.sleep(LIST_CHECK_S)
 
-    # The thread
+    # Turns
 
-    async def work(self, act: Callable[[], T]) -> T:
-        """What `act` gives, done on the office's thread; raises `OfficeBusy` when too many wait already.
+    async def work(self, act: Callable[[], T], *, together: bool = False) -> T:
+        """What `act` gives, done in its turn on a thread of the office; raises `OfficeBusy` when too many wait already.
 
-        Who stops waiting does not stop the act: it is in the log, and it is finished.
+        It is done alone, or `together` with others that may. Who stops waiting does not stop the act: it is in the log,
+        and it is finished.
         """
         if self._waiting >= self._queue:
             raise OfficeBusy("too many wait for the office", expected=f"at most {self._queue}")
         self._waiting += 1
-        acting = asyncio.get_running_loop().run_in_executor(self._thread, act)
+        acting = asyncio.ensure_future(self._act(act, together))
+        self._acts.add(acting)
         acting.add_done_callback(self._done)
         return await asyncio.shield(acting)
 
-    def _done(self, acting: "asyncio.Future[T]") -> None:
+    async def _act(self, act: Callable[[], T], together: bool) -> T:
+        async with self._turns.turn(together=together):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, act)
+
+    def _done(self, acting: "asyncio.Task[Any]") -> None:
         self._waiting -= 1
+        self._acts.discard(acting)
         if not acting.cancelled():
             acting.exception()  # whoever waited has it; whoever left does not want it
 
     async def close(self) -> None:
         """What was begun is finished; nothing is begun any more."""
-        await asyncio.to_thread(self._thread.shutdown)
+        self._queue = 0
+        if self._acts:
+            await asyncio.wait(self._acts)
+        await asyncio.to_thread(self._threads.shutdown)
 
 
 def withdraw_codes(codes: CodeStore, held: Issued, reason: Reason) -> int:

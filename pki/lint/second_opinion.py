@@ -6,6 +6,7 @@ takes several times as long as everything else about an issuance, so it is no de
 
 import functools
 import importlib.util
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -18,6 +19,9 @@ from pki.lint.examine import LintFailed
 
 PACKAGE: Final = "pkilint"
 _BLOCKING: Final = frozenset({"WARNING", "ERROR", "FATAL"})
+
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""The package does not say that several threads may use one of its validators."""
 
 SecondOpinion = Callable[[x509.Certificate], None]
 """Passes, or raises LintFailed."""
@@ -55,6 +59,11 @@ def require_clean(certificate: x509.Certificate) -> None:
 
 def findings(certificate: x509.Certificate) -> list[tuple[str, str]]:
     """Code and message of everything from a warning upwards; an unreadable certificate is one finding."""
+    with _ONE_AT_A_TIME:
+        return _findings(certificate)
+
+
+def _findings(certificate: x509.Certificate) -> list[tuple[str, str]]:
     try:
         document = import_module("pkilint.loader").load_certificate(certificate.public_bytes(Encoding.DER), "linted")
     except ValueError:

@@ -1,6 +1,7 @@
 """The certificate office inside a service: what it does is in the log first, and everything else follows from there."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -351,6 +352,48 @@ async def test_sixty_four_callers_at_once_get_sixty_four_serial_numbers(door: Ho
     issued = await asyncio.gather(*(issue(office) for _ in range(64)))
     assert len({one.serial for one in issued}) == 64
     assert len(told(door, CredentialIssued)) == 64
+
+
+async def test_issuances_overlap_and_a_revocation_is_alone(door: House) -> None:
+    """Each of the two waits for the other before it issues: one after the other would wait for ever."""
+    office = office_of(door)
+    both = threading.Barrier(2, timeout=30)
+    under_way: list[str] = []
+
+    def guard() -> None:
+        under_way.append("issue")
+        both.wait()
+
+    def alone() -> list[str]:
+        return list(under_way)
+
+    issued = [
+        asyncio.ensure_future(office.issue(request(), Role.FO, Purpose.TLS_CLIENT, NEWCOMER, guard=guard))
+        for _ in range(2)
+    ]
+    await asyncio.sleep(0)
+    seen = asyncio.ensure_future(office.work(alone))
+    await asyncio.sleep(0)
+    after = asyncio.ensure_future(
+        office.issue(request(), Role.FO, Purpose.TLS_CLIENT, NEWCOMER, guard=lambda: under_way.append("later"))
+    )
+    first, second = await asyncio.gather(*issued)
+    assert first.serial_number != second.serial_number
+    assert await seen == ["issue", "issue"]
+    await after
+    assert under_way == ["issue", "issue", "later"]
+
+
+async def test_an_office_that_closes_finishes_what_was_asked_for_and_takes_no_more(door: House) -> None:
+    issuing_again = door.service.engines.issuing
+    assert issuing_again is not None
+    office = Office(door.service.desk, issuing_again, crl_dir=door.settings.pki.crl_dir, queue=8)
+    asked = [asyncio.ensure_future(issue(office)) for _ in range(3)]
+    await asyncio.sleep(0)
+    await office.close()
+    assert all(one.serial for one in await asyncio.gather(*asked))
+    with pytest.raises(OfficeBusy):
+        await issue(office)
 
 
 async def test_who_would_wait_too_long_is_told_to_come_back(door: House) -> None:
