@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ids = chosen(given.only)
     results: list[frame.Result] = []
     failed: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         scale = frame.Scale(quick=given.quick, folder=Path(folder))
         where = machine.look(scale.folder)
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 continue
             try:
                 result = frame.measure(row, scale)
+            except frame.NeighbourAbsent as absent:
+                skipped[f"{row.id} {row.what}"] = str(absent)
+                print(table.absent(row.id, f"{row.what}: left out, {absent}"), flush=True)
+                continue
             except Exception as error:  # noqa: BLE001 -- one row that breaks must not hide the others
                 failed[row.id] = f"{type(error).__name__}: {error}"
                 print(table.absent(row.id, f"{row.what}: FAILED, {failed[row.id]}"), flush=True)
@@ -58,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "method": frame.METHOD,
         "quick": given.quick,
         "rows": [frame.shown(result) for result in results],
-        "not_measured": {name: why for name, why in NOT_MEASURED.items() if name in ids},
+        "not_measured": skipped | {name: why for name, why in NOT_MEASURED.items() if name in ids},
         "failed": failed,
     }
     given.json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")

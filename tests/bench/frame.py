@@ -20,6 +20,10 @@ METHOD: Final = (
 )
 
 
+class NeighbourAbsent(Exception):
+    """What a row measures us beside is not installed; the message says what is missing, and how to get it."""
+
+
 class Measure(StrEnum):
     """How a ratio is made."""
 

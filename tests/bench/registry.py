@@ -4,6 +4,7 @@ from typing import Final
 
 from tests.bench import (
     p01_append,
+    p02_neighbours,
     p03_postgres,
     p06_audit,
     p08_proofs,
@@ -21,6 +22,7 @@ from tests.bench.frame import Row
 
 ROWS: Final[tuple[Row, ...]] = (
     *p01_append.ROWS,
+    *p02_neighbours.ROWS,
     *p03_postgres.ROWS,
     *p06_audit.ROWS,
     *p08_proofs.ROWS,

@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic, and that no row stands without a floor and a goal."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import command, frame, machine, table
+from tests.bench import command, frame, machine, p02_neighbours, table
 from tests.bench.frame import Goal, Measure, Pair, Result, Row, Scale
 from tests.bench.registry import NOT_MEASURED, ROWS
 
@@ -178,6 +179,21 @@ def test_a_row_that_breaks_is_named_and_the_others_are_measured(
     assert report["not_measured"] == {"P3": "a reason"}
     assert report["method"] == frame.METHOD
     assert "P3   not measured: a reason" in capsys.readouterr().out
+
+
+def test_a_neighbour_that_is_not_installed_is_left_out_with_the_reason_and_nothing_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(p02_neighbours, "INSTALLED", tmp_path)
+    beside = next(row for row in p02_neighbours.ROWS if "64 writers, beside hypercore" in row.what)
+    monkeypatch.setattr(command, "ROWS", (dataclasses.replace(beside, in_quick=True),))
+    path = tmp_path / "bench.json"
+    assert command.main(["--quick", "--only", "P2", "--json", str(path)]) == 0
+    report = json.loads(path.read_bytes())
+    assert (report["rows"], report["failed"]) == ([], {})
+    (reason,) = report["not_measured"].values()
+    assert reason.endswith(f"({p02_neighbours.INSTALL})")
+    assert f"left out, {reason}" in capsys.readouterr().out
 
 
 @pytest.mark.slow
