@@ -41,6 +41,19 @@ def test_a_stamp_says_when_and_who(authority: Tsa, response: bytes) -> None:
     assert (found.serial, found.policy, found.authority) == (0x1001, "1.3.6.1.4.1.32473.1", "CN=TSA signer")
 
 
+def test_a_stamp_says_by_how_much_its_time_may_be_wrong(authority: Tsa, response: bytes) -> None:
+    """RFC 3161 section 2.4.2: seconds, thousandths and millionths of one; OpenSSL's authority says one second."""
+    token = asn1.token_of(response)
+    assert timestamp.verify_token(token, imprint=DIGEST, roots=[authority.root]).accuracy_ms == 1_000
+    one_second = b"\x30\x03\x02\x01\x01"
+    assert token.count(one_second) == 1
+    for said, accuracy_ms in ((b"\x80\x01\x05", 5), (b"\x81\x01\x07", 1), (b"\x02\x01\x00", 0)):
+        assert asn1.decode_token(token.replace(one_second, b"\x30\x03" + said)).info.accuracy_ms == accuracy_ms
+    for said in (b"\x02\x01\xff", b"\x80\x01\xff", b"\x04\x01\x01"):
+        with pytest.raises(MalformedDer):
+            asn1.decode_token(token.replace(one_second, b"\x30\x03" + said))
+
+
 def test_a_strangers_library_says_the_same_of_the_same_bytes(authority: Tsa, response: bytes) -> None:
     theirs = rfc3161_client.decode_timestamp_response(response)
     verifier = VerifierBuilder().add_root_certificate(authority.root).build()
