@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ import structlog
 from hypothesis import HealthCheck, settings
 
 from api import telemetry
-from tests.support import postgres, suites
+from pki import names
+from tests.support import canaries, marked, postgres, suites
 
 DAY_LIMIT_S = 300
 # How fast examples are made says something of the machine and nothing of what is tested.
@@ -44,7 +44,7 @@ def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not said.exists():
             done = subprocess.run(
-                [sys.executable, "-m", "api", "demo", "--out", str(folder)],
+                [*marked.COMMAND, "demo", "--out", str(folder)],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -53,6 +53,17 @@ def played_day(tmp_path_factory: pytest.TempPathFactory) -> PlayedDay:
             said.write_text(json.dumps([done.stdout + done.stderr, done.returncode]), encoding="utf-8")
     words, exit_code = json.loads(said.read_text(encoding="utf-8"))
     return PlayedDay(folder=folder, said=words, exit_code=exit_code)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_in_clear(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every person whom a test makes up is a canary; what the session leaves has none where nobody may stand (A26)."""
+    real, names.new_pseudonym = names.new_pseudonym, canaries.marked_pseudonym
+    yield
+    names.new_pseudonym = real
+    places = list(canaries.swept(tmp_path_factory.getbasetemp(), canaries.MAY_HOLD))
+    assert places == [], f"persons in clear, in files that the tests left: {places}"
+    assert canaries.MARK not in telemetry.render().decode(), "a person in the metrics"
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -14,6 +13,7 @@ import pytest
 
 from ledger.records.requests import RequestIssued
 from tests.conftest import PlayedDay
+from tests.support import marked
 from tests.support.pages import Page, pages
 from tests.support.vectors import REPOSITORY
 
@@ -89,7 +89,7 @@ def run(line: str, folder: Path) -> None:
     """Runs one command; it must exit as the page says, or with 0."""
     wanted = EXIT_CODE.search(line)
     finished = subprocess.run(
-        [sys.executable, "-m", "api", *shlex.split(line, comments=True)[1:]],
+        [*marked.COMMAND, *shlex.split(line, comments=True)[1:]],
         cwd=folder,
         capture_output=True,
         text=True,

@@ -4,7 +4,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support import marked
 from tests.support.serving import PATIENCE_S, Serving, lay_out
 
 pytestmark = pytest.mark.slow  # starts a service, a process of pages, and a browser
@@ -55,7 +55,7 @@ def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 def browsing(serving: Serving, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsing]:
     party = party_file(serving, tmp_path_factory.mktemp("reader"), "FI-AUD")
     process = subprocess.Popen(
-        [sys.executable, "-m", "api", "browse", str(party), "--development"],
+        [*marked.COMMAND, "browse", str(party), "--development"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -6,7 +6,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from api.cli.demo import dev_request
 from api.cli.demo.dev_request import RUNNING_FILE
+from tests.support import marked
 
 pytestmark = [pytest.mark.day, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -29,7 +29,7 @@ class Dev:
         self.output = folder / "dev.out"
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "api", "dev", *arguments],
+                [*marked.COMMAND, "dev", *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -54,7 +54,7 @@ class Dev:
 
 def call(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api", *map(str, arguments)],
+        [*marked.COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -122,7 +122,7 @@ def test_a_request_is_delivered_and_its_bundle_verifies(asked: subprocess.Comple
 @pytest.mark.usefixtures("asked")
 def test_a_second_request_waits_for_the_first(folder: Path) -> None:
     with subprocess.Popen(
-        [sys.executable, "-m", "api", "dev-request", str(folder), "--seconds", str(SECONDS)],
+        [*marked.COMMAND, "dev-request", str(folder), "--seconds", str(SECONDS)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -7,7 +7,6 @@ import signal
 import socket
 import stat
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from tests.support import marked
 from tests.support.serving import PATIENCE_S, Serving, flexledger, lay_out
 
 pytestmark = pytest.mark.slow  # starts a service and gateways
@@ -80,7 +80,7 @@ class Running:
 
 def start(party: Path, *options: str) -> Running:
     process = subprocess.Popen(
-        [sys.executable, "-m", "api", "gateway", str(party), *options],
+        [*marked.COMMAND, "gateway", str(party), *options],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import httpx2
 
 from api.client.tls import client_context
 from ledger.tlog import checkpoint, note
+from tests.support import marked
 from tests.support.pages import Page
 from tests.support.vectors import REPOSITORY
 
@@ -26,7 +26,7 @@ PATIENCE_S = 60
 
 def flexledger(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api", *map(str, arguments)],
+        [*marked.COMMAND, *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -39,7 +39,7 @@ def started(folder: Path, *words: str | Path) -> tuple[subprocess.Popen[bytes], 
     """A command that serves, once it accepts, and what it says of where; its words go to `server.log`."""
     ready, said = folder / "ready.json", folder / "server.log"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "api", *map(str, words), "--ready-file", str(ready)]
+    command = [*marked.COMMAND, *map(str, words), "--ready-file", str(ready)]
     with said.open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     give_up = time.monotonic() + PATIENCE_S
