@@ -35,9 +35,18 @@ def outcome(data: bytes) -> tuple[Exit, str]:
 def test_the_day_holds_and_leaves_what_others_tools_read(played_day: PlayedDay) -> None:
     report = json.loads((played_day.folder / "report.json").read_bytes())
     assert report["holds"] is True
-    assert len(report["expectations"]) >= 40
+    assert len(report["expectations"]) >= 51
     assert {path.name for path in played_day.folder.iterdir()} == LEFT
     assert {path.stem for path in (played_day.folder / "bundles").iterdir()} == REQUESTS
+
+
+def test_restoring_yesterdays_backup_does_not_bring_the_erased_person_back(played_day: PlayedDay) -> None:
+    report = json.loads((played_day.folder / "report.json").read_bytes())
+    found = {one["what"]: one["found"] for one in report["expectations"] if one["kind"] == "privacy"}
+    assert int(found["yesterday's backup of the vault, opened with the keys"].split()[0]) > 0
+    assert found["put back, and asked for that person"] == "ledger/subject-unknown"
+    assert found["and for the neighbour, who is in it too"] == "known"
+    assert found["what can be opened of that person now"] == "0 values"
 
 
 def test_no_private_key_is_left(played_day: PlayedDay) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from api import wire
 from api.cli import audit as audits
-from api.cli.demo import cast, office
+from api.cli.demo import cast, office, restored
 from api.cli.demo.report import Report
 from api.cli.demo.story import Play
 from api.client.http import Request
@@ -40,6 +40,9 @@ REQUESTS: Final = (
 ERASED: Final = cast.BAYS[5]
 """E6's user, who opted out of FSR-A and was under the cap of FSR-B."""
 
+KEPT: Final = cast.BAYS[4]
+"""E5's user, of whom nobody asked anything."""
+
 
 async def run(play: Play, report: Report, out: Path) -> None:
     """Verification before and after the erasure; then everything is written to `out` and audited as a whole."""
@@ -50,7 +53,8 @@ async def run(play: Play, report: Report, out: Path) -> None:
         found = bundles.verify(bundles.open_bundle(data), anchors=policy)
         report.expect(f"bundle of {fsr_id}", found.outcome is Exit.VERIFIED, counts(found.lines), "verified")
     tampered(before, policy, report)
-    report.scene("erasure", "E6's user asks to be erased")
+    restored.back_up(play.stage.folder)
+    report.scene("erasure", "the vault was backed up; then E6's user asks to be erased")
     await erase(play, report)
     after = await download(play)
     pages: dict[str, str] = {}
@@ -71,6 +75,8 @@ async def run(play: Play, report: Report, out: Path) -> None:
         (out / "reports" / f"{fsr_id}.html").write_text(text)
     report.scene("the log", "static tiles, verified as a stranger would: by a process that sees these files only")
     await whole_log(out, report)
+    report.scene("the backup", "the vault of before the erasure is put back, and the service started over it")
+    await restored.put_back(play, report, play.stage.party_id(ERASED.person), play.stage.party_id(KEPT.person))
     report.facts["requests"] = list(REQUESTS)
     (out / "report.json").write_bytes(msgspec.json.format(msgspec.json.encode(report.document())))
 

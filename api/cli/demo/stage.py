@@ -102,6 +102,18 @@ class Stage:
         """A party's statement key and certificate."""
         return self.made.parties[name].credentials[Purpose.SIGNING]
 
+    async def close_service(self) -> None:
+        """Nobody is connected and the service has ended, in order; its files lie as they are."""
+        await self.fleet.close()
+        for client in self.clients.values():
+            await client.close()
+        stop(self.server.process)
+
+    async def reopen_service(self) -> None:
+        """The service runs again over whatever lies there now, and parties are connected; stations are not."""
+        self.server = await start(self.server.config, self.folder)
+        self.clients = connect_clients(self.folder, self.made, self.server, self.clock)
+
     async def until(self, what: str, ready: Callable[[], Awaitable[bool]]) -> None:
         """Waits until `ready` says so; raises `StageBroken` after a minute."""
         give_up = time.monotonic() + WAIT_TIMEOUT_S
@@ -137,29 +149,29 @@ async def opened(
     # The system chose the port, and the parties' files were written before.
     init.party_files(folder / "service", made, f"https://localhost:{server.port}", cast.ORIGIN)
     clients: dict[str, AsyncClient] = {}
-    fleet: Fleet | None = None
+    stage: Stage | None = None
     now: Clock = clock or system_clock
     try:
         clients = connect_clients(folder, made, server, now)
         car_keys = {bay.name: keys.generate() for bay in place.bays}
-        fleet = build_fleet(folder, made, server, frequency, demands, now.now_ms(), place)
-        yield Stage(
+        stage = Stage(
             folder=folder,
             made=made,
             clock=now,
             server=server,
             clients=clients,
-            fleet=fleet,
+            fleet=build_fleet(folder, made, server, frequency, demands, now.now_ms(), place),
             car_keys=car_keys,
             place=place,
         )
+        yield stage
     finally:
-        if fleet is not None:
+        if stage is not None:
             with contextlib.suppress(OSError):
-                await fleet.close()
-        for client in clients.values():
+                await stage.fleet.close()
+        for client in (clients if stage is None else stage.clients).values():
             await client.close()
-        stop(server.process)
+        stop((server if stage is None else stage.server).process)
 
 
 async def start(config: Path, folder: Path) -> Server:
