@@ -29,6 +29,8 @@ class Tombstone:
     index: int | None
     opening: ErasureOpening | None
     """None where a restored vault no longer has what the whole tree was made from."""
+    excludes: bool = False
+    """True where the vault has the whole tree, and the digest is not in it: it did not fall under this tombstone."""
 
 
 @dataclass(frozen=True, slots=True)

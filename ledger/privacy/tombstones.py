@@ -73,7 +73,7 @@ def load(database: Database, keys: Keys, handle: str, digest: str) -> Tombstone 
     salt = salt_of(keys, handle, digest)
     leaf = openings.leaf_hash(salt, digest)
     if leaf not in leaves:
-        return Tombstone(handle, root, size, entry, None)
+        return Tombstone(handle, root, size, entry, None, excludes=bool(leaves))
     index = leaves.index(leaf)
     path = merkle.inclusion_proof(index, size, merkle.reader(leaves))
     opening = ErasureOpening(handle=handle, salt=salt.hex(), index=index, path=tuple(one.hex() for one in path))

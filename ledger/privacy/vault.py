@@ -208,8 +208,9 @@ class Vault(Shelf):
         for digest, key in keys.items():
             if key in erased:
                 stone = tombstones.load(self.database, self.keys, erased[key], digest)
-                # A row that points at no tombstone erased nothing: somebody wants a loss to look lawful.
-                found[digest] = Opened(State.LOST) if stone is None else Opened(State.ERASED, tombstone=stone)
+                # A row that points at no tombstone, or at another's, erased nothing: a loss is to look lawful.
+                is_false = stone is None or stone.excludes
+                found[digest] = Opened(State.LOST) if is_false else Opened(State.ERASED, tombstone=stone)
             elif key in rows:
                 found[digest] = self._opened(key, rows[key], despite_restriction=despite_restriction)
             else:

@@ -165,7 +165,8 @@ ROWS = (
         id="P23",
         what="export of a record: pseudonymised and proven",
         floor=FLOOR,
-        goal=speed(0.15),
+        # Stated only: a proof is as long as the log is deep.
+        goal=speed(0.0),
         prepare=partial(_prepared, act=partial(_released, policy=PROVABLE)),
     ),
 )

@@ -18,12 +18,15 @@ MARK: Final = "ca4a275eedca4a275eed"
 PSEUDONYM_CHARS: Final = 32
 
 MAY_HOLD: Final[Mapping[str, str]] = {
-    "credentials/parties/EVU-*/*": "a person's own certificates and keys, as the ceremony gives them out",
+    "parties/*/party.toml": "a person's own configuration",
+    "parties/*/*.crt.pem": "a person's own certificates, as the ceremony gives them out",
     "pki.db": "the certificate office's own store, which has an erasure of its own",
     "pki.db-wal": "the same",
     "dev.json": "where a development service says who everybody is",
     "bundles/*.json": "what an auditor may see of a request (not the tree of the log beside it)",
-    "ca/all.pem": "a test's own list of every certificate",
+    "bundle.json": "the same, by itself",
+    "one.json": "the same",
+    "all.pem": "a test's own list of every certificate",
 }
 """Files that tests leave in which a person may stand, and why; nothing else may."""
 

@@ -28,6 +28,7 @@ ON_BOTH = frozenset(
         "test_retention",
         "test_vault",
         "test_keys",
+        "test_administrator",
         "test_exports",
         "test_export_writing",
         "test_pseudonyms",
