@@ -250,6 +250,46 @@ async def test_an_answer_from_another_station_answers_nothing() -> None:
         assert listener.counters.answers_unmatched == 1
 
 
+async def test_a_second_answer_to_one_call_does_not_answer_the_next() -> None:
+    async with serving() as (listener, port, _), station(listener, "CS-1") as twice:
+        here = EvseAddress(station_id="CS-1", evse_id=1)
+        answered = []
+        for number, status in enumerate(("Accepted", "Rejected")):
+            command = LimitCharging(command_id=f"c{number}", evse=here, not_after_ms=2**53, limit_w=6_000 + number)
+            sending = asyncio.create_task(port.send(command))
+            answered.append(json.loads(await twice.recv())[1])
+            if number:
+                await twice.send(json.dumps([3, answered[0], {"status": "Accepted"}]))
+                await answer(twice, HEARTBEAT)
+                assert not sending.done()
+                assert listener.counters.answers_unmatched == 1
+            await twice.send(json.dumps([3, answered[number], {"status": status}]))
+            assert (await sending).verdict is (Verdict.REJECTED if number else Verdict.ACCEPTED)
+        assert len(set(answered)) == 2
+
+
+async def test_a_station_that_promises_to_say_what_runs_and_does_not_is_waited_for_once_only() -> None:
+    async with (
+        serving() as (listener, port, _),
+        station(listener, "CS-1", create_connection=ClientConnection) as mute,
+    ):
+        here = EvseAddress(station_id="CS-1", evse_id=1)
+        asked = []
+        for number in range(3):
+            command = LimitCharging(command_id=f"c{number}", evse=here, not_after_ms=2**53, limit_w=6_000 + number)
+            sending = asyncio.create_task(port.send(command))
+            while not sending.done():
+                try:
+                    async with asyncio.timeout(0.05):
+                        call = json.loads(await mute.recv())
+                except TimeoutError:
+                    continue
+                asked.append(call[2])
+                await mute.send(json.dumps([3, call[1], {"status": "Accepted"}]))
+            assert await sending == ACCEPTED
+        assert asked == ["TriggerMessage", *["SetChargingProfile"] * 3]
+
+
 # Insane values
 
 

@@ -7,13 +7,33 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from api.execution.port import ArmInverterCurve, ControlPoint
 from api.execution.simulator.demand import Demand
 
-if TYPE_CHECKING:
-    from api.execution.simulator.evse import Evse, EvseConfig
+
+class Powered(Protocol):
+    """What draws power."""
+
+    @property
+    def power_w(self) -> int:
+        """Now; > 0 is import."""
+        ...
+
+
+class Rated(Protocol):
+    """What a curve's percents are of."""
+
+    @property
+    def max_charge_w(self) -> int: ...
+    @property
+    def max_discharge_w(self) -> int: ...
+    @property
+    def max_absorb_var(self) -> int: ...
+    @property
+    def max_inject_var(self) -> int: ...
+
 
 WHOLE = 100_000
 """Thousandths of a percent in the whole."""
@@ -35,7 +55,7 @@ class House:
     """A building behind one grid connection: what it draws, and the EVSEs that are in it."""
 
     demand: Demand
-    evses: list["Evse"] = field(default_factory=list)
+    evses: list[Powered] = field(default_factory=list)
 
     def draws_w(self, at_ms: int) -> int:
         """Without its EVSEs."""
@@ -49,7 +69,7 @@ class House:
 class Curve:
     """One armed DER curve: y in W or var, following x with the response time; it ends at `until_ms`."""
 
-    def __init__(self, command: ArmInverterCurve, config: "EvseConfig", at_ms: int) -> None:
+    def __init__(self, command: ArmInverterCurve, config: Rated, at_ms: int) -> None:
         self.kind = command.curve_type
         self.until_ms = at_ms + command.duration_s * 1_000
         self._points = tuple(_corner(point, command, config) for point in command.points)
@@ -75,7 +95,7 @@ class Curve:
         return round(self._value)
 
 
-def _corner(point: ControlPoint, command: ArmInverterCurve, config: "EvseConfig") -> tuple[float, float]:
+def _corner(point: ControlPoint, command: ArmInverterCurve, config: Rated) -> tuple[float, float]:
     power = (config.max_charge_w, config.max_discharge_w)
     x = float(point.x_millipercent)
     if command.curve_type == "WattVar":
