@@ -43,14 +43,14 @@ def has_lost_claims(desk: Desk, memory: Memory, contract: ContractState, at_ms: 
         return False
     if offer is None:
         return None
-    answers = [
-        _lost(desk, memory, site, evse, session, service, at_ms)
-        for evse, session in _places(memory, site, contract, offer, at_ms)
-        for service in {terms.service for terms in offer.services}
-    ]
-    if False in answers:
-        return False
-    return True if answers and None not in answers else None
+    answers: set[bool | None] = set()
+    for evse, session in _places(memory, site, contract, offer, at_ms):
+        for service in {terms.service for terms in offer.services}:
+            lost = _lost(desk, memory, site, evse, session, service, at_ms)
+            if lost is False:
+                return False  # one is enough, and a site may have hundreds
+            answers.add(lost)
+    return True if answers == {True} else None
 
 
 def _places(

@@ -267,17 +267,17 @@ class Executions:
             await check.run(self._desk, self._memory, fsr_id, evse_ids, CheckPurpose.PRE_ACTIVATION)
 
     def _participants(self, request: RequestState) -> list[Participant]:
-        site = self._desk.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
-        evses = {evse.evse_id: evse for evse in site.evses}
+        site = self._desk.state.site(request.issued.site_id)
         known = self._memory.participations(request.fsr_id)
         found = []
         for pid in sorted(request.taking_part(self._desk.clock.now_ms())):
             part = request.participations[pid]
-            if known.get(pid) in evses and (part.has_passed or request.is_mandatory):
+            evse = site.executed(known[pid], request.issued.start_at_ms) if pid in known else None
+            if evse is not None and (part.has_passed or request.is_mandatory):
                 offered_w = part.offer.offered_w if part.offer else part.subject.amount_w
                 session = self._memory.session_at(request.issued.site_id, known[pid], request.issued.start_at_ms)
                 start_ms = starts_at_ms(request.issued, pid)
-                found.append(_participant(pid, evses[known[pid]], session, offered_w, start_ms))
+                found.append(_participant(pid, evse, session, offered_w, start_ms))
         return found
 
     async def _record(self, fact: ExecutionFact) -> None:
@@ -360,8 +360,9 @@ class Executions:
 
     def _evse(self, request: RequestState, pid: str) -> Evse:
         evse_id = self._memory.participations(request.fsr_id)[pid]
-        site = self._desk.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
-        return next(evse for evse in site.evses if evse.evse_id == evse_id)
+        evse = self._desk.state.site(request.issued.site_id).executed(evse_id, request.issued.start_at_ms)
+        assert evse is not None  # noqa: S101 -- it was told what to do
+        return evse
 
     def _person_of(self, pid: str) -> Callable[[Part, str], str | None]:
         return lambda _part, _name: self._memory.person_of(pid)

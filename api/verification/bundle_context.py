@@ -152,11 +152,10 @@ class Context(msgspec.Struct):
         evse_id = self.evses.get(participation)
         if evse_id is None:
             raise EvidenceAbsent("which EVSE it was is not disclosed", participation=participation)
-        configured = self.state.site(request.issued.site_id).executed(request.issued.start_at_ms)
-        for evse in configured.evses:
-            if evse.evse_id == evse_id:
-                return evse
-        raise RecomputedOther("the site has no such EVSE", participation=participation)
+        evse = self.state.site(request.issued.site_id).executed(evse_id, request.issued.start_at_ms)
+        if evse is None:
+            raise RecomputedOther("the site has no such EVSE", participation=participation)
+        return evse
 
 
 Look = Callable[[Context, Told, Record], str]

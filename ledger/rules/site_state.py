@@ -2,7 +2,14 @@
 
 import msgspec
 
-from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
+from ledger.records.sites import (
+    ClaimRegistered,
+    ClaimWithdrawn,
+    Evse,
+    InstallationLinked,
+    SiteAvailable,
+    SiteConfigured,
+)
 
 
 class SiteState(msgspec.Struct):
@@ -30,9 +37,15 @@ class SiteState(msgspec.Struct):
         """The newest forecast for that time, or None."""
         return next((one for one in reversed(self.available) if one.from_ms <= at_ms < one.until_ms), None)
 
-    def executed(self, start_at_ms: int) -> SiteConfigured:
-        """What a request rests on that starts then: the configuration in force at its start, or the first one."""
-        return self.at(start_at_ms) or self.versions[0][1]
+    def executed(self, evse_id: str, start_at_ms: int) -> Evse | None:
+        """The EVSE for a request that starts then: as configured at that time, or as it first was since, or None."""
+        in_force = self.at(start_at_ms)
+        since = [version for recorded_at_ms, version in self.versions if recorded_at_ms > start_at_ms]
+        for version in since if in_force is None else [in_force, *since]:
+            for evse in version.evses:
+                if evse.evse_id == evse_id:
+                    return evse
+        return None
 
     def metered(self, evse_id: str, key_spki_sha256: str) -> tuple[int, int | None]:
         """From when until when a meter's key is bound to an EVSE: None while it is; raises KeyError if it never was."""

@@ -44,6 +44,7 @@ from ledger.records.work import (
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Fact
 from ledger.rules.request_state import RequestStatus
+from ledger.rules.starts import starts_at_ms
 from ledger.rules.state import LogState
 from tests.support.acts import handover, revision
 from tests.support.kept import Forgetful
@@ -153,7 +154,7 @@ class Afternoon(RuleBasedStateMachine):
         self.judge.site()
         self.judge.contract()
         self.judge.now_ms = at("15:00")
-        self.judge.admit(request("fsr-1"), AURORA)
+        self.judge.admit(request("fsr-1", start_spread_s=60), AURORA)
         later = {"start_at_ms": at("17:30"), "end_at_ms": at("18:30")}
         self.judge.admit(request("fsr-2", params=armed(), **later), AURORA)
         for fsr_id in FSRS[:2]:
@@ -228,7 +229,8 @@ class Afternoon(RuleBasedStateMachine):
             return
         self.judge.now_ms = max(self.judge.now_ms, state.issued.start_at_ms)
         self.the_port_checks(fsr_id, Status.PASS, None)
-        for number in (1, 2):
+        for number in sorted((1, 2), key=lambda one: starts_at_ms(state.issued, _pid(fsr_id, one))):
+            self.judge.now_ms = max(self.judge.now_ms, starts_at_ms(state.issued, _pid(fsr_id, number)))
             self.the_port_starts(fsr_id, number)
 
     @rule(minutes=st.sampled_from([1, 5, 14]))
@@ -541,6 +543,14 @@ class Afternoon(RuleBasedStateMachine):
                     at_evse = fact.tags[one.participation]
                     sold[at_evse] = sold.get(at_evse, 0) + one.up_w
         assert all(watts <= CAN_W for watts in sold.values())
+
+    @invariant()
+    def nobody_starts_before_their_own_start(self) -> None:
+        for fact in self._said(ExecutionNoted):
+            record = fact.statement.record
+            if isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.STARTED:
+                issued = self.judge.state.request(record.fsr_id).issued
+                assert fact.now_ms >= starts_at_ms(issued, record.participation)
 
     @invariant()
     def no_batch_is_committed_or_proven_twice(self) -> None:

@@ -272,7 +272,15 @@ def test_meter_and_key_change_before_and_after_a_request_and_not_while_it_runs()
     judge.now_ms = at("18:00")
     judge.admit(meter, NORTHGATE, tags=tagged(EVSES[0]))
     # What ran before is measured with what was there before.
-    assert judge.state.site(SITE).executed(at("17:00")) == site()
+    found = judge.state.site(SITE)
+    assert found.executed(EVSES[0], at("17:00")) == site().evses[0]
+    later = found.executed(EVSES[0], at("18:00"))
+    assert later is not None
+    assert later.meter.serial == "M77"
+    # What came since the start is as it first was; what never stood there is not.
+    judge.admit(change(EvseAdded(evse=evse()), base=2), NORTHGATE, tags=tagged(FIFTH))
+    assert found.executed(FIFTH, at("17:00")) == evse()
+    assert found.executed("FI*NGC*E99", at("17:00")) is None
     assert judge.state.site(SITE).metered(EVSES[0], "1" * 64) == (at("09:00"), None)
 
 
