@@ -69,6 +69,7 @@ COARSE_MS: Final = 15 * 60_000
 MAX_REFUSALS_AN_HOUR: Final = 120
 """Refusal entries that one party can cause in an hour; beyond it the answer is still 409, the log stays quiet."""
 HOUR_MS: Final = 3_600_000
+MAX_KEPT: Final = 4_096
 
 SubjectOf = Callable[[Part, str], str | None]
 """Whom the personal member of a part is about: a natural id, or None for nobody in particular."""
@@ -111,6 +112,8 @@ class Desk:
         self.persons: subjects.Persons = subjects.NobodyKnown()
         """Who knows from earlier entries whom a statement is about."""
         self._refusals: dict[tuple[str, int], int] = {}
+        self._kept: set[str] = set()
+        """Thumbprints of certificates that are known to be kept beside the log, where nothing is ever deleted."""
         x5t = directory.add(engines.service_key.certificate)
         self.me = directory.actor(x5t, self.clock.now_ms())
         self._listeners: list[Listener] = []
@@ -150,8 +153,13 @@ class Desk:
 
     def open(self, submitted: wire.Submission, principal: Principal, *kinds: type[Record]) -> Opened:
         """The statement, authentic and the caller's own, with its disclosures opened; raises what is wrong with it."""
+        return self.open_parsed(statement.parse_statement(submitted.statement), submitted, principal, *kinds)
+
+    def open_parsed(
+        self, parsed: Statement, submitted: wire.Submission, principal: Principal, *kinds: type[Record]
+    ) -> Opened:
+        """As `open`, of a statement that was parsed; of what was submitted only what came beside it is read."""
         now_ms = self.clock.now_ms()
-        parsed = statement.parse_statement(submitted.statement)
         if kinds and type(parsed.record) not in kinds:
             raise TypeNotTaken(
                 "this resource takes other statements",
@@ -167,7 +175,7 @@ class Desk:
                 expected=principal.public_party,
             )
         actor = self.directory.actor(parsed.header.x5t, now_ms)
-        opened = statement.open_statement(submitted.statement, actor, audience=self.origin)
+        opened = statement.authenticate(parsed, actor, audience=self.origin)
         if abs(opened.claims.iat * statement.MS_PER_S - now_ms) > MAX_SKEW_MS + statement.MS_PER_S:
             raise StatementStale("the statement was signed too long ago or in the future", expected="within 5 minutes")
         certificate = self.directory.certificate(parsed.header.x5t)
@@ -190,6 +198,16 @@ class Desk:
     def _with_disclosures(
         self, opened: Statement, actor: Actor, submitted: wire.Submission, certificate: bytes
     ) -> Opened:
+        if not submitted.disclosures and not submitted.attachments:
+            # The record without its personal members is whole as far as anybody told.
+            return Opened(
+                statement=opened,
+                actor=actor,
+                whole=opened.record,
+                undisclosed=tuple(record.digests(opened.claims.event)),
+                evidence=self._evidence(opened),
+                certificate=certificate,
+            )
         parsed = [(disclosure.parse(one.text), one.subject) for one in submitted.disclosures]
         known = record.personal_marks(type(opened.record))
         whole = self.reveal(opened, [one for one, _ in parsed])
@@ -370,7 +388,11 @@ class Desk:
         return Submitter(cert=self.me.tbs_sha256, party=self.me.party, role=self.me.role.value)
 
     def _keep_certificate(self, x5t: str, der: bytes) -> None:
-        self.engines.store.put_certificate(x5t, der)
+        if x5t not in self._kept:
+            self.engines.store.put_certificate(x5t, der)
+            if len(self._kept) >= MAX_KEPT:
+                self._kept.clear()
+            self._kept.add(x5t)
 
     def _bring(self, opened: Opened) -> frozenset[Place]:
         """What is about a person goes to the vault; a group's or an organisation's paper stands beside the log."""

@@ -38,6 +38,8 @@ class Intake:
 
         Raises what `Vault.keep` and `Vault.attach` raise; then nothing is kept.
         """
+        if not held and not papers and not undisclosed:
+            return frozenset()
         taken = self._vault.take_in(held, papers, undisclosed)
         loose = taken.new | {place for place in taken.met if place in self._loose}
         for place in loose:

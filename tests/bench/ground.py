@@ -116,7 +116,7 @@ class Ground:
 @contextmanager
 def opened(scale: Scale, *, crl_every_ms: int | None = None, configured: bool = True) -> Iterator[Ground]:
     """A service in a new folder, with its site configured; on uvloop where it is installed, as the server runs."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         world = runner.run(stage.World.open(scale.fresh(), crl_every_ms=crl_every_ms))
         try:
             if configured:
@@ -158,7 +158,8 @@ def appended(outcome: Outcome) -> Appended:
     return outcome
 
 
-def _loop_factory() -> Any:
+def loop_factory() -> Any:
+    """uvloop's where it is installed, as the server has it."""
     try:
         import uvloop
     except ImportError:

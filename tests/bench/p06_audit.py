@@ -10,18 +10,10 @@ import os
 import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from functools import lru_cache
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
-
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
 
 from ledger.audit.run import audit
 from ledger.audit.sqlite_source import SqliteSource
@@ -32,12 +24,11 @@ from ledger.rules.state import LogState
 from ledger.store import replay
 from ledger.store.sqlite import SqliteReader
 from ledger.verify import Resolve
-from tests.bench import ground
+from tests.bench import ground, verifying
 from tests.bench.frame import Figure, Goal, Measure, Pair, Row, Scale, speed, time
 from tests.support import logs
 from tests.support.world import ORIGIN
 
-ES256_BYTES = 64
 STREAMS = 1_000
 _SCAN = "SELECT data FROM entry ORDER BY idx"
 
@@ -108,31 +99,10 @@ def _with_signatures(scale: Scale) -> Iterator[Pair]:
     log = ground.grown(scale)
     with closing(sqlite3.connect(f"file:{log.path}?mode=ro", uri=True)) as db:
         checks = [_signed(log, data) for (data,) in db.execute(_SCAN)]
-    cores = os.cpu_count() or 1
-    shares = [[_portable(one) for one in checks[at::cores]] for at in range(cores)]
-    with ProcessPoolExecutor(cores, mp_context=get_context("spawn")) as pool:
-        # Every process has begun and has its share before anything is measured.
-        list(pool.map(_verify_all, [share[:1] for share in shares]))
-
-        def floor() -> float:
-            started = perf_counter()
-            list(pool.map(_verify_all, shares))
-            return (perf_counter() - started) / len(checks)
-
-        yield Pair(lambda: _audited(log, signatures=True, jobs=cores), floor)
-
-
-def _portable(check: tuple[ec.EllipticCurvePublicKey, bytes, bytes]) -> tuple[bytes, bytes, bytes]:
-    key, signature, message = check
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), signature, message
-
-
-def _verify_all(checks: list[tuple[bytes, bytes, bytes]]) -> int:
-    """In a process of the pool: verifies, with each key read once."""
-    how = ec.ECDSA(hashes.SHA256())
-    for spki, signature, message in checks:
-        _key(spki).verify(signature, message, how)
-    return len(checks)
+    with verifying.pool() as verify:
+        yield Pair(
+            lambda: _audited(log, signatures=True, jobs=os.cpu_count() or 1), lambda: verify(checks) / len(checks)
+        )
 
 
 @contextmanager
@@ -155,23 +125,12 @@ def _rules(scale: Scale) -> Iterator[Pair]:
     yield Pair(operation, lambda: _audited(log, signatures=True))
 
 
-def _signed(log: ground.Grown, data: bytes) -> tuple[ec.EllipticCurvePublicKey, bytes, bytes]:
-    """Key, DER signature and signed octets of an entry's statement (RFC 7515 section 5.2), ready to be verified."""
+def _signed(log: ground.Grown, data: bytes) -> verifying.Check:
+    """The check of an entry's statement (RFC 7515 section 5.2)."""
     made = entries.decode(data)
     message, _, tail = made.stmt.rpartition(".")
-    raw = urlsafe_b64decode(tail + "=" * (-len(tail) % 4))
-    half = ES256_BYTES // 2
-    signature = encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
     actor = log.signers.resolve(parse_statement(made.stmt).header.x5t, made)
-    return _key(actor.key_spki), signature, message.encode("ascii")
-
-
-@lru_cache
-def _key(spki: bytes) -> ec.EllipticCurvePublicKey:
-    key = load_der_public_key(spki)
-    if not isinstance(key, ec.EllipticCurvePublicKey):
-        raise TypeError("the statements of this log are signed with P-256")
-    return key
+    return verifying.es256(actor.key_spki, urlsafe_b64decode(tail + "=" * (-len(tail) % 4)), message.encode("ascii"))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from tests.bench import (
     p01_append,
     p02_neighbours,
     p03_postgres,
+    p04_https,
     p06_audit,
     p08_proofs,
     p09_growth,
@@ -24,6 +25,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *p01_append.ROWS,
     *p02_neighbours.ROWS,
     *p03_postgres.ROWS,
+    *p04_https.ROWS,
     *p06_audit.ROWS,
     *p08_proofs.ROWS,
     *p09_growth.ROWS,
@@ -37,8 +39,5 @@ ROWS: Final[tuple[Row, ...]] = (
     *p24_processes.ROWS,
 )
 
-NOT_MEASURED: Final[dict[str, str]] = {
-    "P4": "needs a server and a client that can load it; no bench for it is written",
-    "P5": "statements come in one a request, not in lists of 100",
-}
+NOT_MEASURED: Final[dict[str, str]] = {}
 """Row to reason."""

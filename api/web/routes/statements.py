@@ -92,7 +92,8 @@ async def _take_all(service: Service, principal: Principal, batch: wire.Submissi
 
 async def _take(service: Service, principal: Principal, submitted: wire.Submission) -> wire.Outcome:
     try:
-        kind = type(statement.parse_statement(submitted.statement).record)
+        parsed = statement.parse_statement(submitted.statement)
+        kind = type(parsed.record)
         taking = TAKEN.get(kind)
         if taking is None:
             raise TypeNotTaken("no resource takes such statements", found=kind.TYPE)
@@ -102,7 +103,8 @@ async def _take(service: Service, principal: Principal, submitted: wire.Submissi
                 expected=", ".join(sorted(taking.roles)),
                 found=principal.role.value,
             )
-        accepted = await taking.flow(service, service.desk.open(submitted, principal, kind), principal)
+        opened = service.desk.open_parsed(parsed, submitted, principal, kind)
+        accepted = await taking.flow(service, opened, principal)
     except problems.ROOTS as error:
         status, problem = problems.to_problem(error)
         return wire.Outcome(status=status, problem=problem)
