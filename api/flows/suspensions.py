@@ -140,4 +140,4 @@ class Suspensions:
         try:
             await self._desk.say(kind(fsc_id=contract.fsc_id, cause=cause), f"fsc/{contract.fsc_id}")
         except LedgerError as error:
-            log.error("contract not suspended or resumed", fsc_id=contract.fsc_id, cause=cause, code=error.code)
+            log.error("contract not suspended or resumed", fsc_id=contract.fsc_id, reason=cause.value, code=error.code)

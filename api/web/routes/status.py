@@ -217,7 +217,6 @@ def _times(der: bytes, times_ms: tuple[int, int], now_ms: int, *directives: str)
         "cache-control": ", ".join(("public", f"max-age={left_s}", "must-revalidate", *directives)),
         "last-modified": _http_date(this_ms // _MS_PER_S),
         "expires": _http_date(next_ms // _MS_PER_S),
-        "date": _http_date(now_ms // _MS_PER_S),
     }
 
 
