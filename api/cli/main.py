@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import export_options, party_options, pki_options, privacy_options
+from api.cli import claim_options, export_options, log_options, party_options, pki_options, privacy_options
 
 app = typer.Typer(
     name="flexledger",
@@ -20,22 +20,11 @@ app.add_typer(pki_options.app, name="pki")
 app.add_typer(privacy_options.app, name="privacy")
 app.add_typer(export_options.app, name="export")
 app.add_typer(party_options.app)
-
-witness_app = typer.Typer(
-    help="A witness: cosigns other logs' checkpoints (c2sp.org/tlog-witness).", no_args_is_help=True
-)
-app.add_typer(witness_app, name="witness")
-claim_app = typer.Typer(help="Conformity claims and installation links.", no_args_is_help=True)
-app.add_typer(claim_app, name="claim")
-
-timestamp_app = typer.Typer(help="Time stamps (RFC 3161) over a log's checkpoints.", no_args_is_help=True)
-app.add_typer(timestamp_app, name="timestamp")
-
-mirror_app = typer.Typer(help="A log as static files (c2sp.org/tlog-tiles).", no_args_is_help=True)
-app.add_typer(mirror_app, name="mirror")
-
-log_app = typer.Typer(help="A log's key and its end.", no_args_is_help=True)
-app.add_typer(log_app, name="log")
+app.add_typer(log_options.witness_app, name="witness")
+app.add_typer(claim_options.app, name="claim")
+app.add_typer(log_options.timestamp_app, name="timestamp")
+app.add_typer(log_options.mirror_app, name="mirror")
+app.add_typer(log_options.log_app, name="log")
 
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 Policy = Annotated[Path | None, typer.Option("--policy", help="File with the log key and roots that you trust.")]
@@ -99,38 +88,6 @@ def audit(
         predecessor=predecessor,
         jobs=jobs,
     )
-    raise typer.Exit(code)
-
-
-@mirror_app.command("update")
-def mirror_update(
-    place: Annotated[
-        Path, typer.Argument(help="A service's folder, its data directory or its settings file; the service may run.")
-    ],
-    directory: Annotated[Path, typer.Argument(help="Where the files go: new, or an older mirror of the same log.")],
-    dsn_file: DsnFile = None,
-    schema: Schema = "flexledger",
-) -> None:
-    """Write the log as static files (c2sp.org/tlog-tiles), or bring such a copy up to date: exit 0 done, 2 not."""
-    from api.cli import mirror as command
-
-    raise typer.Exit(command.update(place, directory, dsn_file=dsn_file, schema=schema))
-
-
-@mirror_app.command("serve")
-def mirror_serve(
-    directory: Annotated[Path, typer.Argument(help="A static log; it may be brought up to date meanwhile.")],
-    listen: Annotated[str, typer.Option(help="Where to listen; port 0 lets the system choose.")] = "127.0.0.1:8446",
-    certificate: Annotated[Path | None, typer.Option("--cert", help="For TLS: the server's chain (PEM).")] = None,
-    key: Annotated[Path | None, typer.Option("--key", help="For TLS: its private key (PEM).")] = None,
-    ready_file: Annotated[
-        Path | None, typer.Option(help="Write the bound address here as JSON once it accepts.")
-    ] = None,
-) -> None:
-    """Serve a static log to anybody until SIGTERM or SIGINT: exit 0 after a signal, 2 when it cannot."""
-    from api.cli import mirror as command
-
-    code = command.serve(directory, listen=listen, certificate=certificate, key=key, ready_file=ready_file)
     raise typer.Exit(code)
 
 
@@ -351,214 +308,6 @@ def renew(
     from api.cli import renew as command
 
     raise typer.Exit(command.run(party, json=json))
-
-
-@log_app.command("rotate-key")
-def log_rotate_key(
-    config: Config,
-    overlap_days: Annotated[int, typer.Option(min=1, max=366, help="For how long the old key signs as well.")] = 30,
-) -> None:
-    """Give a log its next key, which signs beside the old one for a while: exit 0 done, 2 nothing was changed."""
-    from api.cli import log_life as command
-
-    raise typer.Exit(command.rotate_key(config, overlap_days=overlap_days))
-
-
-@log_app.command("retire-key")
-def log_retire_key(
-    config: Config,
-    now: Annotated[bool, typer.Option("--now", help="Before the promised time, as after a theft.")] = False,
-) -> None:
-    """Take the old key away once the overlap is over: exit 0 done, 2 nothing was changed."""
-    from api.cli import log_life as command
-
-    raise typer.Exit(command.retire_key(config, is_now=now))
-
-
-@log_app.command("freeze")
-def log_freeze(
-    config: Config,
-    reason: Annotated[str, typer.Option(help="period-end, key-stolen or closed.")],
-    out: Annotated[Path, typer.Option(help="Where the last checkpoint goes; must not exist.")],
-) -> None:
-    """End a log, for ever: exit 0 ended, 3 ended but not cosigned by enough, 2 nothing was changed."""
-    from api.cli import log_life as command
-
-    raise typer.Exit(command.freeze(config, reason=reason, out=out))
-
-
-@timestamp_app.command("request")
-def timestamp_request(
-    checkpoint: Annotated[Path, typer.Argument(help="A signed checkpoint.")],
-    out: Annotated[Path, typer.Argument(help="Where the request goes; post it to any time-stamping authority.")],
-) -> None:
-    """Write the request for a time stamp over a checkpoint."""
-    from api.cli import timestamp as command
-
-    raise typer.Exit(command.request(checkpoint, out))
-
-
-@timestamp_app.command("verify")
-def timestamp_verify(
-    checkpoint: Annotated[Path, typer.Argument(help="The signed checkpoint.")],
-    response: Annotated[Path, typer.Argument(help="What the authority answered.")],
-    tsa: Annotated[Path, typer.Option(help="PEM file: the authorities whose time you believe.")],
-    policy: Policy = None,
-    json: Json = False,
-) -> None:
-    """Verify offline when a checkpoint existed at the latest: exit 0 verified, 1 refuted, 2 unusable."""
-    from api.cli import timestamp as command
-
-    raise typer.Exit(command.verify(checkpoint, response, tsa=tsa, policy=policy, json=json))
-
-
-@witness_app.command("init")
-def witness_init(
-    directory: Annotated[Path, typer.Argument(help="Where to make the witness; must not exist or be empty.")],
-    name: Annotated[str, typer.Option(help="Its name in cosignatures, such as witness.example/aurora.")],
-    log: Annotated[
-        list[str], typer.Option(help="Verifier key of a log to witness, or a file that holds it; once for each log.")
-    ],
-    host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to bind; 0 lets the system choose.")] = 8444,
-) -> None:
-    """Make a witness: key, empty memory and settings."""
-    from api.cli import witness as command
-
-    raise typer.Exit(command.make(directory, name=name, logs=log, host=host, port=port))
-
-
-@witness_app.command("run")
-def witness_run(
-    config: Annotated[Path, typer.Argument(help="The witness's settings (TOML).")],
-    ready_file: Annotated[
-        Path | None, typer.Option(help="Write the bound address here as JSON once the witness accepts.")
-    ] = None,
-) -> None:
-    """Run the witness until SIGTERM or SIGINT."""
-    from api.cli import witness as command
-
-    raise typer.Exit(command.run(config, ready_file=ready_file))
-
-
-@witness_app.command("forks")
-def witness_forks(
-    config: Annotated[Path, typer.Argument(help="The witness's settings (TOML).")],
-    out: Annotated[Path | None, typer.Option(help="Write an evidence file for each fork into this folder.")] = None,
-) -> None:
-    """Say which logs showed this witness two histories: exit 0 none, 1 some."""
-    from api.cli import witness as command
-
-    raise typer.Exit(command.forks(config, out=out))
-
-
-Key = Annotated[Path, typer.Option("--key", help="Private key of who signs (PEM, mode 0600).")]
-Certificate = Annotated[Path, typer.Option("--cert", help="Certificate of who signs (PEM).")]
-Store = Annotated[Path, typer.Option("--store", help="Database of what was signed; made if it is not there.")]
-Out = Annotated[Path, typer.Option("--out", help="Write the result here; must not exist.")]
-
-
-@claim_app.command("issue")
-def claim_issue(
-    spec: Annotated[Path, typer.Argument(help="What is claimed of what (TOML).")],
-    key: Key,
-    cert: Certificate,
-    store: Store,
-    out: Out,
-    json: Json = False,
-) -> None:
-    """Sign a conformity claim as a conformity body: exit 0 signed, 2 nothing was signed."""
-    from api.cli import claim_issue as command
-
-    raise typer.Exit(command.issue(spec, key=key, certificate=cert, store=store, out=out, json=json))
-
-
-@claim_app.command("link")
-def claim_link(
-    spec: Annotated[Path, typer.Argument(help="Which thing is an instance of which type (TOML).")],
-    key: Key,
-    cert: Certificate,
-    store: Store,
-    out: Out,
-    json: Json = False,
-) -> None:
-    """Sign an installation link as an operator or a witness: exit 0 signed, 2 nothing was signed."""
-    from api.cli import claim_issue as command
-
-    raise typer.Exit(command.link(spec, key=key, certificate=cert, store=store, out=out, json=json))
-
-
-@claim_app.command("revoke")
-def claim_revoke(
-    document: Annotated[Path, typer.Argument(help="The claim or link.")],
-    key: Key,
-    cert: Certificate,
-    store: Store,
-    reason: Annotated[str, typer.Option(help="Why, in the words of RFC 5280.")] = "privilegeWithdrawn",
-    json: Json = False,
-) -> None:
-    """Revoke a claim or a link of a conformity body, from now on; the next list says so."""
-    from api.cli import claim_issue as command
-
-    raise typer.Exit(command.revoke(document, reason=reason, key=key, certificate=cert, store=store, json=json))
-
-
-@claim_app.command("crl")
-def claim_crl(key: Key, cert: Certificate, store: Store, out: Out, json: Json = False) -> None:
-    """Sign a conformity body's next revocation list."""
-    from api.cli import claim_issue as command
-
-    raise typer.Exit(command.crl(key=key, certificate=cert, store=store, out=out, json=json))
-
-
-@claim_app.command("show")
-def claim_show(document: Annotated[Path, typer.Argument(help="The claim or link.")], json: Json = False) -> None:
-    """Say what a claim or a link says, believing nothing of it: exit 0 read, 2 not."""
-    from api.cli import claim_show as command
-
-    raise typer.Exit(command.run(document, json=json))
-
-
-@claim_app.command("check")
-def claim_check(
-    documents: Annotated[list[Path], typer.Argument(help="Claims and links.")],
-    root: Annotated[list[Path], typer.Option(help="Roots that you trust (PEM or DER).")],
-    chain: Annotated[list[Path], typer.Option(help="Certificates of the signers and their authorities.")],
-    crl: Annotated[list[Path], typer.Option(help="Revocation lists, or folders of them.")],
-    service: Annotated[str, typer.Option(help="The service that is asked for, such as DROOP.")],
-    region: Annotated[str, typer.Option(help="Where, such as FI.")],
-    evse: Annotated[str, typer.Option(help="The EVSE: SHA-256 of its key in hex, or a file with its certificate.")],
-    ev: Annotated[str | None, typer.Option(help="The EV, in the same way.")] = None,
-    kind: Annotated[str, typer.Option(help="DC: the inverter is in the EVSE; AC: in the car.")] = "DC",
-    evse_firmware: Annotated[str | None, typer.Option(help="SHA-256 of what the EVSE runs now.")] = None,
-    ev_firmware: Annotated[str | None, typer.Option(help="SHA-256 of what the EV runs now.")] = None,
-    charge_w: Annotated[int, typer.Option(min=0, help="Greatest charging power, W.")] = 0,
-    discharge_w: Annotated[int, typer.Option(min=0, help="Greatest discharging power, W.")] = 0,
-    response_ms: Annotated[int | None, typer.Option(min=0, help="Time to full response, ms.")] = None,
-    operator: Annotated[str | None, typer.Option(help="The party that operates the site.")] = None,
-    at_ms: Annotated[int | None, typer.Option(min=0, help="When, Unix ms; now if left out.")] = None,
-    development: Annotated[bool, typer.Option("--development", help="Trust development roots.")] = False,
-    json: Json = False,
-) -> None:
-    """Say whether claims and links cover a service: exit 0 covered, 1 not, 2 unusable, 3 indeterminate."""
-    from api.cli import claim_check as command
-
-    evidence = command.Evidence(roots=root, chains=chain, crls=crl, development=development)
-    question = command.Question(
-        kind=kind,
-        service=service,
-        region=region,
-        evse=evse,
-        ev=ev,
-        evse_firmware=evse_firmware,
-        ev_firmware=ev_firmware,
-        charge_w=charge_w,
-        discharge_w=discharge_w,
-        response_ms=response_ms,
-        operator=operator,
-        at_ms=at_ms,
-    )
-    raise typer.Exit(command.run(documents, evidence=evidence, question=question, json=json))
 
 
 @config_app.command("schema")
