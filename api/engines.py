@@ -1,7 +1,6 @@
 """Builds the stores, keys and trust material from settings; each store itself checks what it needs when it opens."""
 
 import base64
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -32,7 +31,7 @@ from ledger.store.log_keys import LogKeys
 from ledger.store.protocol import Store
 from ledger.store.reads import SqlReads
 from ledger.store.sqlite import SqliteReader, SqliteStore
-from pki import keyplace, keys
+from pki import keyplace, keys, vouching
 from pki.status import StatusSet
 from pki.trust import TrustAnchors
 
@@ -122,7 +121,7 @@ class Engines:
 
     def root_digests(self) -> list[str]:
         """Hex SHA-256 of the to-be-signed part of each root."""
-        return [hashlib.sha256(root.tbs_certificate_bytes).hexdigest() for root in self.anchors.certificates]
+        return [vouching.digest(root) for root in self.anchors.certificates]
 
 
 def open_engines(settings: Settings, *, create: bool = False) -> Engines:

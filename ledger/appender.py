@@ -16,8 +16,9 @@ from contextlib import suppress
 from typing import Final, Self
 
 from ledger.clock import Clock
-from ledger.draft import COARSE_MS, Appended, Draft, Outcome, Submission
+from ledger.draft import COARSE_MS, Appended, Draft, Outcome, Submission, policy_after
 from ledger.errors import Broken, LedgerError
+from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.rules.fact import Fact
 from ledger.store import replay
@@ -85,7 +86,6 @@ class Appender:
         *,
         clock: Clock,
         rules: Rules | KeptRules,
-        policy_index: int,
         queue_limit: int,
         patience_s: float,
     ) -> None:
@@ -93,7 +93,8 @@ class Appender:
         self._store = store
         self._clock = clock
         self._state: Folded | Kept = folding(store, rules)
-        self.policy_index = policy_index
+        self.policy_index = 0
+        """Of the policy in force, which the next entry names; entry 0 names itself."""
         self._queue_limit = queue_limit
         self._patience_s = patience_s
         self._queue: deque[Waiting] = deque()
@@ -119,7 +120,6 @@ class Appender:
         origin: str,
         clock: Clock,
         rules: Rules | KeptRules,
-        policy_index: int = 0,
         queue_limit: int = MAX_QUEUED,
         patience_s: float = PATIENCE_S,
     ) -> Self:
@@ -134,7 +134,6 @@ class Appender:
             store,
             clock=clock,
             rules=rules,
-            policy_index=policy_index,
             queue_limit=queue_limit,
             patience_s=patience_s,
         )
@@ -307,8 +306,13 @@ class Appender:
             await hear_all(self._store, known, head.size, self._tell)
         self._tiles = tiles
         self._head = head
+        self.policy_index = self._policy_after(head.size)
         self._streams = {}
         self._is_stale = False
+
+    def _policy_after(self, size: int) -> int:
+        """Index of the policy in force after so many entries; the last of them says."""
+        return policy_after(size - 1, entries.decode(self._store.entry(size - 1).data)) if size else 0
 
     def _require_grown(self, head: Head) -> None:
         """Raises RolledBack if the log is shorter than we have seen it, as after a failover that lost entries."""
@@ -342,6 +346,7 @@ class Appender:
             self._tell(fact)
         self._tiles = tiles
         self._head = head
+        self.policy_index = policy_after(facts[-1].index, facts[-1].entry)
         self._is_stale = False
 
     async def _judge(self, taken: list[Waiting]) -> tuple[Draft, list[list[Outcome]]]:
@@ -410,6 +415,7 @@ class Appender:
         # Committed. The state moves only now.
         self._head = made
         self._tiles = tiles
+        self.policy_index = draft.policy_index
         self._state.settle()
         self._is_stale = False
         if not self._store.is_shared:

@@ -14,7 +14,7 @@ from ledger.errors import LedgerError, Refused
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.records.entry import Entry, Submitter
-from ledger.records.log import StreamClosed
+from ledger.records.log import POLICIES, StreamClosed
 from ledger.records.statement import Statement
 from ledger.rules.fact import Evidence, Fact
 from ledger.store import position, replay
@@ -104,7 +104,8 @@ class Draft:
         # One moment for all of them: they are in the log from one moment on.
         self._now_ms = now_ms
         self._coarse_ms = now_ms - now_ms % COARSE_MS
-        self._policy_index = policy_index
+        self.policy_index = policy_index
+        """Of the policy in force after what is drafted so far."""
         self._beginning = entries.beginning(head.origin, policy_index)
 
     @property
@@ -142,7 +143,7 @@ class Draft:
             prev, seq, previous = stream.leaf.hex(), stream.seq + 1, stream.index
         made = Entry(
             log=self.batch.head.origin,
-            pol=self._policy_index,
+            pol=self.policy_index,
             prev=prev,
             rec=rec_ms,
             seq=seq,
@@ -169,6 +170,9 @@ class Draft:
         if one.tags:
             batch.tags.extend((index, subject, tag) for subject, tag in one.tags.items())
         self._size = index + 1
+        if claims.type in POLICIES and self.policy_index != index:
+            self.policy_index = index
+            self._beginning = entries.beginning(batch.head.origin, index)
         self._rec_ms = rec_ms
         appended = Appended(index, leaf, name, seq, rec_ms, 0)
         self.made[key] = (statement, appended)
@@ -223,3 +227,8 @@ class Draft:
                 if isinstance(outcome, Appended):
                     msgspec.structs.force_setattr(outcome, "tree_size", size)
         return answers
+
+
+def policy_after(index: int, made: Entry) -> int:
+    """Index of the policy in force after this entry."""
+    return index if made.type in POLICIES else made.pol

@@ -282,13 +282,17 @@ def create_root(
     lifetime_ms: int = profiles.ROOT_LIFETIME_MS,
     blocked: Blocklist = blocklist.NOTHING,
     second_opinion: SecondOpinion | None = None,
+    order_id: str | None = None,
 ) -> Authority:
     """A new root, for 20 years if nothing else is said; `signer` is a P-384 key, made here if none is given.
 
-    LifetimeRefused beyond 20 years.
+    The same `order_id` with the same key gets the same certificate. LifetimeRefused beyond 20 years.
     """
     _require_lifetime(lifetime_ms, profiles.ROOT_LIFETIME_MS)
     key = keys.generate_root() if signer is None else signer
+    held = _held(store, journal, order_id, key)
+    if held is not None:
+        return Authority(held, key, held, None, zone, development, store, journal, blocked, second_opinion)
     draft = tbs.root(
         public_key=key.public_key(),
         subject=names.authority_of(organisation, f"{_label(development)}Root", generation),
@@ -303,6 +307,7 @@ def create_root(
         profile_name=_ROOT_PROFILE,
         now_ms=now_ms,
         check=lambda made: require_root(made.certificate),
+        order_id=order_id,
     )
     return Authority(certificate, key, certificate, None, zone, development, store, journal, blocked, second_opinion)
 
@@ -316,13 +321,18 @@ def create_issuing(
     signer: keys.Signer | None = None,
     generation: int = 1,
     lifetime_ms: int = profiles.ISSUING_LIFETIME_MS,
+    order_id: str | None = None,
 ) -> Authority:
     """A new issuing authority of `group`, for 5 years if nothing else is said, never longer than `root`.
 
-    `signer` is a P-256 key, made here if none is given.
+    `signer` is a P-256 key, made here if none is given. The same `order_id` with the same key gets the same
+    certificate.
     """
     _require_lifetime(lifetime_ms, profiles.ISSUING_LIFETIME_MS)
     key = keys.generate() if signer is None else signer
+    held = _held(root.store, root.journal, order_id, key)
+    if held is not None:
+        return replace(root, certificate=held, signer=key, root=root.certificate, group=group)
     authority = profiles.AUTHORITIES[group]
     draft = tbs.issuing(
         authority,
@@ -340,8 +350,18 @@ def create_issuing(
         profile_name=f"{group}/AUTHORITY/v1",
         now_ms=now_ms,
         check=lambda made: made.certificate.verify_directly_issued_by(root.certificate),
+        order_id=order_id,
     )
     return replace(root, certificate=certificate, signer=key, root=root.certificate, group=group)
+
+
+def _held(store: CertificateStore, journal: Journal, order_id: str | None, key: keys.Signer) -> x509.Certificate | None:
+    """What the order made before, for this very key; None for a new order, or for none."""
+    if order_id is None:
+        return None
+    name = keys.spki_sha256(key.public_key())
+    held = issuance.repeated(store, journal, order_id, lambda one: one.spki_sha256 == name)
+    return None if held is None else x509.load_der_x509_certificate(held.der)
 
 
 def _require_lifetime(lifetime_ms: int, most_ms: int) -> None:

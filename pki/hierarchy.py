@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from pki import binding, blocklist, keyplace, keys, names, path, pkcs11, plain_file, profiles
+from pki import binding, blocklist, durable, keyplace, keys, names, path, pkcs11, plain_file, profiles
 from pki.authority import Authority, Subscriber, WrongAuthority, create_issuing, create_root
 from pki.blocklist import Blocklist
 from pki.csr import OpenedCsr
@@ -233,17 +233,22 @@ def save_authority(
     """Write one authority as `Hierarchy.save` does; of a key in a token the place is written, in `<name>.key.uri`."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     place, secret = folder, password
-    pem = authority.certificate.public_bytes(Encoding.PEM)
     if authority.group is None and root_folder is not None:
         place, secret = root_folder, root_password
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if isinstance(authority.signer, keys.OutsideKey):
         if authority.signer.place is not None:
-            (place / f"{authority.name}.key.uri").write_text(f"{authority.signer.place}\n")
+            durable.write(place / f"{authority.name}.key.uri", f"{authority.signer.place}\n".encode())
     else:
         keys.save_private(place / f"{authority.name}.key.pem", authority.signer, secret)
-    for target in {place, folder}:
-        (target / f"{authority.name}.crt.pem").write_bytes(pem)
+    save_certificate(authority, folder, place)
+
+
+def save_certificate(authority: Authority, folder: Path, place: Path) -> None:
+    """Write its certificate beside its key, which is in `place`, then into `folder`: there it is found from now on."""
+    pem = authority.certificate.public_bytes(Encoding.PEM)
+    for target in dict.fromkeys((place, folder)):
+        durable.write(target / f"{authority.name}.crt.pem", pem)
 
 
 _NAME = re.compile(rf"(root|{'|'.join(group.lower() for group in Group)})(?:-g[1-9][0-9]{{0,2}})?")

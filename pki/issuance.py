@@ -96,9 +96,16 @@ def repeated(store: CertificateStore, journal: Journal, order_id: str, same: Cal
 
 
 def repair(
-    store: CertificateStore, journal: Journal, *, now_ms: int, patience_ms: int | None = PATIENCE_MS
+    store: CertificateStore,
+    journal: Journal,
+    *,
+    now_ms: int,
+    patience_ms: int | None = PATIENCE_MS,
+    spki_sha256: str | None = None,
 ) -> Repaired:
     """Settles the gaps that are older than `patience_ms`, all of them for None, and says how; as often as you like.
+
+    With `spki_sha256` only those of this key are looked at.
 
     An issuance that is still under way and taken for interrupted ends in `IntentWithdrawn`: its certificate is then
     revoked, and was given to nobody. Raises what the journal and the store raise; what was settled until then stays so.
@@ -107,6 +114,8 @@ def repair(
     revoked: list[Revocation] = []
     for gap in store.gaps(None if patience_ms is None else now_ms - patience_ms):
         intent = gap.intent
+        if spki_sha256 not in (None, intent.spki_sha256):
+            continue
         if gap.kind is GapKind.UNRECORDED:
             held = store.get(intent.issuer_key_sha256, intent.serial)
             _record(store, journal, held)

@@ -134,7 +134,11 @@ def generation(name: x509.Name) -> int:
 
 def published(base: str, name: x509.Name) -> str:
     """What files and lists of an authority are called: `base` ("root", "fo", ...), "-g2" behind it in generation 2."""
-    number = generation(name)
+    return of_generation(base, generation(name))
+
+
+def of_generation(base: str, number: int) -> str:
+    """The same for a generation that is not there yet."""
     return base if number == 1 else f"{base}-g{number}"
 
 

@@ -154,20 +154,34 @@ def open_key(place: TokenPlace) -> TokenKey:
     return _token(place).use(lambda session: _opened(session, place), place)
 
 
+def find_key(place: TokenPlace) -> TokenKey | None:
+    """The key at `place`, None where the token has none of this label; raises as `open_key` for one that is unfit."""
+
+    def look(session: Any) -> TokenKey | None:
+        from pkcs11 import Attribute, ObjectClass
+
+        asked = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.LABEL: place.label}
+        return _opened(session, place) if list(session.get_objects(asked)) else None
+
+    return _token(place).use(look, place)
+
+
+def require_free(place: TokenPlace) -> None:
+    """A key can be made at `place`: the token is there and uses neither label nor id, or TokenKeyTaken."""
+    _token(place).use(lambda session: _require_free(session, place), place)
+
+
 def generate(place: TokenPlace, curve: ec.EllipticCurve) -> TokenKey:
     """A new key at `place`, made in the token, sensitive and not extractable; TokenKeyTaken if label or id is used."""
 
     def made(session: Any) -> TokenKey:
-        from pkcs11 import Attribute, KeyType, ObjectClass
+        from pkcs11 import Attribute, KeyType
 
         parameters = next((der for der, known in _CURVES.items() if isinstance(curve, type(known))), None)
         if parameters is None:
             raise TokenKeyUnfit("the curve is not allowed", expected="P-256 or P-384", found=curve.name)
+        _require_free(session, place)
         key_id = place.key_id or place.label.encode()
-        for taken in ({Attribute.LABEL: place.label}, {Attribute.ID: key_id}):
-            for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-                if list(session.get_objects({**taken, Attribute.CLASS: kind})):
-                    raise TokenKeyTaken("the token has a key of this label or id", label=place.label)
         domain = session.create_domain_parameters(KeyType.EC, {Attribute.EC_PARAMS: parameters}, local=True)
         domain.generate_keypair(
             store=True,
@@ -199,6 +213,15 @@ def forget_sessions() -> None:
 def _token(place: TokenPlace) -> _Token:
     with _TOKENS_LOCK:
         return _TOKENS.setdefault((place.module, place.token), _Token())
+
+
+def _require_free(session: Any, place: TokenPlace) -> None:
+    from pkcs11 import Attribute, ObjectClass
+
+    for taken in ({Attribute.LABEL: place.label}, {Attribute.ID: place.key_id or place.label.encode()}):
+        for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+            if list(session.get_objects({**taken, Attribute.CLASS: kind})):
+                raise TokenKeyTaken("the token has a key of this label or id", label=place.label)
 
 
 def _found(session: Any, place: TokenPlace, kind: Any) -> Any:

@@ -25,7 +25,12 @@ class RollOverRefused(Refused):
 
 
 def follow_issuing(
-    hierarchy: Hierarchy, group: Group, *, now_ms: int, signer: keys.Signer | None = None
+    hierarchy: Hierarchy,
+    group: Group,
+    *,
+    now_ms: int,
+    signer: keys.Signer | None = None,
+    order_id: str | None = None,
 ) -> tuple[Hierarchy, Authority]:
     """The hierarchy in which a new generation of `group` issues, under the newest root, and that new authority.
 
@@ -34,10 +39,7 @@ def follow_issuing(
     """
     before = hierarchy.issuing[group]
     _require_another_key(hierarchy, signer)
-    left_ms = path.not_after_ms(hierarchy.root.certificate) - now_ms
-    longest_ms = max(profile.max_lifetime_ms for profile in profiles.PROFILES.values() if profile.group is group)
-    if left_ms < longest_ms:
-        raise RollOverRefused("the root ends before a leaf would", expected=f"at least {longest_ms} ms", found=left_ms)
+    require_time(hierarchy.root, group, now_ms)
     made = create_issuing(
         hierarchy.root,
         group,
@@ -45,12 +47,23 @@ def follow_issuing(
         now_ms=now_ms,
         signer=signer,
         generation=before.generation + 1,
+        order_id=order_id,
     )
     issuing = {**hierarchy.issuing, group: made}
     return Hierarchy(hierarchy.root, issuing, (*hierarchy.former, replace(before, retired=True))), made
 
 
-def follow_root(hierarchy: Hierarchy, *, now_ms: int, signer: keys.Signer | None = None) -> tuple[Hierarchy, Authority]:
+def require_time(root: Authority, group: Group, now_ms: int) -> None:
+    """The root lives longer than any leaf that an authority of `group` would issue now; or RollOverRefused."""
+    left_ms = path.not_after_ms(root.certificate) - now_ms
+    longest_ms = max(profile.max_lifetime_ms for profile in profiles.PROFILES.values() if profile.group is group)
+    if left_ms < longest_ms:
+        raise RollOverRefused("the root ends before a leaf would", expected=f"at least {longest_ms} ms", found=left_ms)
+
+
+def follow_root(
+    hierarchy: Hierarchy, *, now_ms: int, signer: keys.Signer | None = None, order_id: str | None = None
+) -> tuple[Hierarchy, Authority]:
     """The hierarchy with a new root beside the one before, both of them anchors, and that new root.
 
     The issuing authorities stay under the one before until `follow_issuing` follows them too. The key of the old root
@@ -69,6 +82,7 @@ def follow_root(hierarchy: Hierarchy, *, now_ms: int, signer: keys.Signer | None
         generation=before.generation + 1,
         blocked=before.blocked,
         second_opinion=before.second_opinion,
+        order_id=order_id,
     )
     return Hierarchy(made, hierarchy.issuing, (*hierarchy.former, replace(before, retired=True))), made
 

@@ -51,6 +51,8 @@ class Transcript(msgspec.Struct, frozen=True, kw_only=True):
     authorities: tuple[AuthorityLine, ...]
     certificates: tuple[CertificateLine, ...]
     crls_sha256: tuple[str, ...]
+    papers_sha256: tuple[str, ...] = ()
+    """Of what roots said for logs."""
 
 
 def spec_sha256(spec: msgspec.Struct) -> str:
@@ -67,6 +69,7 @@ def written(
     authorities: Iterable[Authority],
     certificates: Iterable[Issued],
     crls: Iterable[bytes],
+    papers: Iterable[bytes] = (),
 ) -> bytes:
     """The transcript as canonical JSON: the same ceremony gives the same bytes."""
     made = Transcript(
@@ -77,6 +80,7 @@ def written(
         authorities=tuple(_authority(one) for one in authorities),
         certificates=tuple(_certificate(one) for one in certificates),
         crls_sha256=tuple(hashlib.sha256(crl).hexdigest() for crl in crls),
+        papers_sha256=tuple(hashlib.sha256(paper).hexdigest() for paper in papers),
     )
     return msgspec.json.encode(made, order="sorted") + b"\n"
 

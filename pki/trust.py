@@ -1,6 +1,7 @@
 """The roots that are believed."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -74,6 +75,15 @@ def is_marked(certificate: x509.Certificate) -> bool:
     except x509.ExtensionNotFound:
         return False
     return any(policy.policy_identifier == oids.CP_TEST for policy in policies)
+
+
+def issued_any(issuer: x509.Certificate, certificates: Iterable[x509.Certificate]) -> bool:
+    """Whether the key of `issuer` signed one of these, as names and signature say; nothing else is looked at."""
+    for certificate in certificates:
+        with suppress(ValueError, TypeError, InvalidSignature):
+            certificate.verify_directly_issued_by(issuer)
+            return True
+    return False
 
 
 def require_root(root: x509.Certificate) -> None:

@@ -18,6 +18,7 @@ from api.cli.progress import Bar
 from api.cli.stored import SCHEMA, Stored, stored
 from api.cli.words import counted
 from api.errors import ApiError
+from api.verification import log_roots
 from api.verification.bundle import open_bundle
 from api.verification.bundle import verify as verify_bundle
 from api.verification.bundle_format import MAX_BYTES
@@ -148,10 +149,19 @@ def _signers(place: Place, policy: Policy | None, lines: Lines) -> Signers:
     found = audit_places.credentials(place.folder, place.reader)
     kept = {} if place.reader is None else {one.x5t: one for one in place.reader.actors().values()}
     try:
-        return Signers(found, policy, kept)
-    except PkiError as error:
+        size = place.source.size()
+        changes = log_roots.changes(lambda index: audit_pair.entry_at(place.source, index, size), size)
+        signers = Signers(found, policy, kept, place.origin, changes)
+    except (PkiError, ApiError) as error:
         lines.failed("anchors", error)
         return Signers(None, None, kept)
+    for life in signers.roots.lives():
+        if life.by is not None:
+            words = f"{life.digest[:16]} counts from {life.from_ms} on, by the word of {life.by[:16]}"
+            lines.verified("roots", words, index=life.index)
+        if life.until_ms is not None:
+            lines.verified("roots", f"{life.digest[:16]} counts until {life.until_ms}")
+    return signers
 
 
 def _log(

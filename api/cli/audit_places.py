@@ -15,6 +15,7 @@ from api.cli.stored import DATA_FOLDER, LOG_FILE, Stored, stored
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_policy import Policy
 from api.verification.errors import BundleUnusable
+from api.verification.log_roots import LogRoots
 from ledger import plain_file
 from ledger.audit.source import LogSource, SignedNote
 from ledger.audit.static_source import CHECKPOINT_FILE, VKEY_FILE, StaticSource
@@ -22,7 +23,7 @@ from ledger.errors import LedgerError
 from ledger.store.reads import SqlReads
 from ledger.store.signer_state import MAX_STATE_BYTES
 from ledger.tlog import checkpoint, note
-from pki import trust
+from pki import trust, vouching
 from pki.trust import TrustAnchors
 
 KEY_FOLDER: Final = "keys"
@@ -82,10 +83,11 @@ class Credentials:
             kept[hashlib.sha256(der).hexdigest()] = der  # both are dictionaries by digest
             return
 
-    def directory(self, policy: Policy | None) -> BundleDirectory | None:
+    def directory(self, policy: Policy | None, roots: LogRoots) -> BundleDirectory | None:
         """Who may be believed; None where there is no root to begin with, or no authority between it and the signers.
 
-        Without those no path can be found, which says nothing against anybody. Raises what reading them raises.
+        Without those no path can be found, which says nothing against anybody. `roots` are the log's: they count, each
+        at its time. Raises what reading them raises, and `RootsUnreached` if not all of them are trusted.
         """
         loaded = {name: x509.load_der_x509_certificate(der) for name, der in self.certificates.items()}
         own = {name: one for name, one in loaded.items() if one.issuer == one.subject}
@@ -96,10 +98,16 @@ class Credentials:
             anchors = TrustAnchors([trust.encoded(root) for root in own.values()], allow_development=marked)
         else:
             return None
+        roots.reached({vouching.digest(root) for root in anchors.certificates})
         others = [der for name, der in self.certificates.items() if name not in own]
         if not any(_is_authority(one) for name, one in loaded.items() if name not in own):
             return None
-        return BundleDirectory(anchors, others, list(self.crls.values()))
+        return BundleDirectory(anchors, others, list(self.crls.values()), roots.windows())
+
+    def own_roots(self) -> list[x509.Certificate]:
+        """The self-signed among them."""
+        loaded = map(x509.load_der_x509_certificate, self.certificates.values())
+        return [one for one in loaded if one.issuer == one.subject]
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:

@@ -14,7 +14,7 @@ from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers
 from api.cli.stored import Stored
 from api.cli.words import counted
-from api.verification.bundle_directory import BundleDirectory
+from api.verification import log_roots
 from api.verification.bundle_policy import Policy
 from api.verification.mandates import open_directive
 from api.verification.report import Lines, Report, Status
@@ -25,6 +25,7 @@ from ledger.errors import LedgerError
 from ledger.records import entry as entries
 from ledger.records import statement as statements
 from ledger.records.entry import Entry
+from ledger.records.log import RootAdopted, RootRetired
 from ledger.records.requests import RequestIssued
 from ledger.records.statement import Statement
 from ledger.rules.errors.requests import MandateUnproven
@@ -119,7 +120,7 @@ def replay(place: Place, signers: Signers, size: int, show: Show | None = None) 
             if place.reader is None:
                 # A database has a table of statements, which the audit of the bytes compares.
                 _refuse_replay(seen.before(opened.claims.iss, opened.claims.jti, index), lines, where)
-            actor, evidence = signers.actor(opened, made), _evidence(opened, made, signers.directory)
+            actor, evidence = signers.actor(opened, made), _evidence(opened, made, signers)
             fact = Fact(index, made, opened, actor, made.rec, tags, evidence)
             try:
                 state.check(fact)
@@ -205,11 +206,17 @@ def _refuse_replay(first: int | None, lines: Lines, where: dict[str, str | int])
         lines.add("log", Status.REFUTED, code, detail, **where, previous_index=first)
 
 
-def _evidence(opened: Statement, made: Entry, directory: BundleDirectory | None) -> Evidence | None:
-    """The directive of a mandate, where it can be verified; a person's words are not here, so they stay undecided."""
-    if is_relayed(opened.record):
+def _evidence(opened: Statement, made: Entry, signers: Signers) -> Evidence | None:
+    """The directive of a mandate, where it can be verified, and whose word a change of roots is.
+
+    A person's words are not here, so they stay undecided, and so do roots where no certificates are at hand.
+    """
+    issued, directory = opened.record, signers.directory
+    if is_relayed(issued):
         return None
-    issued = opened.record
+    if isinstance(issued, RootAdopted | RootRetired):
+        vouched = log_roots.evidence_of(signers.roots, issued, made.rec)
+        return None if directory is None else Evidence(root=vouched)
     if directory is None or not isinstance(issued, RequestIssued) or issued.mandate is None:
         return Evidence()
     return Evidence(directive=open_directive(directory, issued, made.rec))

@@ -10,7 +10,7 @@ import msgspec
 import typer
 
 from api.cli import doctor_checks as checks
-from api.cli import doctor_office
+from api.cli import doctor_office, doctor_roots
 from api.cli.doctor_checks import Finding, Level
 from api.errors import ApiError
 from api.settings import load
@@ -70,6 +70,11 @@ def examine(config: Path, environ: Mapping[str, str], clock: Clock, free: Callab
         ),
         ("sqlite", lambda: checks.sqlite_version(sqlite3.sqlite_version_info), ""),
         ("log", lambda: checks.the_log(settings), "do not start the service; restore the newest backup and compare"),
+        (
+            "roots",
+            lambda: doctor_roots.roots(settings),
+            "keep every root that the log ever had in the file `anchors`, also those that ended",
+        ),
         ("standby", lambda: checks.standby(settings), "set synchronous_standby_names at the server"),
         ("stations", lambda: checks.stations(settings), "see that the server answers: who serves the stations asks it"),
         ("vault", lambda: checks.vault(settings), "restore the vault and its key ring; they are backed up apart"),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-log_app = typer.Typer(help="A log's key and its end.", no_args_is_help=True)
+log_app = typer.Typer(help="A log's key, its roots and its end.", no_args_is_help=True)
 timestamp_app = typer.Typer(help="Time stamps (RFC 3161) over a log's checkpoints.", no_args_is_help=True)
 mirror_app = typer.Typer(help="A log as static files (c2sp.org/tlog-tiles).", no_args_is_help=True)
 witness_app = typer.Typer(
@@ -42,6 +42,25 @@ def log_retire_key(
     from api.cli import log_life as command
 
     raise typer.Exit(command.retire_key(config, is_now=now))
+
+
+@log_app.command("roots")
+def log_roots(config: Config, json: Json = False) -> None:
+    """Show under which roots a log admits statements, and from when until when: exit 0 shown, 2 unreadable."""
+    from api.cli import log_roots as command
+
+    raise typer.Exit(command.show(config, json=json))
+
+
+@log_app.command("change-roots")
+def log_change_roots(
+    config: Config,
+    paper: Annotated[Path, typer.Argument(help="What a ceremony wrote: a root is to count in this log, or to end.")],
+) -> None:
+    """Have a running log adopt another root, or end one: exit 0 done or done before, 2 nothing was changed."""
+    from api.cli import log_roots as command
+
+    raise typer.Exit(command.change(config, paper))
 
 
 @log_app.command("freeze")

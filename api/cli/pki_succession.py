@@ -22,7 +22,7 @@ from pki.hierarchy import Hierarchy
 from pki.journal import MemoryJournal
 from pki.store.records import CertificateStore
 from pki.store.sqlite import SqliteStore
-from pki.succession import Succession
+from pki.succession import PAPERS, Succession
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def run(
     root_password_file: Path | None,
     json: bool,
 ) -> int:
-    """Exit code 0 when all steps are done, 2 when not; then what is in the folders is as it was."""
+    """Exit code 0 when all steps are done, 2 when not: the same file, performed again, goes on where this one ended."""
 
     def act() -> int:
         spec = succession.parse_spec(read_file(file, MAX_SPEC_BYTES))
@@ -67,16 +67,18 @@ def run(
                 password=found.password,
                 root_folder=found.authorities if safe is None else safe,
                 root_password=root_password,
+                publish=lambda done: _publish(done, place, found.settings),
             )
-            _publish(done, place, found.settings)
         document = {
             "ceremony": spec.ceremony,
             "made": {one.name: one.key_sha256 for one in done.made},
             "lists": sorted(done.crls),
             "retired": sorted(one.name for one in done.hierarchy.former),
+            "papers": sorted(done.papers),
         }
         lines = [f"  {one.name}: key {one.key_sha256}" for one in done.made]
         text = [f"done {spec.ceremony}: {len(done.made)} authorities made, lists of {', '.join(sorted(done.crls))}"]
+        lines += [f"  authorities/{PAPERS}/{name}: to be handed to its log" for name in sorted(done.papers)]
         say(document, "\n".join([*text, *lines, "  start what issues with them again"]), json=json)
         return DONE
 
@@ -103,7 +105,10 @@ def _opened(place: Path, password_file: Path | None) -> Iterator[_Place]:
 
 
 def _publish(done: Succession, place: Path, settings: Settings | None) -> None:
-    """Lists and new certificates are where those of the first ceremony are; a new root is handed out by people."""
+    """Lists and new certificates are where those of the first ceremony are; a new root is handed out by people.
+
+    Done again it writes the same certificates, and lists that are newer.
+    """
     if settings is not None:
         office_lists.write(settings.pki.crl_dir, done.crls.values())
         issuing = [one for one in done.made if one.group is not None]

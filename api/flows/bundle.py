@@ -99,9 +99,7 @@ def _everything(
             format=bundle_format.FORMAT,
             origin=desk.origin,
             fsr_id=fsr_id,
-            anchors=Anchors(
-                vkey=vkey, vkeys=tuple(vkeys), roots=tuple(encoded(root) for root in desk.engines.anchors.certificates)
-            ),
+            anchors=Anchors(vkey=vkey, vkeys=tuple(vkeys), roots=tuple(map(encoded, desk.first_roots()))),
             checkpoint=signed.decode(),
             entries=tuple(
                 BundleEntry(

@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from cryptography import x509
+
 from api import wire
 from api.engines import Engines
 from api.errors import ApiError
@@ -60,6 +62,7 @@ from ledger.rules.errors.log import LogIsFrozen
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
+from pki import vouching
 from pki.errors import PkiError
 from pki.roles import Role as PkiRole
 
@@ -133,6 +136,11 @@ class Desk:
                 if (evse.station_id, evse.connector) == (station_id, connector):
                     return site.site_id, evse
         return None
+
+    def first_roots(self) -> list[x509.Certificate]:
+        """The roots of the log's first policy; those that follow stand in the log themselves."""
+        first = {digest for digest, life in self.state.anchors.items() if life.by is None}
+        return [root for root in self.engines.anchors.certificates if vouching.digest(root) in first]
 
     def listen(self, listener: Listener) -> None:
         """From now on `listener` hears of every new entry, after its commit; it must not block."""

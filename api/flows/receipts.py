@@ -1,10 +1,11 @@
 """The receipt of one entry in the format that the asker reads."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 
 import msgspec
+from cryptography import x509
 
 from api.flows import bundle, bundle_stamps
 from api.flows.service import Service
@@ -18,6 +19,7 @@ from ledger.privacy.opened import State
 from ledger.records import entry as entries
 from ledger.records import record, statement
 from ledger.tlog import checkpoint, note
+from pki import trust
 from pki.roles import Role
 from pki.trust import encoded
 
@@ -46,7 +48,7 @@ async def as_json(service: Service, index: int, principal: Principal) -> bytes:
     witnesses = () if service.witnessing.policy is None else service.witnessing.policy.verifiers
     known, (vkey, *vkeys) = bundle.known_lines(signed, service.engines.log_keys.vkeys(), witnesses)
     size = checkpoint.parse(note.parse_text(known)).size
-    roots = tuple(encoded(root) for root in service.engines.anchors.certificates)
+    roots = tuple(map(encoded, desk.directory.anchors.certificates))
     whole = bundle_format.in_order(
         Bundle(
             format=bundle_format.FORMAT,
@@ -72,13 +74,22 @@ async def as_json(service: Service, index: int, principal: Principal) -> bytes:
     seen.run()
     if seen.directory is not None:
         certificates, crls = seen.directory.unused()
+        kept = [one for at, one in enumerate(whole.certificates) if at not in certificates]
         whole = msgspec.structs.replace(
             whole,
+            anchors=msgspec.structs.replace(whole.anchors, roots=tuple(_above(kept, whole.anchors.roots))),
             certificates=tuple(one for at, one in enumerate(whole.certificates) if at not in certificates),
             status=tuple(one for at, one in enumerate(whole.status) if at not in crls),
         )
     stamped = bundle_stamps.stamped(whole, service.stamps, service.reader, service.engines)
     return json_receipt.encode(json_receipt.of_bundle(stamped))
+
+
+def _above(certificates: Iterable[bytes], roots: Sequence[bytes]) -> Sequence[bytes]:
+    """The roots that issued any of these: whoever verifies has to trust them, and no other."""
+    issuers = [x509.load_der_x509_certificate(der) for der in certificates]
+    found = [root for root in roots if trust.issued_any(x509.load_der_x509_certificate(root), issuers)]
+    return found or roots
 
 
 def _chain(service: Service, data: bytes) -> Iterator[bytes]:

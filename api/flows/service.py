@@ -27,6 +27,8 @@ from api.flows.memory import Memory
 from api.flows.office import Office
 from api.flows.office_adopt import Adoption
 from api.flows.privacy import PrivacyOffice
+from api.flows.roots import FOLDER as ROOT_PAPERS
+from api.flows.roots import RootBook
 from api.flows.self_audit import SelfAudit
 from api.flows.stamping import AskAuthority, StampBook, Stamping
 from api.flows.station_door import StationDoor
@@ -41,7 +43,7 @@ from ledger import plain_file
 from ledger.appender import Appender, JtiReused
 from ledger.errors import Broken, LedgerError
 from ledger.reader import Reader
-from ledger.records.log import PolicyAdopted
+from ledger.records.log import POLICY_STREAM, PolicyAdopted
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.state import LogState
 from ledger.store.errors import LogKeyMissing
@@ -54,7 +56,6 @@ from pki.profiles import HOUR_MS
 
 PUBLISH_EVERY_S: Final = 1.0
 WITNESS_TIMEOUT_MS: Final = 5_000
-POLICY_STREAM: Final = "log/policy"
 FIRST_POLICY: Final = "first-policy-of-this-log"
 """The id of the statement that begins a log."""
 
@@ -159,6 +160,7 @@ async def open_service(
     key_watch = KeyWatch(settings.log_key, engines.log_keys, desk)
     memory = Memory(desk)
     reader = Reader(engines.store)
+    roots = RootBook(desk, reader, settings.data_dir / ROOT_PAPERS)
     office = open_office(settings, engines, desk)
     suspensions: Suspensions | None = None
     status = StatusDesk(directory, office, engines.clock)
@@ -182,6 +184,7 @@ async def open_service(
             # Another replica may begin the log at the same moment: the first policy is one.
             with suppress(JtiReused):
                 await desk.say(_policy(settings, engines), POLICY_STREAM, jti=FIRST_POLICY)
+        roots.begin()
         await publisher.publish()
         await privacy.catch_up()
         is_frozen = desk.state.frozen_at is not None
@@ -204,7 +207,7 @@ async def open_service(
         if webhooks is not None:
             tasks.append(asyncio.create_task(webhooks.watch(), name="webhooks"))
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
-        tasks.append(asyncio.create_task(_publish(witnessing, key_watch), name="publisher"))
+        tasks.append(asyncio.create_task(_publish(witnessing, key_watch, roots), name="publisher"))
         tasks += _stamping(settings, engines, desk, stamps, stamp)
         tasks += [] if is_frozen else _retention(settings, privacy)
         if settings.self_audit.every_hours:
@@ -363,7 +366,7 @@ def _witnessing(
     )
 
 
-async def _publish(witnessing: Witnessing, key_watch: KeyWatch) -> None:
+async def _publish(witnessing: Witnessing, key_watch: KeyWatch, roots: RootBook) -> None:
     """Signs what grew, once a second, and asks the witnesses; a log that broke its promise stops the signing, not the
     reading.
     """
@@ -372,6 +375,7 @@ async def _publish(witnessing: Witnessing, key_watch: KeyWatch) -> None:
         await asyncio.sleep(PUBLISH_EVERY_S)
         try:
             await key_watch.once()
+            await roots.once()
             await witnessing.publish()
             is_missing = False
             await witnessing.round()

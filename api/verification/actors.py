@@ -1,7 +1,7 @@
 """From certificates to actors: who may be believed to have signed a statement, at the time it was recorded."""
 
 import hashlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from api.verification.errors import SignerUnknown
+from api.verification.roots_in_time import RootNotInForce, RootsInTime, RootWindow
 from ledger.records import jws
 from ledger.records.actor import Actor
 from ledger.records.actor import Role as LedgerRole
@@ -19,6 +20,7 @@ from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
 from pki.errors import PkiError
 from pki.known import KnownAuthorities
+from pki.path import Untrusted
 from pki.roles import Purpose, Role
 from pki.status import Revoked, StatusSet
 from pki.trust import TrustAnchors
@@ -60,8 +62,11 @@ class Directory:
     A credential found good is kept for as long as the evidence that proved it says; it dies when evidence is added.
     """
 
-    def __init__(self, anchors: TrustAnchors, issuers: Iterable[bytes], status: StatusSet) -> None:
-        self.anchors = anchors
+    def __init__(
+        self, anchors: TrustAnchors, issuers: Iterable[bytes], status: StatusSet, roots: Sequence[RootWindow] = ()
+    ) -> None:
+        """With `roots` these count, each at its time; without, `anchors` always."""
+        self._roots = RootsInTime(anchors, roots)
         self._authorities = KnownAuthorities()
         self._issuers: dict[bytes, list[bytes]] = {}
         for issuer in issuers:
@@ -80,6 +85,21 @@ class Directory:
         """From, until (exclusive) and what was proven."""
         self._documents: dict[bytes, tuple[int, int, VerifiedClaim | VerifiedLink]] = {}
         """The same of claims and links, by their DER."""
+
+    @property
+    def anchors(self) -> TrustAnchors:
+        """Every root that counts at some time."""
+        return self._roots.whole
+
+    @property
+    def roots(self) -> tuple[RootWindow, ...]:
+        """The roots with their times, where they have any."""
+        return self._roots.windows
+
+    def count_roots(self, roots: Sequence[RootWindow]) -> None:
+        """From now on these roots count, each at its time; nothing proven before counts any longer."""
+        self._roots = RootsInTime(self.anchors, roots)
+        self.evidence_moved()
 
     def add(self, der: bytes) -> str:
         """From now on the certificate can be named by its thumbprint, which is returned; it proves nothing yet."""
@@ -140,26 +160,44 @@ class Directory:
         if len(self._proven) >= MAX_CACHED:
             self._proven.clear()
         # A list that was handed over ahead of its time begins to count on its own: nothing proven outlives that.
-        until_ms = min(self.status.next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
+        until_ms = min(self._next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
         self._proven[x5t, purpose] = (at_ms, until_ms, credential)
         return credential
 
     def validate(
         self, der: bytes, at_ms: int, *, purpose: Purpose, roles: Collection[Role] | None = None
     ) -> Credential:
-        """The credential that `der` proves at `at_ms`; raises what `pki.validation.validate` raises."""
-        found = validation.validate(
-            der,
-            self._issuers_of(der),
-            anchors=self.anchors,
-            status=self.status,
-            at_ms=at_ms,
-            purpose=purpose,
-            roles=roles,
-            known=self._authorities,
-        )
+        """The credential that `der` proves at `at_ms`; raises what `pki.validation.validate` raises.
+
+        Raises `RootNotInForce` where it is good but for its root's time.
+        """
+
+        def under(anchors: TrustAnchors) -> Credential:
+            return validation.validate(
+                der,
+                self._issuers_of(der),
+                anchors=anchors,
+                status=self.status,
+                at_ms=at_ms,
+                purpose=purpose,
+                roles=roles,
+                known=self._authorities,
+            )
+
+        try:
+            found = under(self._roots.at(at_ms))
+        except Untrusted:
+            if self._roots.windows:
+                under(self.anchors)
+                raise RootNotInForce("its root does not count at this time", found=at_ms) from None
+            raise
         self._require_not_revoked(found.issuer_key_sha256, found.serial, at_ms)
         return found
+
+    def _next_moment(self, at_ms: int) -> int:
+        """Until when (exclusive) what was proven at `at_ms` is proven: then other lists or other roots count."""
+        of_roots, of_lists = self._roots.next_moment(at_ms), self.status.next_moment(at_ms)
+        return of_lists if of_roots is None else min(of_roots, of_lists)
 
     def _require_not_revoked(self, issuer_key_sha256: str, serial: int, at_ms: int) -> None:
         revoked_at_ms = self._revoked.get((issuer_key_sha256, serial))
@@ -176,7 +214,7 @@ class Directory:
         if found is not None and found[0] <= at_ms < found[1]:
             return found[2]
         chain = self.chain_of_claim(der)
-        opened = open_document(der, chain=chain, anchors=self.anchors, status=self.status, at_ms=at_ms)
+        opened = open_document(der, chain=chain, anchors=self._roots.at(at_ms), status=self.status, at_ms=at_ms)
         for name, serial in (
             (opened.body.issuer_key_sha256, opened.body.serial),
             (opened.body.spki_sha256, opened.serial),
@@ -184,7 +222,7 @@ class Directory:
             self._require_not_revoked(name, serial, at_ms)
         if len(self._documents) >= MAX_CACHED:
             self._documents.clear()
-        until_ms = min(self.status.next_moment(at_ms), opened.status_valid_until_ms)
+        until_ms = min(self._next_moment(at_ms), opened.status_valid_until_ms)
         self._documents[der] = (at_ms, until_ms, opened)
         return opened
 

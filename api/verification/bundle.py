@@ -4,11 +4,12 @@ Every step is taken even after one has failed, as far as that makes sense, and n
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
 from api.errors import ApiError
-from api.verification import bundle_format, bundle_log, bundle_replay, bundle_statements, succession
+from api.verification import bundle_format, bundle_log, bundle_replay, bundle_statements, log_roots, succession
 from api.verification.bundle_context import Context
 from api.verification.bundle_directory import BundleDirectory
 from api.verification.bundle_errors import EvidenceForeign, EvidenceSurplus
@@ -17,7 +18,8 @@ from api.verification.bundle_log import Read
 from api.verification.bundle_policy import Policy, policy_of
 from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
-from api.verification.errors import AnchorMismatch
+from api.verification.errors import AnchorMismatch, RootUnknown
+from api.verification.log_roots import LogRoots, RootsUnreached
 from api.verification.report import Lines, Report, counted
 from ledger.errors import LedgerError
 from ledger.records import statement as statements
@@ -26,7 +28,7 @@ from ledger.records.privacy import ErasureExecuted
 from ledger.tlog import note
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import Verifier
-from pki import trust
+from pki import trust, vouching
 from pki.errors import PkiError
 from pki.trust import TrustAnchors
 
@@ -64,6 +66,7 @@ class Verification:
         self.context: Context | None = None
         self.used_tombstones: frozenset[int] = frozenset()
         self.are_anchors_other = False
+        self.roots = LogRoots(bundle.origin, ())
 
     def run(self) -> Report:
         """The report of all steps."""
@@ -84,7 +87,8 @@ class Verification:
         if trusted is not None:
             self._policies(found, trusted)
             try:
-                self.directory = BundleDirectory(trusted, bundle.certificates, bundle.status)
+                windows = () if self.are_anchors_other else self.roots.windows()
+                self.directory = BundleDirectory(trusted, bundle.certificates, bundle.status, windows)
             except (PkiError, ApiError) as error:
                 lines.failed("credentials", error)
         if self.directory is not None and self.room is not None:
@@ -94,7 +98,7 @@ class Verification:
     # Trust
 
     def _anchors(self) -> TrustAnchors | None:
-        """The roots to believe: self-signed, and the verifier's own where it brought any."""
+        """The roots to believe: self-signed, and the verifier's own where it brought any, or reached from these."""
         lines, bundle = self.lines, self.bundle
         try:
             own = policy_of(bundle)
@@ -106,6 +110,10 @@ class Verification:
         except (PkiError, LedgerError) as error:
             lines.failed("anchors", error)
             return None
+        # Without the certificates of its first policy nothing is known of its roots, and the policy's line says so.
+        with suppress(RootUnknown):
+            entries = [(one.index, bytes(one.entry)) for one in bundle.entries]
+            self.roots = log_roots.folded(bundle.origin, named.certificates, log_roots.of_entries(entries))
         if self.policy is None:
             shown = ", ".join(sha256(root)[:16] for root in bundle.anchors.roots)
             kind = "development " if own.development else ""
@@ -118,7 +126,7 @@ class Verification:
         return self._of_policy(self.policy, named, vkey)
 
     def _of_policy(self, policy: Policy, named: TrustAnchors, vkey: Verifier) -> TrustAnchors | None:
-        """The policy's roots; the bundle has to name the same, and a log key of the policy's."""
+        """The log's roots, all of them the policy's or reached from these; and a log key of the policy's."""
         lines = self.lines
         try:
             trusted = policy.anchors()
@@ -131,15 +139,32 @@ class Verification:
             expected = " or ".join(key.vkey for key in keys)
             other = "the bundle names another log key than the policy"
             lines.failed("anchors", AnchorMismatch(other, expected=expected, found=vkey.vkey))
-        elif sorted(named.roots) != sorted(trusted.roots):
-            other = "the bundle names other roots than the policy"
-            expected, found = _fingerprints(trusted), _fingerprints(named)
-            lines.failed("anchors", AnchorMismatch(other, expected=expected, found=found))
         else:
-            lines.verified("anchors", f"log key and {counted(len(trusted.roots), 'root')} are those of the policy")
-            return trusted
+            try:
+                lines.verified("anchors", f"log key and {self._believed(named, trusted)}")
+            except RootsUnreached:
+                other = "the bundle names other roots than the policy"
+                expected, found = _fingerprints(trusted), _fingerprints(named)
+                lines.failed("anchors", AnchorMismatch(other, expected=expected, found=found))
+            else:
+                return TrustAnchors(named.roots, allow_development=policy.development)
         self.are_anchors_other = True
         return trusted
+
+    def _believed(self, named: TrustAnchors, trusted: TrustAnchors) -> str:
+        """In words, why the log's roots are believed; raises `RootsUnreached` if not all of them are.
+
+        A policy may have more roots than the log: only the log's own admit a statement to it.
+        """
+        pins = {vouching.digest(root) for root in trusted.certificates}
+        lives = self.roots.lives()
+        if not lives and not {vouching.digest(root) for root in named.certificates} <= pins:
+            raise RootsUnreached("a root that the policy does not have")
+        reached = self.roots.reached(pins)
+        own = [one for one in reached if one.digest in pins] or named.roots
+        more = len(reached) - len(own)
+        words = f"{counted(len(own), 'root')} are those of the policy"
+        return f"{words}; {counted(more, 'root')} more by the word of these" if lives and more else words
 
     def _checkpoint(self) -> Checkpoint | None:
         try:
@@ -155,8 +180,14 @@ class Verification:
         return head
 
     def _policies(self, found: Sequence[Read], trusted: TrustAnchors) -> None:
-        """The log's policy admits statements under the very roots that are trusted here."""
-        roots = sorted(sha256(root.tbs_certificate_bytes) for root in trusted.certificates)
+        """The log's policy names the very roots that are trusted here; those that followed are lines of their own."""
+        roots = sorted(vouching.digest(root) for root in trusted.certificates)
+        for life in self.roots.lives():
+            if life.by is not None:
+                words = f"{life.digest[:16]} counts from {life.from_ms} on, by the word of {life.by[:16]}"
+                self.lines.verified("roots", words, index=life.index)
+            if life.until_ms is not None:
+                self.lines.verified("roots", f"{life.digest[:16]} counts until {life.until_ms}")
         for one in found:
             if one.entry.type != PolicyAdopted.TYPE:
                 continue
@@ -179,7 +210,9 @@ class Verification:
                 lines.failed("erasures", error, position=position, handle=one.handle)
         if opened:
             lines.verified("erasures", f"{opened} digests fell under {len(tombstones)} tombstones of the log")
-        context = self.context = Context(origin=self.bundle.origin, directory=directory, room=room, lines=lines)
+        context = self.context = Context(
+            origin=self.bundle.origin, directory=directory, room=room, lines=lines, roots=self.roots
+        )
         bundle_replay.replay(context, told)
         self._surplus(told, directory, room)
 

@@ -10,6 +10,7 @@ from api.verification.bundle_errors import EvidenceAbsent, RecomputedOther
 from api.verification.bundle_room import Room
 from api.verification.bundle_statements import Told
 from api.verification.documents import Document, Registered, difference, relevant
+from api.verification.log_roots import LogRoots
 from api.verification.report import Lines
 from api.verification.station_root import Known
 from api.verification.work import Computed
@@ -51,6 +52,8 @@ class Context(msgspec.Struct):
     directory: BundleDirectory
     room: Room
     lines: Lines
+    roots: LogRoots
+    """The roots of the log, as far as the bundle's entries tell."""
     state: LogState = msgspec.field(default_factory=lambda: LogState(scope="stream"))
     signers: dict[str, str] = msgspec.field(default_factory=dict)
     """Thumbprint of the certificate that a request, or its newest revision, was signed with."""

@@ -9,6 +9,7 @@ from cryptography import x509
 
 from api.verification.actors import Directory
 from api.verification.bundle_format import sha256
+from api.verification.roots_in_time import RootNotInForce, RootWindow
 from pki import path
 from pki.conformity import VerifiedClaim, VerifiedLink, open_document
 from pki.credential import Credential
@@ -56,7 +57,13 @@ class UsedStatus(StatusSet):
 class BundleDirectory(Directory):
     """Who may be believed, from these certificates and CRLs only; each answer is for the very moment asked about."""
 
-    def __init__(self, anchors: TrustAnchors, certificates: Sequence[bytes], crls: Sequence[bytes]) -> None:
+    def __init__(
+        self,
+        anchors: TrustAnchors,
+        certificates: Sequence[bytes],
+        crls: Sequence[bytes],
+        roots: Sequence[RootWindow] = (),
+    ) -> None:
         """Raises `pki/malformed`, `pki/oversize`, `pki/crl-malformed`, with the position in the list."""
         authorities: list[bytes] = []
         leaves: list[bytes] = []
@@ -70,7 +77,7 @@ class BundleDirectory(Directory):
             except PkiError as error:
                 error.where.update(list="status", position=position)
                 raise
-        super().__init__(anchors, authorities, self.used_status)
+        super().__init__(anchors, authorities, self.used_status, roots)
         self._certificates = tuple(certificates)
         self._good: dict[tuple[str, Purpose], tuple[int, int, Credential]] = {}
         """From, until (exclusive) and what was proven."""
@@ -82,7 +89,7 @@ class BundleDirectory(Directory):
     def narrowed(self, digests: Collection[str]) -> "BundleDirectory":
         """The same with the CRLs of these digests alone; what it needs counts as needed here only after `take`."""
         crls = [data for data in self.crls if sha256(data) in digests]
-        return BundleDirectory(self.anchors, self._certificates, crls)
+        return BundleDirectory(self.anchors, self._certificates, crls, self.roots)
 
     def take(self, other: "BundleDirectory") -> None:
         """What the other needed was needed."""
@@ -101,7 +108,7 @@ class BundleDirectory(Directory):
         if known is not None and known[0] <= at_ms < known[1] and (roles is None or known[2].role in roles):
             return known[2]
         credential = self.validate(self.certificate(x5t), at_ms, purpose=purpose, roles=roles)
-        until_ms = min(self.used_status.next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
+        until_ms = min(self._next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
         self._good[x5t, purpose] = (at_ms, until_ms, credential)
         return credential
 
@@ -110,7 +117,7 @@ class BundleDirectory(Directory):
     ) -> Credential:
         try:
             credential = super().validate(der, at_ms, purpose=purpose, roles=roles)
-        except PkiError:
+        except (PkiError, RootNotInForce):
             self.used.update(sha256(one) for one in (der, *self._issuers_of(der)))
             raise
         self.used.update(sha256(one) for one in credential.chain)
@@ -120,7 +127,7 @@ class BundleDirectory(Directory):
         """The claim or link, good at `at_ms`; raises `SignerUnknown` or what `open_document` raises."""
         chain = self.chain_of_claim(der)
         self.used.update(sha256(one) for one in chain)
-        return open_document(der, chain=chain, anchors=self.anchors, status=self.status, at_ms=at_ms)
+        return open_document(der, chain=chain, anchors=self._roots.at(at_ms), status=self.status, at_ms=at_ms)
 
     def unused(self) -> tuple[list[int], list[int]]:
         """Positions of the certificates, and of the CRLs, that nothing needed."""

@@ -13,7 +13,7 @@ from ledger.errors import LedgerError
 from ledger.records import entry as entries
 from ledger.records import statement as statements
 from ledger.records.entry import Entry
-from ledger.records.log import PolicyAdopted
+from ledger.records.log import POLICIES
 from ledger.records.privacy import ErasureExecuted
 from ledger.records.requests import RequestIssued
 from ledger.tlog import checkpoint, note
@@ -113,7 +113,7 @@ def by_stream(found: Sequence[Read]) -> dict[str, list[Read]]:
 def policy_streams(found: Sequence[Read]) -> set[str]:
     """The streams of the policies that the entries say they stand under."""
     named = {one.entry.pol for one in found}
-    return {one.entry.stream for one in found if one.index in named and one.entry.type == PolicyAdopted.TYPE}
+    return {one.entry.stream for one in found if one.index in named and one.entry.type in POLICIES}
 
 
 def required_streams(fsr_id: str, found: Sequence[Read]) -> set[str]:
@@ -163,11 +163,11 @@ def _check_stream(name: str, stream: Sequence[Read], is_request: bool, lines: Li
 
 
 def _check_policies(found: Sequence[Read], lines: Lines) -> None:
-    """Each entry stands under the policy in force where it stands."""
-    policies = [one.index for one in found if one.entry.type == PolicyAdopted.TYPE]
+    """Each entry stands under the policy in force before it; the first one is its own."""
+    policies = [one.index for one in found if one.entry.type in POLICIES]
     wrong = 0
     for one in found:
-        in_force = max((index for index in policies if index <= one.index), default=None)
+        in_force = max((index for index in policies if index < one.index), default=min(policies, default=None))
         if one.entry.pol != in_force:
             wrong += 1
             error = StreamMissing("the entry names another policy", expected=in_force, found=one.entry.pol)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from api.errors import ApiError
+from api.verification import log_roots
 from api.verification.bundle_checks import run_again
 from api.verification.bundle_context import Context, Look
 from api.verification.bundle_samples import check_meter, check_samples, check_sequences, check_station
@@ -99,7 +100,8 @@ def _evidence(context: Context, told: Told, whole: Record) -> Evidence | None:
             return None if status_of(error) is not Status.REFUTED else Evidence()
         context.lines.verified("person's statement", "the person said what was relayed", **told.where)
         return Evidence(person=person, person_statement=said)
-    return Evidence(directive=_directive(context, told, whole))
+    root = log_roots.evidence_of(context.roots, whole, told.entry.rec)
+    return Evidence(directive=_directive(context, told, whole), root=root)
 
 
 def _directive(context: Context, told: Told, whole: Record) -> OpenedDirective | None:

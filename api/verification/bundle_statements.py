@@ -12,6 +12,7 @@ from api.verification.bundle_errors import MandateUnproven, RelayOther, Submitte
 from api.verification.bundle_log import Read
 from api.verification.bundle_room import Room
 from api.verification.report import Lines
+from api.verification.roots_in_time import RootNotInForce
 from ledger import verify
 from ledger.errors import LedgerError
 from ledger.records import jws, registry, statement
@@ -133,7 +134,7 @@ def signer_of(directory: Directory, x5t: str, entry: Entry, *, roles: Collection
     """Who signed, good when it was recorded; an entry with a coarse time was recorded within the quarter of an hour."""
     try:
         return directory.actor(x5t, entry.rec, roles=roles)
-    except (NotYetValid, StatusIndeterminate):
+    except (NotYetValid, StatusIndeterminate, RootNotInForce):
         if not registry.kind(entry.type, entry.v).COARSE:
             raise
         return directory.actor(x5t, entry.rec + COARSE_MS, roles=roles)

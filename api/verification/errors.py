@@ -22,3 +22,10 @@ class AnchorMismatch(Refused):
 
     code = "api/anchor-mismatch"
     title = "Other anchors of trust"
+
+
+class RootUnknown(Refused):
+    """The certificate of a root that the log names is not at hand, so nothing can be said of what rests on it."""
+
+    code = "verify/root-unknown"
+    title = "A root's certificate is not at hand"

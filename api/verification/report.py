@@ -9,7 +9,7 @@ import msgspec
 
 from api.errors import ApiError
 from api.verification.bundle_errors import EvidenceAbsent, EvidenceErased
-from api.verification.errors import SignerUnknown
+from api.verification.errors import RootUnknown, SignerUnknown
 from ledger.errors import LedgerError
 from pki.errors import PkiError
 from pki.status import StatusIndeterminate
@@ -152,7 +152,7 @@ def status_of(error: LedgerError | PkiError | ApiError) -> Status:
     """What an error says about the thing that was looked at."""
     if isinstance(error, EvidenceErased):
         return Status.ERASED
-    if isinstance(error, EvidenceAbsent | SignerUnknown | StatusIndeterminate):
+    if isinstance(error, EvidenceAbsent | SignerUnknown | StatusIndeterminate | RootUnknown):
         return Status.INDETERMINATE
     return Status.REFUTED
 

@@ -1,4 +1,4 @@
-"""What the log says of itself: the policy in force, its keys, refused attempts, closed streams, its end."""
+"""What the log says of itself: the policy in force, its roots and keys, refused attempts, closed streams, its end."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -14,9 +14,20 @@ from ledger.records.statement_fields import Hash, Jti, StreamName
 
 MAX_PREDECESSOR_CHARACTERS = 16_384
 MAX_PREDECESSOR_KEYS = 64
+MAX_ROOT_CHARACTERS = 5_464
+"""A root certificate of 4,096 bytes, in base64."""
+MAX_ROOTS = 16
+"""Roots that a log can have had."""
+POLICY_STREAM = "log/policy"
+"""The one stream in which a log says under which roots and rules it admits statements."""
 
 Vkey = Annotated[str, msgspec.Meta(pattern=r"^[!-*,-~]{1,255}\+[0-9a-f]{8}\+[A-Za-z0-9+/=]{4,128}$(?!\n)")]
 """A verifier key (c2sp.org/signed-note), with a name in ASCII."""
+
+
+Base64 = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+/]{2,}={0,2}$(?!\n)")]
+RootSignature = Annotated[Base64, msgspec.Meta(max_length=344)]
+"""An ECDSA signature of at most 256 bytes."""
 
 
 class Predecessor(Value, frozen=True, kw_only=True):
@@ -40,6 +51,42 @@ class PolicyAdopted(Record, frozen=True, kw_only=True):
     development: Annotated[bool, public("true: development credentials are admitted; never in production")] = False
     predecessor: Annotated[Predecessor, public("checkpoint and keys of a log")] | msgspec.UnsetType = msgspec.UNSET
     """Which log this one continues; in entry 0 only."""
+
+
+class RootAdopted(Record, frozen=True, kw_only=True):
+    """From `from_ms` on statements under another root are admitted too: a root in force and the next one say so.
+
+    Both keys sign the same words, which name this log, both roots and the time (docs/spec/credential-profile.md).
+    """
+
+    TYPE = "log.root-adopted"
+    STREAM = "log"
+
+    root: Annotated[Hash, public("digest of a root of trust")]
+    """SHA-256 of the to-be-signed part of `certificate`."""
+    certificate: Annotated[Base64, msgspec.Meta(max_length=MAX_ROOT_CHARACTERS), public("a root of trust, in DER")]
+    by: Annotated[Hash, public("digest of a root of trust")]
+    """The root that vouches."""
+    from_ms: PublicMs
+    signature: Annotated[RootSignature, public("of a root of trust")]
+    """By the key of `by`, in DER."""
+    own_signature: Annotated[RootSignature, public("of a root of trust")]
+    """By the key of `root`, in DER."""
+
+
+class RootRetired(Record, frozen=True, kw_only=True):
+    """From `until_ms` on no statement under the root is admitted any more; those before stay good. A root that stays
+    says so.
+    """
+
+    TYPE = "log.root-retired"
+    STREAM = "log"
+
+    root: Annotated[Hash, public("digest of a root of trust")]
+    by: Annotated[Hash, public("digest of a root of trust")]
+    until_ms: PublicMs
+    signature: Annotated[RootSignature, public("of a root of trust")]
+    """By the key of `by`, in DER."""
 
 
 class KeyRotated(Record, frozen=True, kw_only=True):
@@ -114,4 +161,15 @@ class StreamClosed(Record, frozen=True, kw_only=True):
     n: Annotated[int, msgspec.Meta(ge=1, le=MAX_COUNT), public("number of entries before this one")]
 
 
-KINDS: tuple[type[Record], ...] = (PolicyAdopted, KeyRotated, TimeStamped, LogFrozen, Refused, StreamClosed)
+KINDS: tuple[type[Record], ...] = (
+    PolicyAdopted,
+    RootAdopted,
+    RootRetired,
+    KeyRotated,
+    TimeStamped,
+    LogFrozen,
+    Refused,
+    StreamClosed,
+)
+POLICIES: frozenset[str] = frozenset({PolicyAdopted.TYPE, RootAdopted.TYPE, RootRetired.TYPE})
+"""What changes the policy under which later entries stand, all in one stream: their `pol` names the last of these."""

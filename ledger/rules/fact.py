@@ -17,6 +17,13 @@ class OpenedDirective(msgspec.Struct, frozen=True):
     actor: Actor
 
 
+class VouchedRoot(msgspec.Struct, frozen=True):
+    """A root whose key verifiably signed the words of a change of roots, and the root that changes; both by digest."""
+
+    root: str
+    by: str
+
+
 class Evidence(msgspec.Struct, frozen=True):
     """What the caller opened and verified for this statement; None where there was nothing to open."""
 
@@ -26,6 +33,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """The EV user whose own signed statement is relayed."""
     person_statement: Statement | None = None
     """That statement, verified under the key of `person`."""
+    root: VouchedRoot | None = None
+    """Of a `log.root-adopted` or `log.root-retired`."""
 
 
 class Fact(msgspec.Struct, frozen=True):

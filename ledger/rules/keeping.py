@@ -1,8 +1,26 @@
 """Rules of the log's own records: policies, closing records, order inside a stream."""
 
 from ledger.records.actor import Role
-from ledger.records.log import KeyRotated, PolicyAdopted, Predecessor, StreamClosed, TimeStamped
-from ledger.rules.errors.log import KeyOverlap, KeyUnfit, LogIsFrozen, PredecessorUnfit, StampAhead
+from ledger.records.log import (
+    MAX_ROOTS,
+    KeyRotated,
+    PolicyAdopted,
+    Predecessor,
+    RootAdopted,
+    RootRetired,
+    StreamClosed,
+    TimeStamped,
+)
+from ledger.rules.errors.log import (
+    KeyOverlap,
+    KeyUnfit,
+    LogIsFrozen,
+    PredecessorUnfit,
+    RootTimes,
+    RootUnfit,
+    RootUnvouched,
+    StampAhead,
+)
 from ledger.rules.errors.writing import (
     PolicyMissing,
     PolicyOther,
@@ -11,7 +29,7 @@ from ledger.rules.errors.writing import (
     StreamIsClosed,
     WrongParty,
 )
-from ledger.rules.fact import Fact
+from ledger.rules.fact import Fact, VouchedRoot
 from ledger.rules.projection import Kept, Projection
 from ledger.rules.rules_version import RULES_KNOWN
 from ledger.tlog import checkpoint, note
@@ -22,6 +40,8 @@ from ledger.tlog.note import KeyKind
 OWN_STREAMS = frozenset({"log", "privacy", "*"})
 """Streams of records that the log keeps about itself and about personal data."""
 MAX_OVERLAP_MS = 366 * 86_400_000
+MAX_AHEAD_MS = 366 * 86_400_000
+"""How long before a root begins or ends the log may say so."""
 
 
 def require_not_frozen(seen: Projection, kept: Kept, fact: Fact) -> None:
@@ -58,8 +78,14 @@ def require_stream_open(seen: Projection, fact: Fact) -> None:
         raise StreamIsClosed("nothing follows its closing record", stream=fact.entry.stream)
 
 
-def policy_adopted(_seen: Projection, fact: Fact, record: PolicyAdopted) -> None:
-    """A policy names rules that are known; the first one may name the log that this one continues."""
+def policy_adopted(seen: Projection, fact: Fact, record: PolicyAdopted) -> None:
+    """A policy names rules that are known; the first one may name the log that this one continues.
+
+    A later one changes neither the roots nor whether the log is for development.
+    """
+    first = seen.first_policy
+    if first is not None and (sorted(first.anchors), first.development) != (sorted(record.anchors), record.development):
+        raise RootUnvouched("a later policy changes no root", expected="the anchors of the log's first policy")
     if record.rules not in RULES_KNOWN:
         raise RulesUnknown("other rules", expected=" or ".join(sorted(RULES_KNOWN)), found=record.rules)
     if not isinstance(record.predecessor, Predecessor):
@@ -84,6 +110,48 @@ def last_checkpoint(named: Predecessor) -> Checkpoint:
     if (opened.note.text + "\n" + lines).encode() != signed or len(opened.note.verified) != len(set(named.vkeys)):
         raise PredecessorUnfit("lines and keys do not match", expected="one line a key", found=len(named.vkeys))
     return opened.checkpoint
+
+
+def root_adopted(seen: Projection, fact: Fact, record: RootAdopted) -> None:
+    """The next root is new to the log and counts from a time to come on, by the word of one that is in force now."""
+    _require_vouched(fact, VouchedRoot(record.root, record.by))
+    if record.root in seen.anchors:
+        raise RootUnfit("a root of this log already", expected="a root that it never had", found=record.root)
+    if len(seen.anchors) >= MAX_ROOTS:
+        raise RootUnfit("too many roots", expected=f"at most {MAX_ROOTS}", found=len(seen.anchors))
+    _require_in_force(seen, fact, record.by)
+    _require_ahead(fact, record.from_ms)
+
+
+def root_retired(seen: Projection, fact: Fact, record: RootRetired) -> None:
+    """A root of the log ends at a time to come, once, by the word of another one that is in force and stays."""
+    _require_vouched(fact, VouchedRoot(record.root, record.by))
+    life = seen.anchors.get(record.root)
+    if life is None or life.until_ms is not None:
+        raise RootUnfit("no root of this log that goes on", found=record.root)
+    if record.root == record.by:
+        raise RootUnfit("a root does not end itself", expected="another root that is in force", found=record.by)
+    _require_in_force(seen, fact, record.by)
+    if seen.anchors[record.by].until_ms is not None:
+        raise RootUnfit("the root that says so ends itself", expected="a root that stays", found=record.by)
+    _require_ahead(fact, record.until_ms)
+
+
+def _require_vouched(fact: Fact, wanted: VouchedRoot) -> None:
+    """Raises unless both keys, or the one that is needed, verifiably signed; undecided where that cannot be known."""
+    if fact.evidence is not None and fact.evidence.root != wanted:
+        raise RootUnvouched("its signatures are not those of the roots that it names", expected=wanted.by)
+
+
+def _require_in_force(seen: Projection, fact: Fact, root: str) -> None:
+    life = seen.anchors.get(root)
+    if life is None or not life.is_in_force(fact.now_ms):
+        raise RootUnfit("the root whose word it is is not in force", expected="a root in force", found=root)
+
+
+def _require_ahead(fact: Fact, at_ms: int) -> None:
+    if not fact.now_ms < at_ms <= fact.now_ms + MAX_AHEAD_MS:
+        raise RootTimes("in the past, or more than a year ahead", expected=f"after {fact.now_ms}", found=at_ms)
 
 
 def time_stamped(seen: Projection, fact: Fact, record: TimeStamped) -> None:

@@ -5,7 +5,7 @@ refuses; an auditor goes on past an entry that a rule refuses.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -29,7 +29,7 @@ from ledger.records.credentials import (
     CredentialsAdopted,
 )
 from ledger.records.evidence import SamplesCommitted
-from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, StreamClosed
+from ledger.records.log import KeyRotated, LogFrozen, PolicyAdopted, RootAdopted, RootRetired, StreamClosed
 from ledger.records.opt import Choice, OptDecided, OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked, PartyDeclared
 from ledger.records.privacy import (
@@ -111,8 +111,20 @@ class ScheduleState(msgspec.Struct):
     is_ended: bool = False
 
 
+class RootLife(msgspec.Struct):
+    """From when until when (exclusive) statements under a root are admitted; `by` is the root that vouched for it."""
+
+    from_ms: int = 0
+    until_ms: int | None = None
+    by: str | None = None
+
+    def is_in_force(self, at_ms: int) -> bool:
+        """Whether it counts at that time."""
+        return self.from_ms <= at_ms and (self.until_ms is None or at_ms < self.until_ms)
+
+
 class Kept(msgspec.Struct):
-    """Who keeps the log, under which policy and which key."""
+    """Who keeps the log, under which policy, which roots and which key."""
 
     policy_index: int | None = None
     keeper: str | None = None
@@ -121,6 +133,9 @@ class Kept(msgspec.Struct):
     """How the log changed its key, in order."""
     frozen_at: int | None = None
     """Index of the entry that ended the log."""
+    first_policy: PolicyAdopted | None = None
+    anchors: dict[str, RootLife] = msgspec.field(default_factory=dict)
+    """By digest, in the order in which the log took them over."""
 
 
 NOTHING_KEPT: Final = Kept()
@@ -195,6 +210,18 @@ class Projection:
     def rotations(self) -> Sequence[KeyRotated]:
         """How the log changed its key, in order."""
         return self.log_kept.rotations
+
+    @property
+    def first_policy(self) -> PolicyAdopted | None:
+        """The policy with which the log began."""
+        kept = self.kept.get(POLICY)
+        return None if kept is None else kept.first_policy
+
+    @property
+    def anchors(self) -> Mapping[str, RootLife]:
+        """The roots of trust that the log ever had, by digest."""
+        kept = self.kept.get(POLICY)
+        return {} if kept is None else kept.anchors
 
     @property
     def frozen_at(self) -> int | None:
@@ -296,10 +323,22 @@ def _tag(request: RequestState, record: CheckRecorded, fact: Fact) -> None:
         part.person_tag = fact.tags.get(f"evu/{subject.participation}")
 
 
-def _fold_policy(seen: Projection, fact: Fact, _: PolicyAdopted) -> None:
+def _fold_policy(seen: Projection, fact: Fact, record: PolicyAdopted) -> None:
     kept = seen.kept.setdefault(POLICY, Kept())
     kept.policy_index = fact.index
     kept.keeper = kept.keeper or _party(fact)
+    if kept.first_policy is None:
+        kept.first_policy = record
+        kept.anchors = {anchor: RootLife() for anchor in record.anchors}
+
+
+def _fold_root(seen: Projection, fact: Fact, record: RootAdopted | RootRetired) -> None:
+    kept = seen.kept.setdefault(POLICY, Kept())
+    kept.policy_index = fact.index
+    if isinstance(record, RootAdopted):
+        kept.anchors.setdefault(record.root, RootLife(record.from_ms, by=record.by))
+    elif record.root in kept.anchors and kept.anchors[record.root].until_ms is None:
+        kept.anchors[record.root].until_ms = record.until_ms
 
 
 def _fold_rotation(seen: Projection, _: Fact, record: KeyRotated) -> None:
@@ -527,6 +566,8 @@ def _fold_officer(seen: Projection, _: Fact, record: OfficerRecord) -> None:
 
 _FOLDS: dict[type[Record], Callable[[Projection, Fact, Any], None]] = {
     PolicyAdopted: _fold_policy,
+    RootAdopted: _fold_root,
+    RootRetired: _fold_root,
     KeyRotated: _fold_rotation,
     LogFrozen: _fold_frozen,
     StreamClosed: _fold_closed,

@@ -1,7 +1,7 @@
 """`LogState`: the judge. It is asked before a fact is written and told after; it never changes its mind in between."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ledger.records import contracts as contract_records
@@ -39,7 +39,7 @@ from ledger.rules import (
 from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection, Scope
+from ledger.rules.projection import Projection, RootLife, Scope
 from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
 from ledger.rules.rules_version import RULES_VERSION
@@ -51,6 +51,8 @@ Rule = Callable[[Projection, Fact, Any], None]
 
 RULES: dict[type[Record], Rule] = {
     log.PolicyAdopted: keeping.policy_adopted,
+    log.RootAdopted: keeping.root_adopted,
+    log.RootRetired: keeping.root_retired,
     log.KeyRotated: keeping.key_rotated,
     log.TimeStamped: keeping.time_stamped,
     log.StreamClosed: keeping.stream_closed,
@@ -219,6 +221,11 @@ class LogState:
     def rotations(self) -> tuple[log.KeyRotated, ...]:
         """How the log changed its key, in order."""
         return tuple(self._seen.rotations)
+
+    @property
+    def anchors(self) -> Mapping[str, RootLife]:
+        """The roots of trust that the log ever had, by digest, in order."""
+        return dict(self._seen.anchors)
 
     @property
     def frozen_at(self) -> int | None:

@@ -9,7 +9,7 @@ from ledger.records.credentials import (
     CredentialRevoked,
     CredentialsAdopted,
 )
-from ledger.records.log import StreamClosed
+from ledger.records.log import POLICY_STREAM, PolicyAdopted, RootAdopted, RootRetired, StreamClosed
 from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
 from ledger.rules.errors.writing import NotInStream, StreamCount
@@ -29,6 +29,7 @@ FIXED: dict[type[Record], str] = dict.fromkeys(
 )
 """For records that all stand in one stream: its name."""
 FIXED[PartyDeclared] = PARTY_STREAM
+FIXED |= dict.fromkeys((PolicyAdopted, RootAdopted, RootRetired), POLICY_STREAM)
 
 
 def stream_of(record: Record) -> str | None:

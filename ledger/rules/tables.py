@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 T = TypeVar("T")
 
-ROWS_VERSION: Final = "rows/1"
+ROWS_VERSION: Final = "rows/2"
 """How values are written down; rows of another version are not read but made anew from the log."""
 
 ANY_STREAM: Final = "*"

@@ -15,6 +15,7 @@ from ledger.records.contracts import (
 )
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
+from ledger.records.log import RootAdopted, RootRetired
 from ledger.records.opt import OptActor, OptDecided, OptOrigin
 from ledger.records.privacy import (
     HoldLifted,
@@ -41,6 +42,7 @@ from ledger.rules.errors.contracts import (
     PersonUnproven,
 )
 from ledger.rules.errors.execution import BaselineMethodOther, BatchReused
+from ledger.rules.errors.log import RootUnvouched
 from ledger.rules.errors.opting import OptLimit, OptUnscheduled
 from ledger.rules.errors.privacy import FourEyes, HoldUnknown, ReidentificationUnasked
 from ledger.rules.errors.requests import CancelLate, SiteUnknown, SupersededWithoutCause
@@ -55,6 +57,7 @@ SCOPE = "scope: log, see audit"
 TAGS = "tags: kept by the service, see its own audit"
 PERSON = "evidence: the person's statement is not shown"
 TERMS = "contract: not named by the check"
+ROOTS = "evidence: the certificate of the root that vouches is not at hand"
 
 
 class Undecided(msgspec.Struct, frozen=True):
@@ -101,6 +104,8 @@ def found(seen: Projection, fact: Fact) -> Iterator[tuple[str, str]]:
     record = fact.statement.record
     if persons.is_undecided(fact):
         yield PersonUnproven.code, PERSON
+    if fact.evidence is None and isinstance(record, RootAdopted | RootRetired):
+        yield RootUnvouched.code, ROOTS
     if not seen.sees_log:
         yield PolicyMissing.code, SCOPE
         for rule in ACROSS.get(type(record), ()):

@@ -35,6 +35,8 @@ _NOBODY: frozenset[Role] = frozenset()
 
 WRITERS: dict[type[Record], frozenset[Role]] = {
     log.PolicyAdopted: _KEEPER,
+    log.RootAdopted: _KEEPER,
+    log.RootRetired: _KEEPER,
     log.KeyRotated: _KEEPER,
     log.TimeStamped: _KEEPER,
     log.LogFrozen: _KEEPER,

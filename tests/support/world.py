@@ -6,7 +6,7 @@ settlement. Statements are signed by the parties' own keys and pass through the 
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,8 +164,14 @@ class World:
     next_crl_ms: int = DAWN_MS + HOUR_MS
 
     @classmethod
-    async def open(cls, folder: Path, *, crl_every_ms: int | None = None) -> "World":
-        """An empty log with its policy, at `DAWN_MS`."""
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        crl_every_ms: int | None = None,
+        more: Callable[[Ceremony], Iterable[bytes]] = lambda _: (),
+    ) -> "World":
+        """An empty log with its policy, at `DAWN_MS`; `more` makes issuing authorities of later generations."""
         made = ceremony.perform(SPEC, tls_now_ms=MADE_AT_MS, signing_now_ms=DAWN_MS - HOUR_MS)
         clock = SetClock(DAWN_MS)
         operator = made.parties[CSO].credentials[Purpose.SIGNING]
@@ -187,7 +193,7 @@ class World:
             log_keys=LogKeys([NoteSigner.generate(ORIGIN)]),
             service_key=ServiceKey(operator.key, operator.chain[0]),
             anchors=made.anchors,
-            issuers=tuple(sorted(issuers)),
+            issuers=tuple(sorted({*issuers, *more(made)})),
             certificates=tuple(known),
             status=StatusSet(made.crls),
         )

@@ -41,6 +41,37 @@ class PredecessorUnfit(RuleViolated):
     source = "record log.policy-adopted"
 
 
+class RootUnvouched(RuleViolated):
+    """A root comes and goes by a signature of a root's key over this log, the roots and the time, and in no other way:
+    a policy after the first names the roots of the first, and is for development if that was.
+    """
+
+    code = "rules/root-unvouched"
+    title = "No root vouches for this change of roots"
+    number = "R-961"
+    source = "record log.root-adopted"
+
+
+class RootUnfit(RuleViolated):
+    """The root that vouches, or stays, is in force; the next one is new to the log, which never had more than 16; one
+    that ends is a root of the log, ends once, and is not the one that says so.
+    """
+
+    code = "rules/root-unfit"
+    title = "Not a change of this log's roots"
+    number = "R-962"
+    source = "record log.root-adopted"
+
+
+class RootTimes(RuleViolated):
+    """A root begins, or ends, at a time that is to come, within a year: nothing that was admitted is judged anew."""
+
+    code = "rules/root-times"
+    title = "Roots do not change at this time"
+    number = "R-963"
+    source = "record log.root-retired"
+
+
 class StampAhead(RuleViolated):
     """A time stamp is over a tree that stands before the entry that tells of it."""
 

@@ -193,7 +193,7 @@ def test_a_log_begins_with_a_policy_and_entries_name_the_one_in_force() -> None:
     judge.admit(PolicyAdopted(anchors=("0" * 64,), rules=RULES_VERSION), NORTHGATE, "log/policy")
     with refused("policy-other"):
         judge.try_it(site(), NORTHGATE, pol=7)
-    judge.admit(PolicyAdopted(anchors=("1" * 64,), rules=RULES_VERSION), NORTHGATE, "log/policy")
+    judge.admit(PolicyAdopted(anchors=("0" * 64,), rules=RULES_VERSION), NORTHGATE, "log/policy")
     with refused("policy-other"):
         judge.try_it(site(), NORTHGATE, pol=0)
     judge.admit(site(), NORTHGATE, pol=1)
