@@ -25,6 +25,8 @@ from api.verification.actors import Directory
 from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
+from pki import path
+from pki.authority import Authority
 from pki.errors import PkiError
 from pki.roles import Purpose
 from pki.status import StatusSet
@@ -80,12 +82,18 @@ class Offline:
         moments = sorted({SystemClock().now_ms(), clock_of(self.settings).now_ms()})
         lists = [
             authority.crl(moment)
-            for authority in self.issuing.hierarchy.issuing.values()
+            for authority in self.authorities()
             for moment in moments
             if authority.key_sha256 == issuer_key_sha256
         ]
         office_lists.write(self.settings.pki.crl_dir, lists)
         return len(lists)
+
+    def authorities(self) -> list[Authority]:
+        """The issuing authorities of every generation: those that were followed sign lists as long as they live."""
+        now_ms = SystemClock().now_ms()
+        every = [one for one in self.issuing.hierarchy.authorities() if one.group is not None and one.online]
+        return [one for one in every if not one.retired or path.not_after_ms(one.certificate) >= now_ms]
 
     def directory(self) -> Directory:
         """What certificates prove, by the evidence in the configured folders."""

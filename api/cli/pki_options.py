@@ -150,20 +150,39 @@ def renew(
 @app.command()
 def revoke(
     config: Config,
-    name: Name,
+    name: Annotated[
+        str | None, typer.Argument(help="`issuer key.serial number` as `pki list` shows it, or a PEM file.")
+    ] = None,
+    party: Annotated[
+        str | None, typer.Option(help="Instead of a name: whatever this party has that holds still, renewed or not.")
+    ] = None,
+    role: Annotated[
+        str | None, typer.Option(help="Of the party, in this role alone; STATION means its stations.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what of the party would be revoked.")] = False,
     reason: Annotated[str, typer.Option(help="A reason of RFC 5280 section 5.3.1.")] = "unspecified",
     invalid_from_ms: Annotated[
         int | None, typer.Option(min=0, help="From when its key was not to be trusted, in Unix milliseconds.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Revoke a certificate for ever, and write the list that says so."""
+    """Revoke a certificate, or all that a party has, for ever, and write the lists that say so."""
     from api.cli import pki_revoke as command
     from api.cli import words
+    from pki.roles import Role
     from pki.store.records import Reason
 
     raise typer.Exit(
-        command.run(config, name, reason=words.one_of(Reason, reason), invalid_from_ms=invalid_from_ms, json=json)
+        command.run(
+            config,
+            name,
+            party=party,
+            role=None if role is None else words.one_of(Role, role),
+            is_dry=dry_run,
+            reason=words.one_of(Reason, reason),
+            invalid_from_ms=invalid_from_ms,
+            json=json,
+        )
     )
 
 

@@ -1,4 +1,4 @@
-"""Rules of declarations: by which identifiers a party is known, each one party's alone."""
+"""Rules of declarations: by which identifiers a party says it is known; each is one party's."""
 
 from ledger.records.parties import PartyDeclared
 from ledger.rules.errors.writing import IdentifierTaken, VersionGap
@@ -18,5 +18,6 @@ def party_declared(seen: Projection, fact: Fact, record: PartyDeclared) -> None:
         raise VersionGap("versions count up by one", expected=wanted, found=record.version)
     for name in record.names():
         owner = seen.declared.get(name, record.party_id)
-        if owner != record.party_id:
+        # Who declared what is another's is revoked whole; then the name is free for the one whose it is.
+        if owner != record.party_id and not seen.credentials.is_barred(owner):
             raise IdentifierTaken("another party declared it", found=name, expected=owner)

@@ -52,7 +52,7 @@ from ledger.records.services import Service
 from ledger.records.site_changes import SiteChanged
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SiteAvailable, SiteConfigured
 from ledger.records.work import WorkProven
-from ledger.rules import configuration, orders, retold
+from ledger.rules import configuration, orders, retold, root_lives
 from ledger.rules.capacity import Booking, Capacity
 from ledger.rules.contract_state import ContractState, Offered
 from ledger.rules.credential_state import CredentialBook
@@ -62,6 +62,7 @@ from ledger.rules.fact import Fact
 from ledger.rules.officer_state import OfficerBook, OfficerRecord
 from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
+from ledger.rules.root_lives import RootLife
 from ledger.rules.site_state import SiteState
 from ledger.rules.tables import Plain, Table, Tables
 
@@ -109,18 +110,6 @@ class ScheduleState(msgspec.Struct):
     record: OptScheduled
     holder: str | None
     is_ended: bool = False
-
-
-class RootLife(msgspec.Struct):
-    """From when until when (exclusive) statements under a root are admitted; `by` is the root that vouched for it."""
-
-    from_ms: int = 0
-    until_ms: int | None = None
-    by: str | None = None
-
-    def is_in_force(self, at_ms: int) -> bool:
-        """Whether it counts at that time."""
-        return self.from_ms <= at_ms and (self.until_ms is None or at_ms < self.until_ms)
 
 
 class Kept(msgspec.Struct):
@@ -335,10 +324,7 @@ def _fold_policy(seen: Projection, fact: Fact, record: PolicyAdopted) -> None:
 def _fold_root(seen: Projection, fact: Fact, record: RootAdopted | RootRetired) -> None:
     kept = seen.kept.setdefault(POLICY, Kept())
     kept.policy_index = fact.index
-    if isinstance(record, RootAdopted):
-        kept.anchors.setdefault(record.root, RootLife(record.from_ms, by=record.by))
-    elif record.root in kept.anchors and kept.anchors[record.root].until_ms is None:
-        kept.anchors[record.root].until_ms = record.until_ms
+    root_lives.fold(kept.anchors, record)
 
 
 def _fold_rotation(seen: Projection, _: Fact, record: KeyRotated) -> None:
@@ -443,7 +429,9 @@ def _fold_party(seen: Projection, _: Fact, record: PartyDeclared) -> None:
         if seen.declared.get(name) == record.party_id:
             del seen.declared[name]
     for name in record.names():
-        seen.declared.setdefault(name, record.party_id)
+        owner = seen.declared.get(name)
+        if owner is None or seen.credentials.is_barred(owner):
+            seen.declared[name] = record.party_id
     seen.parties[record.party_id] = record
 
 

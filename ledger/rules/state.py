@@ -39,9 +39,10 @@ from ledger.rules import (
 from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection, RootLife, Scope
+from ledger.rules.projection import Projection, Scope
 from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
+from ledger.rules.root_lives import RootLife
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.rules.site_state import SiteState
 from ledger.rules.tables import ROWS_VERSION, Tables

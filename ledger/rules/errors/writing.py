@@ -150,7 +150,9 @@ class PersonUncalled(RuleViolated):
 
 
 class IdentifierTaken(RuleViolated):
-    """A party declares itself, under the role of its credential, and by no identifier that another one declared."""
+    """A party declares itself, under the role of its credential, and by no identifier that another one declared which
+    has a signing credential still.
+    """
 
     code = "rules/identifier-taken"
     title = "The identifier is another's"

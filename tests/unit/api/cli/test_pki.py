@@ -388,3 +388,45 @@ def test_a_word_that_is_none_of_ours_is_answered_with_those_there_are(arguments:
     assert (result.exit_code, isinstance(result.exception, SystemExit)) == (2, True)
     assert offered in result.output
     assert "is none of" in result.output
+
+
+def test_all_that_a_party_has_is_shown_and_revoked_also_what_was_renewed(place: Place) -> None:
+    """After a renewal both certificates hold: to revoke the older one leaves the newer one good."""
+    old = place.run("list", place.config, "--party", "FI-AUR", "--purpose", "tls-client")["credentials"][0]["name"]
+    held = x509.load_pem_x509_certificate(place.certificate("FI-AUR").read_bytes())
+    out = place.folder / "renewed.pem"
+    renewed = place.run("renew", place.config, old, place.request(subject=held.subject), "--out", out)["name"]
+    place.run("revoke", place.config, old)
+    assert place.run("status", place.config, renewed)["holds"] is True
+
+    shown = place.run("revoke", place.config, "--party", "FI-AUR", "--dry-run")
+    assert {one["profile"] for one in shown["credentials"]} == {"FO/TLS_CLIENT/v1", "FO/SIGNING/v1"}
+    assert renewed in {one["name"] for one in shown["credentials"]}
+    assert place.run("status", place.config, renewed)["holds"] is True
+
+    place.run(
+        "invite", place.config, "--role", "fo", "--party", "FI-AUR", "--organisation", "Aurora", "--purpose", "signing"
+    )
+    done = place.run("revoke", place.config, "--party", "FI-AUR", "--reason", "keyCompromise")
+    assert [one["name"] for one in done["credentials"]] == [one["name"] for one in shown["credentials"]]
+    assert (done["codes"], done["lists"] > 0) == (1, True)
+    assert place.run("list", place.config, "--party", "FI-AUR", "--standing")["credentials"] == []
+    assert place.run("status", place.config, renewed, code=1)["reason"] == "keyCompromise"
+    again = place.run("revoke", place.config, "--party", "FI-AUR")
+    assert (again["credentials"], again["lists"]) == ([], 0)
+    # Others keep theirs.
+    assert place.run("list", place.config, "--party", "FI-NGC", "--standing")["credentials"]
+
+
+@pytest.mark.parametrize("words", [[], ["a.1", "--party", "FI-AUR"], ["a.1", "--dry-run"], ["a.1", "--role", "fo"]])
+def test_either_one_certificate_is_revoked_or_a_party(place: Place, words: list[str]) -> None:
+    assert "api/revocation-unclear" in place.run("revoke", place.config, *words, code=2)
+
+
+def test_a_credential_of_an_authority_that_was_followed_is_revoked_on_a_list_of_its_own(place: Place) -> None:
+    spec = place.folder / "later.toml"
+    spec.write_text('ceremony = "2029 FO"\n[[steps]]\nact = "follow"\ngroup = "FO"\n')
+    place.run("succession", spec, place.config, "--root", place.folder / "credentials" / "root")
+    name = place.run("list", place.config, "--party", "FI-AUR", "--purpose", "signing")["credentials"][0]["name"]
+    assert place.run("revoke", place.config, name)["lists"] > 0
+    assert {"fo", "fo-g2"} <= set(place.run("crl", place.config))

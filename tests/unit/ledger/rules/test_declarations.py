@@ -7,6 +7,13 @@ import pytest
 
 from ledger.records import canonical, registry
 from ledger.records.actor import Role
+from ledger.records.credentials import (
+    CREDENTIAL_STREAM,
+    CredentialIntended,
+    CredentialIssued,
+    CredentialRevoked,
+    RevocationReason,
+)
 from ledger.records.errors import RecordMalformed
 from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
@@ -49,6 +56,26 @@ def test_an_identifier_is_one_partys_until_it_gives_it_up(name: dict[str, str]) 
         _says(judge, rival, BOREALIS)
     judge.admit(PartyDeclared(party_id="aurora", version=2, role=Role.FO), AURORA, PARTY_STREAM)
     _says(judge, rival, BOREALIS)
+
+
+def test_what_somebody_declared_who_had_no_right_to_it_is_free_once_all_its_credentials_are_revoked() -> None:
+    """Anybody can be the first to declare an EIC; its holder comes to it by way of the operator."""
+    judge = Judge()
+    judge.admit(_aurora(), AURORA, PARTY_STREAM)
+    holder = PartyDeclared(party_id="borealis", version=1, role=Role.FO, eic=EIC)
+    name = {"issuer_key_sha256": "a" * 64, "serial": "b" * 40}
+    intended = CredentialIntended(**name, tbs_sha256="c" * 64, profile="FO/SIGNING/v1")
+    issued = CredentialIssued(**name, tbs_sha256="c" * 64, party="aurora")
+    for what in (intended, issued):
+        judge.admit(what, NORTHGATE, CREDENTIAL_STREAM)
+        with refused("identifier-taken"):
+            _says(judge, holder, BOREALIS)
+    reason = RevocationReason.PRIVILEGE_WITHDRAWN
+    judge.admit(CredentialRevoked(**name, reason=reason, revoked_at_ms=judge.now_ms), NORTHGATE, CREDENTIAL_STREAM)
+    judge.admit(holder, BOREALIS, PARTY_STREAM)
+    # It is the holder's now: who comes back with another credential does not get it back.
+    with refused("identifier-taken"):
+        _says(judge, _aurora(version=2))
 
 
 def _read(record: Record, **changes: Any) -> Record:
