@@ -211,6 +211,7 @@ def _leave(world: World, hierarchy: Hierarchy, folder: Path) -> None:
     ders = {
         one
         for minted in (*world.made.parties.values(), *world.made.stations.values())
+        if minted.role is not Role.EVU  # no person's certificate is left in a file
         for issued in minted.credentials.values()
         for one in issued.chain
     }
