@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from api.execution.evidence import ExecutionFact, FactKind
+from api.execution.hearing import MODE_CHANGED
 from api.execution.port import OTHER_TRANSACTION, TRANSACTION_REPLACED
 from api.execution.request import Adopted
-from api.execution.run import BROKEN_OFF, MODE_CHANGED
+from api.execution.run import BROKEN_OFF
 from ledger.records.execution import Cause, ExecutionKind, ExecutionNoted
 from ledger.rules.request_state import RequestState
 

@@ -6,9 +6,10 @@ import re
 import pytest
 
 from api.execution.evidence import FactKind, Span
+from api.execution.hearing import MODE_CHANGED, SERVICE_MODES
 from api.execution.port import OperationModeChanged
 from api.execution.request import AcceptedRequest, Adopted, Patience
-from api.execution.run import BROKEN_OFF, MODE_CHANGED, SERVICE_MODES
+from api.execution.run import BROKEN_OFF
 from api.execution.services import Interval, Setpoint, SetpointService, Step
 from api.execution.simulator import faults as f
 from api.execution.simulator.evse import Mode
