@@ -6,7 +6,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -14,14 +14,13 @@ from websockets.typing import Subprotocol
 
 from api.execution import port as neutral
 from api.execution.errors import FrameRefused
-from api.execution.ocpp import codec, commands
+from api.execution.ocpp import codec
 from api.execution.ocpp import datatypes as t
 from api.execution.ocpp import messages as m
 from api.execution.ocpp.listener import SUBPROTOCOL
-from api.execution.plan import Envelope
-from api.execution.port import Command, Outcome, Verdict
 from api.execution.simulator import faults as f
-from api.execution.simulator import further, noise, protocol
+from api.execution.simulator import noise, protocol
+from api.execution.simulator.answering import Answering
 from api.execution.simulator.plant import Plant
 
 CALL_TIMEOUT_S = 30.0
@@ -81,8 +80,7 @@ class SimulatedStation:
         self._line = asyncio.Lock()
         self._reporting = asyncio.Lock()
         self._backlog: deque[t.Wire] = deque(maxlen=MAX_BACKLOG)
-        self._profiles: dict[int, m.SetChargingProfileRequest] = {}
-        self._thresholds: dict[int, int] = {}
+        self._answering = Answering(plant, self._reporter, self._backlog)
         self._count = 0
         self._back_off = back_off or BackOff()
         self._compression = compression
@@ -199,7 +197,7 @@ class SimulatedStation:
                 await self._hang_up()
             return
         if self.online and faults.starting(f.Reboot, at_ms):
-            self._profiles.clear()
+            self._answering.profiles.clear()
             await self._hang_up()
         if not self.online:
             await self._reconnect(at_ms)
@@ -328,147 +326,7 @@ class SimulatedStation:
             request = codec.open_payload(call.payload, action.request_decoder, call.message_id)
         except FrameRefused as refused:
             return codec.encode_error(call.message_id, refused.ocpp_code, refused.detail), None
-        return codec.encode_result(call.message_id, self._respond(request)), request
-
-    def _respond(self, request: t.Wire) -> t.Wire:
-        match request:
-            case m.SetChargingProfileRequest():
-                return self._install(request)
-            case m.UpdateDynamicScheduleRequest():
-                return self._update(request)
-            case m.ClearChargingProfileRequest():
-                return self._clear(request)
-            case m.GetCompositeScheduleRequest():
-                return self._composite(request)
-            case m.SetDERControlRequest():
-                return self._der(request)
-            case m.ClearDERControlRequest():
-                return self._clear_der(request)
-            case m.SetVariablesRequest():
-                return m.SetVariablesResponse(
-                    set_variable_result=tuple(self._set_variable(data) for data in request.set_variable_data)
-                )
-            case m.GetVariablesRequest():
-                return m.GetVariablesResponse(
-                    get_variable_result=tuple(self._variable(data) for data in request.get_variable_data)
-                )
-            case m.GetLogRequest():
-                return self._log(request)
-            case m.TriggerMessageRequest(requested_message="MeterValues", evse=t.Evse(id=evse_id)):
-                return _status(m.TriggerMessageResponse, self._execute(neutral.ReadMeter(**self._bare(evse_id))))
-            case m.TriggerMessageRequest(requested_message="TransactionEvent", evse=evse):
-                told = list(self._reporter.running(None if evse is None else evse.id))
-                self._backlog.extend(told)
-                # F06: there is nothing to send where nothing runs.
-                return m.TriggerMessageResponse(status="Accepted" if told else "Rejected")
-            case _:
-                response, reports = further.respond(self.plant, self._profiles, request)
-                self._backlog.extend(reports)
-                return response
-
-    def _bare(self, evse_id: int) -> Envelope:
-        return {
-            "command_id": "",
-            "evse": self.plant.address(evse_id),
-            "not_after_ms": protocol.NEVER_MS,
-            "duration_s": 1,
-            "transaction_id": None,
-        }
-
-    def _execute(self, command: Command, max_offline_ms: int = protocol.NEVER_MS) -> Outcome:
-        return self.plant.execute(command, max_offline_ms=max_offline_ms)
-
-    def _install(self, request: m.SetChargingProfileRequest) -> t.Wire:
-        try:
-            command, max_offline_ms = protocol.command_of(request, self.station_id)
-        except protocol.Unsupported as unsupported:
-            return _status(m.ProfileStatusResponse, Outcome(Verdict.REJECTED, unsupported.reason))
-        if isinstance(command, neutral.BalanceLocally):
-            command = replace(command, target_import_w=self._thresholds.get(request.evse_id, 0))
-        outcome = self._execute(command, max_offline_ms)
-        if outcome.verdict is Verdict.ACCEPTED:
-            self._profiles[request.charging_profile.id] = request
-        return _status(m.ProfileStatusResponse, outcome)
-
-    def _update(self, request: m.UpdateDynamicScheduleRequest) -> t.Wire:
-        """K28: the new values are checked like a new profile, and the profile's duration starts again."""
-        installed = self._profiles.get(request.charging_profile_id)
-        if installed is None or installed.charging_profile.charging_profile_kind != "Dynamic":
-            return _status(m.ProfileStatusResponse, Outcome(Verdict.REJECTED, "InvalidProfile"))
-        return self._install(protocol.updated(installed, request.schedule_update))
-
-    def _clear(self, request: m.ClearChargingProfileRequest) -> t.Wire:
-        installed = self._profiles.pop(request.charging_profile_id or 0, None)
-        if installed is None:
-            return m.ClearChargingProfileResponse(status="Unknown")
-        self._execute(neutral.ClearService(**self._bare(installed.evse_id)))
-        return m.ClearChargingProfileResponse(status="Accepted")
-
-    def _composite(self, request: m.GetCompositeScheduleRequest) -> t.Wire:
-        evse = self.plant.evses.get(request.evse_id)
-        if evse is None:
-            return m.GetCompositeScheduleResponse(status="Rejected")
-        schedule = m.CompositeSchedule(
-            evse_id=request.evse_id,
-            duration=request.duration,
-            schedule_start=t.from_ms(self.plant.clock_ms()),
-            charging_rate_unit="W",
-            charging_schedule_period=(protocol.composite_period(evse),),
-        )
-        return m.GetCompositeScheduleResponse(status="Accepted", schedule=schedule)
-
-    def _der(self, request: m.SetDERControlRequest) -> t.Wire:
-        command = protocol.der_command(request, self.station_id)
-        if command is None or command.evse.evse_id not in self.plant.evses:
-            return m.DERControlResponse(status="NotSupported")
-        outcome = self._execute(command)
-        if outcome.reason == "NotSupported":
-            return m.DERControlResponse(status="NotSupported")
-        if outcome.verdict is Verdict.ACCEPTED:
-            self._backlog.append(self._der_changed(request.control_id, started=True))
-        return _status(m.DERControlResponse, outcome)
-
-    def _der_changed(self, control_id: str, *, started: bool) -> t.Wire:
-        return m.NotifyDERStartStopRequest(
-            control_id=control_id, started=started, timestamp=t.from_ms(self.plant.clock_ms())
-        )
-
-    def _set_variable(self, data: m.SetVariableData) -> m.SetVariableResult:
-        """The threshold of local load balancing is kept, for the EVSE that it names; others are taken and not used."""
-        status = "Accepted"
-        if (data.component.name, data.variable.name) == protocol.THRESHOLD:
-            evse_id = 0 if data.component.evse is None else data.component.evse.id
-            if evse_id not in self.plant.evses or not data.attribute_value.isdecimal():
-                status = "Rejected"
-            else:
-                self._thresholds[evse_id] = int(data.attribute_value)
-        return m.SetVariableResult(attribute_status=status, component=data.component, variable=data.variable)
-
-    def _clear_der(self, request: m.ClearDERControlRequest) -> t.Wire:
-        evse_id = commands.parse_control_id(request.control_id or "")
-        evse = None if evse_id is None else self.plant.evses.get(evse_id)
-        if evse is None or not evse.has_control:
-            return m.DERControlResponse(status="NotFound")
-        self._backlog.append(self._der_changed(commands.control_id(evse.config.evse_id), started=False))
-        return _status(
-            m.DERControlResponse, self._execute(neutral.ClearService(**self._bare(evse.config.evse_id), curve=True))
-        )
-
-    @staticmethod
-    def _variable(data: m.GetVariableData) -> m.GetVariableResult:
-        value = protocol.VARIABLES.get((data.component.name, data.variable.name))
-        return m.GetVariableResult(
-            attribute_status="UnknownVariable" if value is None else "Accepted",
-            attribute_value=value,
-            component=data.component,
-            variable=data.variable,
-        )
-
-    def _log(self, request: m.GetLogRequest) -> t.Wire:
-        command = protocol.log_command(request, self.station_id)
-        if command is None:
-            return m.GetLogResponse(status="Rejected")
-        return _status(m.GetLogResponse, self._execute(command))
+        return codec.encode_result(call.message_id, self._answering.respond(request)), request
 
     async def _follow_up(self, request: t.Wire | None) -> None:
         """After the answer: report what follows from the order, and upload the log that was asked for."""
@@ -493,12 +351,3 @@ class SimulatedStation:
                 clock_ms = self.plant.clock_ms()
                 await self._call(self._signer.root(request.request_id, command, records, clock_ms))
             await self._call(m.LogStatusNotificationRequest(status="Uploaded", request_id=request.request_id))
-
-
-def _status(
-    response: type[m.ProfileStatusResponse | m.DERControlResponse | m.GetLogResponse | m.TriggerMessageResponse],
-    outcome: Outcome,
-) -> t.Wire:
-    if outcome.verdict is Verdict.ACCEPTED:
-        return response(status="Accepted")
-    return response(status="Rejected", status_info=t.StatusInfo(reason_code=outcome.reason[:20]))

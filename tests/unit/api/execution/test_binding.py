@@ -195,7 +195,7 @@ async def test_after_a_restart_of_the_backend_a_simulated_station_says_what_runs
         assert await port.send(follow(-3_000)) == neutral.ACCEPTED
         assert running is not None
         assert port.transaction(E1) == running
-        assert again._profiles[1001].charging_profile.transaction_id == running
+        assert again._answering.profiles[1001].charging_profile.transaction_id == running
         await again.close()
 
 
