@@ -209,9 +209,13 @@ def _read(written: list[bytes]) -> dict[x509.ObjectIdentifier, Extension]:
     return found
 
 
-@lru_cache(maxsize=MAX_REMEMBERED)
 def _name(octets: bytes) -> x509.Name:
     """What the library reads in the Name that `octets` are."""
+    return _short_name(octets) if len(octets) <= MAX_REMEMBERED_BYTES else _around(subject=octets).subject
+
+
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _short_name(octets: bytes) -> x509.Name:
     return _around(subject=octets).subject
 
 

@@ -66,6 +66,8 @@ class Answer:
             return msgspec.json.decode(self.body, type=kind)
         except msgspec.DecodeError as error:
             raise AnswerMalformed("the answer does not fit", found=str(error)) from None
+        except RecursionError:
+            raise AnswerMalformed("the answer is nested too deeply") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +322,7 @@ def _problem(status: int, media_type: str, body: bytes) -> ApiError:
         return AnswerMalformed("the service failed without saying why", expected=PROBLEM_MEDIA_TYPE, found=status)
     try:
         problem = msgspec.json.decode(body, type=Problem)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return AnswerMalformed("the problem is malformed", found=status)
     wrong = "; ".join(f"{item.pointer or 'body'}: {item.detail}" for item in problem.errors)
     return RemoteProblem(

@@ -27,8 +27,8 @@ PAGE_SIZE: Final = "50"
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _REPORT_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 """The report is one file that carries its style along, also in its pictures."""
-_ANSWER_UNFIT: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
-"""What showing an answer raises that lacks what it should have: the service is a stranger's."""
+_ANSWER_UNFIT: Final = (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
+"""What showing an answer raises that lacks what it should have, or has too deep inside: the service is a stranger's."""
 _OBJECTS: Final = {
     "contracts": ("Contract", "/v1/contracts"),
     "sites": ("Site", "/v1/sites"),

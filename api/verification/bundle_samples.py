@@ -104,7 +104,9 @@ def check_meter(context: Context, told: Told, whole: Record) -> str:
     if evse.meter.key_spki_sha256 != committed.meter_key_spki_sha256:
         raise MeterRefused("the site's configuration binds another key to this meter")
     key = _meter_key(context, evse, told.entry.rec)
-    bound = context.state.site(request.issued.site_id).metered(evse.evse_id, evse.meter.key_spki_sha256)
+    bound = context.state.site(request.issued.site_id).metered(
+        evse.evse_id, evse.meter.key_spki_sha256, request.issued.start_at_ms
+    )
     begin, end = _open(committed.ocmf_start, key), _open(committed.ocmf_end, key)
     decoded = samples.decode(body_of(context, committed))
     found = grading.grade(

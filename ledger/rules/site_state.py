@@ -47,8 +47,13 @@ class SiteState(msgspec.Struct):
                     return evse
         return None
 
-    def metered(self, evse_id: str, key_spki_sha256: str) -> tuple[int, int | None]:
-        """From when until when a meter's key is bound to an EVSE: None while it is; raises KeyError if it never was."""
+    def metered(self, evse_id: str, key_spki_sha256: str, start_at_ms: int) -> tuple[int, int | None]:
+        """From when until when a meter's key is bound to an EVSE: None while it is; raises KeyError if it never was.
+
+        A meter may be taken away and come back: told of is the time that a request which starts then has it in, or the
+        first one after; where all were over by then, the last.
+        """
+        found: list[tuple[int, int | None]] = []
         since_ms = None
         for recorded_at_ms, version in self.versions:
             is_bound = any(
@@ -57,10 +62,13 @@ class SiteState(msgspec.Struct):
             if since_ms is None and is_bound:
                 since_ms = recorded_at_ms
             elif since_ms is not None and not is_bound:
-                return since_ms, recorded_at_ms
-        if since_ms is None:
+                found.append((since_ms, recorded_at_ms))
+                since_ms = None
+        if since_ms is not None:
+            found.append((since_ms, None))
+        if not found:
             raise KeyError(evse_id)
-        return since_ms, None
+        return next((one for one in found if one[1] is None or one[1] > start_at_ms), found[-1])
 
     def at(self, at_ms: int) -> SiteConfigured | None:
         """The configuration in force at that time, or None before the first."""

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import NameOID
 
 from pki import keys, opened
 from pki.errors import Refused
@@ -34,7 +35,7 @@ ODD = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 @pytest.fixture(autouse=True)
 def _nothing_remembered() -> None:
     opened._remembered.clear()
-    opened._name.cache_clear()
+    opened._short_name.cache_clear()
 
 
 def _every(world: Any) -> list[bytes]:
@@ -163,6 +164,18 @@ def test_a_large_extension_is_read_each_time_and_not_remembered(world: Any) -> N
         for _ in range(2):
             assert _is_as_the_library_reads(open_certificate(der), der)
         assert any(len(octets) > size for octets in opened._remembered) is kept
+
+
+def test_a_large_name_is_read_each_time_and_not_remembered() -> None:
+    for size, kept in ((900, 1), (1100, 0)):
+        opened._short_name.cache_clear()
+        units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "x" * 50)] * (size // 61)
+        name = x509.Name([*units, x509.NameAttribute(NameOID.COMMON_NAME, "padded")])
+        octets = name.public_bytes()
+        assert (len(octets) <= opened.MAX_REMEMBERED_BYTES) is bool(kept)
+        for _ in range(2):
+            assert opened._name(octets) == name
+        assert opened._short_name.cache_info().currsize == kept
 
 
 def test_what_was_read_counts_for_another_signature_over_the_very_same_octets_and_for_no_others(world: Any) -> None:

@@ -28,7 +28,7 @@ PROBLEM = {
     "instance": "urn:uuid:0",
     "a-later-member": 1,
 }
-
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 RETRY = Retry()
 
@@ -196,6 +196,7 @@ def test_a_service_that_is_not_there_is_unreachable(ca: Path) -> None:
         (502, {"content-type": "text/html"}, b"<html>"),
         (400, {"content-type": "application/problem+json"}, b"not json"),
         (400, {"content-type": "application/problem+json"}, b"{}"),
+        (400, {"content-type": "application/problem+json"}, b'{"later":' + DEEP + b"}"),
     ],
 )
 def test_a_failure_that_is_no_problem_document_is_malformed(ask: Any, script: Script, answer: Any) -> None:
@@ -204,8 +205,9 @@ def test_a_failure_that_is_no_problem_document_is_malformed(ask: Any, script: Sc
         ask(Request("GET", "/x"))
 
 
-def test_an_answer_that_is_not_json_is_malformed(ask: Any, script: Script) -> None:
-    script.ok(b"<html>")
+@pytest.mark.parametrize("body", [b"<html>", DEEP])
+def test_an_answer_that_is_not_json_is_malformed(ask: Any, script: Script, body: bytes) -> None:
+    script.ok(body)
     with pytest.raises(AnswerMalformed):
         ask(Request("GET", "/x")).json()
 

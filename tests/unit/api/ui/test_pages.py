@@ -222,10 +222,25 @@ async def test_an_entry_that_was_changed_on_its_way_is_not_shown_as_proven(desk:
     assert "api/receipt-mismatch" in found.words
 
 
-@pytest.mark.parametrize("answer", [b"[]", b'{"stream":{}}', b"not json", b'{"stream":{"entries":1,"is_closed":true}}'])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"[]",
+        b'{"stream":{}}',
+        b"not json",
+        b'{"stream":{"entries":1,"is_closed":true}}',
+        pytest.param(b"[" * 100_000 + b"]" * 100_000, id="nested more deeply than can be read"),
+    ],
+)
 async def test_an_answer_that_is_no_answer_is_a_page_that_says_so(desk: Desk, answer: bytes) -> None:
     desk.twisted.twists[f"/v1/streams/fsr/{FSR}"] = lambda _body: answer
     found = await desk.read(f"streams/fsr/{FSR}", status=400)
+    assert "api/answer-malformed" in found.words
+
+
+async def test_an_answer_that_can_be_read_and_is_too_deep_to_be_shown_is_a_page_that_says_so(desk: Desk) -> None:
+    desk.twisted.twists[f"/v1/sites/{cast.SITE}"] = lambda _body: b'{"a":' * 900 + b"1" + b"}" * 900
+    found = await desk.read(f"sites/{cast.SITE}", status=400)
     assert "api/answer-malformed" in found.words
 
 

@@ -281,7 +281,7 @@ def test_meter_and_key_change_before_and_after_a_request_and_not_while_it_runs()
     judge.admit(change(EvseAdded(evse=evse()), base=2), NORTHGATE, tags=tagged(FIFTH))
     assert found.executed(FIFTH, at("17:00")) == evse()
     assert found.executed("FI*NGC*E99", at("17:00")) is None
-    assert judge.state.site(SITE).metered(EVSES[0], "1" * 64) == (at("09:00"), None)
+    assert judge.state.site(SITE).metered(EVSES[0], "1" * 64, at("09:00")) == (at("09:00"), None)
 
 
 def test_a_meters_key_is_bound_from_the_version_that_brought_it_to_the_one_that_took_it() -> None:
@@ -291,10 +291,28 @@ def test_a_meters_key_is_bound_from_the_version_that_brought_it_to_the_one_that_
     judge.now_ms = at("10:00")
     judge.admit(change(MeterReplaced(evse_id=EVSES[0], meter=key)), NORTHGATE, tags=tagged(EVSES[0]))
     found = judge.state.site(SITE)
-    assert found.metered(EVSES[0], "1" * 64) == (at("09:00"), at("10:00"))
-    assert found.metered(EVSES[0], "9" * 64) == (at("10:00"), None)
+    assert found.metered(EVSES[0], "1" * 64, at("09:30")) == (at("09:00"), at("10:00"))
+    assert found.metered(EVSES[0], "9" * 64, at("10:00")) == (at("10:00"), None)
     with pytest.raises(KeyError):
-        found.metered(EVSES[1], "9" * 64)
+        found.metered(EVSES[1], "9" * 64, at("10:00"))
+
+
+def test_a_meter_that_was_away_and_came_back_is_bound_again_from_then_on() -> None:
+    judge = Judge()
+    judge.site()
+    lent = msgspec.structs.replace(evse().meter, key_spki_sha256="9" * 64)
+    for base, (when, meter) in enumerate((("10:00", lent), ("11:00", evse().meter)), 1):
+        judge.now_ms = at(when)
+        judge.admit(change(MeterReplaced(evse_id=EVSES[0], meter=meter), base=base), NORTHGATE, tags=tagged(EVSES[0]))
+    found = judge.state.site(SITE)
+    for start, since, until in (
+        ("08:00", "09:00", "10:00"),  # before the site was known: as it first was
+        ("09:59", "09:00", "10:00"),
+        ("10:00", "11:00", None),
+        ("12:00", "11:00", None),
+    ):
+        assert found.metered(EVSES[0], "1" * 64, at(start)) == (at(since), None if until is None else at(until))
+    assert found.metered(EVSES[0], "9" * 64, at("12:00")) == (at("10:00"), at("11:00"))
 
 
 def test_what_is_out_of_service_or_gone_is_not_sold_and_what_is_new_is() -> None:
