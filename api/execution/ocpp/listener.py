@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 from typing import Protocol, Self
+from weakref import WeakValueDictionary
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -47,6 +48,7 @@ DEFLATE = ServerPerMessageDeflateFactory(
 )
 MAX_STATIONS_KNOWN = 20_000
 STATION_ID_ATTRIBUTE = "flexledger_station_id"
+TAKEN_OVER = "a newer connection of this station took over"
 
 
 class StationHandler(Protocol):
@@ -153,6 +155,9 @@ class StationListener:
         self._connections: dict[str, ServerConnection] = {}
         self._opening: set[ServerConnection] = set()
         self._delivering: dict[str, asyncio.Task[None]] = {}
+        # Of each station that is just taking its place: its newest connection, and whose turn it is.
+        self._newest: WeakValueDictionary[str, ServerConnection] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._mailboxes: dict[str, Mailbox] = {}
         self.counters = Counters()
         self._reviewing: asyncio.Task[None] | None = None
@@ -321,13 +326,10 @@ class StationListener:
             await connection.close(1002, "subprotocol ocpp2.1 is required")
             return
         mailbox = self._mailbox(station_id)
-        await self._replace(station_id)
-        self._connections[station_id] = connection
-        self.counters.admitted += 1
-        if self._handler is not None:
-            self._handler.on_connected(station_id)
-        delivering = asyncio.create_task(mailbox.deliver(lambda frame: connection.send(frame, text=True)))
-        self._delivering[station_id] = delivering
+        delivering = await self._take_place(station_id, mailbox, connection)
+        if delivering is None:
+            await connection.close(1008, TAKEN_OVER)
+            return
         try:
             await self._listen(station_id, mailbox, connection)
         finally:
@@ -342,6 +344,24 @@ class StationListener:
         if self._handler is not None:
             self._handler.on_disconnected(station_id)
 
+    async def _take_place(
+        self, station_id: str, mailbox: Mailbox, connection: ServerConnection
+    ) -> asyncio.Task[None] | None:
+        """What delivers over this connection from now on; None if a newer one came while an older one was leaving."""
+        self._newest[station_id] = connection
+        turn = self._turns.setdefault(station_id, asyncio.Lock())
+        async with turn:
+            await self._replace(station_id)
+            if self._newest.get(station_id) is not connection:
+                return None
+            self._connections[station_id] = connection
+            self.counters.admitted += 1
+            if self._handler is not None:
+                self._handler.on_connected(station_id)
+            delivering = asyncio.create_task(mailbox.deliver(lambda frame: connection.send(frame, text=True)))
+            self._delivering[station_id] = delivering
+            return delivering
+
     async def _replace(self, station_id: str) -> None:
         """End an older connection of this station first: two must not deliver from one mailbox."""
         older = self._connections.get(station_id)
@@ -350,7 +370,7 @@ class StationListener:
             self._forget(station_id)
             delivering.cancel()
             await asyncio.gather(delivering, return_exceptions=True)
-            await older.close(1008, "a newer connection of this station took over")
+            await older.close(1008, TAKEN_OVER)
 
     async def _listen(self, station_id: str, mailbox: Mailbox, connection: ServerConnection) -> None:
         pace = Pace(self._limits.frames_per_s, self._limits.burst)

@@ -233,6 +233,22 @@ async def test_a_newer_connection_takes_the_place_of_the_older() -> None:
         assert port.connected() == {"CS-1"}
 
 
+async def test_of_three_connections_the_newest_is_served_also_while_an_older_one_is_slow_to_leave() -> None:
+    async with serving(limits=Limits(close_timeout_s=0.5)) as (listener, port, _), raw_station(listener) as first:
+        await ask(first, 2, "1", "Heartbeat", {})
+        first.transport.pause_reading()  # the way to it is dead: it never answers that it closes
+        async with raw_station(listener) as second, raw_station(listener) as third:
+            assert (await ask(third, 2, "1", "Heartbeat", {}))[0] == 3
+            await asyncio.wait_for(second.wait_closed(), 10)
+            assert port.connected() == {"CS-1"}
+            sending = asyncio.create_task(port.send(limit()))
+            told = json.loads(await asyncio.wait_for(third.recv(), 10))
+            assert told[2] == "SetChargingProfile"
+            await third.send(json.dumps([3, told[1], {"status": "Accepted"}]))
+            assert await sending == neutral.ACCEPTED
+        first.transport.resume_reading()
+
+
 async def test_a_station_can_be_disconnected() -> None:
     async with serving() as (listener, _, _), raw_station(listener) as station:
         await ask(station, 2, "1", "Heartbeat", {})
