@@ -30,7 +30,8 @@ from ledger.rules.errors.writing import (
     WrongParty,
 )
 from ledger.rules.fact import Fact, VouchedRoot
-from ledger.rules.projection import Kept, Projection
+from ledger.rules.kept_state import Kept
+from ledger.rules.projection import Projection
 from ledger.rules.rules_version import RULES_KNOWN
 from ledger.tlog import checkpoint, note
 from ledger.tlog.checkpoint import Checkpoint

@@ -5,7 +5,7 @@ row holds just what other streams add.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -13,23 +13,35 @@ from ledger.records.contracts import Silence
 from ledger.rules.contract_state import Contracts as KnownContracts
 from ledger.rules.contract_state import ContractState
 from ledger.rules.fact import Fact
+from ledger.rules.kept_state import StreamState
 from ledger.rules.request_state import RequestState
 from ledger.rules.site_state import SiteState
-from ledger.rules.tables import ANY_STREAM, Row, Shape, Source
-
-if TYPE_CHECKING:
-    from ledger.rules.projection import Projection, StreamState
+from ledger.rules.tables import ANY_STREAM, Row, Shape, Source, Table, Tables
 
 _encode: Final = msgspec.json.Encoder(order="sorted").encode
 _silences: Final = msgspec.json.Decoder(tuple[int, dict[str, Silence]]).decode
 _holders: Final = msgspec.json.Decoder(set[tuple[str, str]]).decode
 _places: Final = msgspec.json.Decoder(list[int]).decode
 
-New = Callable[[], "Projection"]
+
+class Folding(Protocol):
+    """What folds entries, and what it then knows: a `Projection`."""
+
+    tables: Tables
+    requests: Table[RequestState]
+    contracts: Table[ContractState]
+    sites: Table[SiteState]
+
+    def fold(self, fact: Fact) -> None:
+        """The fact was written."""
+        ...
+
+
+New = Callable[[], Folding]
 """Makes an empty projection."""
 
 
-def _folded(new: New, facts: Iterable[Fact]) -> "Projection":
+def _folded(new: New, facts: Iterable[Fact]) -> Folding:
     seen = new()
     for fact in facts:
         seen.fold(fact)
@@ -130,7 +142,7 @@ class Told(Shape[Any]):
         return None
 
 
-class Streams(Shape["StreamState"]):
+class Streams(Shape[StreamState]):
     """How long a stream is, its head says."""
 
     is_written = False
@@ -141,9 +153,9 @@ class Streams(Shape["StreamState"]):
         super().__init__("stream")
         self._state = state
 
-    def read(self, source: Source, key: str) -> tuple["StreamState | None", bytes | None]:
+    def read(self, source: Source, key: str) -> tuple[StreamState | None, bytes | None]:
         found = source.stream(key)
         return (None if found is None else self._state(*found)), None
 
-    def row(self, key: str, value: "StreamState") -> Row | None:
+    def row(self, key: str, value: StreamState) -> Row | None:
         return None

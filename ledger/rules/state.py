@@ -39,7 +39,8 @@ from ledger.rules import (
 from ledger.rules.contract_state import ContractState
 from ledger.rules.credential_state import CredentialBook
 from ledger.rules.fact import Fact
-from ledger.rules.projection import Projection, Scope
+from ledger.rules.known import Scope
+from ledger.rules.projection import Projection
 from ledger.rules.remembered import Remembered
 from ledger.rules.request_state import RequestState
 from ledger.rules.root_lives import RootLife
