@@ -41,7 +41,9 @@ async def lift_restriction(vault: Vault, record: Recorder, subject: str) -> str:
         raise SubjectNotRestricted("the subject is not restricted")
     await record(RestrictionLifted(handle=handle))
     with vault.database.transaction():
-        vault.database.execute("UPDATE subject SET restriction = NULL WHERE uid = ?", (uid,))
+        # Only this one: while it was being recorded, it may have been lifted by somebody else and another have come.
+        sql = "UPDATE subject SET restriction = NULL WHERE uid = ? AND restriction = ?"
+        vault.database.execute(sql, (uid, handle))
     return str(handle)
 
 
@@ -78,7 +80,9 @@ async def release(vault: Vault, record: Recorder, subject: str) -> str | None:
         await record(HoldPlaced(handle=standing.handle, ground=standing.ground))
         await record(HoldLifted(handle=standing.handle))
     with vault.database.transaction():
-        vault.database.execute("UPDATE subject SET hold = NULL, hold_handle = NULL WHERE uid = ?", (uid,))
+        # Only this one: while it was being recorded, it may have been released by somebody else and another have come.
+        sql = "UPDATE subject SET hold = NULL, hold_handle = NULL WHERE uid = ? AND coalesce(hold_handle, '') = ?"
+        vault.database.execute(sql, (uid, standing.handle or ""))
     return standing.handle
 
 

@@ -28,7 +28,7 @@ from ledger.records.privacy import (
 )
 from ledger.records.record import Record, conceal, read, require_marked
 from ledger.tlog import hashing, merkle
-from tests.support.privacy import NOW_MS, Crash, Ledger, Log, digest_of, held
+from tests.support.privacy import NOW_MS, Crash, Entered, Ledger, Log, digest_of, held
 
 pytestmark = pytest.mark.slow  # takes seconds
 
@@ -267,6 +267,41 @@ async def test_a_hold_that_was_not_recorded_is_in_force_and_recorded_by_the_next
     assert await rights.release(vault, log.record, "evu-1") == handle
     with pytest.raises(errors.SubjectNotHeld):
         await rights.release(vault, log.record, "evu-1")
+
+
+async def test_a_release_that_was_overtaken_leaves_the_hold_that_came_since(
+    vault: Vault, eraser: Eraser, log: Log
+) -> None:
+    """Two officers release one hold; before the slower one is through, another hold is placed: that one stands."""
+    vault.keep([held("x", "evu-1")])
+    first = await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.LEGAL_CLAIMS)
+    since: list[str] = []
+
+    async def overtaken(said: Record) -> Entered:
+        if isinstance(said, HoldLifted):
+            await rights.release(vault, log.record, "evu-1")
+            since.append(await rights.hold(vault, log.record, "evu-1", ground=RefusalGround.PUBLIC_INTEREST))
+        return await log.record(said)
+
+    assert await rights.release(vault, overtaken, "evu-1") == first
+    with pytest.raises(errors.SubjectHeld):
+        await eraser.erase("evu-1", basis=BASIS)
+    assert await rights.release(vault, log.record, "evu-1") == since[0] != first
+
+
+async def test_a_restriction_that_came_since_another_was_lifted_stands(vault: Vault, log: Log) -> None:
+    vault.keep([held("x", "evu-1")])
+    ground = RestrictionGround.ACCURACY_CONTESTED
+    first = await rights.restrict(vault, log.record, "evu-1", ground=ground)
+    since: list[str] = []
+
+    async def overtaken(said: Record) -> Entered:
+        await rights.lift_restriction(vault, log.record, "evu-1")
+        since.append(await rights.restrict(vault, log.record, "evu-1", ground=ground))
+        return await log.record(said)
+
+    assert await rights.lift_restriction(vault, overtaken, "evu-1") == first
+    assert await rights.lift_restriction(vault, log.record, "evu-1") == since[0] != first
 
 
 async def test_a_hold_of_before_holds_were_on_record_is_released_without_an_entry(vault: Vault, log: Log) -> None:
