@@ -47,7 +47,7 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
         typer.echo(f"unusable: {failures.told(error)}", err=True)
         return UNUSABLE
     try:
-        files = load(file) if file.is_dir() else archive.read(_opened(file, recipient))
+        header, files = (None, load(file)) if file.is_dir() else _opened(file, recipient)
         found = verify_export(
             files,
             signer_key=signer_key,
@@ -55,6 +55,8 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
             origin=origin or None,
             now_ms=SystemClock().now_ms() if at_ms is None else at_ms,
         )
+        if header is not None:
+            sealing.require_named(header, manifest_sha256=found.manifest_sha256, recipient=found.manifest.recipient)
     except SealingRefused as error:
         typer.echo(f"unusable: {failures.told(error)}", err=True)
         return UNUSABLE
@@ -72,13 +74,15 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
     return 0
 
 
-def _opened(file: Path, key: sealing.PrivateKey | None) -> bytes:
+def _opened(file: Path, key: sealing.PrivateKey | None) -> tuple[sealing.Header | None, dict[str, bytes]]:
+    """What the seal says, if there is one, and the files."""
     data = read_file(file, archive.MAX_ARCHIVE_BYTES)
     if not sealing.is_sealed(data):
-        return data
+        return None, archive.read(data)
     if key is None:
         raise SealingRefused("the export is sealed", expected="--key, the recipient's private key")
-    return sealing.open_sealed(data, key)[1]
+    header, opened = sealing.open_sealed(data, key)
+    return header, archive.read(opened)
 
 
 def _signer(certificate: x509.Certificate) -> jws.PublicKey:

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke, serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
-from ledger.privacy.errors import SealingRefused
+from ledger.privacy.errors import ExportMalformed, SealingRefused
 from ledger.privacy.exports import stream
 from ledger.privacy.keys import framed
 from ledger.records import canonical
@@ -98,6 +98,19 @@ def open_sealed(data: bytes, key: PrivateKey) -> tuple[Header, bytes]:
         return header, b"".join(stream.decrypted(of_file, rest.read))
     except (InvalidTag, ValueError) as error:
         raise SealingRefused("not for this key, or changed on the way") from error
+
+
+def require_named(header: Header, *, manifest_sha256: str, recipient: str | None) -> None:
+    """The header names the export that was sealed: anybody can seal to a public key, and write what they like before.
+
+    `manifest_sha256` and `recipient` are of the verified export inside. Raises `ExportMalformed`.
+    """
+    if header.manifest_sha256 != manifest_sha256:
+        raise ExportMalformed(
+            "the seal names another export", expected=f"manifest {manifest_sha256}", found=header.manifest_sha256
+        )
+    if header.recipient != (recipient or ""):
+        raise ExportMalformed("the seal names another recipient than the export")
 
 
 def _suite(kem: KemName) -> hpke.Suite:

@@ -1,5 +1,6 @@
 """Exports: recorded before they exist, verified by strangers, provable or unlinkable and never both."""
 
+import datetime as dt
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -8,9 +9,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mlkem, x25519
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
+from cryptography.x509.oid import NameOID
 
+from api.cli import export_verify as command
 from ledger.clock import SetClock
 from ledger.errors import LedgerError
 from ledger.privacy import disclosure_log, errors, export_verify, rights
@@ -575,6 +580,51 @@ async def test_a_sealed_export_opens_for_its_recipient_alone(
     other_kind = hybrid_key() if isinstance(key, x25519.X25519PrivateKey) else x25519.X25519PrivateKey.generate()
     with pytest.raises(errors.SealingRefused):
         sealing.open_sealed(data, other_kind)
+
+
+def self_signed(key: ed25519.Ed25519PrivateKey) -> bytes:
+    """A certificate (PEM) of the exporter's key, as its recipients have it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "exporter")])
+    begins = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + dt.timedelta(days=400))
+    return builder.sign(key, None).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    ("named", "code"), [({}, 0), ({"manifest_sha256": "0" * 64}, 1), ({"recipient": "fo-2"}, 1)], ids=str
+)
+async def test_a_seal_that_names_another_export_than_is_inside_is_refuted(
+    exporter: Exporter,
+    ledger: Ledger,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    named: dict[str, str],
+    code: int,
+) -> None:
+    """Anybody can seal to a public key: who has an export can put it under the name of another one."""
+    ledger.add("evu-1", FIGURES)
+    key = x25519.X25519PrivateKey.generate()
+    released = await settle(exporter, ledger, tmp_path / "export.tar")
+    says = {"recipient": "fo-1", "manifest_sha256": released.manifest_sha256, **named}
+    seal = sealing.Seal(key.public_key(), **says)
+    (tmp_path / "sealed").write_bytes(b"".join(seal.pieces([released.path.read_bytes()])))
+    (tmp_path / "signer.pem").write_bytes(self_signed(KEY))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    (tmp_path / "key.pem").chmod(0o600)
+    found = command.run(
+        tmp_path / "sealed",
+        signer=tmp_path / "signer.pem",
+        vkey=ledger.signer.verifier.vkey,
+        origin=ORIGIN,
+        key=tmp_path / "key.pem",
+        at_ms=NOW_MS,
+        json=False,
+    )
+    said = capsys.readouterr().out
+    assert found == code, said
+    assert said.startswith("verified" if code == 0 else "refuted: ledger/export-malformed"), said
 
 
 async def test_errors_repeat_no_value(exporter: Exporter, ledger: Ledger, tmp_path: Path, clock: SetClock) -> None:
