@@ -1,7 +1,12 @@
 """`flexledger browse`: the auditor's pages, served by the reader's own process to the reader's own browser."""
 
+import os
 import secrets
+import tempfile
 import webbrowser
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -61,14 +66,37 @@ async def _serve(
         )
         address = f"http://{LOOPBACK}:{at}/{secret}/"
 
-        def tell() -> None:
-            typer.echo(f"reading {party.origin} as {party.party}; whoever has this address reads as you:\n  {address}")
-            if open_browser:
-                webbrowser.open(address)
+        with ExitStack() as kept:
 
-        await server.serve_local(pages, listening, on_started=tell)
+            def tell() -> None:
+                typer.echo(
+                    f"reading {party.origin} as {party.party}; whoever has this address reads as you:\n  {address}"
+                )
+                if open_browser:
+                    webbrowser.open(kept.enter_context(_leading_to(address, folder)).as_uri())
+
+            await server.serve_local(pages, listening, on_started=tell)
     finally:
         await client.close()
+
+
+@contextmanager
+def _leading_to(address: str, folder: Path) -> Iterator[Path]:
+    """A page of the user's own that leads to `address`, gone after the block.
+
+    The browser is given its name: what a process is started with, everybody on the machine may read.
+    """
+    descriptor, name = tempfile.mkstemp(prefix="browse-", suffix=".html", dir=folder)  # mode 0600
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(
+                '<!doctype html><meta charset="utf-8"><title>flexledger</title>'
+                f'<meta http-equiv="refresh" content="0;url={escape(address)}">\n'
+            )
+        yield path.resolve()
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def trusted_by(party: PartyFile, policy_file: Path | None, *, development: bool) -> tuple[Policy, str | None]:
