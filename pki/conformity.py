@@ -150,7 +150,7 @@ def require_signed_by(parsed: attributecert.ParsedAttribute, certificate: x509.C
     if info.issuer != certificate.subject.public_bytes() or info.issuer_key_id != own_id:
         raise ClaimUntrusted("the document names another issuer")
     sha384 = parsed.signature_oid == oids.ECDSA_WITH_SHA384.dotted_string
-    key = keys.require_authority_key(certificate.public_key())
+    key = keys.require_authority_key(keys.key_of(certificate))
     try:
         key.verify(parsed.signature, parsed.info_der, ec.ECDSA(hashes.SHA384() if sha384 else hashes.SHA256()))
     except InvalidSignature as error:

@@ -155,7 +155,7 @@ def check(held: Held, issuer: x509.Certificate, scope: Scope, signing: Signing) 
 
     `keys.WeakKey` is raised if nothing that this issuer signs is believed.
     """
-    key = signing.require_key(issuer.public_key())
+    key = signing.require_key(keys.key_of(issuer))
     try:
         parts = octets.split(held.der)
         _require_signature(held.bare, parts, key, signing)

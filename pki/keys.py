@@ -4,7 +4,7 @@ import hashlib
 import os
 import stat
 from pathlib import Path
-from typing import NoReturn, Self, TypeAlias, cast
+from typing import NoReturn, Protocol, Self, TypeAlias, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
@@ -225,6 +225,22 @@ def require_leaf_key(key: object) -> PublicKey:
     if _kind(type(key)) is ed25519.Ed25519PublicKey:
         return cast("ed25519.Ed25519PublicKey", key)
     return require_authority_key(key)
+
+
+class Keyed(Protocol):
+    """A certificate or a request, as the library reads it."""
+
+    def public_key(self) -> object:
+        """Its public key; reading it may fail in ways that the library chooses."""
+        ...
+
+
+def key_of(holder: Keyed) -> object:
+    """The public key in a certificate or a request; or WeakKey where the library cannot read it."""
+    try:
+        return holder.public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise WeakKey("the key cannot be read", expected="P-256 or P-384") from error
 
 
 def require_authority_key(key: object) -> ec.EllipticCurvePublicKey:

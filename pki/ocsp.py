@@ -190,7 +190,7 @@ def authenticate(data: bytes, issuer: x509.Certificate) -> Authentic:
 
 def key_bits_of(certificate: x509.Certificate) -> bytes:
     """The key's BIT STRING without tag, length and unused bits: what issuerKeyHash and byKey are hashes of."""
-    key = keys.require_authority_key(certificate.public_key())
+    key = keys.require_authority_key(keys.key_of(certificate))
     return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
 
 
@@ -256,7 +256,7 @@ def _require_signature(response: OcspResponse, responder: x509.Certificate) -> N
     digest = _DIGESTS.get(response.signature_oid)
     if digest is None:
         raise OcspSignature("the response is signed with an algorithm that is not allowed")
-    key = keys.require_authority_key(responder.public_key())
+    key = keys.require_authority_key(keys.key_of(responder))
     try:
         key.verify(response.signature, response.tbs, ec.ECDSA(digest))
     except InvalidSignature as error:

@@ -207,9 +207,13 @@ class StatusSet:
         return tuple(self._ders[digest] for digest in sorted(self._ders))
 
     def known(self, issuer: x509.Certificate, serial: int | None, at_ms: int) -> tuple[str, ...]:
-        """Digests of all evidence from before `at_ms` that names `issuer`: on these rests that nothing is known."""
+        """Digests of what `issuer` signed before `at_ms`: on these rests that nothing is known.
+
+        What others made in its name is passed over, so nothing rests on it.
+        """
         held = self._crls.get(issuer.subject.public_bytes(), {}).values()
-        digests = [one.digest for one in held if one.this_update_ms <= at_ms]
+        before = [one for one in held if one.this_update_ms <= at_ms]
+        digests = [one.digest for one in before if any(self._check(one, issuer, scope) for scope in Scope)]
         answers = [] if serial is None else self._answers(issuer, serial)
         return (*digests, *(answer.digest for answer in answers if answer.available_ms <= at_ms))
 

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pki import path
+from pki import keys, path
 from pki.asn1 import timestamp, tlv
 from pki.asn1.timestamp import Token
 from pki.errors import Refused
@@ -148,7 +148,7 @@ def _require_attributes(token: Token, signer: x509.Certificate) -> None:
 def _require_signature(token: Token, signer: x509.Certificate) -> None:
     made = _SIGNATURES.get(token.signature_oid)
     algorithm = _hash(token.digest_oid) if token.signature_oid == _RSA_ENCRYPTION else made() if made else None
-    key = signer.public_key()
+    key = keys.key_of(signer)
     try:
         if isinstance(key, rsa.RSAPublicKey) and algorithm is not None:
             key.verify(token.signature, token.signed_attributes, padding.PKCS1v15(), algorithm)

@@ -80,7 +80,7 @@ def is_marked(certificate: x509.Certificate) -> bool:
 def issued_any(issuer: x509.Certificate, certificates: Iterable[x509.Certificate]) -> bool:
     """Whether the key of `issuer` signed one of these, as names and signature say; nothing else is looked at."""
     for certificate in certificates:
-        with suppress(ValueError, TypeError, InvalidSignature):
+        with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
             certificate.verify_directly_issued_by(issuer)
             return True
     return False
@@ -88,7 +88,7 @@ def issued_any(issuer: x509.Certificate, certificates: Iterable[x509.Certificate
 
 def require_root(root: x509.Certificate) -> None:
     """Self-signed with an allowed key, a CA that may sign certificates and CRLs; or BadAnchor, WeakKey."""
-    keys.require_authority_key(root.public_key())
+    keys.require_authority_key(keys.key_of(root))
     try:
         root.verify_directly_issued_by(root)
         constraints = root.extensions.get_extension_for_class(x509.BasicConstraints)

@@ -203,7 +203,7 @@ def _sign(signer: keys.Signer, words: bytes) -> bytes:
 
 
 def _require_signed(root: x509.Certificate, words: bytes, signature: bytes, who: str) -> None:
-    key = keys.require_authority_key(root.public_key())
+    key = keys.require_authority_key(keys.key_of(root))
     try:
         key.verify(signature, words, ec.ECDSA(tbs.digest_for(key)))
     except InvalidSignature as error:

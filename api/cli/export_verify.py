@@ -86,7 +86,7 @@ def _opened(file: Path, key: sealing.PrivateKey | None) -> tuple[sealing.Header 
 
 
 def _signer(certificate: x509.Certificate) -> jws.PublicKey:
-    key = certificate.public_key()
+    key = keys.key_of(certificate)
     if not isinstance(key, jws.PublicKey):
         raise ExporterKeyUnfit("another kind of key", expected="a statement key", found=type(key).__name__)
     return key

@@ -13,6 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from pki import names
+
+UNMARKED: Final = names.new_pseudonym
+"""What draws real ones; a session of tests puts `marked_pseudonym` in its place."""
 MARK: Final = "ca4a275eedca4a275eed"
 """Hex, as a pseudonym is; 80 bits, so that nothing else begins with it by chance."""
 PSEUDONYM_CHARS: Final = 32

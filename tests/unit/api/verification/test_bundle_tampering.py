@@ -59,6 +59,51 @@ def test_no_byte_can_be_changed_unnoticed(story: Story, way: Any, which: str) ->
         assert message
 
 
+@pytest.mark.parametrize("which", ["settled", "erased", "droop_erased"])
+@pytest.mark.parametrize("kind", ["status", "certificates"])
+def test_evidence_that_was_changed_and_put_in_its_new_place_is_noticed(story: Story, which: str, kind: str) -> None:
+    """Lists are in the order of digests, so a change alone is nearly always out of order; whoever forges sorts again."""
+    data: bytes = getattr(story, which)
+    rng = random.Random(f"{SEED}{kind}")
+    for number in range(len(msgspec.json.decode(data)[kind])):
+        for way in (flipped, flipped, flipped):
+            code, message = outcome(
+                changed(data, lambda value, way=way, number=number: _forge(value[kind], number, way, rng))
+            )
+            assert code != 0, f"{kind} {number}"
+            assert message
+
+
+def _forge(found: list[str], number: int, way: Any, rng: random.Random) -> None:
+    der = base64.b64decode(found[number])
+    # Not in the head of the structure, where it would be no certificate or list at all.
+    found[number] = base64.b64encode(way(der, rng.randrange(20, len(der)), rng)).decode()
+    found.sort(key=lambda one: hashlib.sha256(base64.b64decode(one)).digest())
+
+
+def test_a_list_of_another_key_is_surplus_also_where_nobody_can_say_what_it_was_for(story: Story) -> None:
+    """What a forger made in an authority's name proves nothing, so nothing rests on it, not even that nothing is known."""
+
+    def rename(value: dict[str, Any]) -> None:
+        for number, text in enumerate(value["status"]):
+            der = base64.b64decode(text)
+            at = der.find(b"\x80\x14") + 2  # the authority's key identifier, 20 octets
+            value["status"][number] = base64.b64encode(der[:at] + b"forged" + der[at + 6 :]).decode()
+        value["status"].sort(key=lambda one: hashlib.sha256(base64.b64decode(one)).digest())
+
+    assert "verify/surplus" in codes(report_of(changed(story.erased, rename)))
+
+
+def test_a_root_of_a_kind_of_key_that_nobody_knows_is_refused_and_no_crash(story: Story) -> None:
+    def strange(value: dict[str, Any]) -> None:
+        der = base64.b64decode(value["anchors"]["roots"][0])
+        known = bytes.fromhex("06072a8648ce3d0201")  # id-ecPublicKey
+        assert known in der
+        value["anchors"]["roots"][0] = base64.b64encode(der.replace(known, known[:-1] + b"\x7f")).decode()
+
+    assert outcome(changed(story.settled, strange))[0] in (1, 2)
+
+
 def test_the_untouched_bundle_verifies(story: Story) -> None:
     assert outcome(story.settled)[0] == 0
 
