@@ -1,11 +1,13 @@
 """A static copy of a log over HTTP (c2sp.org/tlog-tiles): its files by their names, and nothing else of the folder.
 
-A path is parsed as the name of a tile before any file is looked for, so there is no other file that a path could reach.
+A path is parsed as the name of a tile before any file is looked for, so there is no other file that a path could reach;
+nor is there by way of a link, which a copy of a stranger's may bring along, if it leads out of the folder.
 Files go out as they are read, some at a time, so a slow receiver holds little memory; one that takes nothing is cut off
 by the transport.
 """
 
 import asyncio
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -132,9 +134,21 @@ def _open_first(directory: Path, names: list[str]) -> tuple[str, BinaryIO, int, 
     """The first of the files that is there: its name, itself, its length, and the tag of what is in it now."""
     for name in names:
         try:
-            file = plain_file.opened(directory / name)
+            file = plain_file.opened(_within(directory, name))
         except OSError:
             continue
         found = os.fstat(file.fileno())
         return name, file, found.st_size, f'"{found.st_mtime_ns:x}-{found.st_ino:x}-{found.st_size:x}"'
     return None
+
+
+def _within(directory: Path, name: str) -> Path:
+    """Where the file really stands; raises OSError if it is not there, or a link to it leads out of the folder."""
+    try:
+        real = (directory / name).resolve(strict=True)
+        is_within = real.is_relative_to(directory.resolve(strict=True))
+    except RuntimeError as error:
+        raise OSError(errno.ELOOP, "links in a circle") from error
+    if not is_within:
+        raise OSError(errno.EXDEV, "a link that leads out of the folder")
+    return real

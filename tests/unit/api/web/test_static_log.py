@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from api.web import conditional, server, transport
-from api.web.static_log import CHUNK_OCTETS, static_app
+from api.web.static_log import CHUNK_OCTETS, _open_first, static_app
 from ledger import mirror
 from ledger.reader import Reader
 from ledger.store.sqlite import SqliteReader
@@ -196,6 +196,33 @@ async def test_a_pipe_or_a_folder_in_the_place_of_a_tile_is_no_file(served: Serv
     finally:
         pipe.unlink()
         folder.rmdir()
+
+
+async def test_a_link_that_leads_out_of_the_copy_is_no_file_and_one_within_it_is(
+    served: Served, tmp_path: Path
+) -> None:
+    """A copy that was taken of a stranger's may bring links along; the operator's own link to the whole copy is fine."""
+    (tmp_path / "private.key").write_text("not yours")
+    for target, status in ((tmp_path / "private.key", 404), (tmp_path, 404), (served.directory / FULL_TILE, 200)):
+        link = served.directory / "tile/1/000"
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(target)
+        told = await served.ask("/tile/1/000")
+        link.unlink()
+        assert told.status == status
+        assert b"not yours" not in told.body
+    (tmp_path / "000").write_text("not yours")
+    folder = served.directory / "tile/2"
+    folder.symlink_to(tmp_path)
+    assert (await served.ask("/tile/2/000")).status == 404
+    folder.unlink()
+    (tmp_path / "copy").symlink_to(served.directory)
+    found = _open_first(tmp_path / "copy", [FULL_TILE])
+    assert found is not None
+    found[1].close()
+    (tmp_path / "copy" / "vkey.gz").symlink_to("vkey.gz")
+    assert _open_first(tmp_path / "copy", ["vkey.gz"]) is None
+    (tmp_path / "copy" / "vkey.gz").unlink()
 
 
 async def test_nothing_is_written_and_no_body_is_taken(served: Served) -> None:
