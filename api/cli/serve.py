@@ -17,7 +17,8 @@ from api.engines import Engines
 from api.errors import ApiError
 from api.execution.errors import StationRefused
 from api.execution.ocpp.access import StationIdentity, server_context
-from api.execution.ocpp.listener import Limits, StationListener
+from api.execution.ocpp.limits import Limits
+from api.execution.ocpp.listener import StationListener
 from api.flows.service import directory_of, open_service
 from api.flows.stamping import QUERY, AskAuthority
 from api.flows.webhooks import Answered

@@ -19,7 +19,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.execution.ocpp.listener import Limits, StationListener
+from api.execution.ocpp.limits import Limits
+from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.port import EvseAddress, FollowSetpoint, SampleReading, Telemetry, Verdict
 from api.web import server

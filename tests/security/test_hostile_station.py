@@ -16,7 +16,8 @@ from websockets.typing import Subprotocol
 
 from api.execution.evidence import FactKind
 from api.execution.ocpp.access import TLS_1_2_CIPHERS
-from api.execution.ocpp.listener import Limits, Pace, StationListener
+from api.execution.ocpp.limits import Limits, Pace
+from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.port import (
     ACCEPTED,

@@ -23,7 +23,8 @@ from api.execution import port as neutral
 from api.execution.errors import ListenerUnsafe, QueueFull, StationPathUnknown, StationUnknown
 from api.execution.ocpp import codec, mailbox
 from api.execution.ocpp.access import StationIdentity, server_context, station_of
-from api.execution.ocpp.listener import Limits, StationListener
+from api.execution.ocpp.limits import Limits
+from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
 from api.execution.port import EvseAddress, FollowSetpoint, LimitCharging, Verdict
 from api.execution.simulator.evse import EvseConfig
