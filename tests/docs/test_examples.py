@@ -123,7 +123,8 @@ def test_every_python_block_of_a_page_runs(page: Page, tmp_path: Path, monkeypat
 
 
 def test_every_request_that_a_page_shows_in_clear_fits_its_schema() -> None:
-    shown = [json.loads(block) for page in pages() for block in page.blocks("json") if '"params"' in block]
+    written = [page for page in pages() if not page.name.endswith("records.md")]  # that one's have a test of their own
+    shown = [json.loads(block) for page in written for block in page.blocks("json") if '"params"' in block]
     assert [one["params"]["class"] for one in shown] == ["CONGESTION"]
     for one in shown:
         msgspec.convert(one, RequestIssued)

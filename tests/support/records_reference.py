@@ -9,6 +9,7 @@ from msgspec import inspect
 from ledger.records import marks, record, registry
 from ledger.records.record import Part, Record, Value
 from ledger.rules.writers import WRITERS
+from tests.support import record_examples
 
 HEAD = """\
 # Records
@@ -26,6 +27,8 @@ A record is what one actor states; a statement signs it, an entry holds the stat
 * **Required**: yes, no, or *hidden*: a personal field is never in the log, whoever states the record decides whether
   its digest is.
 * Numbers are integers with the unit in their name; powers are positive for import; times are Unix milliseconds, UTC.
+* The example fits the schema, personal members in clear as a party says them (`../how-to/use-the-gateway.md`), optional ones left
+  out. Ids, digests and times are made up; whether the rules take it depends on what stands before it in the log.
 * *coarse*: the entry's own time is rounded down to a quarter of an hour, for the moment is personal.
 """
 
@@ -50,6 +53,7 @@ def _record(kind: type[Record]) -> Iterator[str]:
     coarse = "; coarse" if kind.COARSE else ""
     yield f"Class `{kind.__name__}`. Stream `{kind.STREAM}`. Written by: {writers}{coarse}.\n"
     yield from _table(kind, marked=True)
+    yield f"```json\n{record_examples.example(kind).decode()}\n```\n"
 
 
 def _inner(kind: type) -> Iterator[str]:
