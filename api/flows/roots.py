@@ -98,7 +98,7 @@ class RootBook:
             evidence = log_roots.evidence_of(roots, record, self._desk.clock.now_ms())
             with suppress(JtiReused):  # another replica has the same paper
                 await self._desk.say(record, POLICY_STREAM, evidence=Evidence(root=evidence), jti=jti)
-            log.warning("the log changes its roots", root=record.root, act=record.TYPE)
+            log.warning("the log changes its roots", key_id=record.root, type=record.TYPE)
         self._done.add(path.name)
 
     def _hear(self, opened: Opened, _stream: str, _rec_ms: int) -> None:

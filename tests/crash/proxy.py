@@ -68,7 +68,14 @@ class Wire:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self._to)
+        except BaseException:
+            # The server is gone, or the test is over: the end that came here is closed all the same.
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+            raise
         answers = asyncio.ensure_future(_pump(there, writer))
         try:
             while data := await reader.read(65_536):

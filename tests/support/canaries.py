@@ -30,6 +30,7 @@ MAY_HOLD: Final[Mapping[str, str]] = {
     "bundles/*.json": "what an auditor may see of a request (not the tree of the log beside it)",
     "bundle.json": "the same, by itself",
     "one.json": "the same",
+    "leaf.pem": "a certificate that a test hands to openssl",
     "all.pem": "a test's own list of every certificate",
 }
 """Files that tests leave in which a person may stand, and why; nothing else may."""

@@ -271,7 +271,7 @@ async def test_another_log_key_is_found(begun: House) -> None:
 
 async def test_a_file_that_is_no_log_is_found(begun: House) -> None:
     (begun.folder / "data" / engines.LOG_FILE).write_bytes(b"not a database, but as long as the header of one" * 40)
-    assert begun.failures() == {("log", "ledger/store-damaged")}
+    assert begun.failures() == {("log", "ledger/store-damaged"), ("roots", "ledger/store-damaged")}
 
 
 @pytest.mark.parametrize("name", ["vault.db", "keys.db"])

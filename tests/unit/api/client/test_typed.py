@@ -22,7 +22,7 @@ from api.client.typed.views import CheckAsked, SiteView
 from api.web.routes.taking import TAKEN
 from ledger.records.actor import Role
 from ledger.records.contracts import HoldersAsked
-from ledger.records.log import PolicyAdopted
+from ledger.records.log import FreezeReason, LogFrozen
 from ledger.records.parties import PartyDeclared
 from ledger.records.services import Service
 from ledger.records.site_changes import AvailabilityChanged, SiteChanged
@@ -76,8 +76,8 @@ def test_names_in_an_address_are_escaped_and_what_is_not_asked_for_is_left_out()
 
 
 def test_a_statement_without_a_stream_of_its_own_has_no_address() -> None:
-    with pytest.raises(ValueError, match=r"log\.policy-adopted names no stream"):
-        addressed("/v1/statements", PolicyAdopted(anchors=("0" * 64,), rules="rules/3"))
+    with pytest.raises(ValueError, match=r"log\.frozen names no stream"):
+        addressed("/v1/statements", LogFrozen(reason=FreezeReason.CLOSED))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
