@@ -17,6 +17,8 @@ from pki.roles import Group, Purpose
 from pki.trust import BadAnchor, TrustAnchors, encoded
 from tests.support import pki_world
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 FO = "FI-AUR"
 CLIENT = Purpose.TLS_CLIENT
 MUTATIONS = 4_000

@@ -17,6 +17,8 @@ from ledger.records.sites import EvLimits
 from tests.support.inverters import START_MS, prepare
 from tests.support.world import EVSES, HOUR_MS, SITE, STATIONS, World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 HERE = EvseAddress(station_id=STATIONS[0], evse_id=1)
 LEAVES_MS = START_MS + 5 * HOUR_MS
 

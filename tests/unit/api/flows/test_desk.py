@@ -14,6 +14,8 @@ from pki.roles import Purpose
 from tests.support import world as stage
 from tests.support.world import World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 def question(number: int) -> HoldersAsked:
     return HoldersAsked(

@@ -26,6 +26,8 @@ from pki import ceremony
 from tests.support import rulebook
 from tests.unit.api.cli.test_doctor import SPEC
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 SITE = "DEPOT-7"
 EVSE = "FI*ABC*E1"
 STREAM = f"site/{SITE}"

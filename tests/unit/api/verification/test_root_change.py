@@ -46,6 +46,8 @@ from tests.support import world as stage
 from tests.support.bundles import changed, codes, report_of
 from tests.support.world import DAWN_MS, FO, HOUR_MS, MINUTE_MS, ORIGIN, World
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 FROM_MS = DAWN_MS + 6 * HOUR_MS
 """When the second root begins."""
 VKEY = "vkey"

@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow  # takes seconds
+
 PROGRAM = """
 import sys
 from ledger.audit import processes, sqlite_source

@@ -15,6 +15,8 @@ from ledger.store.sqlite import SqliteStore
 from tests.support import logs
 from tests.support.postgres import Server
 
+pytestmark = pytest.mark.slow  # takes seconds
+
 
 @pytest.fixture
 def schema(postgres_server: Server, tmp_path: Path) -> str:
