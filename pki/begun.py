@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from pki import durable
+from pki import durable, plain_file
 from pki.errors import Broken, Refused
 from pki.store.records import CertificateStore
 
@@ -80,7 +80,7 @@ def end(folder: Path) -> None:
 
 def _held(folder: Path) -> Begun | None:
     try:
-        data = (folder / FILE).read_bytes()
+        data = plain_file.read(folder / FILE)
     except FileNotFoundError:
         return None
     try:

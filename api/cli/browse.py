@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import typer
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.cli import failures
 from api.cli.files import read_file
@@ -27,10 +28,10 @@ from api.web import server
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from pki.errors import PkiError
+from pki.trust import TrustAnchors
 
 SECRET_BYTES: Final = 24
 MAX_ROOTS_BYTES: Final = 262_144
-END_OF_PEM: Final = "-----END CERTIFICATE-----\n"
 
 
 def run(party_file: Path, *, policy: Path | None, port: int, open_browser: bool, development: bool) -> int:
@@ -102,13 +103,15 @@ def _leading_to(address: str, folder: Path) -> Iterator[Path]:
 def trusted_by(party: PartyFile, policy_file: Path | None, *, development: bool) -> tuple[Policy, str | None]:
     """The policy in the file with its digest, or one of what the party file pins: the log's key and the roots.
 
-    Raises `BundleUnusable` for a file that is no policy.
+    Raises `BundleUnusable` for a file that is no policy, and what `TrustAnchors` raises of the roots.
     """
     found = read_policy(policy_file)
     if found is not None and policy_file is not None:
         return found, sha256(read_file(policy_file, MAX_POLICY_BYTES))
-    text = read_file(party.ca, MAX_ROOTS_BYTES).decode("ascii", "replace")
-    roots = tuple(part + END_OF_PEM for part in text.split(END_OF_PEM) if part.strip())
-    made = Policy(vkey=party.vkeys[0], roots=roots, development=development)
-    made.anchors()
-    return made, None
+    anchors = TrustAnchors([read_file(party.ca, MAX_ROOTS_BYTES)], allow_development=development)
+    roots = tuple(root.public_bytes(Encoding.PEM).decode() for root in anchors.certificates)
+    vkey, *others = party.vkeys
+    # A log that changes its key is signed by one of several: the policy names the others as keys of the same log.
+    lines = [f"log {other}" for other in others]
+    keys = "\n".join((*lines, "quorum none", "")) if lines else ""
+    return Policy(vkey=vkey, roots=roots, development=development, witnesses=keys), None

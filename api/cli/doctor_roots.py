@@ -8,10 +8,11 @@ from cryptography import x509
 from api import engines
 from api.cli.doctor_checks import Finding, ok, warning
 from api.engines import pem_blocks
-from api.flows.roots import FOLDER, MAX_PAPERS, roots_of
+from api.flows.roots import FOLDER, MAX_PAPERS, read_paper, roots_of
 from api.settings import Settings
 from api.verification import log_roots
 from api.verification.log_roots import LogRoots
+from ledger import plain_file
 from ledger.reader import Reader
 from ledger.store.errors import StoreAbsent
 from pki import trust, vouching
@@ -23,7 +24,7 @@ CHECK: Final = "roots"
 
 def roots(settings: Settings) -> Iterator[Finding]:
     """The settings have every root of the log, the log every root of the settings, and every paper is written down."""
-    anchors = TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
+    anchors = TrustAnchors([plain_file.read(settings.pki.anchors)], allow_development=settings.development)
     try:
         store = engines.open_reader(settings)
     except StoreAbsent:
@@ -55,7 +56,7 @@ def _not_adopted(settings: Settings, anchors: TrustAnchors, found: LogRoots) -> 
     issuing = [
         x509.load_der_x509_certificate(der)
         for file in sorted(settings.pki.issuers_dir.glob("*.pem"))
-        for der in pem_blocks(file.read_bytes())
+        for der in pem_blocks(plain_file.read(file))
     ]
     for root in anchors.certificates:
         if vouching.digest(root) in known:
@@ -74,9 +75,9 @@ def _papers(settings: Settings, found: LogRoots) -> Iterator[Finding]:
     known = {life.digest: life for life in found.lives()}
     for file in sorted((settings.data_dir / FOLDER).glob("*.json"))[:MAX_PAPERS]:
         try:
-            said = vouching.parse(file.read_bytes())
+            said = read_paper(file)
             record = log_roots.record_of(said)
-        except PkiError as error:
+        except (PkiError, OSError) as error:
             yield warning(CHECK, "doctor/root-paper", f"{file.name}: {error}", "take it away")
             continue
         life = known.get(record.root)

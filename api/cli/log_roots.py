@@ -21,6 +21,7 @@ from api.flows.roots import FOLDER, require_possible, roots_of
 from api.settings import Settings, load
 from api.verification import log_roots
 from api.verification.log_roots import Life, LogRoots
+from ledger import plain_file
 from ledger.errors import LedgerError
 from ledger.reader import Reader
 from ledger.records.log import RootAdopted, RootRetired
@@ -62,7 +63,7 @@ def change(config: Path, paper: Path) -> int:
         data = read_file(paper, vouching.MAX_PAPER_BYTES)
         said = vouching.parse(data)
         record = log_roots.record_of(said)
-        own = x509.load_der_x509_certificate(pem_blocks(settings.signing.certificate.read_bytes())[0])
+        own = x509.load_der_x509_certificate(pem_blocks(plain_file.read(settings.signing.certificate))[0])
         with _of_log(settings) as roots:
             require_possible(said, roots, own, _issuers(settings))
             is_done = _is_done(roots, record)
@@ -94,7 +95,7 @@ def change(config: Path, paper: Path) -> int:
 @contextmanager
 def _of_log(settings: Settings) -> Iterator[LogRoots]:
     """The roots of the settings' log, as it is now, service or no service."""
-    anchors = TrustAnchors([settings.pki.anchors.read_bytes()], allow_development=settings.development)
+    anchors = TrustAnchors([plain_file.read(settings.pki.anchors)], allow_development=settings.development)
     store = engines.open_reader(settings)
     try:
         with store.moment():
@@ -117,7 +118,7 @@ def _require_ahead(record: RootAdopted | RootRetired, now_ms: int) -> None:
 
 
 def _issuers(settings: Settings) -> list[bytes]:
-    return [der for file in sorted(settings.pki.issuers_dir.glob("*.pem")) for der in pem_blocks(file.read_bytes())]
+    return [der for file in sorted(settings.pki.issuers_dir.glob("*.pem")) for der in pem_blocks(plain_file.read(file))]
 
 
 def _admit(settings: Settings, root: x509.Certificate) -> None:
@@ -125,7 +126,7 @@ def _admit(settings: Settings, root: x509.Certificate) -> None:
     pem = root.public_bytes(Encoding.PEM)
     listeners = [one.client_ca for one in (settings.listen, settings.ocpp_listen) if one is not None]
     for file in dict.fromkeys((settings.pki.anchors, *listeners)):
-        known = file.read_bytes()
+        known = plain_file.read(file)
         if pem not in known:
             durable.write(file, known + (b"" if known.endswith(b"\n") else b"\n") + pem)
 

@@ -16,6 +16,7 @@ from api.errors import ApiError, Refused
 from api.flows.desk import Desk, Opened
 from api.verification import log_roots
 from api.verification.log_roots import LogRoots
+from ledger import plain_file
 from ledger.appender import JtiReused
 from ledger.errors import LedgerError
 from ledger.reader import Reader
@@ -87,8 +88,7 @@ class RootBook:
                 log.error("a change of roots is not taken", file=path.name, code=getattr(error, "code", "os"))
 
     async def _record(self, path: Path) -> None:
-        data = path.read_bytes()  # noqa: ASYNC240 -- a small local file that a command put there
-        paper = vouching.parse(data)
+        paper = read_paper(path)
         record = log_roots.record_of(paper)
         jti = jti_of(record)
         if self._desk.said(jti) is None:
@@ -110,6 +110,12 @@ class RootBook:
 
     def _known(self) -> Sequence[x509.Certificate]:
         return self._desk.engines.anchors.certificates
+
+
+def read_paper(path: Path) -> Paper:
+    """The paper in a file of the folder; raises OSError, also for what is no file, and what `vouching.parse` raises."""
+    with plain_file.opened(path) as file:
+        return vouching.parse(file.read(vouching.MAX_PAPER_BYTES + 1))
 
 
 def roots_of(reader: Reader, origin: str, known: Sequence[x509.Certificate]) -> LogRoots:

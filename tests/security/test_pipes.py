@@ -15,7 +15,7 @@ from api.client import party
 from api.client.tls import client_context
 from api.errors import ApiError
 from api.execution.ocpp import access
-from api.flows import office_lists
+from api.flows import office_lists, roots
 from api.web import tls
 from ledger import plain_file
 from ledger.errors import LedgerError
@@ -29,6 +29,7 @@ from pki.errors import PkiError
 
 READERS: dict[str, Callable[[Path], Any]] = {
     "log key": key_files.read_log_keys,
+    "paper of a root": roots.read_paper,
     "signer state": lambda path: SignerState(path).read(),
     "statement key": lambda path: keys.load_private(path, None),
     "password": issuing.read_password,
