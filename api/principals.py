@@ -6,9 +6,6 @@ from typing import Final, Self
 from pki.credential import Credential
 from pki.roles import Role
 
-ANONYMOUS: Final = None
-"""Who showed no certificate is nobody; code that needs somebody asks `api.web.identity.require`."""
-
 ORGANISATIONS: Final = frozenset(Role) - {Role.EVU, Role.STATION}
 """The roles of organisations, whose names may stand in logs; an EV user is a person, and a station has an address."""
 

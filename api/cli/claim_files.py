@@ -22,7 +22,6 @@ from pki.store.sqlite import SqliteStore
 
 MAX_SPEC_BYTES: Final = 65_536
 MAX_PEM_BYTES: Final = 1 << 20
-MAX_DOCUMENT_BYTES: Final = 32_768
 DAY_MS: Final = 86_400_000
 T = TypeVar("T")
 _PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]+-----")

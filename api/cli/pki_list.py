@@ -6,7 +6,6 @@ from typing import Any
 from api.cli.pki_offline import DONE, FOUND, Offline, answered, name_of, opened, say
 from api.cli.words import one_of, utc
 from api.errors import ApiError
-from api.issuing import Issuing
 from pki.errors import PkiError
 from pki.roles import Purpose, Role
 from pki.store.listing import Listed, Sought
@@ -90,8 +89,3 @@ def _row(listed: Listed) -> dict[str, Any]:
         "reason": None if standing is None else standing.reason.value,
         "invalid_from_ms": None if standing is None else standing.invalid_from_ms,
     }
-
-
-def ending_before(issuing: Issuing, at_ms: int) -> list[Listed]:
-    """What stands and ends before a time."""
-    return issuing.listing.all(Sought(ending_before_ms=at_ms, is_revoked=False))

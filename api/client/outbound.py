@@ -17,7 +17,6 @@ from api.client.http import Answer, Posting
 from api.errors import Refused
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_URL_CHARS: Final = 1_024

@@ -101,8 +101,6 @@ class EvseEvidence:
     source: str
     ocmf_start: str | None
     ocmf_end: str | None
-    raw_start: bytes | None
-    raw_end: bytes | None
     unproven: tuple[Span, ...]
     overridden: tuple[Span, ...]
     ended_at_ms: int | None

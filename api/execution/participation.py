@@ -149,8 +149,6 @@ class Part:
             quiet_jws=self.before.station_jws if self.before and self.before.samples == quiet_before else None,
             ocmf_start=self.first.ocmf if self.first else None,
             ocmf_end=self.last.ocmf if self.last else None,
-            raw_start=self.first.raw if self.first else None,
-            raw_end=self.last.raw if self.last else None,
             unproven=holes(samples, window, interval_ms),
             overridden=tuple(self.overridden),
             ended_at_ms=self.ended_at_ms,

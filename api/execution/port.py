@@ -209,12 +209,11 @@ class SampleReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedReading:
-    """A meter-signed value as it came: `ocmf` is the verbatim text, `raw` the whole frame that brought it."""
+    """A meter-signed value as it came: `ocmf` is the verbatim text."""
 
     evse: EvseAddress
     at_ms: int
     ocmf: str
-    raw: bytes
     context: str
 
 

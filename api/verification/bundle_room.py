@@ -103,10 +103,6 @@ class Room:
             raise EvidenceErased(f"{what} was erased", found=name)
         raise EvidenceAbsent(f"{what} is not in the bundle", expected=name)
 
-    def has_attachment(self, name: str) -> bool:
-        """Whether the document is there; it counts as needed only once it is taken."""
-        return name in self._attachments
-
     def _need_erasure(self, digest: str) -> None:
         self._used_erasures.add(digest)
         self._used_handles.add(self._erasures[digest][1].handle)

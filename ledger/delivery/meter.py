@@ -10,9 +10,6 @@ from ledger.delivery.readings import Pagination
 
 IMPORT_TOTAL = "1-b:1.8.0"
 EXPORT_TOTAL = "1-b:2.8.0"
-# OCMF 1.4: registers of one transaction, as the mains sees them.
-IMPORT_TRANSACTION = "01-00:B2.08.00*FF"
-EXPORT_TRANSACTION = "01-00:C2.08.00*FF"
 MAX_DECIMALS = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

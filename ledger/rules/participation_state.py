@@ -65,7 +65,6 @@ class ParticipationState(msgspec.Struct):
     batch_ids: list[str] = msgspec.field(default_factory=list)
     dsr_id: str | None = None
     """The service record that stands."""
-    opted_out_ever: bool = False
     left: OptActor | None = None
     """Whose right was exercised to leave while it executed."""
     evse_tag: str | None = None
@@ -108,7 +107,6 @@ class ParticipationState(msgspec.Struct):
 
     def fold_opt(self, record: OptDecided) -> None:
         """An actor decided."""
-        self.opted_out_ever |= record.choice is Choice.OUT
         if self.would_leave(record):
             self.left = record.actor
         else:

@@ -158,10 +158,6 @@ class ReadStore(Protocol):
         """Those of the (party, jti) that are in the log, each with its index."""
         ...
 
-    def actor_counter(self, party: str, x5t: str) -> int | None:
-        """The last `actor_seq` of this key, or None."""
-        ...
-
     def actors(self) -> Mapping[int, Actor]:
         """Every actor who signed an entry."""
         ...

@@ -137,10 +137,6 @@ class SqlReads(ABC):
         row = self._one("SELECT idx FROM idempotency WHERE party = ? AND jti = ?", (party, jti))
         return None if row is None else int(row[0])
 
-    def actor_counter(self, party: str, x5t: str) -> int | None:
-        row = self._one("SELECT seq FROM actor_counter WHERE party = ? AND x5t = ?", (party, x5t))
-        return None if row is None else int(row[0])
-
     def actors(self, *, above: int = 0) -> Mapping[int, Actor]:
         return actors_of(self._all(_ACTORS, (above,)))
 

@@ -54,11 +54,11 @@ TAKEN_OVER = "a newer connection of this station took over"
 class StationHandler(Protocol):
     """What a listener's user does with what stations say."""
 
-    async def on_call(self, station_id: str, action: str, request: Wire, raw: bytes) -> Wire:
+    async def on_call(self, station_id: str, action: str, request: Wire) -> Wire:
         """The response to a station's call. An `ApiError` becomes a CALLERROR."""
         ...
 
-    def on_send(self, station_id: str, message: Wire, raw: bytes) -> None:
+    def on_send(self, station_id: str, message: Wire) -> None:
         """A message that wants no answer."""
         ...
 
@@ -371,7 +371,7 @@ class StationListener:
             # A SEND is never answered, not even with an error.
             self.counters.frames_refused += 1
             return
-        self._handler.on_send(station_id, message, frame.raw)
+        self._handler.on_send(station_id, message)
 
     async def _call(self, station_id: str, call: codec.Call) -> bytes:
         action = messages.ACTIONS.get(call.action)
@@ -379,7 +379,7 @@ class StationListener:
             return codec.encode_error(call.message_id, "NotImplemented", "action is not known here")
         try:
             request = codec.open_payload(call.payload, action.request_decoder, call.message_id)
-            response = await self._handler.on_call(station_id, call.action, request, call.raw)
+            response = await self._handler.on_call(station_id, call.action, request)
         except FrameRefused as refused:
             self.counters.frames_refused += 1
             return codec.encode_error(call.message_id, refused.ocpp_code, refused.detail)

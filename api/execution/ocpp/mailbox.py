@@ -27,7 +27,6 @@ class Answered:
     """The station answered."""
 
     response: Wire
-    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +254,7 @@ class Mailbox:
             response = codec.open_payload(frame.payload, letter.action.response_decoder, frame.message_id)
         except FrameRefused as refused:
             return Failed(refused.ocpp_code), refused
-        return Answered(response, frame.raw), None
+        return Answered(response), None
 
     def close(self) -> None:
         """The listener stops: nothing more will be sent."""

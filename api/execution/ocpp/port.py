@@ -176,7 +176,7 @@ class OcppPort:
         return self._uploads_started
 
     # ------------------------------------------------------------------ what the listener hears
-    async def on_call(self, station_id: str, action: str, request: t.Wire, raw: bytes) -> t.Wire:
+    async def on_call(self, station_id: str, action: str, request: t.Wire) -> t.Wire:
         """See `StationHandler.on_call`."""
         now = t.from_ms(self._clock.now_ms())
         match request:
@@ -186,14 +186,14 @@ class OcppPort:
             case m.Empty() if action == "Heartbeat":
                 return m.HeartbeatResponse(current_time=now)
             case m.TransactionEventRequest():
-                self._on_transaction(station_id, request, raw)
+                self._on_transaction(station_id, request)
                 return m.TransactionEventResponse()
             case m.MeterValuesRequest():
                 if request.evse_id > MAX_EVSE_ID:
                     self.dropped.values += 1
                     return m.Empty()
                 evse = EvseAddress(station_id=station_id, evse_id=request.evse_id)
-                self._on_meter_values(evse, request.meter_value, raw)
+                self._on_meter_values(evse, request.meter_value)
             case m.NotifyEVChargingNeedsRequest():
                 return self._on_needs(station_id, request)
             case m.NotifyDERAlarmRequest():
@@ -228,7 +228,7 @@ class OcppPort:
             status="Accepted", schedule_update=t.ScheduleUpdate(setpoint=setpoint_w)
         )
 
-    def on_send(self, station_id: str, message: t.Wire, raw: bytes) -> None:
+    def on_send(self, station_id: str, message: t.Wire) -> None:
         """See `StationHandler.on_send`."""
         if isinstance(message, m.NotifyPeriodicEventStream):
             for reading in read_stream(station_id, message, self._clock.now_ms(), self.dropped):
@@ -259,7 +259,7 @@ class OcppPort:
             evse: power_w for evse, power_w in self._setpoint_installed.items() if evse.station_id != station_id
         }
 
-    def _on_transaction(self, station_id: str, request: m.TransactionEventRequest, raw: bytes) -> None:
+    def _on_transaction(self, station_id: str, request: m.TransactionEventRequest) -> None:
         info, at_ms = request.transaction_info, t.to_ms(request.timestamp)
         evse = self._evse_of(station_id, request)
         if evse is None:
@@ -296,7 +296,7 @@ class OcppPort:
         if not request.offline:
             # What a station tells late of an earlier time says nothing of now.
             self._bindings.spoke(evse)
-        self._on_meter_values(evse, request.meter_value or (), raw)
+        self._on_meter_values(evse, request.meter_value or ())
 
     def _evse_of(self, station_id: str, request: m.TransactionEventRequest) -> EvseAddress | None:
         """The standard asks for the EVSE once per transaction only; later events are found by the transaction's id."""
@@ -307,9 +307,9 @@ class OcppPort:
             return EvseAddress(station_id=station_id, evse_id=request.evse.id)
         return self._bindings.where(station_id, request.transaction_info.transaction_id)
 
-    def _on_meter_values(self, evse: EvseAddress, values: tuple[t.MeterValue, ...], raw: bytes) -> None:
+    def _on_meter_values(self, evse: EvseAddress, values: tuple[t.MeterValue, ...]) -> None:
         now_ms = self._clock.now_ms()
-        for reading in read_meter_values(evse, values, raw=raw, received_at_ms=now_ms, dropped=self.dropped):
+        for reading in read_meter_values(evse, values, received_at_ms=now_ms, dropped=self.dropped):
             self._publish(reading)
 
     def _on_alarm(self, station_id: str, request: m.NotifyDERAlarmRequest) -> None:

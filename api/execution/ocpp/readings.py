@@ -45,7 +45,6 @@ def read_meter_values(
     evse: EvseAddress,
     values: tuple[t.MeterValue, ...],
     *,
-    raw: bytes,
     received_at_ms: int,
     dropped: Dropped,
 ) -> Iterator[SampleReading | SignedReading]:
@@ -63,7 +62,7 @@ def read_meter_values(
             if text is None:
                 dropped.signed += 1
             else:
-                yield SignedReading(evse=evse, at_ms=at_ms, ocmf=text, raw=raw, context=sampled.context)
+                yield SignedReading(evse=evse, at_ms=at_ms, ocmf=text, context=sampled.context)
 
 
 def _sample(

@@ -103,7 +103,7 @@ class Plant:
         at_ms = self.clock_ms()
         text = evse.meter.sign_reading(at_ms, code)
         address = self.address(evse.config.evse_id)
-        self._report(neutral.SignedReading(evse=address, at_ms=at_ms, ocmf=text, raw=text.encode(), context=context))
+        self._report(neutral.SignedReading(evse=address, at_ms=at_ms, ocmf=text, context=context))
 
     def _report(self, event: Telemetry) -> None:
         if len(self._outbox) < MAX_OUTBOX:

@@ -40,7 +40,7 @@ def test_what_a_station_measures_beside_power_is_read_in_our_units(
     power = _value("Power.Active.Export", 500)
     value = msgspec.convert({"timestamp": "2026-01-20T15:00:00Z", "sampledValue": [power, *sampled]}, t.MeterValue)
     dropped = Dropped()
-    (reading,) = read_meter_values(EVSE, (value,), raw=b"", received_at_ms=0, dropped=dropped)
+    (reading,) = read_meter_values(EVSE, (value,), received_at_ms=0, dropped=dropped)
     assert isinstance(reading, SampleReading)
     assert {name: getattr(reading, name) for name in found} == found
     # The connection of the building is never taken for the EVSE's own power.
