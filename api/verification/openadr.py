@@ -47,7 +47,13 @@ from ledger.records.work import WorkProven
 VERSION: Final = "3.1.0"
 PRIVATE_FFR: Final = "x-FFR_CAPACITY"
 """OpenADR names no payload for an armed reserve; a private one says so instead of pretending to be a dispatch."""
+SIGNED_SETPOINT: Final = "x-DISPATCH_SETPOINT_SIGNED"
+SIGNED_RELATIVE: Final = "x-DISPATCH_SETPOINT_RELATIVE_SIGNED"
+"""OpenADR's setpoints are amounts of consumption from 0 up; what goes below is told under a private name."""
+PRIVATE_EXPORT: Final = "x-DEMAND_EXPORT"
+"""OpenADR's demand is from 0 up; what was fed in stands beside it."""
 MAX_ID: Final = 128
+MAX_TEXT: Final = 128
 
 
 class NothingToExport(Absent):
@@ -65,9 +71,10 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
-    """An event and its reports as a business logic would post them, and what was lost."""
+    """A program, its event and the reports as they would be posted to a VTN, and what was lost."""
 
     openadr: str = VERSION
+    program: dict[str, Any]
     event: dict[str, Any]
     reports: tuple[dict[str, Any], ...]
     lossy: tuple[Lost, ...]
@@ -104,10 +111,11 @@ class _Event:
             }
         )
 
-    def describe(self, kind: str, units: str, currency: str | None = None) -> None:
-        """What the values of a payload type are."""
-        described = {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": kind, "units": units}
-        self.descriptors[kind] = described if currency is None else {**described, "currency": currency}
+    def describe(self, kind: str, units: str | None = None, currency: str | None = None) -> None:
+        """What the values of a payload type are; a text has no units."""
+        said = {"units": units, "currency": currency}
+        described = {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": kind}
+        self.descriptors[kind] = {**described, **{name: value for name, value in said.items() if value is not None}}
 
     def lose(self, what: str, why: str) -> None:
         """It does not fit."""
@@ -126,17 +134,27 @@ def export(said: Iterable[Record]) -> Export:
     _fill(made, stands.params, stands.start_at_ms, stands.end_at_ms, _moved(records))
     _note(made, issued, revised, records)
     if issued.obligation is Obligation.MANDATORY and issued.mandate is not None:
-        made.describe("ALERT_GRID_EMERGENCY", "STRING")
+        made.describe("ALERT_GRID_EMERGENCY")
         for interval in made.intervals:
-            text = f"{issued.mandate.ground.value} {issued.mandate.legal_basis}"
+            text = f"{issued.mandate.ground.value} {issued.mandate.legal_basis}"[:MAX_TEXT]
             interval["payloads"].append({"type": "ALERT_GRID_EMERGENCY", "values": [text]})
+    belongs_to = issued.fsc_ids[0] if issued.fsc_ids else issued.site_id
+    if _object_id(belongs_to) != belongs_to or _object_id(issued.fsr_id) != issued.fsr_id:
+        made.lose("full stops in ids", "OpenADR's ids have none; the names have the ids as they are")
+    descriptors = list(made.descriptors.values())
+    program = {
+        "objectType": "PROGRAM",
+        "programName": belongs_to,
+        "payloadDescriptors": descriptors,
+        "targets": [issued.site_id],
+    }
     event = {
         "objectType": "EVENT",
-        "programID": (issued.fsc_ids[0] if issued.fsc_ids else issued.site_id)[:MAX_ID],
+        "programID": _object_id(belongs_to),
         "eventName": issued.fsr_id,
         "priority": stands.priority,
         "targets": [issued.site_id],
-        "payloadDescriptors": list(made.descriptors.values()),
+        "payloadDescriptors": descriptors,
         "reportDescriptors": _wanted(),
         "intervalPeriod": _period(
             stands.start_at_ms, stands.end_at_ms - stands.start_at_ms, spread_s=stands.start_spread_s
@@ -145,7 +163,9 @@ def export(said: Iterable[Record]) -> Export:
     }
     works = [one for one in records if isinstance(one, WorkProven)]
     reports = (_report(issued, works[-1]),) if works else ()
-    return Export(event=event, reports=tuple(one for one in reports if one), lossy=(*ALWAYS, *made.lossy))
+    return Export(
+        program=program, event=event, reports=tuple(one for one in reports if one), lossy=(*ALWAYS, *made.lossy)
+    )
 
 
 def _note(made: _Event, issued: RequestIssued, revised: Sequence[RequestRevised], records: Sequence[Record]) -> None:
@@ -172,16 +192,14 @@ def _fill(made: _Event, params: Params, start_at_ms: int, end_at_ms: int, moved:
     if isinstance(params, SetpointParams):
         _setpoint(made, params, end_at_ms, moved)
     elif isinstance(params, CongestionParams):
-        made.describe("DISPATCH_SETPOINT_RELATIVE", "KW")
+        kind = _relative(made, params.direction)
         made.lose("baseline of a relative order", "OpenADR does not say what a relative setpoint is relative to")
         for step in params.series:
-            value = _kilo(_signed(step.ordered_w, params.direction))
-            made.add(step.start_at_ms, step.duration_ms, DISPATCH_SETPOINT_RELATIVE=value)
+            made.add(step.start_at_ms, step.duration_ms, **{kind: _kilo(_signed(step.ordered_w, params.direction))})
     elif isinstance(params, ReserveParams):
-        made.describe("DISPATCH_SETPOINT_RELATIVE", "KW")
+        kind = _relative(made, params.direction)
         made.lose("full_ms, interval_ms, energy_budget_wh", "there is no place for activation times and budgets")
-        value = _kilo(_signed(params.capacity_w, params.direction))
-        made.add(start_at_ms, whole_ms, DISPATCH_SETPOINT_RELATIVE=value)
+        made.add(start_at_ms, whole_ms, **{kind: _kilo(_signed(params.capacity_w, params.direction))})
     elif isinstance(params, LimitMandatoryParams):
         made.describe("IMPORT_CAPACITY_LIMIT", "KW")
         made.lose("floor_w_per_evse, t_comply_ms", "a capacity limit has neither a floor nor a time to comply")
@@ -200,18 +218,29 @@ def _fill(made: _Event, params: Params, start_at_ms: int, end_at_ms: int, moved:
         _curve(made, params, start_at_ms, whole_ms)
 
 
+def _relative(made: _Event, direction: Direction) -> str:
+    """The payload of a relative order: OpenADR's for more consumption, a private one for less."""
+    kind = SIGNED_RELATIVE if direction is Direction.UP else "DISPATCH_SETPOINT_RELATIVE"
+    made.describe(kind, "KW")
+    if direction is Direction.UP:
+        made.lose("OpenADR's name for the order", "a relative setpoint is from 0 up; a reduction has a private name")
+    return kind
+
+
 def _setpoint(made: _Event, params: SetpointParams, end_at_ms: int, moved: list[tuple[int, int]]) -> None:
-    made.describe("DISPATCH_SETPOINT", "KW")
     made.lose("ramp_w_per_s, update_interval_s", "there is no place for ramps")
     planned = [(step.start_at_ms, step.power_w) for step in params.series]
     # A moved setpoint holds until the next word, planned or moved.
     steps = sorted({**dict(planned), **dict(moved)}.items())
     ends = [*(at for at, _ in steps[1:]), end_at_ms]
-    if any(power_w < 0 for _, power_w in steps):
-        made.lose("discharge", "OpenADR defines no sign; a negative DISPATCH_SETPOINT is export here")
+    discharges = any(power_w < 0 for _, power_w in steps)
+    kind = SIGNED_SETPOINT if discharges else "DISPATCH_SETPOINT"
+    made.describe(kind, "KW")
+    if discharges:
+        made.lose("OpenADR's name for the order", "a setpoint is from 0 up; one that discharges has a private name")
     for (at_ms, power_w), until_ms in zip(steps, ends, strict=True):
         if until_ms > at_ms:
-            made.add(at_ms, until_ms - at_ms, DISPATCH_SETPOINT=_kilo(power_w))
+            made.add(at_ms, until_ms - at_ms, **{kind: _kilo(power_w)})
 
 
 def _prices(made: _Event, series: Sequence[PriceStep], currency: str) -> None:
@@ -251,7 +280,8 @@ def _corners(params: DroopParams | VoltWattParams | VoltVarParams | WattVarParam
     return [(_kilo(one.power_w), _kilo(one.power_var)) for one in params.points]
 
 
-_MEASURED: Final = ("USAGE", "BASELINE", "SETPOINT")
+_MEASURED: Final = ("DEMAND", PRIVATE_EXPORT, "BASELINE", "SETPOINT")
+"""Power; USAGE would be energy."""
 
 
 def _wanted() -> list[dict[str, Any]]:
@@ -269,7 +299,7 @@ def _report(issued: RequestIssued, work: WorkProven) -> dict[str, Any] | None:
     group = canonical.convert(whole, GroupPeriods, "group")
     return {
         "objectType": "REPORT",
-        "eventID": issued.fsr_id,
+        "eventID": _object_id(issued.fsr_id),
         "clientName": issued.site_id,
         "reportName": work.pow_id,
         "payloadDescriptors": [
@@ -295,9 +325,14 @@ def _report(issued: RequestIssued, work: WorkProven) -> dict[str, Any] | None:
     }
 
 
-def _figures(one: Period) -> tuple[int, int, int]:
-    """Drawn, baseline, and what the order made of it."""
-    return one.actual_w, one.baseline_w, one.baseline_w - one.ordered_w
+def _figures(one: Period) -> tuple[int, int, int, int]:
+    """Drawn, fed in, baseline, and what the order made of it."""
+    return max(one.actual_w, 0), max(-one.actual_w, 0), one.baseline_w, one.baseline_w - one.ordered_w
+
+
+def _object_id(value: str) -> str:
+    """An id in the letters that OpenADR's ids have."""
+    return value.replace(".", "_")[:MAX_ID]
 
 
 def _period(start_at_ms: int, duration_ms: int, *, spread_s: int = 0) -> dict[str, str]:

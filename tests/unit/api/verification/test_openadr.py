@@ -1,16 +1,18 @@
 """The export to OpenADR 3.1: what fits is exact, what does not is listed, and another library reads it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from openadr3.entities import models
+from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.verification import openadr
 from api.verification.openadr import Export, NothingToExport
+from ledger.delivery.verdicts.outcome import Period
 from ledger.records.requests import CancelReason, RequestCancelled, RequestIssued, SetpointBatch, SetpointStepMoved
 from ledger.records.services import (
     CongestionParams,
@@ -37,6 +39,7 @@ from ledger.records.services import (
 )
 from tests.support import rulebook
 from tests.support.bundles import Story
+from tests.support.openadr_judge import Unfit, judge, judge_event, judge_report
 
 START_MS = 1_768_914_000_000
 """2026-01-20T13:00Z."""
@@ -50,26 +53,8 @@ def _request(params: Params, **changes: Any) -> RequestIssued:
 
 def _exported(params: Params, *more: Any) -> Export:
     found = openadr.export([_request(params), *more])
-    judged(found)
+    judge(found)
     return found
-
-
-def judged(found: Export) -> None:
-    """Another party's library reads it as OpenADR 3.1, and finds the intervals where they should be."""
-    raw = msgspec.json.decode(msgspec.json.encode(found))
-    event = models.Event.from_raw(raw["event"])
-    assert event.program_id
-    assert event.intervals
-    assert event.payload_descriptors is not None
-    described = {one.payload_type for one in event.payload_descriptors}
-    for interval in event.resolved_intervals():
-        assert interval.interval_period is not None
-        assert interval.interval_period.period is not None
-        assert {one.type for one in interval.payloads} <= described
-    for one in raw["reports"]:
-        report = models.Report.from_raw(one)
-        assert report.event_id == event.event_name
-        assert report.resources[0].intervals
 
 
 def _values(found: Export, kind: str) -> list[Any]:
@@ -85,20 +70,24 @@ def _lost(found: Export) -> str:
     return "; ".join(one.what for one in found.lossy)
 
 
-def test_a_congestion_order_is_a_relative_setpoint_whose_sign_is_ours() -> None:
+def test_a_congestion_order_is_a_relative_setpoint_and_a_reduction_has_a_private_name() -> None:
     steps = tuple(
         CongestionStep(start_at_ms=START_MS + n * QUARTER_MS, duration_ms=QUARTER_MS, ordered_w=40_000 + n)
         for n in range(2)
     )
-    for direction, sign in ((Direction.UP, -1), (Direction.DOWN, 1)):
+    for direction, sign, kind in (
+        (Direction.UP, -1, openadr.SIGNED_RELATIVE),
+        (Direction.DOWN, 1, "DISPATCH_SETPOINT_RELATIVE"),
+    ):
         params = CongestionParams(congestion_point="CP-1", direction=direction, series=steps)
         found = _exported(params)
-        assert _values(found, "DISPATCH_SETPOINT_RELATIVE") == [[sign * 40.0], [sign * 40.001]]
+        assert _values(found, kind) == [[sign * 40.0], [sign * 40.001]]
+        assert ("OpenADR's name for the order" in _lost(found)) is (direction is Direction.UP)
         assert found.event["intervals"][1]["intervalPeriod"] == {"start": "2026-01-20T13:15:00Z", "duration": "PT900S"}
         assert "baseline of a relative order" in _lost(found)
 
 
-def test_moved_setpoints_are_the_intervals_that_held_and_a_discharge_is_said_to_be_lost() -> None:
+def test_moved_setpoints_are_the_intervals_that_held_and_a_discharge_has_a_private_name() -> None:
     params = SetpointParams(
         series=(SetpointStep(start_at_ms=START_MS, duration_ms=2 * QUARTER_MS, power_w=11_000),),
         ramp_w_per_s=1_000,
@@ -112,15 +101,17 @@ def test_moved_setpoints_are_the_intervals_that_held_and_a_discharge_is_said_to_
             SetpointStepMoved(at_ms=START_MS + 8_500, power_w=0),
         ),
     )
-    assert "discharge" not in _lost(_exported(params))
+    planned = _exported(params)
+    assert _values(planned, "DISPATCH_SETPOINT") == [[11.0]]
+    assert "OpenADR's name" not in _lost(planned)
     found = _exported(params, moved)
-    assert _values(found, "DISPATCH_SETPOINT") == [[11.0], [-7.5], [0.0]]
+    assert _values(found, openadr.SIGNED_SETPOINT) == [[11.0], [-7.5], [0.0]]
     assert [one["intervalPeriod"]["duration"] for one in found.event["intervals"]] == [
         "PT4S",
         "PT4.500S",
         "PT1791.500S",
     ]
-    assert "discharge" in _lost(found)
+    assert "OpenADR's name for the order" in _lost(found)
 
 
 OTHERS: dict[Service, tuple[Params, str, list[Any]]] = {
@@ -134,7 +125,7 @@ OTHERS: dict[Service, tuple[Params, str, list[Any]]] = {
                 interval_ms=QUARTER_MS,
                 energy_budget_wh=5_000,
             ),
-            "DISPATCH_SETPOINT_RELATIVE",
+            openadr.SIGNED_RELATIVE,
             [[-20.0]],
         ),
         (
@@ -266,13 +257,13 @@ def test_a_bundle_is_exported_offline_with_the_proofs_periods(story: Story, tmp_
     code, text = _run("export", "openadr", bundle)
     assert code == 0
     found = msgspec.json.decode(text, type=Export)
-    judged(found)
+    judge(found)
     (report,) = found.reports
     payloads = report["resources"][0]["intervals"][0]["payloads"]
     told = {one["type"]: one["values"][0] for one in payloads}
     assert told["BASELINE"] == 12.0
     # Two cars draw 2,000 and 2,100 W, where 12,000 W less 8,000 W were ordered.
-    assert (told["USAGE"], told["SETPOINT"]) == (4.1, 4.0)
+    assert (told["DEMAND"], told[openadr.PRIVATE_EXPORT], told["SETPOINT"]) == (4.1, 0.0, 4.0)
     assert _run("export", "openadr", bundle, "--out", out)[0] == 0
     assert out.read_text() == text
     assert _run("export", "openadr", bundle, "--out", out)[0] == 2
@@ -286,7 +277,7 @@ def test_a_mandate_is_a_limit_with_an_alert_and_its_proof_is_lost(story: Story, 
     code, text = _run("export", "openadr", bundle)
     assert code == 0
     found = msgspec.json.decode(text, type=Export)
-    judged(found)
+    judge(found)
     assert _values(found, "IMPORT_CAPACITY_LIMIT") == [[15.0]]
     ((alert,),) = _values(found, "ALERT_GRID_EMERGENCY")
     assert alert.split(" ")[0] in {"SAFETY", "GRID_STABILITY"}
@@ -304,6 +295,90 @@ def test_nothing_personal_is_exported(story: Story, tmp_path: Path) -> None:
 
 def test_a_spread_of_starts_is_what_openadr_calls_it() -> None:
     spread = openadr.export([_request(OTHERS[Service.DROOP][0], start_spread_s=600)])
-    judged(spread)
+    judge(spread)
     assert spread.event["intervalPeriod"]["randomizeStart"] == "PT600S"
     assert "randomizeStart" not in _exported(OTHERS[Service.DROOP][0]).event["intervalPeriod"]
+
+
+def test_what_was_fed_in_is_no_demand() -> None:
+    fed = Period(
+        start_at_ms=START_MS,
+        duration_ms=QUARTER_MS,
+        baseline_w=0,
+        ordered_w=7_000,
+        actual_w=-6_500,
+        delivered_w=6_500,
+        deficiency_w=500,
+        excused_w=0,
+        coverage_ppm=1_000_000,
+    )
+    assert openadr._figures(fed) == (0, 6_500, 0, -7_000)
+
+
+def test_ids_with_full_stops_fit_openadrs_and_the_names_keep_them() -> None:
+    dotted = openadr.export([msgspec.structs.replace(_request(OTHERS[Service.PRICE][0]), fsc_ids=("fsc.1",))])
+    judge(dotted)
+    assert (dotted.event["programID"], dotted.program["programName"]) == ("fsc_1", "fsc.1")
+    assert "full stops in ids" in _lost(dotted)
+
+
+Spoil = Callable[[dict[str, Any]], object]
+SPOILT_EVENTS: dict[str, tuple[type[Exception], Spoil]] = {
+    "a member that 3.1 does not have": (ValidationError, lambda one: one.update(optInDeadline="PT1H")),
+    "no program": (ValidationError, lambda one: one.pop("programID")),
+    "an id that is no id": (Unfit, lambda one: one.update(programID="fsc/1")),
+    "targets of 3.0": (ValidationError, lambda one: one.update(targets=[{"type": "GROUP", "values": ["a"]}])),
+    "a priority that is text": (ValidationError, lambda one: one.update(priority="0")),
+    "a priority below the highest": (Unfit, lambda one: one.update(priority=-1)),
+    "another object": (Unfit, lambda one: one.update(objectType="REPORT")),
+    "an interval without payloads": (Unfit, lambda one: one["intervals"][0].update(payloads=[])),
+    "an interval without a number": (ValidationError, lambda one: one["intervals"][0].pop("id")),
+    "no intervals": (Unfit, lambda one: one.update(intervals=[])),
+    "a duration that is none": (Unfit, lambda one: one["intervalPeriod"].update(duration="900")),
+    "a start without a zone": (Unfit, lambda one: one["intervalPeriod"].update(start="2026-01-20T13:00:00")),
+    "a unit of nobody": (Unfit, lambda one: one["payloadDescriptors"][0].update(units="STRING")),
+    "a currency of four letters": (Unfit, lambda one: one["payloadDescriptors"][0].update(currency="EURO")),
+    "a payload that is not described": (Unfit, lambda one: one.update(payloadDescriptors=[])),
+    "a setpoint below 0": (Unfit, lambda one: one["intervals"][0]["payloads"][0].update(values=[-1.0])),
+    "two values of one setpoint": (Unfit, lambda one: one["intervals"][0]["payloads"][0].update(values=[1.0, 2.0])),
+    "a setpoint that is text": (Unfit, lambda one: one["intervals"][0]["payloads"][0].update(values=["11"])),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT_EVENTS)
+def test_the_judge_refuses_what_openadr_does_not_allow(spoilt: str) -> None:
+    step = SetpointStep(start_at_ms=START_MS, duration_ms=2 * QUARTER_MS, power_w=11_000)
+    document = _exported(SetpointParams(series=(step,), ramp_w_per_s=1_000, update_interval_s=4)).event
+    judge_event(document)
+    error, spoil = SPOILT_EVENTS[spoilt]
+    spoil(document)
+    with pytest.raises(error):
+        judge_event(document)
+
+
+SPOILT_REPORTS: dict[str, tuple[type[Exception], Spoil]] = {
+    "the program of 3.0": (ValidationError, lambda one: one.update(programID="fsc-1")),
+    "no client": (ValidationError, lambda one: one.pop("clientName")),
+    "no resources": (Unfit, lambda one: one.update(resources=[])),
+    "a reading of nobody": (Unfit, lambda one: one["payloadDescriptors"][0].update(readingType="GUESSED")),
+    "demand below 0": (
+        Unfit,
+        lambda one: one["resources"][0]["intervals"][0]["payloads"][0].update(values=[-0.1]),
+    ),
+    "a payload of an event": (
+        Unfit,
+        lambda one: one["resources"][0]["intervals"][0]["payloads"][0].update(type="PRICE"),
+    ),
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT_REPORTS)
+def test_the_judge_refuses_a_report_that_openadr_does_not_allow(spoilt: str, story: Story, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.json"
+    bundle.write_bytes(story.settled)
+    (document,) = msgspec.json.decode(_run("export", "openadr", bundle)[1], type=Export).reports
+    judge_report(document)
+    error, spoil = SPOILT_REPORTS[spoilt]
+    spoil(document)
+    with pytest.raises(error):
+        judge_report(document)
