@@ -224,7 +224,7 @@ class Desk:
         disclosed = set(whose)
         attachments = {hashlib.sha256(one.data).hexdigest(): one for one in submitted.attachments}
         attachments = subjects.of_attachments(attachments, parsed, whose)
-        mentioned = _strings(canonical.decode(canonical.encode(whole)))
+        mentioned = _strings(canonical.decode(canonical.encode(whole))) if attachments else set()
         for sha256 in attachments:
             if sha256 not in mentioned:
                 raise AttachmentForeign("no member of the record names this attachment's digest", found=sha256)

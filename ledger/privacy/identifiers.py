@@ -16,8 +16,12 @@ def normalise(name: str) -> str:
     """
     if len(name) > MAX_NAME_LENGTH:
         raise SubjectNameRefused("too long", expected=f"at most {MAX_NAME_LENGTH}", found=len(name))
-    folded = unicodedata.normalize("NFKC", name)
-    visible = "".join(one for one in folded if unicodedata.category(one) != "Cf").strip()
+    if name.isascii():
+        # NFKC changes nothing in ASCII, and none of its characters is of the category Cf.
+        visible = name.strip()
+    else:
+        folded = unicodedata.normalize("NFKC", name)
+        visible = "".join(one for one in folded if unicodedata.category(one) != "Cf").strip()
     if not visible:
         raise SubjectNameRefused("empty")
     if not (visible.isascii() and visible.isprintable()):

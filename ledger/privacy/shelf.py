@@ -3,7 +3,7 @@
 import hmac
 import itertools
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -37,6 +37,17 @@ class Shelf:
         """Which of these keys the table has; the names are ours."""
         found = self.asked(f"SELECT {key} FROM {table} WHERE {key} IN ({{places}})", wanted)  # noqa: S608 -- our names
         return {bytes(row[0]) for row in found}
+
+    def present_in(self, tables: Sequence[str], digests: Iterable[bytes]) -> list[set[bytes]]:
+        """Which of these digests each of the tables has, asked of all of them at once; the names are ours."""
+        found: list[set[bytes]] = [set() for _ in tables]
+        digests = iter(dict.fromkeys(digests))
+        while part := tuple(itertools.islice(digests, MAX_ASKED)):
+            places = listed(len(part))
+            asked = (f"SELECT {at}, digest FROM {table} WHERE digest IN ({places})" for at, table in enumerate(tables))  # noqa: S608 -- our names
+            for at, digest in self.database.rows(" UNION ALL ".join(asked), part * len(tables)):
+                found[at].add(bytes(digest))
+        return found
 
     def asked(self, sql: str, wanted: Iterable[bytes]) -> Iterator[Row]:
         """The rows of a query over many keys, `MAX_ASKED` at a time; `{places}` in it stands for the keys."""

@@ -109,4 +109,10 @@ _HOLDS_ON_RECORD: Final = "ALTER TABLE subject ADD COLUMN hold_handle TEXT"
 _SETTLED: Final = "CREATE TABLE settled (origin TEXT NOT NULL PRIMARY KEY, size INTEGER NOT NULL) STRICT"
 """Up to which size of a log everything that was kept is known to have an entry or none."""
 
-VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD, _SETTLED)
+_UNSETTLED_IN_ORDER: Final = """
+DROP INDEX facet_unsettled;
+CREATE INDEX facet_unsettled ON facet (settled) WHERE settled = 0
+"""
+"""What is not settled yet stands in the order of its coming: by digest, each was a page of the write-ahead log."""
+
+VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD, _SETTLED, _UNSETTLED_IN_ORDER)

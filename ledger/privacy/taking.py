@@ -55,9 +55,10 @@ class Taking:
             if not held.text.isascii() or len(held.text) > disclosure.MAX_DISCLOSURE_BYTES:
                 raise DisclosureMalformed("not a transmitted disclosure")
             months.require_retention(held.retention)
-            wanted.setdefault(openings.digest_bytes(disclosure.digest(held.text)), held)
-        there = self._shelf.present("facet", "digest", wanted)
-        gone = self._shelf.present("erased", "digest", wanted)
+            wanted.setdefault(hashlib.sha256(held.text.encode("ascii")).digest(), held)
+        if not wanted:
+            return
+        there, gone = self._shelf.present_in(("facet", "erased"), wanted)
         self._met.update(("facet", one) for one in there)
         rows = []
         for digest, held in wanted.items():
@@ -77,8 +78,10 @@ class Taking:
     def note_undisclosed(self, digests: Iterable[str]) -> None:
         """As `Vault.note_undisclosed`."""
         wanted = [openings.digest_bytes(one) for one in digests]
-        there = self._shelf.present("undisclosed", "digest", wanted)
-        known = there | self._shelf.present("erased", "digest", wanted) | self._shelf.present("facet", "digest", wanted)
+        if not wanted:
+            return
+        there, gone, kept = self._shelf.present_in(("undisclosed", "erased", "facet"), wanted)
+        known = there | gone | kept
         fresh = [one for one in dict.fromkeys(wanted) if one not in known]
         self._database.execute_many("INSERT INTO undisclosed VALUES (?)", [(one,) for one in fresh])
         self._new.update(("undisclosed", one) for one in fresh)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -157,7 +158,8 @@ def personal_places(part: Part) -> Iterator[tuple[Part, str]]:
                     yield from personal_places(item)
 
 
-def personal_marks(kind: type[Part]) -> dict[str, marks.Personal]:
+@cache
+def personal_marks(kind: type[Part]) -> Mapping[str, marks.Personal]:
     """The mark of every personal member of `kind` and of the parts inside it, by the member's name."""
     found: dict[str, marks.Personal] = {}
     for field in _members(kind):
@@ -166,7 +168,7 @@ def personal_marks(kind: type[Part]) -> dict[str, marks.Personal]:
             found[field.encode_name] = mark
         for inner in _parts_in(_annotations(kind)[field.name]):
             found.update(personal_marks(inner))
-    return found
+    return MappingProxyType(found)
 
 
 def public_members(kind: type[Part]) -> frozenset[str]:
