@@ -5,8 +5,10 @@ a second look-up could answer otherwise. The certificate is checked for the name
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -55,7 +57,7 @@ class Outbound:
     ) -> None:
         self._allow = tuple(ipaddress.ip_network(one) for one in allow)
         self._development = development
-        self._resolve = resolve or _resolve
+        self._resolve = resolve or LookUps().resolve
         self._timeout_s = timeout_s
         self._posting = Posting(ca=ca, max_answer_bytes=MAX_ANSWER_BYTES, timeout_s=timeout_s)
 
@@ -149,6 +151,48 @@ def _literal(host: str) -> Address | None:
         return None
 
 
-async def _resolve(host: str, port: int) -> list[str]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(one[4][0]).partition("%")[0] for one in found]
+class LookUps:
+    """Asks the system's name service, on threads of its own.
+
+    A look-up cannot be ended, and somebody else's name server decides how long it takes. So none is made on a thread
+    that others wait for, nothing that stops waits for one, and a name that is being looked up is not looked up again.
+    """
+
+    def __init__(self) -> None:
+        """None is under way."""
+        self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        """The addresses; raises OSError or UnicodeError."""
+        looking = self._under_way.get((host, port))
+        if looking is None:
+            loop = asyncio.get_running_loop()
+            looking = self._under_way[host, port] = loop.create_future()
+            looking.add_done_callback(lambda done: self._ended(host, port, done))
+            threading.Thread(target=_look_up, args=(loop, looking, host, port), name="look-up", daemon=True).start()
+        return await asyncio.shield(looking)
+
+    def _ended(self, host: str, port: int, done: "asyncio.Future[list[str]]") -> None:
+        del self._under_way[host, port]
+        if not done.cancelled():
+            done.exception()  # whoever waited has it; nobody may wait any longer
+
+
+def _look_up(loop: asyncio.AbstractEventLoop, looking: "asyncio.Future[list[str]]", host: str, port: int) -> None:
+    found: list[str] | Exception
+    try:
+        asked = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = [str(one[4][0]).partition("%")[0] for one in asked]
+    except (OSError, UnicodeError) as error:
+        found = error
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(_tell, looking, found)
+
+
+def _tell(looking: "asyncio.Future[list[str]]", found: list[str] | Exception) -> None:
+    if looking.done():
+        return
+    if isinstance(found, Exception):
+        looking.set_exception(found)
+    else:
+        looking.set_result(found)

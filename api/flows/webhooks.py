@@ -7,7 +7,7 @@ that it wants to be told, by answering a signed challenge: nobody can point us a
 
 import asyncio
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, Protocol
@@ -32,8 +32,8 @@ from pki.roles import Purpose, Role
 from pki.status import StatusIndeterminate
 
 MAX_SUBSCRIPTIONS: Final = 1_000
-MAX_AT_ONCE: Final = 32
-"""Deliveries under way; a slow receiver holds one of them, for the time-out at most."""
+OF_PARTY: Final = 4
+"""Deliveries of one party under way. Each party has its own: however slow its receivers are, nobody else waits."""
 MAX_EVENTS: Final = 100
 PAGE: Final = 256
 REMEMBERED: Final = 4_096
@@ -142,6 +142,11 @@ class Webhooks:
         self._clock = clock or SystemClock()
         self._changed = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._busy: Counter[str] = Counter()
+        """By party: deliveries under way."""
+        self._turns: dict[str, int] = {}
+        """By subscription: the number of the last delivery that was begun for it."""
+        self._begun = 0
         self._seen: dict[str, int] = {}
         """By subscription: up to which index nothing concerns it that it was not told of."""
         self._events: OrderedDict[int, Event] = OrderedDict()
@@ -191,6 +196,8 @@ class Webhooks:
     def remove(self, principal: Principal, name: str) -> None:
         """It is told of nothing more; raises `WebhookUnknown`."""
         self._store.remove(self.require(principal, name).id)
+        self._seen.pop(name, None)
+        self._turns.pop(name, None)
         task = self._running.get(name)
         if task is not None:
             task.cancel()
@@ -248,24 +255,31 @@ class Webhooks:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self) -> None:
-        """A delivery is under way for everyone who is due and has something to be told."""
+        """A delivery is under way for everyone who is due and has something to be told, within the party's share."""
         now_ms = self._clock.now_ms()
         last = self._desk.appender.head.size - 1
         for state, number in self._store.count().items():
             telemetry.WEBHOOKS.labels(state.value).set(number)
-        for one in self._store.due(now_ms):
-            if len(self._running) >= MAX_AT_ONCE:
-                return
+        # Of one party's, whose last turn is longest ago comes first: its slow receivers do not starve its quick ones.
+        for one in sorted(self._store.due(now_ms), key=lambda due: self._turns.get(due.id, 0)):
             is_told = not one.challenge and max(one.position, self._seen.get(one.id, -1)) >= last
-            if is_told or one.id in self._running or not self._store.lease(one.id, now_ms, now_ms + LEASE_MS):
+            if is_told or one.id in self._running or self._busy[one.party] >= OF_PARTY:
                 continue
+            if not self._store.lease(one.id, now_ms, now_ms + LEASE_MS):
+                continue
+            self._begun += 1
+            self._turns[one.id] = self._begun
+            self._busy[one.party] += 1
             task = asyncio.create_task(self._deliver(one), name="webhook")
             self._running[one.id] = task
-            task.add_done_callback(partial(self._ended, one.id))
+            task.add_done_callback(partial(self._ended, one.id, one.party))
 
-    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+    def _ended(self, name: str, party: str, task: asyncio.Task[None]) -> None:
         if self._running.get(name) is task:
             del self._running[name]
+        self._busy[party] -= 1
+        if not self._busy[party]:
+            del self._busy[party]
         self._store.release(name)
         if not task.cancelled() and task.exception() is not None:
             log.error("webhook delivery broke", **telemetry.failure(task.exception()))

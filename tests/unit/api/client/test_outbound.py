@@ -1,8 +1,10 @@
 """Where others' URLs lead: to public addresses, to the address that was judged, under the name that was asked for."""
 
+import asyncio
 import contextlib
 import http.server
 import ipaddress
+import socket
 import ssl
 import threading
 import time
@@ -180,6 +182,55 @@ async def test_an_answer_that_is_too_large_or_too_late_is_none(place: Place, hea
     with pytest.raises(Unreachable):
         await hasty.post(f"https://localhost:{place.port}/", b"x", "text/plain")
     await hasty.close()
+
+
+class SlowNames:
+    """The system's name service as an attacker's name server has it: it answers when it likes."""
+
+    def __init__(self) -> None:
+        self.may_answer = threading.Event()
+        self.asked: list[str] = []
+
+    def __call__(self, host: str, port: int, **_: Any) -> list[Any]:
+        self.asked.append(host)
+        if not self.may_answer.wait(30):
+            raise OSError("nobody let it answer")
+        if host == "nobody.example":
+            raise socket.gaierror(-2, "no such name")
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("fe80::1%lo", port, 0, 0))]
+
+
+async def test_a_slow_name_server_holds_no_thread_that_others_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames()
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    outbox = Outbound(timeout_s=0.05)
+    many = [f"https://slow{number}.example/" for number in range(40)]
+    told = await asyncio.gather(*(outbox.post(one, b"", "text/plain") for one in many), return_exceptions=True)
+    assert {type(one) for one in told} == {Unreachable}
+    assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 20) == "done"
+    assert all(one.daemon for one in threading.enumerate() if one.name == "look-up"), "a service that stops waits"
+    names.may_answer.set()
+    await outbox.close()
+
+
+async def test_a_name_that_is_being_looked_up_is_not_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames()
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    look_ups = outbound.LookUps()
+    first = asyncio.ensure_future(look_ups.resolve("slow.example", 443))
+    await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    again = [asyncio.ensure_future(look_ups.resolve("slow.example", 443)) for _ in range(3)]
+    await asyncio.sleep(0)
+    names.may_answer.set()
+    assert await asyncio.gather(*again) == [["fe80::1"]] * 3
+    assert names.asked == ["slow.example"]
+    assert await look_ups.resolve("slow.example", 443) == ["fe80::1"]
+    assert names.asked == ["slow.example"] * 2
+    with pytest.raises(OSError, match="no such name"):
+        await look_ups.resolve("nobody.example", 443)
 
 
 async def test_a_name_without_an_address_is_unreachable(place: Place) -> None:

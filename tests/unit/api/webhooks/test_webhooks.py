@@ -339,6 +339,62 @@ async def test_bounds_and_foreign_subscriptions(house: House, receivers_of_house
     await _subscribe(house)
 
 
+@dataclass
+class Stuck(Receivers):
+    """Receivers that keep some parties' deliveries open until they are let go."""
+
+    parties: set[str] = field(default_factory=set)
+    held: dict[str, list[str]] = field(default_factory=dict)
+    """By party: the subscriptions whose deliveries are open."""
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def post(self, url: str, body: bytes) -> Answered:
+        claims = msgspec.json.decode(jws.parse(body.decode()).payload, type=webhook.Claims)
+        if claims.aud in self.parties:
+            held = self.held.setdefault(claims.aud, [])
+            held.append(claims.sub)
+            self.came.set()
+            await self.let_go.wait()
+        return await super().post(url, body)
+
+
+async def test_slow_receivers_of_one_party_delay_nobody_else_and_hold_no_more_than_its_share(
+    tmp_path: Path, made: Ceremony, hurried: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Stuck(parties={cast.FO})
+    async with House.open(tmp_path, made, poster=stuck) as house:
+        await story.open_the_day(house.play())
+        slow = [await _subscribe(house) for _ in range(8)]
+        await stuck.until(lambda: len(stuck.held.get(cast.FO, ())) == webhooks.OF_PARTY)
+        stuck.open_token = _opener(house, cast.RIVAL)
+        await _subscribe(house, cast.RIVAL)
+        await stuck.until(lambda: bool(stuck.tokens))
+        assert len(stuck.held[cast.FO]) == webhooks.OF_PARTY
+        # Of its own receivers, who had no turn yet comes before who had one.
+        first, stuck.held[cast.FO] = set(stuck.held[cast.FO]), []
+        let_go, stuck.let_go = stuck.let_go, asyncio.Event()
+        stuck.open_token = _opener(house, cast.FO)
+        let_go.set()
+        await stuck.until(lambda: len(stuck.held[cast.FO]) >= webhooks.OF_PARTY)
+        rest = {one["id"] for one in slow} - first
+        assert set(stuck.held[cast.FO][: webhooks.OF_PARTY]) == rest
+        stuck.parties.clear()
+        stuck.let_go.set()
+
+
+async def test_who_removes_a_slow_receiver_has_its_share_again(tmp_path: Path, made: Ceremony, hurried: None) -> None:
+    stuck = Stuck(parties={cast.FO})
+    async with House.open(tmp_path, made, poster=stuck) as house:
+        stuck.open_token = _opener(house, cast.FO)
+        for turn in range(1, 4):
+            made_now = [await _subscribe(house) for _ in range(webhooks.OF_PARTY)]
+            wanted = turn * webhooks.OF_PARTY
+            await stuck.until(lambda wanted=wanted: len(stuck.held.get(cast.FO, ())) >= wanted)  # type: ignore[misc]
+            for one in made_now:
+                assert (await house.ask(cast.FO, "DELETE", f"/v1/webhooks/{one['id']}")).status == 204
+        stuck.parties.clear()
+
+
 @pytest.mark.parametrize(
     ("url", "code"),
     [
