@@ -15,6 +15,7 @@ from api.flows.errors import ReceiptAbsent
 from api.flows.exporting import Exports
 from api.flows.memory import Memory
 from api.flows.progress import Work
+from ledger.appender import JtiReused
 from ledger.errors import LedgerError
 from ledger.privacy import rights
 from ledger.privacy.epochs import Rotated, back_up
@@ -82,6 +83,8 @@ class PrivacyOffice:
         await self.eraser.reapply([one for one in said if isinstance(one, ErasureExecuted)])
         if self._desk.state.frozen_at is None:
             await self.eraser.resume()
+            with suppress(JtiReused):  # another replica does the same
+                await rights.resume(self._desk.engines.vault, self._record)
         with self._desk.engines.store.is_alone() as alone:
             # Another replica may be about to append what it has just put into the vault.
             if alone:
@@ -123,10 +126,14 @@ class PrivacyOffice:
 
     def _require_writable(self) -> None:
         if self._desk.state.frozen_at is not None:
-            raise LogIsFrozen("no tombstone can be written into this log", index=self._desk.state.frozen_at)
+            raise LogIsFrozen("nothing can be recorded in this log", index=self._desk.state.frozen_at)
 
     async def restrict(self, person: str, ground: RestrictionGround) -> str:
-        """Nothing of the person is opened or exported until the restriction is lifted; its handle."""
+        """Nothing of the person is opened or exported until the restriction is lifted; its handle.
+
+        Raises `LogIsFrozen`, having restricted nothing.
+        """
+        self._require_writable()
         handle = await rights.restrict(self._desk.engines.vault, self._record, person, ground=ground)
         # What was opened before is not to be seen any longer.
         self._memory.forget()
@@ -139,7 +146,11 @@ class PrivacyOffice:
         return handle
 
     async def hold(self, person: str, ground: RefusalGround) -> str:
-        """Neither erasure nor retention touches the person's data until `release_hold`; the hold's handle."""
+        """Neither erasure nor retention touches the person's data until `release_hold`; the hold's handle.
+
+        Raises `LogIsFrozen`, having placed none.
+        """
+        self._require_writable()
         return await rights.hold(self._desk.engines.vault, self._record, person, ground=ground)
 
     async def release_hold(self, person: str) -> str | None:

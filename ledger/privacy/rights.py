@@ -21,30 +21,50 @@ async def restrict(vault: Vault, record: Recorder, subject: str, *, ground: Rest
     """From here on nothing of the subject is opened or exported, save for itself or for legal claims.
 
     The restriction has a random handle of its own, so that the log links it to no erasure. It is in force before it
-    is recorded; a crash in between leaves it in force. Returns the handle; raises `SubjectUnknown`.
+    is recorded: a crash in between leaves it in force, and `resume`, or whoever restricts or lifts again, records it
+    then. Where one stands already, that one stays, with its ground. Returns its handle; raises `SubjectUnknown`.
     """
     uid = vault.uid_of(subject)
-    handle = secrets.token_hex(HANDLE_BYTES)
     with vault.database.transaction():
-        vault.database.execute("UPDATE subject SET restriction = coalesce(restriction, ?) WHERE uid = ?", (handle, uid))
-        standing = str(vault.database.scalar("SELECT restriction FROM subject WHERE uid = ?", (uid,)))
-    if standing == handle:
-        await record(RestrictionSet(handle=handle, ground=ground))
-    return standing
+        vault.database.execute(
+            "UPDATE subject SET restriction = ?, restriction_ground = ? WHERE uid = ? AND restriction IS NULL",
+            (secrets.token_hex(HANDLE_BYTES), ground.value, uid),
+        )
+        standing = _restriction_on(vault, uid)
+    if standing is None:
+        raise SubjectUnknown("the vault holds nothing of that subject")
+    await _record_restriction(record, standing)
+    return standing.handle
 
 
 async def lift_restriction(vault: Vault, record: Recorder, subject: str) -> str:
     """The subject's data is processed again; recorded before it is. Raises `SubjectUnknown`, `SubjectNotRestricted`."""
     uid = vault.uid_of(subject)
-    handle = vault.database.scalar("SELECT restriction FROM subject WHERE uid = ?", (uid,))
-    if handle is None:
+    standing = _restriction_on(vault, uid)
+    if standing is None:
         raise SubjectNotRestricted("the subject is not restricted")
-    await record(RestrictionLifted(handle=handle))
+    await _record_restriction(record, standing)
+    await record(RestrictionLifted(handle=standing.handle))
     with vault.database.transaction():
         # Only this one: while it was being recorded, it may have been lifted by somebody else and another have come.
-        sql = "UPDATE subject SET restriction = NULL WHERE uid = ? AND restriction = ?"
-        vault.database.execute(sql, (uid, handle))
-    return str(handle)
+        sql = "UPDATE subject SET restriction = NULL, restriction_ground = NULL WHERE uid = ? AND restriction = ?"
+        vault.database.execute(sql, (uid, standing.handle))
+    return standing.handle
+
+
+async def resume(vault: Vault, record: Recorder) -> None:
+    """Every restriction and every hold in force is on record: what a crash prevented is written now.
+
+    The same record again is the same entry, so what is on record already is not said twice.
+    """
+    for handle, ground in vault.database.rows(
+        "SELECT restriction, restriction_ground FROM subject WHERE restriction_ground IS NOT NULL ORDER BY restriction"
+    ):
+        await record(RestrictionSet(handle=handle, ground=RestrictionGround(ground)))
+    for handle, ground in vault.database.rows(
+        "SELECT hold_handle, hold FROM subject WHERE hold_handle IS NOT NULL ORDER BY hold_handle"
+    ):
+        await record(HoldPlaced(handle=handle, ground=RefusalGround(ground)))
 
 
 async def hold(vault: Vault, record: Recorder, subject: str, *, ground: RefusalGround) -> str:
@@ -95,3 +115,22 @@ class _Hold:
 def _hold_on(vault: Vault, uid: bytes) -> _Hold | None:
     row = vault.database.row("SELECT hold, hold_handle FROM subject WHERE uid = ?", (uid,))
     return None if row is None or row[0] is None else _Hold(RefusalGround(row[0]), row[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Restriction:
+    handle: str
+    ground: RestrictionGround | None
+    """None for one of before grounds were kept, which is on record."""
+
+
+def _restriction_on(vault: Vault, uid: bytes) -> _Restriction | None:
+    row = vault.database.row("SELECT restriction, restriction_ground FROM subject WHERE uid = ?", (uid,))
+    if row is None or row[0] is None:
+        return None
+    return _Restriction(row[0], None if row[1] is None else RestrictionGround(row[1]))
+
+
+async def _record_restriction(record: Recorder, standing: _Restriction) -> None:
+    if standing.ground is not None:
+        await record(RestrictionSet(handle=standing.handle, ground=standing.ground))

@@ -115,4 +115,15 @@ CREATE INDEX facet_unsettled ON facet (settled) WHERE settled = 0
 """
 """What is not settled yet stands in the order of its coming: by digest, each was a page of the write-ahead log."""
 
-VERSIONS: Final = (_FIRST, _REIDENTIFICATION, _FEWER_STAGES, _HOLDS_ON_RECORD, _SETTLED, _UNSETTLED_IN_ORDER)
+_GROUNDS_KEPT: Final = "ALTER TABLE subject ADD COLUMN restriction_ground TEXT"
+"""With it a restriction whose record a crash prevented is recorded later. One of before has none, and is on record."""
+
+VERSIONS: Final = (
+    _FIRST,
+    _REIDENTIFICATION,
+    _FEWER_STAGES,
+    _HOLDS_ON_RECORD,
+    _SETTLED,
+    _UNSETTLED_IN_ORDER,
+    _GROUNDS_KEPT,
+)

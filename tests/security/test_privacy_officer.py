@@ -10,17 +10,19 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import x25519
 
 from api.cli.demo import cast
-from ledger.privacy import erasure_receipt, export_verify
+from ledger.privacy import erasure_receipt, export_verify, rights
 from ledger.privacy.errors import OpeningInvalid
 from ledger.privacy.exports import archive, manifest, sealing
 from ledger.privacy.pseudonyms import Pseudonyms, transaction_epoch
 from ledger.records import disclosure, record, statement
 from ledger.records import entry as entries
+from ledger.records.privacy import RestrictionGround, RestrictionSet
 from ledger.records.sites import SessionMirrored
 from ledger.tlog import note
 from pki.roles import Purpose
 from tests.support import house_acts
 from tests.support.house import CANARY, House, Reply, require_problem
+from tests.support.privacy import Crash, Log
 
 PERSON, NEIGHBOUR = (bay.person for bay in cast.BAYS[:2])
 MINE = {"access", "portability", "restriction", "restriction/lifting", "hold", "hold/release", "recipients", "erasure"}
@@ -125,6 +127,25 @@ async def test_restriction_keeps_a_person_out_of_exports_until_it_is_lifted(hous
     states = {one.state.value for one in house.service.engines.vault.open_many(digests).values()}
     assert states == {"text"}
     require_problem(await act(house, "restriction/lifting", person), 409, "ledger/subject-not-restricted")
+
+
+async def test_a_restriction_that_a_crash_kept_out_of_the_log_is_recorded_at_the_next_start(house: House) -> None:
+    person = house.party(PERSON)
+    log = Log(crash_before=0)
+    with pytest.raises(Crash):
+        await rights.restrict(
+            house.service.engines.vault, log.record, person, ground=RestrictionGround.OBJECTION_PENDING
+        )
+    before = house.size()
+    await house.service.privacy.catch_up()
+    assert house.size() == before + 1
+    said = statement.parse_statement(house.entry(before).stmt).record
+    assert isinstance(said, RestrictionSet)
+    await house.service.privacy.catch_up()
+    assert house.size() == before + 1, "the next start has nothing to say"
+    lifted = await act(house, "restriction/lifting", person)
+    assert (lifted.status, lifted.json()) == (201, {"handle": said.handle})
+    assert house.size() == before + 2
 
 
 async def test_a_hold_stands_against_erasure_and_the_log_says_so(house: House) -> None:
