@@ -103,10 +103,11 @@ class Office:
         """
         profile = profiles.get(role, purpose)
         authority = self.authority_of(role)
-        now_ms = self.now_ms(purpose)
 
         def act() -> x509.Certificate:
             guard()
+            # The time of its turn, not that of asking: nothing that was done before it is later.
+            now_ms = self.now_ms(purpose)
             return authority.issue(
                 csr, profile=profile, subscriber=subscriber, now_ms=now_ms, not_after_ms=not_after_ms
             )
@@ -129,13 +130,13 @@ class Office:
         stands already stays as it is; its lists are made again all the same.
         """
         authority = self._issuer_of(held)
-        at_ms = self.now_ms(held.purpose)
 
-        def act() -> Revocation:
+        def act() -> tuple[Revocation, int]:
             withdraw_codes(self._codes, held, reason)
-            return authority.revoke(held.serial, reason, at_ms, invalid_from_ms=invalid_from_ms)
+            at_ms = self.now_ms(held.purpose)
+            return authority.revoke(held.serial, reason, at_ms, invalid_from_ms=invalid_from_ms), at_ms
 
-        standing = await self.work(act)
+        standing, at_ms = await self.work(act)
         # At once and whatever becomes of the lists: this process refuses it from here on.
         self.desk.directory.revoke(held.issuer_key_sha256, held.serial, standing.revoked_at_ms)
         telemetry.CREDENTIALS_REVOKED.labels(standing.reason.value).inc()
@@ -147,8 +148,9 @@ class Office:
 
         It is done alone, so nothing of this process is under way meanwhile.
         """
-        now_ms = self.machine_clock.now_ms()
-        repaired = await self.work(lambda: issuance.repair(self.store, self.journal, now_ms=now_ms, patience_ms=None))
+        repaired = await self.work(
+            lambda: issuance.repair(self.store, self.journal, now_ms=self.machine_clock.now_ms(), patience_ms=None)
+        )
         for revocation in repaired.revoked:
             self.desk.directory.revoke(revocation.issuer_key_sha256, revocation.serial, revocation.revoked_at_ms)
         named = {revocation.issuer_key_sha256 for revocation in repaired.revoked}

@@ -23,6 +23,7 @@ from api.flows.office_errors import JournalLate, JournalMisused, OfficeBusy
 from api.flows.office_journal import LedgerJournal, serial_text
 from api.flows.office_start import said_in
 from api.flows.service import open_service
+from ledger.clock import SetClock, SystemClock
 from ledger.privacy.errors import SubjectUnknown
 from ledger.records import statement
 from ledger.records.credentials import (
@@ -382,6 +383,29 @@ async def test_issuances_overlap_and_a_revocation_is_alone(door: House) -> None:
     assert await seen == ["issue", "issue"]
     await after
     assert under_way == ["issue", "issue", "later"]
+
+
+@pytest.mark.parametrize("what", ["issue", "revoke"])
+async def test_an_act_that_waited_has_the_time_of_its_turn(door: House, what: str) -> None:
+    """What was asked for first and done last says a time that is not before what was done meanwhile."""
+    office = office_of(door)
+    clock = office.machine_clock = SetClock(SystemClock().now_ms())
+    asked_ms = clock.now_ms()
+    held = await issue(office)
+    may_end = threading.Event()
+    before = asyncio.ensure_future(office.work(may_end.wait))
+    await asyncio.sleep(0)
+    act = issue(office) if what == "issue" else office.revoke(held, Reason.SUPERSEDED)
+    waiting: asyncio.Future[Any] = asyncio.ensure_future(act)
+    await asyncio.sleep(0)
+    clock.set_ms(asked_ms + 5_000)
+    may_end.set()
+    await before
+    done = await waiting
+    if what == "issue":
+        assert done.not_before_ms - held.not_before_ms == 5_000
+    else:
+        assert done.revoked_at_ms == asked_ms + 5_000
 
 
 async def test_an_office_that_closes_finishes_what_was_asked_for_and_takes_no_more(door: House) -> None:

@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.cli import audit as audit_command
+from api.cli import files
 from api.flows import receipts
-from api.flows.roots import PaperForeign, RootBook, RootInUse, require_possible
+from api.flows.roots import PaperForeign, RootBook, RootInUse, read_paper, require_possible
 from api.flows.stamping import StampBook
 from api.verification import json_receipt, log_roots
 from api.verification.bundle_policy import Policy
-from api.verification.errors import RootUnknown
+from api.verification.errors import BundleUnusable, RootUnknown
 from api.verification.log_roots import LogRoots, RootsUnreached, Told
 from api.verification.report import Exit, Report
 from api.verification.roots_in_time import RootNotInForce
@@ -504,6 +505,24 @@ def test_a_paper_is_read_strictly(kept: Kept) -> None:
     assert vouching.parse(data + b" " * (vouching.MAX_PAPER_BYTES - len(data)))
     with pytest.raises(BadPaper):
         vouching.parse(data + b" " * (vouching.MAX_PAPER_BYTES - len(data) + 1))
+
+
+def test_a_paper_in_a_file_may_have_sixteen_kibibytes_and_no_more(
+    kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The service's folder and the command read the same bound; the settings are looked at before."""
+    paper = adoption(kept.second, kept.first)
+    data = vouching.encode(paper)
+    file = tmp_path / "paper.json"
+    file.write_bytes(data.ljust(16 * 1024))
+    assert read_paper(file) == paper
+    assert files.read_file(file, vouching.MAX_PAPER_BYTES) == data.ljust(16 * 1024)
+    file.write_bytes(data.ljust(16 * 1024 + 1))
+    with pytest.raises(BadPaper):
+        read_paper(file)
+    with pytest.raises(BundleUnusable) as refused:
+        files.read_file(file, vouching.MAX_PAPER_BYTES)
+    assert (refused.value.expected, refused.value.found) == ("at most 16384 bytes", "16385")
 
 
 def _retirement(kept: Kept) -> Retirement:
