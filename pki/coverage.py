@@ -15,6 +15,7 @@ from pki import regions
 from pki.asn1.claims import Claim, DerFunction, Thing, ThingKind, TypeRef
 from pki.conformity import VerifiedClaim, VerifiedLink
 from pki.errors import Refused
+from pki.gridcode import Status
 from pki.roles import Role, Service
 
 Kind: TypeAlias = Literal["AC", "DC"]
@@ -44,6 +45,7 @@ class NotCovered(Refused):
         "firmware",
         "power",
         "response",
+        "region-uncertain",
     )
     """In the order in which a claim is looked at: of several misses the one that came furthest is told."""
 
@@ -51,6 +53,11 @@ class NotCovered(Refused):
         """`reason` is one of `reasons`."""
         self.reason = reason
         super().__init__(detail, found=reason, **where)
+
+    @property
+    def undecided(self) -> bool:
+        """Whether nothing is missing that is known of: what this region asks was never read, so nobody can say yes."""
+        return self.reason == "region-uncertain"
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,12 +112,22 @@ def covers(held: Sequence[VerifiedClaim], ask: Ask, links: Sequence[VerifiedLink
     """The claims, and the links where claims are about types, that cover `ask`; or NotCovered with the reason.
 
     A region covers itself and its parts ("FI" covers "FI-18"). What the region's grid code asks is asked too; where
-    nobody has looked into it, nothing covers feeding in.
+    nobody has looked into it, nothing covers feeding in. Where what it asks of a claim is UNCERTAIN, nothing does
+    either, and the miss is `undecided`: a guess of ours is no cover.
     """
     if not ask.generator:
         return Coverage(needed=False)
-    if regions.grid_code_of(ask.region) is None:
+    code = regions.grid_code_of(ask.region)
+    if code is None:
         raise NotCovered("region-unknown", "the grid code of this region is not known here", region=ask.region)
+    found = _covering(held, links, ask)
+    if code.claims.status is Status.UNCERTAIN:
+        raise NotCovered("region-uncertain", "what this region asks of a claim is uncertain here", region=ask.region)
+    return found
+
+
+def _covering(held: Sequence[VerifiedClaim], links: Sequence[VerifiedLink], ask: Ask) -> Coverage:
+    """What covers `ask` if the file of its region is right; or NotCovered."""
     if len(held) + len(links) > MAX_DOCUMENTS:
         raise NotCovered("too-many-claims", f"at most {MAX_DOCUMENTS} claims and links are looked at")
     evse = (ask.evse_spki_sha256, _EVSE_KINDS)
@@ -243,15 +260,16 @@ def _misses_of(item: Claim, ask: Ask, *, firmware_holds: bool) -> Iterator[str]:
     code = regions.grid_code_of(ask.region)
     if ask.function not in item.services:
         yield "function"
-    needed = ask.der_functions
-    if needed is None:
-        sold = frozenset() if code is None else code.functions_for(ask.function)
-        needed = regions.functions_of(ask.function) | sold
+    always = regions.functions_of(ask.function)
+    needed = always if ask.der_functions is None else ask.der_functions
+    if code is not None and always <= needed:
+        # A curve of voltage is claimed as a droop too, with functions of its own: what is sold as a droop is not that.
+        needed |= code.functions_for(ask.function)
     if not needed <= item.functions:
         yield "der-function"
     if not any(ask.region == region or ask.region.startswith(f"{region}-") for region in item.regions):
         yield "region"
-    if code is None or not code.accepts_code(item.grid_code):
+    if code is None or not code.accepts(item.grid_code, item.standard):
         yield "grid-code"
     if code is None or item.scheme < code.weakest_scheme:
         yield "scheme"

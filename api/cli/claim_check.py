@@ -95,6 +95,7 @@ def _answer(papers: Sequence[bytes], directory: Directory, ask: Ask) -> tuple[in
     try:
         coverage = covers(claims, ask, links)
     except NotCovered as error:
+        undecided = undecided or error.undecided
         outcome = "INDETERMINATE" if undecided else "NOT_COVERED"
         answer = {"outcome": outcome, "reason": error.reason, "refused": problems}
         return INDETERMINATE if undecided else NOT_COVERED, answer

@@ -31,8 +31,8 @@ _BAD: Final = frozenset({"not-valid", "firmware"})
 def has_lost_claims(desk: Desk, memory: Memory, contract: ContractState, at_ms: int) -> bool | None:
     """True if no claim that the contract rests on is good at `at_ms`, False if one is or none is needed.
 
-    None where that cannot be known: the contract's EVSEs are not disclosed, nobody of it is plugged in, or a revocation
-    list is missing.
+    None where that cannot be known: the contract's EVSEs are not disclosed, nobody of it is plugged in, a revocation
+    list is missing, or what the region asks of a claim is uncertain.
     """
     offer = memory.offer(contract.fsc_id)
     try:
@@ -109,7 +109,7 @@ def _lost(
     try:
         covers(claims, ask, links)
     except NotCovered as error:
-        if any(isinstance(one, StatusIndeterminate) for one in refused):
+        if error.undecided or any(isinstance(one, StatusIndeterminate) for one in refused):
             return None
         is_gone = bool(memory.withdrawn(site.site_id, keys, at_ms))
         return True if is_gone or refused or error.reason in _BAD else None

@@ -319,7 +319,8 @@ def _not_covered(error: NotCovered, held: _Held) -> DimensionResult:
             return _result(Dimension.CONFORMITY, Status.INDETERMINATE, refused.code)
     if held.refused and error.reason in ("no-claim", "no-link"):
         return _result(Dimension.CONFORMITY, Status.FAIL, held.refused[0].code)
-    return _result(Dimension.CONFORMITY, Status.FAIL, f"check/not-covered-{error.reason}")
+    status = Status.INDETERMINATE if error.undecided else Status.FAIL
+    return _result(Dimension.CONFORMITY, status, f"check/not-covered-{error.reason}")
 
 
 def _status_of(error: PkiError) -> Status:

@@ -227,15 +227,16 @@ TOPICS: Final = (
     ),
     Topic(
         title="mandatory grid functions and market services told apart; functions embedded in an inverter's firmware",
-        says="class `LIMIT_MANDATORY`; claims name functions; what firmware did is on record, never requested, and excused from market services",
+        says="class `LIMIT_MANDATORY`; claims name functions; what is mandatory and what is sold is a reviewed file a country; what firmware did is on record, never requested, and excused from market services",
         records=("fsr.issued", "embedded.acted", "site.claim-registered", "samples.committed"),
         rules=("R-52", "R-85"),
         routes=("POST /v1/requests", "POST /v1/sites/{site_id}/claims"),
         tests=(
             "test_an_embedded_function_is_shown_by_its_flag_and_compared_with_the_time_before",
             "test_a_mandate_takes_no_market_capacity",
+            "test_where_what_a_region_asks_of_a_claim_is_uncertain_nothing_covers_and_nothing_is_missing",
         ),
-        lacks="a default control that starts without an alarm is not noticed",
+        lacks="a default control that starts without an alarm is not noticed; grid codes of five countries, 12 of 40 lines uncertain",
     ),
     Topic(
         title="exchange of configuration and capabilities of stations",

@@ -422,31 +422,6 @@ def test_what_a_claim_does_not_say_it_does_not_cover(world: Any, changes: dict[s
     assert caught.value.reason == reason
 
 
-@pytest.mark.parametrize(
-    ("code", "scheme", "reason"),
-    [
-        ("VDE-AR-N 4105", Scheme.PRODUCT_CERTIFICATION, None),
-        ("VDE-AR-N 4105:2018", Scheme.PRODUCT_CERTIFICATION, None),
-        ("VDE-AR-N 4105:2018", Scheme.TYPE_EXAMINATION, "scheme"),
-        ("VDE-AR-N 41050", Scheme.PRODUCT_CERTIFICATION, "grid-code"),
-        ("EN 50549-1", Scheme.PRODUCT_CERTIFICATION, "grid-code"),
-        (None, Scheme.PRODUCT_CERTIFICATION, "grid-code"),
-    ],
-)
-def test_a_region_asks_for_its_grid_code_and_its_scheme(
-    world: Any, code: str | None, scheme: Scheme, reason: str | None
-) -> None:
-    item = replace(CLAIM, regions=("DE",), grid_code=code, scheme=scheme)
-    claim = _open(world, _issue(world, ConformityClaims((Thing(ThingKind.EVSE, EVSE),), (item,))))
-    ask = Ask(**{**ASK, "kind": "DC", "region": "DE-BY", "at_ms": world.signing_at_ms})
-    if reason is None:
-        assert coverage.covers([claim], ask).claims == (claim,)
-    else:
-        with pytest.raises(NotCovered) as caught:
-            coverage.covers([claim], ask)
-        assert caught.value.reason == reason
-
-
 def test_of_several_misses_the_one_that_came_furthest_is_told_whatever_the_order(world: Any) -> None:
     near = replace(CLAIM, max_discharge_w=1)
     far = replace(CLAIM, services=frozenset({Service.V2H}))

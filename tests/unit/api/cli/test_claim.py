@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from api.cli.main import app
-from pki import ceremony, keys
+from pki import ceremony, keys, regions
 from pki.ceremony import CeremonySpec, PartySpec, StationSpec
 from pki.clock import SystemClock
+from pki.gridcode import Status
 from pki.roles import Purpose, Role
 
 pytestmark = pytest.mark.slow  # takes seconds
@@ -140,6 +142,19 @@ def test_a_type_claim_and_an_operators_link_cover_together(desk: Desk) -> None:
     )
     assert desk.check("claim.der", "link.der", evse=desk.path("none.pem"), code=2)["code"] == "api/bundle-unusable"
     assert desk.check("claim.der", "link.der", code=1, **{"evse-firmware": "cd" * 32})["reason"] == "firmware"
+
+
+def test_a_region_that_was_not_read_to_the_end_makes_the_answer_indeterminate(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.issue()
+    desk.link()
+    finland = regions.grid_codes()["FI"]
+    guess = replace(finland.claims, status=Status.UNCERTAIN, settled_by="the text")
+    monkeypatch.setattr(regions, "grid_codes", lambda: {"FI": replace(finland, claims=guess)})
+    answer = desk.check("claim.der", "link.der", code=3)
+    assert (answer["outcome"], answer["reason"]) == ("INDETERMINATE", "region-uncertain")
+    assert desk.check("claim.der", code=1)["reason"] == "no-link"
 
 
 def test_what_is_shown_is_what_was_written(desk: Desk) -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from api.flows.coverage import has_lost_claims
 from api.flows.suspensions import Suspensions
 from ledger.records.contracts import ContractSuspended, SuspensionCause
 from ledger.records.credentials import (
@@ -20,6 +21,8 @@ from ledger.records.credentials import (
 from ledger.records.sites import ClaimWithdrawn, Withdrawal
 from ledger.rules.contract_state import ContractStatus
 from ledger.rules.errors.contracts import ContractNotInForce
+from pki import regions
+from pki.gridcode import Status
 from tests.support import world as stage
 from tests.support.world import FO, World
 
@@ -153,6 +156,22 @@ async def test_a_revoked_claim_is_noticed_though_no_entry_tells(world: World) ->
         await asyncio.sleep(0.01)
     await watching.close()
     assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, RESTS)
+
+
+async def test_no_contract_rests_on_a_guess_about_what_a_region_asks_of_a_claim(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsc_ids = await _rest_on_claims(world)
+    contract = world.desk.state.contract(fsc_ids["first"])
+    assert has_lost_claims(world.desk, world.memory, contract, world.clock.now_ms()) is False
+    finland = regions.grid_codes()["FI"]
+    guess = msgspec.structs.replace(finland.claims, status=Status.UNCERTAIN, settled_by="the text")
+    monkeypatch.setattr(regions, "grid_codes", lambda: {"FI": msgspec.structs.replace(finland, claims=guess)})
+    assert has_lost_claims(world.desk, world.memory, contract, world.clock.now_ms()) is None
+    watching = Suspensions(world.desk, world.memory)
+    await watching.settle_site(stage.SITE)
+    await watching.close()
+    assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, ACTIVE)
 
 
 async def test_a_contract_that_can_be_served_without_claims_never_rests_for_one(world: World) -> None:

@@ -22,6 +22,7 @@ from api.verification.report import Exit
 from ledger.records.credentials import CheckPurpose, CheckRecorded, Dimension, DimensionResult, Status
 from ledger.records.record import Record
 from ledger.records.sites import ClaimKind, ClaimRegistered, ClaimWithdrawn, InstallationLinked, Withdrawal
+from pki import gridcode, regions
 from pki.asn1 import attributecert
 from pki.asn1.claims import Claim, ConformityClaims, DerFunction, Scheme, Thing, ThingKind, TypeRef, thing_digest
 from pki.asn1.links import InstallationLink
@@ -168,6 +169,24 @@ def test_a_type_claim_and_a_link_answer_together_and_both_are_named(tmp_path: Pa
         assert not set(first.evidence) & set(found.evidence)
         held = {hashlib.sha256(der).hexdigest() for der in on.world.engines.status.ders()}
         assert set(found.evidence) & held
+
+    play(tmp_path, scene)
+
+
+def test_a_guess_about_what_a_region_asks_of_a_claim_is_indeterminate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finland = regions.grid_codes()["FI"]
+    guess = msgspec.structs.replace(finland.claims, status=gridcode.Status.UNCERTAIN, settled_by="the text")
+
+    async def scene(on: Stage) -> None:
+        await register_type(on.world)
+        await register_link(on.world, stage.STATIONS[0])
+        assert (await on.conformity())[0].status is Status.PASS
+        monkeypatch.setattr(regions, "grid_codes", lambda: {"FI": msgspec.structs.replace(finland, claims=guess)})
+        first, second = await on.conformity()
+        assert (first.status, first.code) == (Status.INDETERMINATE, "check/not-covered-region-uncertain")
+        assert (second.status, second.code) == (Status.FAIL, "check/not-covered-no-link")
 
     play(tmp_path, scene)
 
