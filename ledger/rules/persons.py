@@ -1,5 +1,8 @@
 """A person's own words, relayed by an organisation that signs for the log."""
 
+from collections.abc import Callable
+from typing import Any, Final
+
 from ledger.records.actor import Role
 from ledger.records.contracts import ContractAccepted, ContractTerminated
 from ledger.records.opt import OptActor, OptDecided, OptOrigin, OptScheduled, OptScheduleEnded
@@ -91,13 +94,34 @@ def is_undecided(fact: Fact) -> bool:
 
 def is_relayed(record: Record) -> bool:
     """Whether the record rests on a person's own words, which it commits to."""
-    match record:
-        case OptDecided():
-            return record.actor is OptActor.EVU and record.origin is OptOrigin.EXPLICIT and not record.by_delegate
-        case OptScheduled():
-            return record.actor is OptActor.EVU
-        case DelegationGiven():
-            return record.grantor_role is Role.EVU
-        case ContractAccepted() | ContractTerminated() | OptScheduleEnded() | DelegationRevoked():
-            return bool(record.sd) or isinstance(record.evu_statement, str)
-    return False
+    # By type, for every entry is asked and few types are among them.
+    answer = _RELAYED.get(type(record))
+    return answer is not None and answer(record)
+
+
+def _is_decided_by_person(record: OptDecided) -> bool:
+    return record.actor is OptActor.EVU and record.origin is OptOrigin.EXPLICIT and not record.by_delegate
+
+
+def _is_scheduled_by_person(record: OptScheduled) -> bool:
+    return record.actor is OptActor.EVU
+
+
+def _is_given_by_person(record: DelegationGiven) -> bool:
+    return record.grantor_role is Role.EVU
+
+
+def _shows_words(record: ContractAccepted | ContractTerminated | OptScheduleEnded | DelegationRevoked) -> bool:
+    return bool(record.sd) or isinstance(record.evu_statement, str)
+
+
+_RELAYED: Final[dict[type[Record], Callable[[Any], bool]]] = {
+    OptDecided: _is_decided_by_person,
+    OptScheduled: _is_scheduled_by_person,
+    DelegationGiven: _is_given_by_person,
+    ContractAccepted: _shows_words,
+    ContractTerminated: _shows_words,
+    OptScheduleEnded: _shows_words,
+    DelegationRevoked: _shows_words,
+}
+"""For each record that a person can have asked for: whether one did."""

@@ -4,13 +4,15 @@ Whoever remembers personal parts beside the log finds the entry here and opens i
 them all. Persons and EVSEs are blind tags.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
 
 from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.evidence import SamplesCommitted
 from ledger.records.opt import OptScheduled, OptScheduleEnded
 from ledger.records.parties import DelegationGiven, DelegationRevoked
+from ledger.records.record import Record
 from ledger.records.sites import ClaimRegistered, ClaimWithdrawn, InstallationLinked, SessionMirrored
 from ledger.rules.fact import Fact
 from ledger.rules.tables import Plain, Table, Tables
@@ -59,19 +61,21 @@ class Remembered:
 
     def fold(self, fact: Fact, record: Any) -> None:
         """The fact was written."""
-        index, tags = fact.index, fact.tags
-        match record:
-            case SessionMirrored():
-                self._found(SESSION, tags.get("evse"), index)
-            case ContractOffered():
-                self._found(OFFER, record.fsc_id, index)
-            case CheckRecorded():
-                self._fold_check(fact, record)
-            case SamplesCommitted():
-                if tags.get(WORDS) is not None:
-                    self._one.setdefault(f"{WORDS}/{tags[WORDS]}", index)
-            case _:
-                self._fold_paper(fact, record)
+        # By type, for every entry comes by and few types are remembered.
+        step = self._STEPS.get(type(record))
+        if step is not None:
+            step(self, fact, record)
+
+    def _fold_session(self, fact: Fact, _: SessionMirrored) -> None:
+        self._found(SESSION, fact.tags.get("evse"), fact.index)
+
+    def _fold_offer(self, fact: Fact, record: ContractOffered) -> None:
+        self._found(OFFER, record.fsc_id, fact.index)
+
+    def _fold_samples(self, fact: Fact, _: SamplesCommitted) -> None:
+        words = fact.tags.get(WORDS)
+        if words is not None:
+            self._one.setdefault(f"{WORDS}/{words}", fact.index)
 
     def _fold_check(self, fact: Fact, record: CheckRecorded) -> None:
         for subject in record.subjects:
@@ -79,24 +83,30 @@ class Remembered:
         for tag in {tag for name, tag in fact.tags.items() if name.startswith("evu/")}:
             self._among(CHECKS_OF_PERSON, tag, fact.index)
 
-    def _fold_paper(self, fact: Fact, record: Any) -> None:
-        index, tags = fact.index, fact.tags
-        match record:
-            case ClaimRegistered() | InstallationLinked():
-                self._found(CLAIM, record.claim_id, index)
-                self._among(CLAIMS_OF_SITE, record.site_id, index)
-            case ClaimWithdrawn():
-                self._withdraw(record)
-            case DelegationGiven():
-                self._found(DELEGATION, record.delegation_id, index)
-                self._among(DELEGATIONS_TO, tags.get("delegate", record.delegate), index)
-            case DelegationRevoked():
-                self._one.pop(f"{DELEGATION}/{record.delegation_id}", None)
-            case OptScheduled():
-                self._found(SCHEDULE, record.schedule_id, index)
-                self._among(SCHEDULES_OF, tags.get("evu", record.party), index)
-            case OptScheduleEnded():
-                self._one.pop(f"{SCHEDULE}/{record.schedule_id}", None)
+    def _fold_claim(self, fact: Fact, record: ClaimRegistered | InstallationLinked) -> None:
+        self._found(CLAIM, record.claim_id, fact.index)
+        self._among(CLAIMS_OF_SITE, record.site_id, fact.index)
+
+    def _fold_withdrawal(self, _: Fact, record: ClaimWithdrawn) -> None:
+        index = self._one.pop(f"{CLAIM}/{record.claim_id}", None)
+        of_site = self._many.get(f"{CLAIMS_OF_SITE}/{record.site_id}")
+        if index is not None and of_site is not None and index in of_site:
+            of_site.remove(index)
+            self._among(WITHDRAWN_OF_SITE, record.site_id, index)
+
+    def _fold_delegation(self, fact: Fact, record: DelegationGiven) -> None:
+        self._found(DELEGATION, record.delegation_id, fact.index)
+        self._among(DELEGATIONS_TO, fact.tags.get("delegate", record.delegate), fact.index)
+
+    def _fold_delegation_end(self, _: Fact, record: DelegationRevoked) -> None:
+        self._one.pop(f"{DELEGATION}/{record.delegation_id}", None)
+
+    def _fold_schedule(self, fact: Fact, record: OptScheduled) -> None:
+        self._found(SCHEDULE, record.schedule_id, fact.index)
+        self._among(SCHEDULES_OF, fact.tags.get("evu", record.party), fact.index)
+
+    def _fold_schedule_end(self, _: Fact, record: OptScheduleEnded) -> None:
+        self._one.pop(f"{SCHEDULE}/{record.schedule_id}", None)
 
     def _found(self, kind: str, key: object, index: int) -> None:
         if isinstance(key, str):
@@ -106,9 +116,17 @@ class Remembered:
         if isinstance(key, str):
             self._many.setdefault(f"{kind}/{key}", []).append(index)
 
-    def _withdraw(self, record: ClaimWithdrawn) -> None:
-        index = self._one.pop(f"{CLAIM}/{record.claim_id}", None)
-        of_site = self._many.get(f"{CLAIMS_OF_SITE}/{record.site_id}")
-        if index is not None and of_site is not None and index in of_site:
-            of_site.remove(index)
-            self._among(WITHDRAWN_OF_SITE, record.site_id, index)
+    _STEPS: ClassVar[dict[type[Record], Callable[..., None]]] = {
+        SessionMirrored: _fold_session,
+        ContractOffered: _fold_offer,
+        CheckRecorded: _fold_check,
+        SamplesCommitted: _fold_samples,
+        ClaimRegistered: _fold_claim,
+        InstallationLinked: _fold_claim,
+        ClaimWithdrawn: _fold_withdrawal,
+        DelegationGiven: _fold_delegation,
+        DelegationRevoked: _fold_delegation_end,
+        OptScheduled: _fold_schedule,
+        OptScheduleEnded: _fold_schedule_end,
+    }
+    """What each record leaves to be found by; of the others nothing is looked for."""

@@ -6,7 +6,7 @@ transaction that holds the entry. A fold step cannot forget to say what it chang
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, MutableMapping, Sequence, Sized
 from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar, cast, overload
@@ -260,9 +260,9 @@ class Table(MutableMapping[str, V]):
         self._octets.clear()
 
     @property
-    def is_full(self) -> bool:
-        """Whether more is in memory than should be."""
-        return len(self._live) > self.shape.max_live
+    def live(self) -> Sized:
+        """What is in memory; always the same object."""
+        return self._live
 
     def make_room(self) -> None:
         """Half of what is in memory is forgotten, the oldest first."""
@@ -297,10 +297,13 @@ class Tables:
         self.touched: dict[tuple[str, str], Table[Any]] = {}
         """What was looked at in folds, by kind and key, since rows were last asked for."""
         self._by_kind: dict[str, Table[Any]] = {}
+        self._bounds: list[tuple[Sized, int, Table[Any]]] = []
+        """For each table: what it has in memory and how much that may be, which is asked after each batch."""
 
     def new(self, shape: Shape[V]) -> Table[V]:
         """An empty table."""
         made = self._by_kind[shape.kind] = Table(self, shape)
+        self._bounds.append((made.live, shape.max_live, made))
         return made
 
     @property
@@ -343,6 +346,6 @@ class Tables:
 
     def make_room(self) -> None:
         """Everything is committed: what has not been asked for lately need not be in memory."""
-        for table in self._by_kind.values():
-            if table.is_full:
+        for live, most, table in self._bounds:
+            if len(live) > most:
                 table.make_room()

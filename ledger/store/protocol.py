@@ -24,7 +24,7 @@ class Head(msgspec.Struct, frozen=True):
     """By which rules the projections are kept up to this size; None where the last writer kept none."""
 
 
-class StreamHead(msgspec.Struct, frozen=True):
+class StreamHead(msgspec.Struct, frozen=True, gc=False):
     """The last entry of a stream."""
 
     seq: int

@@ -47,6 +47,8 @@ NO_PREVIOUS: Final = -1
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
 _PROJECT: Final = """INSERT INTO projection VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE
  SET value = excluded.value, idx = excluded.idx, born = excluded.born, until_ms = excluded.until_ms"""
+_MOVE: Final = """UPDATE head SET size = ?, frontier = ?, rec_ms = ?, projected = ?
+ WHERE size = ? AND frontier = ? AND rec_ms = ? AND projected IS ?"""
 _ENTRY: Final = ("INSERT INTO entry VALUES ", f"(?,?,?,nullif(?,{NO_PREVIOUS}),?)", "")
 _STATEMENT: Final = ("INSERT INTO idempotency VALUES ", "(?,?,?)", "")
 _STREAM: Final = (
@@ -158,22 +160,35 @@ class SqliteReader(SqlReads):
             yield from self._db.execute(sql)
 
     def find_statements(self, wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        if len(wanted) == 1:
+            # A lone writer's batch: half the price of a list of one.
+            (key,) = wanted
+            index = self.find_statement(*key)
+            return {} if index is None else {key: index}
         # CROSS JOIN fixes the order: each wanted key is looked up, the table is never scanned.
         sql = "SELECT i.party, i.jti, i.idx FROM (VALUES {}) AS w CROSS JOIN idempotency AS i"
         sql += " WHERE i.party = w.column1 AND i.jti = w.column2"
         return {(party, jti): index for party, jti, index in self._some(sql, "(?,?)", wanted)}
 
-    def found(self, wanted: Wanted) -> Found:
-        streams = "SELECT stream, seq, leaf, idx, closed FROM stream_head WHERE stream IN ({})"
+    def found(self, wanted: Wanted, head: Head | None = None) -> Found:
+        """What the log knows of this, at its head; `head` is that if it is known already."""
         counters = "SELECT c.party, c.x5t, c.seq FROM (VALUES {}) AS w CROSS JOIN actor_counter AS c"
         counters += " WHERE c.party = w.column1 AND c.x5t = w.column2"
-        rows = self._some(streams, "?", [(name,) for name in wanted.streams])
         return Found(
-            head=self.head(),
+            head=head or self.head(),
             statements=self.find_statements(wanted.statements),
-            streams={row[0]: StreamHead(row[1], row[2], row[3], bool(row[4])) for row in rows},
+            streams=self._stream_heads(wanted.streams),
             counters={(party, x5t): seq for party, x5t, seq in self._some(counters, "(?,?)", wanted.counters)},
         )
+
+    def _stream_heads(self, wanted: Sequence[str]) -> dict[str, StreamHead]:
+        if len(wanted) == 1:
+            # As in `find_statements`.
+            head = self.stream_head(wanted[0])
+            return {} if head is None else {wanted[0]: head}
+        sql = "SELECT stream, seq, leaf, idx, closed FROM stream_head WHERE stream IN ({})"
+        rows = self._some(sql, "?", [(name,) for name in wanted])
+        return {row[0]: StreamHead(row[1], row[2], row[3], bool(row[4])) for row in rows}
 
     def _some(self, sql: str, mark: str, wanted: Sequence[tuple[str, ...]]) -> Iterator[Any]:
         """The rows of these keys, asked for some at a time; few lengths, so that few queries are ever compiled."""
@@ -193,6 +208,8 @@ class SqliteStore(SqliteReader):
         """Takes both over; use `create_or_open`."""
         super().__init__(connection)
         self._lock = lock
+        self._last: Head | None = None
+        """The head that our last commit left, if nothing failed since; the next one proves that it is stored."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, create: bool = False) -> Self:
@@ -266,7 +283,9 @@ class SqliteStore(SqliteReader):
         """The file's lock is held from `open` to `close`."""
 
     async def look_up(self, wanted: Wanted) -> Found:
-        return self.found(wanted)
+        if self._last is None:
+            self._last = self.head()
+        return self.found(wanted, self._last)
 
     async def unlock(self) -> None:
         """Nothing to give back: the file's lock is held from `open` to `close`."""
@@ -281,6 +300,7 @@ class SqliteStore(SqliteReader):
         return ()
 
     async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
+        self._last = None
         with coded():
             self._begin()
             try:
@@ -304,10 +324,11 @@ class SqliteStore(SqliteReader):
         """COMMIT has synced already, and there is no second machine."""
 
     async def commit(self, batch: Batch) -> None:
+        last, self._last = self._last, None
         with coded():
             self._begin()
             try:
-                self._insert(batch)
+                self._insert(batch, last or self.head())
                 # From here on the batch is permanent; a crash before the acknowledgement is repaired by the
                 # caller's retry, which finds its statement by (party, jti).
                 self._commit()
@@ -316,11 +337,12 @@ class SqliteStore(SqliteReader):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+        self._last = batch.head
 
     def _begin(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")
 
-    def _insert(self, batch: Batch) -> None:
+    def _insert(self, batch: Batch, last: Head) -> None:
         db = self._db
         # The three tables that grow with each entry. `sqlite3` looks for an adapter of whatever is not a plain number,
         # a text or a bytearray, at a third of the price of a row: so there are no bytes and no None among the values.
@@ -351,10 +373,9 @@ class SqliteStore(SqliteReader):
             db.executemany(_PROJECT, batch.projections)
         made = batch.head
         before = made.size - len(batch.entries)
-        moved = db.execute(
-            "UPDATE head SET size = ?, frontier = ?, rec_ms = ?, projected = ? WHERE id = 1 AND size = ?",
-            (made.size, made.frontier.dump(), made.rec_ms, made.projected, before),
-        ).rowcount
+        # The batch was judged on this head, whole: it is compared here, where it costs no query of its own.
+        after = (made.size, made.frontier.dump(), made.rec_ms, made.projected)
+        moved = db.execute(_MOVE, (*after, before, last.frontier.dump(), last.rec_ms, last.projected)).rowcount
         if moved != 1:
             raise StoreDamaged("the head is not where the last commit left it", expected=before)
 

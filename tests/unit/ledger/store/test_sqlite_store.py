@@ -14,7 +14,7 @@ from ledger.store.errors import (
     StoreFull,
     StoreLocked,
 )
-from ledger.store.protocol import Batch, Head
+from ledger.store.protocol import Batch, Head, Wanted
 from ledger.store.schema import APPEND_ONLY, VERSIONS
 from ledger.store.sqlite import SqliteReader, SqliteStore
 from ledger.tlog.merkle import Frontier
@@ -187,3 +187,30 @@ def test_rows_are_read_across_the_size_of_a_page(path: Path) -> None:
     with reader.snapshot():
         assert reader.head().size == 300
     reader.close()
+
+
+@pytest.mark.parametrize("change", ["size = size + 1", "frontier = x'00'", "rec_ms = 1", "projected = 'rules/0'"])
+async def test_a_head_that_was_changed_under_its_writer_stops_the_next_batch(tmp_path: Path, change: str) -> None:
+    log = await logs.begin(tmp_path)
+    await log.add(1, 2, 3)
+    log.store.connection.execute(f"UPDATE head SET {change}")  # noqa: S608 -- our own words
+    (outcome,) = await log.appender.append_many([logs.submitted(logs.dealt(4))])
+    assert isinstance(outcome, StoreDamaged)
+    assert log.store.last_index() == 2
+    await log.close()
+
+
+async def test_a_list_and_a_lone_statement_find_the_same(path: Path) -> None:
+    store = SqliteStore.open(path)
+    known, new = logs.dealt(5, 7).claims, logs.dealt(301, 7).claims
+    keys = [(one.iss, one.jti) for one in (known, new)]
+    names = ["fsr/s5", "fsr/none"]
+    together = await store.look_up(Wanted(statements=keys, streams=names))
+    apart = [
+        await store.look_up(Wanted(statements=[key], streams=[name])) for key, name in zip(keys, names, strict=True)
+    ]
+    assert together.statements == {keys[0]: 5}
+    assert [one.statements for one in apart] == [{keys[0]: 5}, {}]
+    assert set(together.streams) == {"fsr/s5"}
+    assert [one.streams for one in apart] == [together.streams, {}]
+    store.close()
