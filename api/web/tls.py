@@ -1,8 +1,8 @@
 """TLS contexts: 1.3 only, refusals that the peer and our log hear of, and files that are read again when they change.
 
 CPython drops the alert of a failed handshake (gh-98078), so a refused client would see a bare close;
-`AlertingSSLObject` gets it delivered. No session tickets: OpenSSL does not look at a certificate again on a resumed
-session, so an expired or untrusted one would still be let in.
+`AlertingSSLObject` gets it delivered, and who speaks plain HTTP to a TLS port is told so. No session tickets: OpenSSL
+does not look at a certificate again on a resumed session, so an expired or untrusted one would still be let in.
 """
 
 import ssl
@@ -12,6 +12,7 @@ from typing import Final
 
 from api import telemetry
 from api.client.tls import client_context
+from api.web.transport import unparsed
 from ledger import plain_file
 
 __all__ = ["AlertingSSLObject", "client_context", "server_context"]
@@ -24,10 +25,12 @@ _Stamp = tuple[tuple[int, int, int], ...]
 class AlertingSSLObject(ssl.SSLObject):
     """An SSLObject whose failed handshake is first heard of by the peer, then raised."""
 
+    outgoing: ssl.MemoryBIO
+    """What the event loop sends to the peer."""
     _failed: ssl.SSLError | None = None
 
     def do_handshake(self) -> None:
-        """Does the handshake; a refusal is logged and counted, and its alert is written before the close."""
+        """Does the handshake; a refusal is logged and counted, and what the peer hears is written before the close."""
         if self._failed is not None:
             raise self._failed
         try:
@@ -39,8 +42,33 @@ class AlertingSSLObject(ssl.SSLObject):
             reason = getattr(error, "verify_message", None) or error.reason or "unknown"
             telemetry.TLS_REFUSED.labels(reason).inc()
             telemetry.log.warning("tls handshake refused", reason=reason)
-            # "Want read" makes the event loop flush what OpenSSL has written, the alert; its next call gets the error.
+            if error.reason == "HTTP_REQUEST":
+                # OpenSSL has no alert for it, and the client would wait until the handshake's time is over.
+                self.outgoing.write(unparsed("plain HTTP was spoken to a TLS port; use https"))
+            if not self.outgoing.pending:
+                raise
+            # "Want read" makes the event loop flush what was written, the alert; its next call gets the error.
             raise ssl.SSLWantReadError("the alert is to be written first") from error
+
+
+class _AlertingContext(ssl.SSLContext):
+    """A context whose connections know what they send through."""
+
+    sslobject_class = AlertingSSLObject
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        """As the library does; event loops call it for each connection."""
+        made = super().wrap_bio(incoming, outgoing, server_side, server_hostname, session)
+        if isinstance(made, AlertingSSLObject):
+            made.outgoing = outgoing
+        return made
 
 
 def server_context(cert: Path | str, key: Path | str, client_ca: Path | str, required: bool) -> ssl.SSLContext:
@@ -109,13 +137,12 @@ def _stamp(files: tuple[Path, ...]) -> _Stamp:
 
 
 def _plain_context(cert: Path, key: Path, client_ca: Path, required: bool) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _AlertingContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(plain_file.require(cert), plain_file.require(key))
     context.load_verify_locations(cafile=plain_file.require(client_ca))
     context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
     context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
     context.num_tickets = 0
-    context.sslobject_class = AlertingSSLObject
     context.set_alpn_protocols(_ALPN)
     return context

@@ -162,7 +162,7 @@ class _WithBounds:
 
     def send_400_response(self, msg: str) -> None:
         """What cannot be parsed is answered with a problem too, and the connection is closed."""
-        self.transport.write(_unparsed(msg))
+        self.transport.write(unparsed(msg))
         self.transport.close()
 
     def _close_if_slow(self) -> None:
@@ -191,7 +191,8 @@ def http_protocol(connections: Connections | None = None) -> type[asyncio.Protoc
     return type("MutualTLSProtocol", (_WithTLSInfo, _WithBounds, HttpToolsProtocol), members)
 
 
-def _unparsed(detail: str) -> bytes:
+def unparsed(detail: str) -> bytes:
+    """The whole answer to what is no request, ready for the wire: a problem, after which the connection is closed."""
     _, problem = problems.to_problem(RequestMalformed(detail))
     body = msgspec.json.encode(problem)
     head = f"HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\n"
