@@ -132,7 +132,7 @@ def key_of(named: str) -> str:
     """The digest (hex) of a thing's key: as it is written, or that of the key in a certificate file."""
     if _DIGEST.fullmatch(named):
         return named
-    leaf = x509.load_der_x509_certificate(ders([Path(named)])[0])
+    leaf = _certificate(Path(named))
     return keys.spki_sha256(keys.require_leaf_key(leaf.public_key()))
 
 
@@ -180,8 +180,15 @@ def authority(key: Path, certificate: Path, store: Path) -> AttributeAuthority:
 
     The store keeps every intent, so that a signature that was begun and not finished is seen.
     """
-    leaf = x509.load_der_x509_certificate(ders([certificate])[0])
+    leaf = _certificate(certificate)
     return AttributeAuthority(leaf, keys.load_private(key, None), SqliteStore(store), MemoryJournal())
+
+
+def _certificate(path: Path) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(ders([path])[0])
+    except (IndexError, ValueError):
+        raise ClaimFileRefused("the file holds no certificate", expected="PEM or DER", file=path.name) from None
 
 
 def write_new(path: Path, data: bytes) -> None:

@@ -99,7 +99,7 @@ def _act(
 ) -> int:
     try:
         done = act(claim_files.authority(key, certificate, store), SystemClock().now_ms())
-    except (ApiError, LedgerError, PkiError, ValueError) as error:
+    except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
         refused(error, json=json)
         return REFUSED
     if json:
@@ -111,8 +111,4 @@ def _act(
 
 def refused(error: Exception, *, json: bool) -> None:
     """Says why nothing was done."""
-    code, _, detail = failures.told(error).partition(": ")
-    if json:
-        typer.echo(msgspec.json.encode({"code": code, "detail": detail}).decode())
-    else:
-        typer.echo(f"refused: {code}: {detail}", err=True)
+    failures.say("refused", error, json=json)

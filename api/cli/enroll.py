@@ -48,7 +48,7 @@ def run(code: str, *, service: str, ca: Path, out: Path, purposes: list[str], js
 
     Keys are made first and stay: who runs it again in the same folder asks again with the same keys.
     """
-    return answered(lambda: _enroll(code, service, ca, out, purposes, json))
+    return answered(lambda: _enroll(code, service, ca, out, purposes, json), json=json)
 
 
 def _enroll(code: str, service: str, ca: Path, out: Path, purposes: list[str], json: bool) -> int:

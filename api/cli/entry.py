@@ -48,9 +48,15 @@ def main() -> None:
     """Runs the command of this process's arguments and exits."""
     call = plain_call(sys.argv[1:])
     if call is None:
+        from api.cli import failures
         from api.cli.main import app
 
-        app()
+        try:
+            app()
+        except (OSError, RecursionError) as error:
+            # A file or an address of which no command thought; whatever else comes up to here is a mistake of ours.
+            failures.say("not done", error)
+            sys.exit(2)
     else:
         # One file, then the end: looking for cycles, and once more for all that is left, takes a tenth of the time.
         gc.disable()

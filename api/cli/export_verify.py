@@ -37,14 +37,13 @@ class ExporterKeyUnfit(Refused):
 
 def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, at_ms: int | None, json: bool) -> int:
     """Exit code 0 verified, 1 refuted, 2 unusable."""
-    import typer
 
     try:
         signer_key = _signer(certificate_in(signer))
         verifiers = [note.parse_vkey(vkey)] if vkey else []
         recipient = None if key is None else _private(key)
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-        typer.echo(f"unusable: {failures.told(error)}", err=True)
+        failures.say("unusable", error, json=json)
         return UNUSABLE
     try:
         header, files = (None, load(file)) if file.is_dir() else _opened(file, recipient)
@@ -58,7 +57,7 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
         if header is not None:
             sealing.require_named(header, manifest_sha256=found.manifest_sha256, recipient=found.manifest.recipient)
     except SealingRefused as error:
-        typer.echo(f"unusable: {failures.told(error)}", err=True)
+        failures.say("unusable", error, json=json)
         return UNUSABLE
     except (ApiError, LedgerError) as error:
         say(
@@ -68,7 +67,7 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
         )
         return REFUTED
     except OSError as error:
-        typer.echo(f"unusable: {failures.told(error)}", err=True)
+        failures.say("unusable", error, json=json)
         return UNUSABLE
     say(_document(found), _text(found), json=json)
     return 0

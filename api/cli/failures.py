@@ -1,7 +1,10 @@
 """How a command says what failed: a stable code and plain words, whatever kind of error it was."""
 
 import ssl
+import sys
 from typing import Final
+
+import msgspec
 
 from api.errors import Refused
 
@@ -26,6 +29,15 @@ def told(error: Exception) -> str:
     """`code: words` of any failure that a command expects."""
     coded = error if hasattr(error, CODED) else _coded(error)
     return f"{getattr(coded, CODED)}: {coded}"
+
+
+def say(what: str, error: Exception, *, json: bool = False) -> None:
+    """Says that `what` did not happen and why: a line on standard error, or one JSON document where machines read."""
+    if json:
+        code, _, detail = told(error).partition(": ")
+        print(msgspec.json.encode({"code": code, "detail": detail}).decode())
+    else:
+        print(f"{what}: {told(error)}", file=sys.stderr)
 
 
 def _coded(error: Exception) -> Refused:

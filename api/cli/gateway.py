@@ -33,16 +33,18 @@ class SocketTaken(Refused):
 def run(party_file: Path, *, at: Path | None, port: int | None, secret_file: Path | None) -> int:
     """Exit code 0 after a signal, 2 if it cannot start."""
     try:
+        party = parties.load(party_file)
         folder = party_file.resolve().parent
-        server.run(_serve(party_file, folder, at or folder / "gateway.sock", port, secret_file))
+        server.run(_serve(party, folder, at or folder / "gateway.sock", port, secret_file))
     except (ApiError, LedgerError, PkiError, OSError) as error:
         typer.echo(f"cannot start: {failures.told(error)}", err=True)
         return 2
     return 0
 
 
-async def _serve(party_file: Path, folder: Path, place: Path, port: int | None, secret_file: Path | None) -> None:
-    party = parties.load(party_file)
+async def _serve(
+    party: parties.PartyFile, folder: Path, place: Path, port: int | None, secret_file: Path | None
+) -> None:
     client = parties.connect(party, folder / parties.CHECKPOINTS, clock=SystemClock())
     try:
         if port is None:

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from api import engines
-from api.cli.failures import told
+from api.cli import failures
 from api.cli.files import read_file
 from api.engines import pem_blocks
 from api.errors import ApiError, Refused
@@ -45,7 +45,7 @@ def show(config: Path, *, json: bool) -> int:
         with _of_log(load(config, os.environ)) as roots:
             lives = roots.lives()
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-        return _unusable(error)
+        return _unusable(error, json=json)
     if json:
         print(msgspec.json.encode([_document(one) for one in lives]).decode())
         return 0
@@ -142,6 +142,6 @@ def _document(life: Life) -> dict[str, str | int | None]:
     }
 
 
-def _unusable(error: Exception) -> int:
-    print(told(error), file=sys.stderr)
+def _unusable(error: Exception, *, json: bool = False) -> int:
+    failures.say("unusable", error, json=json)
     return UNUSABLE

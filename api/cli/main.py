@@ -9,10 +9,10 @@ from api.cli import claim_options, export_options, log_options, party_options, p
 
 app = typer.Typer(
     name="flexledger",
-    help="The credential and audit ledger of EV flexibility services.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 config_app = typer.Typer(help="Configuration.", no_args_is_help=True)
 app.add_typer(config_app, name="config")
@@ -35,6 +35,23 @@ DsnFile = Annotated[
     typer.Option("--dsn-file", help="File, mode 0600, with the URI of the PostgreSQL server that holds the log."),
 ]
 Schema = Annotated[str, typer.Option("--schema", help="The log's schema on that server.")]
+
+
+def _version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        typer.echo(f"flexledger {version('flexledger')}")
+        raise typer.Exit
+
+
+@app.callback()
+def flexledger(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """The credential and audit ledger of EV flexibility services."""
 
 
 @app.command()

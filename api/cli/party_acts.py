@@ -43,10 +43,10 @@ def run(party_file: Path, act: Act, text: Callable[[Any], str], *, json: bool) -
     except RemoteProblem as error:
         return _refused(error.code, str(error), error.body, json=json)
     except Unreachable as error:
-        typer.echo(f"unknown: {failures.told(error)}", err=True)
+        failures.say("unknown", error, json=json)
         return UNKNOWN
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-        typer.echo(f"not sent: {failures.told(error)}", err=True)
+        failures.say("not sent", error, json=json)
         return NOT_SENT
     if isinstance(document, Told) and document.problem is not None:
         problem = document.problem

@@ -27,7 +27,7 @@ class CeremonyStoreAbsent(Absent):
 
 def run(file: Path, out: Path, *, password_file: Path | None, store: Path | None, json: bool) -> int:
     """Exit code 0 when everything is in `out`, 2 when nothing was made."""
-    return answered(lambda: _perform(file, out, password_file, store, json))
+    return answered(lambda: _perform(file, out, password_file, store, json), json=json)
 
 
 def _perform(file: Path, out: Path, password_file: Path | None, store: Path | None, json: bool) -> int:

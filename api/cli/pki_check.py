@@ -52,7 +52,7 @@ def run(
         say(document, f"does not hold: {found.code}: {found.message()}", json=json)
         return FOUND
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def judge(directory: Directory, der: bytes, at_ms: int) -> Credential | PkiError:

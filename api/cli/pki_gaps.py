@@ -38,7 +38,7 @@ def run(config: Path, *, json: bool) -> int:
         say({"gaps": rows}, "\n".join([*lines, f"{len(rows)} gaps"]), json=json)
         return FOUND if rows else DONE
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def book_of(settings: Settings) -> CredentialBook:

@@ -12,7 +12,7 @@ from pki.store.codes import Invitation
 
 def run(config: Path, asked: Invitation, *, hours: int | None, json: bool) -> int:
     """Exit code 0 with the code, 2 without."""
-    return answered(lambda: _invite(config, asked, hours, json))
+    return answered(lambda: _invite(config, asked, hours, json), json=json)
 
 
 def _invite(config: Path, asked: Invitation, hours: int | None, json: bool) -> int:
@@ -63,7 +63,7 @@ def listed(config: Path, *, json: bool) -> int:
         say({"invitations": rows}, "\n".join([*lines, counted(len(rows), "code", "codes")]), json=json)
         return DONE
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def withdraw(config: Path, code_id: str, *, json: bool) -> int:
@@ -75,4 +75,4 @@ def withdraw(config: Path, code_id: str, *, json: bool) -> int:
         say({"withdrawn": code_id.partition(":")[0]}, f"withdrawn {code_id.partition(':')[0]}", json=json)
         return DONE
 
-    return answered(act)
+    return answered(act, json=json)

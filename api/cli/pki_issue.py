@@ -23,7 +23,7 @@ def run(config: Path, request: Path, asked: Invitation, *, out: Path, json: bool
             data = read_file(request, csr.MAX_CSR_BYTES)
             return _issue(office, data, invitation.role, purpose, subscriber(invitation, purpose), out, json)
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def renew(config: Path, name: str, request: Path, *, out: Path, json: bool) -> int:
@@ -47,7 +47,7 @@ def renew(config: Path, name: str, request: Path, *, out: Path, json: bool) -> i
             )
             return _issue(office, data, proven.role, purpose, followed, out, json)
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def _issue(

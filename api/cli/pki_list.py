@@ -27,7 +27,7 @@ def run(config: Path, sought: Sought, *, json: bool) -> int:
         say({"credentials": rows}, "\n".join([*lines, f"{len(rows)} credentials"]), json=json)
         return DONE
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def sought(role: str | None, party: str | None, purpose: str | None, *, revoked: bool | None) -> Sought:
@@ -58,7 +58,7 @@ def status(config: Path, name: str, *, json: bool) -> int:
         say(document, f"{name_of(held)}\n  {held.profile} of {held.party_id}: {verdict}", json=json)
         return DONE if wrong is None else FOUND
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def why_not(office: Offline, held: Issued) -> ApiError | PkiError | None:

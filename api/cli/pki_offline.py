@@ -117,12 +117,12 @@ def opened(config: Path) -> Iterator[Offline]:
         issuing.close()
 
 
-def answered(act: Callable[[], int]) -> int:
-    """The exit code of `act`; a coded failure is said on standard error and is 2."""
+def answered(act: Callable[[], int], *, json: bool) -> int:
+    """The exit code of `act`; a coded failure is said, as JSON too, and is 2."""
     try:
         return act()
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-        typer.echo(f"not done: {failures.told(error)}", err=True)
+        failures.say("not done", error, json=json)
         return UNDONE
 
 

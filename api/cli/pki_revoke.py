@@ -46,7 +46,7 @@ def run(
             sought = Sought(party_id=party, role=role, is_revoked=False)
             return _whole(office, sought, reason, invalid_from_ms, is_dry=is_dry, json=json)
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def _one(office: Offline, name: str, reason: Reason, invalid_from_ms: int | None, *, json: bool) -> int:
@@ -124,4 +124,4 @@ def lists(config: Path, *, json: bool) -> int:
             say(made, f"{sum(made.values())} lists written to {office.settings.pki.crl_dir.name}", json=json)
         return DONE
 
-    return answered(act)
+    return answered(act, json=json)

@@ -82,7 +82,7 @@ def run(
         say(document, "\n".join([*text, *lines, "  start what issues with them again"]), json=json)
         return DONE
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 @contextmanager

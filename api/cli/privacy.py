@@ -14,13 +14,14 @@ import msgspec
 import typer
 
 from api import wire
+from api.cli import failures
+from api.cli.files import read_file
 from api.cli.pki_offline import DONE, answered, say
 from api.cli.progress import Bar
 from api.client import party as parties
 from api.client.client import AsyncClient
 from api.client.http import Answer, Request
 from api.errors import ApiError, Refused
-from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.privacy import erasure_receipt
 from ledger.records import jws
@@ -29,6 +30,7 @@ LOOK_EVERY_S: Final = 1.0
 PATIENCE_S: Final = 1_800.0
 """How long an export of everything may take."""
 FROM_INPUT: Final = "-"
+MAX_PEM_BYTES: Final = 16_384
 MAX_NAME_BYTES: Final = 1_024
 OWNER_ONLY: Final = 0o600
 
@@ -60,7 +62,7 @@ def post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[Any],
         say(found, tell(found), json=json)
         return DONE
 
-    return _asking(party, run)
+    return _asking(party, run, json=json)
 
 
 def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> int:
@@ -71,7 +73,7 @@ def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> i
         say(found, tell(found), json=json)
         return DONE
 
-    return _asking(party, run)
+    return _asking(party, run, json=json)
 
 
 def fetch(party: Path, path: str, body: Any, out: Path, *, json: bool) -> int:
@@ -88,7 +90,7 @@ def fetch(party: Path, path: str, body: Any, out: Path, *, json: bool) -> int:
         say({"file": str(out), "manifest_sha256": digest}, f"written: {out}\nmanifest {digest}", json=json)
         return DONE
 
-    return _asking(party, run)
+    return _asking(party, run, json=json)
 
 
 def long_post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[Any], str]) -> int:
@@ -99,7 +101,7 @@ def long_post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[
         say(found, tell(found), json=json)
         return DONE
 
-    return _asking(party, run)
+    return _asking(party, run, json=json)
 
 
 def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
@@ -119,12 +121,17 @@ def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
         say({"index": index, "erased": list(digests), "tombstones": places, "file": str(out)}, told, json=json)
         return DONE
 
-    return _asking(party, run)
+    return _asking(party, run, json=json)
 
 
 def seal_to(pem: Path | None) -> dict[str, str]:
-    """The member with the recipient's key, where there is one."""
-    return {} if pem is None else {"seal_to": plain_file.read(pem).decode("ascii")}
+    """The member with the recipient's key, where there is one. Raises BadParameter for a file that is none in PEM."""
+    if pem is None:
+        return {}
+    try:
+        return {"seal_to": read_file(pem, MAX_PEM_BYTES).decode("ascii")}
+    except (ApiError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(failures.told(error), param_hint="--seal-to") from error
 
 
 def value_of(text: str) -> Any:
@@ -159,17 +166,19 @@ async def _with_progress(client: AsyncClient, work: Awaitable[Answer]) -> Answer
     return task.result()
 
 
-def _asking(party: Path, run: Callable[[AsyncClient], Awaitable[int]]) -> int:
-    folder = party.resolve().parent / parties.CHECKPOINTS
-
-    async def with_client() -> int:
-        client = parties.connect(parties.load(party), folder, clock=SystemClock(), timeout_s=PATIENCE_S)
+def _asking(party: Path, run: Callable[[AsyncClient], Awaitable[int]], *, json: bool) -> int:
+    async def with_client(speaker: parties.PartyFile, folder: Path) -> int:
+        client = parties.connect(speaker, folder, clock=SystemClock(), timeout_s=PATIENCE_S)
         try:
             return await run(client)
         finally:
             await client.close()
 
-    return answered(lambda: asyncio.run(with_client()))
+    def act() -> int:
+        speaker = parties.load(party)
+        return asyncio.run(with_client(speaker, party.resolve().parent / parties.CHECKPOINTS))
+
+    return answered(act, json=json)
 
 
 def _require_free(out: Path) -> None:

@@ -27,7 +27,7 @@ def run(config: Path, *, is_check: bool, json: bool) -> int:
         _show(wrong, is_check=is_check, json=json)
         return FOUND if wrong and is_check else CLEAN
 
-    return answered(act)
+    return answered(act, json=json)
 
 
 def _check(found: Settings) -> list[RowDiffers]:

@@ -45,7 +45,7 @@ def run(file: Path, *, json: bool) -> int:
     The new keys are made first and stay: who runs it again asks with the same. Old files are left where they are, for
     what they are good for until their end.
     """
-    return answered(lambda: _renew(file, json))
+    return answered(lambda: _renew(file, json), json=json)
 
 
 def _renew(file: Path, json: bool) -> int:

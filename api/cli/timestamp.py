@@ -1,12 +1,12 @@
 """`flexledger timestamp`: asks for and verifies time stamps over checkpoints, offline; any authority serves."""
 
 import secrets
-import sys
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from api.cli import failures
 from api.cli import verify as verify_command
 from api.cli.files import read_file
 from api.errors import ApiError
@@ -26,11 +26,8 @@ def request(checkpoint: Path, out: Path) -> int:
         digest = timestamps.imprint(read_file(checkpoint, note.MAX_NOTE_OCTETS))
         with out.open("xb") as file:
             file.write(timestamp.request(digest, secrets.randbelow((1 << timestamp.MAX_NONCE_BITS) - 1) + 1))
-    except (ApiError, LedgerError, PkiError) as error:
-        print(f"nothing was written: {error.code}: {error}", file=sys.stderr)
-        return verify_command.UNUSABLE
-    except OSError as error:
-        print(f"nothing was written: {error.strerror}", file=sys.stderr)
+    except (ApiError, LedgerError, PkiError, OSError) as error:
+        failures.say("nothing was written", error)
         return verify_command.UNUSABLE
     print(f"sha256 {digest.hex()}")
     return 0

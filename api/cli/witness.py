@@ -82,7 +82,7 @@ def vkeys_of(text: str) -> list[str]:
     path = Path(text)
     if "+" in text or not path.is_file():
         return [text]
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return [line.strip() for line in file.read(MAX_VKEY_FILE_CHARACTERS).splitlines() if line.strip()]
 
 

@@ -51,11 +51,10 @@ class WitnessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 def load(path: Path) -> WitnessSettings:
     """The settings in the file, paths made absolute; raises SettingsInvalid."""
-    base = path.resolve().parent
 
     def resolve(kind: type, value: Any) -> Any:
         if kind is Path and isinstance(value, str) and value:
-            return base / value
+            return path.resolve().parent / value
         raise ValueError("Expected a path")
 
     try:

@@ -89,7 +89,10 @@ class Adoption:
         """Those of which the log never heard. What is under way here is none of them: its intent is in the log."""
         for batch in _batches([one for one in held if self._state(one.issuer_key_sha256, one.serial) is None]):
             await self._office.journal.say(CredentialsAdopted(credentials=batch))
-            log.warning("credentials were adopted from the office's store", count=len(batch))
+            # The first log that follows the store hears of what the ceremony issued; any other missed something.
+            is_first = self._office.store.followed() == Followed()
+            tell = log.info if is_first else log.warning
+            tell("credentials were adopted from the office's store", count=len(batch))
 
     async def _tell(self, revocation: Revocation) -> None:
         """A revocation that the log does not know is told to it, and refuses its credential here from then on."""

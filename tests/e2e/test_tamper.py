@@ -20,6 +20,7 @@ def said() -> str:
 
 
 def test_the_edited_row_is_named_and_so_it_is_when_its_hash_fits_again(said: str) -> None:
+    assert said.startswith("A log, written by the service"), "nothing of the service's own log comes first"
     assert "flexledger audit: log ledger.example/tamper: VERIFIED (4 verified)" in said
     first, second = said.split("He knows of the hash")
     assert first.count("named: entry 9") == second.count("named: entry 9") == 1

@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, cast, get_args
 
 import typer
 
@@ -210,13 +210,13 @@ def _commands(name: str, command: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _kind(parameter: Any) -> str:
-    return {"Path": "PATH", "int": "NUMBER", "str": "TEXT", "list": "PATH"}.get(
-        _annotation(parameter), _annotation(parameter).upper()
-    )
+    return {"Path": "PATH", "int": "NUMBER", "str": "TEXT"}.get(_annotation(parameter), _annotation(parameter).upper())
 
 
 def _annotation(parameter: Any) -> str:
-    return str(getattr(parameter.type_descriptor.annotation, "__name__", parameter.type_descriptor.annotation))
+    annotation = parameter.type_descriptor.annotation
+    (inner,) = get_args(annotation) or (annotation,)  # of an option that may be given several times
+    return str(getattr(inner, "__name__", inner))
 
 
 def _usage(parameter: Any) -> str:

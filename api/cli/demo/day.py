@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from api.cli import failures
 from api.cli.demo import attacks, cast, closing, history, office, props, story
 from api.cli.demo.report import Report
-from api.cli.demo.stage import StageBroken, StageClock, opened
+from api.cli.demo.stage import StageBroken, StageClock, claim, interruptible, opened
 from api.cli.demo.story import Play
 from api.errors import ApiError
 from api.execution.simulator.demand import Demand, DemandStep, ScriptedDemand, shared
@@ -40,15 +40,19 @@ SEED: Final = 63382
 
 
 def run(out: Path | None, *, keep: bool) -> int:
-    """Exit code 0 only if everything held."""
-    if out is not None and out.exists() and any(out.iterdir()):
-        typer.echo(f"{out} is not empty; nothing was overwritten", err=True)
-        return 2
+    """Exit code 0 only if everything held, 2 if nothing can be left in `out`; then nothing was played."""
+    if out is not None:
+        try:
+            claim(out)
+        except (ApiError, OSError) as error:
+            typer.echo(f"nothing was played: {failures.told(error)}", err=True)
+            return 2
     work = Path(tempfile.mkdtemp(prefix="flexledger-demo-"))
     report = Report()
     started = time.monotonic()
     try:
-        asyncio.run(_play(work, out, report))
+        with interruptible():
+            asyncio.run(_play(work, out, report))
     except (StageBroken, ApiError, LedgerError, PkiError, AssertionError) as error:
         typer.echo(f"\nthe day broke: {failures.told(error)}", err=True)
         with suppress(OSError):

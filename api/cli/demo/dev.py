@@ -18,7 +18,7 @@ import typer
 from api.cli import failures
 from api.cli.demo import cast, dev_request, props, story
 from api.cli.demo.dev_request import RUNNING_FILE, Running
-from api.cli.demo.stage import Stage, StageBroken, credentials, opened
+from api.cli.demo.stage import Stage, StageBroken, claim, credentials, opened
 from api.cli.demo.story import Play
 from api.errors import ApiError
 from api.execution.simulator.battery import Battery
@@ -47,11 +47,13 @@ STEP_S: Final = 0.2
 
 def run(directory: Path | None) -> int:
     """Exit code 0 when it was stopped, 1 when it broke, 2 when the directory cannot be used."""
-    if directory is not None and directory.exists() and any(directory.iterdir()):
-        typer.echo(f"{directory} is not empty; nothing was overwritten", err=True)
+    try:
+        folder = directory or Path(tempfile.mkdtemp(prefix="flexledger-dev-"))
+        claim(folder, 0o700)
+        folder = folder.resolve()
+    except (ApiError, OSError) as error:
+        typer.echo(f"nothing was started: {failures.told(error)}", err=True)
         return 2
-    folder = (directory or Path(tempfile.mkdtemp(prefix="flexledger-dev-"))).resolve()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         asyncio.run(_live(folder))
     except (asyncio.CancelledError, KeyboardInterrupt):
@@ -61,6 +63,8 @@ def run(directory: Path | None) -> int:
         typer.echo(f"broke: {failures.told(error)}", err=True)
         return 1
     finally:
+        # Whoever asks from here on is told that nothing runs.
+        (folder / RUNNING_FILE).unlink(missing_ok=True)
         if directory is None:
             shutil.rmtree(folder, ignore_errors=True)
     return 0

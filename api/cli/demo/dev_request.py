@@ -27,6 +27,7 @@ from api.client.signer import StatementSigner
 from api.errors import ApiError
 from api.execution.simulator.demand import shared
 from api.verification import work
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.delivery.baselines import Nomination
 from ledger.errors import LedgerError
@@ -88,14 +89,16 @@ class Asking:
 def run(directory: Path, *, reduce_w: int, seconds: int) -> int:
     """Exit code 0 when the work was proven, whatever the verdict; 1 when that failed; 2 for what cannot be asked."""
     try:
-        running = msgspec.json.decode((directory / RUNNING_FILE).read_bytes(), type=Running)
-    except (OSError, msgspec.DecodeError):
-        typer.echo(f"no `flexledger dev` has written {RUNNING_FILE} in {directory}", err=True)
-        return 2
+        running = msgspec.json.decode(plain_file.read(directory / RUNNING_FILE), type=Running)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return _not_asked("no `flexledger dev` runs here", f"the folder that it printed, with its {RUNNING_FILE}")
     most_w = running.evse_w * len(running.persons)
     if not MIN_SECONDS <= seconds <= MAX_SECONDS or not 0 < reduce_w <= most_w:
-        typer.echo(f"expected {MIN_SECONDS} to {MAX_SECONDS} seconds and 1 to {most_w} W", err=True)
-        return 2
+        return _not_asked(
+            "the depot cannot do that",
+            f"{MIN_SECONDS} to {MAX_SECONDS} seconds and 1 to {most_w} W",
+            f"{seconds} seconds and {reduce_w} W",
+        )
     try:
         bundle = asyncio.run(_ask(directory.resolve(), running, reduce_w, seconds))
     except (ApiError, LedgerError, PkiError, OSError) as error:
@@ -105,6 +108,12 @@ def run(directory: Path, *, reduce_w: int, seconds: int) -> int:
     typer.echo("Verify it, with nothing but the file and the policy that says whom you trust:")
     typer.echo(f"  {command()} verify {bundle} --policy {directory.resolve() / 'policy.json'}")
     return 0
+
+
+def _not_asked(detail: str, expected: str, found: str | None = None) -> int:
+    told = failures.told(failures.InputUnfit(detail, expected=expected, found=found))
+    typer.echo(f"nothing was asked: {told}", err=True)
+    return 2
 
 
 def command() -> str:

@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -210,6 +211,29 @@ async def _until_ready(process: subprocess.Popen[bytes], ready: Path, folder: Pa
             tail = (folder / "server.log").read_text(errors="replace")[-2000:]
             raise StageBroken("the service did not start", found=tail)
         await asyncio.sleep(POLL_S)
+
+
+def claim(folder: Path, mode: int = 0o777) -> None:
+    """The folder is there, empty and writable, before anything is played; raises `TargetTaken` or OSError."""
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise init.TargetTaken("the directory is not empty", found=folder.name)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt at once, and not when the event loop gets a turn: verifying takes seconds."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,6 +1,7 @@
 """`flexledger demo --tamper`: a database administrator edits one row of a real log, and is named."""
 
 import asyncio
+import logging
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import msgspec
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from api import engines
+from api import engines, telemetry
 from api.cli import audit, failures, init
 from api.errors import ApiError
 from api.flows.service import open_service
@@ -52,7 +53,7 @@ def run() -> int:
 def _played(folder: Path) -> bool:
     policy = asyncio.run(_written(folder))
     before = audit.audit(folder, policy)
-    typer.echo(f"A log, written by the service and signed by its key. flexledger audit: {before.summary()}\n")
+    typer.echo(f"A log, written by the service and signed by its key.\n\nflexledger audit: {before.summary()}\n")
     database = folder / "data" / "ledger.db"
     index, data = _row(database)
     false = _edited(data)
@@ -68,14 +69,16 @@ def _played(folder: Path) -> bool:
         db.execute("UPDATE entry SET leaf = ? WHERE idx = ?", (hashing.leaf(false), index))
     again = _shown(audit.audit(folder, policy), index)
     typer.echo(
-        "\nWhatever else he makes fit, he cannot sign: the statement is under its author's key, the tree "
-        "\nunder the log's, and whoever kept a checkpoint has the root."
+        "\nWhatever else he makes fit, he cannot sign: the statement is under its author's key, the tree\n"
+        "under the log's, and whoever kept a checkpoint has the root."
     )
     return before.exit_code == 0 and named and again
 
 
 async def _written(folder: Path) -> Policy:
     """A service is laid out and writes its log; whom to trust about it is what an auditor would bring."""
+    # What a service logs is not among what is shown here.
+    telemetry.configure(level=logging.ERROR)
     now_ms = SystemClock().now_ms()
     made = ceremony.perform(_spec(), tls_now_ms=now_ms, signing_now_ms=now_ms)
     settings = load(init.lay_out(folder, made, party=PARTY, origin=ORIGIN), {})

@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 import typer
 
+from api.cli import failures
 from api.cli.demo.report import Report
-from api.cli.demo.stage import StageBroken
+from api.cli.demo.stage import StageBroken, interruptible
 from api.cli.scenarios import (
     distribution_congestion,
     energy_community,
@@ -53,11 +54,13 @@ def run(names: list[str], *, json: bool) -> int:
     """Exit code 0 only if everything held, 1 if something did not, 2 for an unknown name. Without names: the list."""
     unknown = [name for name in names if name not in SCENARIOS]
     if unknown:
-        typer.echo(f"no scenario {unknown[0]!r}; there are {', '.join(SCENARIOS)}", err=True)
+        error = failures.InputUnfit("no such scenario", expected=", ".join(SCENARIOS), found=unknown[0])
+        failures.say("nothing was played", error, json=json)
         return 2
     if not names:
-        for one in SCENARIOS.values():
-            typer.echo(f"{one.name:<32} {one.title}")
+        titles = {one.name: one.title for one in SCENARIOS.values()}
+        listed = "\n".join(f"{name:<32} {title}" for name, title in titles.items())
+        typer.echo(msgspec.json.encode(titles).decode() if json else listed)
         return 0
     reports = {name: _play(SCENARIOS[name], Report(is_shown=not json)) for name in names}
     if json:
@@ -69,7 +72,8 @@ def _play(scenario: Scenario, report: Report) -> Report:
     started = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="flexledger-scenario-"))
     try:
-        asyncio.run(scene.perform(scenario, folder, report))
+        with interruptible():
+            asyncio.run(scene.perform(scenario, folder, report))
     except (StageBroken, ApiError, LedgerError, PkiError, AssertionError) as error:
         report.expect(f"{scenario.name} is played to its end", False, f"{getattr(error, 'code', '')} {error}")
         with suppress(OSError):

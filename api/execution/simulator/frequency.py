@@ -15,6 +15,7 @@ import msgspec
 
 from api.execution.errors import TraceRefused
 from api.execution.simulator import noise
+from ledger import plain_file
 
 NOMINAL_MILLIHERTZ = 50_000
 MAX_TRACE_POINTS = 1_000_000
@@ -209,12 +210,12 @@ def from_schedule(data: bytes, start_ms: int) -> Trace:
 
 def from_csv(path: Path, start_ms: int, *, time_column: str = "time", value_column: str = "freq") -> Trace:
     """A trace from a CSV file with seconds and Hz; the first row is at `start_ms`. Raises `TraceRefused`."""
-    if path.stat().st_size > MAX_TRACE_BYTES:
+    if plain_file.require(path).stat().st_size > MAX_TRACE_BYTES:
         raise TraceRefused("file too long", expected=f"<= {MAX_TRACE_BYTES} bytes", found=path.stat().st_size)
     with path.open(newline="", encoding="utf-8") as file:
         try:
             rows = [(float(row[time_column]), float(row[value_column])) for row in csv.DictReader(file)]
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
             raise TraceRefused("a row is not a time and a frequency") from error
     if not rows or not all(math.isfinite(value) for row in rows for value in row):
         raise TraceRefused("no rows, or a value that is not a number")

@@ -280,7 +280,7 @@ def test_a_ceremony_makes_a_hierarchy_with_its_keys_under_a_password(tmp_path: P
     assert made["parties"] == ["FI-AUR"]
     assert b"ENCRYPTED" in (out / "root" / "root.key.pem").read_bytes()
     assert not (out / "authorities" / "root.key.pem").exists()
-    assert "not done" in place.run("ceremony", file, out, code=2)
+    assert "api/init-target-taken" in place.run("ceremony", file, out, code=2)
     password.chmod(0o644)
     assert "api/password-file-exposed" in place.run(
         "ceremony", file, tmp_path / "b", "--password-file", password, code=2

@@ -205,7 +205,9 @@ def test_a_schedule_that_is_none_is_refused(data: bytes) -> None:
         from_schedule(data, START)
 
 
-@pytest.mark.parametrize("text", ["time,freq\n", "time\n1\n", "time,freq\n1,x\n", "time,freq\n1,nan\n"])
+@pytest.mark.parametrize(
+    "text", ["time,freq\n", "time\n1\n", "time,freq\n1,x\n", "time,freq\n1,nan\n", f"time,freq\n1,{1:0200000}\n"]
+)
 def test_a_file_that_is_no_trace_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "f.csv"
     path.write_text(text)
