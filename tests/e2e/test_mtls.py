@@ -276,21 +276,6 @@ def test_a_bad_certificate_is_refused_in_the_handshake_and_the_client_hears_why(
     assert any(line["event"] == "tls handshake refused" for line in house.log_lines)
 
 
-def test_plain_http_at_the_tls_port_is_answered_at_once_and_so_is_what_is_no_tls(house: House) -> None:
-    assert house.bound is not None
-    heard = []
-    for said in (b"GET /public HTTP/1.1\r\nhost: localhost\r\n\r\n", b"hello\n\n"):
-        # The time that a handshake may take is a minute; nobody has to wait for it.
-        with socket.create_connection(("127.0.0.1", house.bound.port), timeout=20) as raw:
-            raw.sendall(said)
-            heard.append(raw.recv(4096))
-    head, _, body = heard[0].partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert msgspec.json.decode(body)["code"] == "api/request-malformed"
-    assert b"use https" in body
-    assert heard[1] == b""
-
-
 def test_tls_1_2_is_refused(house: House) -> None:
     context = ssl.create_default_context(cafile=house.authority.pem)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
