@@ -98,6 +98,8 @@ class Draft:
         self._actors = actors
         self._numbers: dict[int, int] = {}
         self._unsure = unsure
+        self._told: set[Key] = set()
+        """Those that were there already and for which an answer is drafted."""
         self._read = read
         self._size = head.size
         self._rec_ms = head.rec_ms
@@ -189,8 +191,10 @@ class Draft:
         row = self._read(index)
         found = entries.decode(row.data)
         position.refuse_other_words(statement, found.stmt, index)
-        # What we were committing when the connection was lost is no duplicate: nobody was told of it yet.
-        is_ours = self._unsure.get(key) == row.leaf
+        # What we were committing when the connection was lost is no duplicate: nobody was told of it yet. The first
+        # who asks now is told so, and only that one.
+        is_ours = key not in self._told and self._unsure.get(key) == row.leaf
+        self._told.add(key)
         size = self._found.head.size
         return Appended(index, row.leaf, found.stream, found.seq, found.rec, size, duplicate=not is_ours)
 

@@ -26,7 +26,7 @@ from ledger.records import entry as entries
 from ledger.records.log import StreamClosed
 from ledger.records.record import Record
 from ledger.rules.fact import Fact
-from ledger.store.errors import StoreDamaged, StoreForeign, StoreFull, StoreIo
+from ledger.store.errors import OutcomeUnknown, StoreDamaged, StoreForeign, StoreFull, StoreIo
 from ledger.tlog import hashing, merkle
 from tests.support import logs
 
@@ -420,4 +420,21 @@ async def test_a_log_that_cannot_be_replayed_is_said_and_nobody_waits_for_ever(
         with pytest.raises(AppenderBroken, match="loaded again"):
             await log.appender.append(logs.submitted(logs.dealt(1)))
     assert (await log.appender.append(logs.submitted(logs.dealt(1)))).index == 1
+    await log.close()
+
+
+async def test_of_two_who_say_the_same_while_the_answer_is_lost_one_was_first(tmp_path: Path) -> None:
+    class Cut:
+        is_cut = True
+
+        async def commit(self, batch) -> None:
+            await super().commit(batch)
+            if self.is_cut:
+                self.is_cut = False
+                raise OutcomeUnknown("the wire is cut after COMMIT")
+
+    log = await logs.begin(tmp_path, store=logs.medium.open(tmp_path, Cut))
+    same = logs.submitted(logs.said(1))
+    outcomes = await log.appender.append_many([same, same])
+    assert [(outcome.index, outcome.duplicate) for outcome in outcomes] == [(0, False), (0, True)]
     await log.close()
