@@ -372,7 +372,12 @@ class Appender:
             read=self._store.entry,
         )
         self._is_stale = True
-        answers = [[draft.take(one) for one in submissions] for submissions, _ in taken]
+        try:
+            answers = [[draft.take(one) for one in submissions] for submissions, _ in taken]
+        except Exception:
+            # What the rules fetched on the way may be of a later moment than the head, and then nothing is broken.
+            await self._store.confirm(found.head)
+            raise
         if draft.is_empty:
             await self._store.confirm(found.head)
         return draft, answers

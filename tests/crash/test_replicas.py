@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ledger.store.postgres import PostgresReader
+from ledger.appender import Appender
+from ledger.store.postgres import PostgresReader, PostgresStore
+from ledger.store.protocol import Found, Wanted
 from tests.crash import replica
 from tests.support import logs, oracle
+from tests.support.kept import Tally
 from tests.support.postgres import Server
 from tests.support.vectors import REPOSITORY
 
@@ -130,3 +133,30 @@ async def test_an_idle_replica_hears_of_what_the_others_wrote(postgres_server: S
 
 async def _log(medium: logs.Postgres, directory: Path) -> logs.Log:
     return await logs.begin(directory, store=medium.open(directory))
+
+
+async def test_rules_that_meet_rows_of_a_later_head_judge_again(postgres_server: Server, tmp_path: Path) -> None:
+    """The head is not held: what the rules fetch may be newer than it, and make them fail where nothing is wrong."""
+
+    class Overtaken(PostgresStore):
+        other: Appender
+        is_overtaken = False
+
+        async def look_up(self, wanted: Wanted) -> Found:
+            found = await super().look_up(wanted)
+            if not self.is_overtaken:
+                self.is_overtaken = True
+                await self.other.append(same)
+            return found
+
+    medium = logs.Postgres(postgres_server.dsn)
+    same = logs.submitted(logs.said(1))
+    other = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    store = Overtaken.open(postgres_server.dsn, schema=medium.schema(tmp_path), create=True)
+    store.other = other.appender
+    # A tally breaks, and does not refuse, when a statement that it knows is said to be new.
+    overtaken = await logs.begin(tmp_path, rules=Tally(), store=store)
+    appended = await overtaken.appender.append(same)
+    assert (appended.index, appended.duplicate) == (0, True)
+    oracle.require_sound(store)
+    await asyncio.gather(overtaken.close(), other.close())
