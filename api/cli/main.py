@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from api.cli import claim_options, export_options, log_options, party_options, pki_options, privacy_options
+from api.cli import (
+    claim_options,
+    contract_options,
+    export_options,
+    log_options,
+    party_options,
+    pki_options,
+    privacy_options,
+    request_options,
+    site_options,
+)
 
 app = typer.Typer(
     name="flexledger",
@@ -20,6 +30,11 @@ app.add_typer(pki_options.app, name="pki")
 app.add_typer(privacy_options.app, name="privacy")
 app.add_typer(export_options.app, name="export")
 app.add_typer(party_options.app)
+app.add_typer(request_options.app, name="request")
+app.add_typer(site_options.app, name="site")
+app.add_typer(contract_options.app, name="contract")
+app.add_typer(contract_options.delegation_app, name="delegation")
+app.add_typer(contract_options.schedule_app, name="schedule")
 app.add_typer(log_options.witness_app, name="witness")
 app.add_typer(claim_options.app, name="claim")
 app.add_typer(log_options.timestamp_app, name="timestamp")

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,8 @@ from api.gateway import Gateway, Said, Told
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.records.opt import Choice, OptActor, OptDecided, OptReason
-from ledger.records.requests import CancelReason, RequestAnswered, RequestCancelled, RequestIssued
+from ledger.records.record import Record
+from ledger.records.requests import CancelReason, RequestCancelled
 from pki.errors import PkiError
 
 DONE: Final = 0
@@ -34,6 +36,17 @@ UNKNOWN: Final = 3
 MAX_RECORD_BYTES: Final = 1 << 20
 
 Act = Callable[[PartyFile, AsyncClient], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Documents whose digests stand in a record, and whom they are about."""
+
+    files: Sequence[Path] = ()
+    subject: str | None = None
+
+
+NOTHING_ATTACHED: Final = Attached()
 
 
 def run(party_file: Path, act: Act, text: Callable[[Any], str], *, json: bool) -> int:
@@ -70,12 +83,19 @@ def _refused(code: str, said: str, body: bytes, *, json: bool) -> int:
 
 
 def sign(
-    party_file: Path, kind: str, record: Path, *, stream: str | None, subjects: Sequence[str], out: Path | None
+    party_file: Path,
+    kind: str,
+    record: Path,
+    *,
+    stream: str | None,
+    subjects: Sequence[str],
+    attached: Attached,
+    out: Path | None,
 ) -> int:
     """Signs without sending; what is printed or written is the body for the resource of that kind."""
 
     async def act(_: PartyFile, client: AsyncClient) -> Any:
-        said = _said(kind, record, stream, subjects)
+        said = said_in(kind, record, stream=stream, subjects=subjects, attached=attached)
         signed = Gateway(client).sign(said)
         signer = client.conversation.signer
         own = () if signer is None or signer.certificate is None else (signer.certificate,)
@@ -88,25 +108,32 @@ def sign(
     return run(party_file, act, lambda made: msgspec.json.encode(made).decode(), json=out is None)
 
 
-def state(party_file: Path, kind: str, record: Path, *, stream: str | None, subjects: Sequence[str], json: bool) -> int:
+def state(
+    party_file: Path,
+    kind: str,
+    record: Path,
+    *,
+    stream: str | None = None,
+    subjects: Sequence[str] = (),
+    attached: Attached = NOTHING_ATTACHED,
+    json: bool,
+) -> int:
     """Signs, sends, and verifies the receipt."""
-    return _state(party_file, lambda _: _said(kind, record, stream, subjects), json=json)
+    return say(
+        party_file,
+        lambda _: said_in(kind, record, stream=stream, subjects=subjects, attached=attached),
+        json=json,
+    )
 
 
-def issue(party_file: Path, record: Path, *, json: bool) -> int:
-    """A flexibility operator asks."""
-    return _state(party_file, lambda _: _said(RequestIssued.TYPE, record, None, ()), json=json)
-
-
-def respond(party_file: Path, record: Path, *, subjects: Sequence[str], json: bool) -> int:
-    """The port answers."""
-    return _state(party_file, lambda _: _said(RequestAnswered.TYPE, record, None, subjects), json=json)
+def state_record(party_file: Path, record: Record, *, json: bool) -> int:
+    """The same of a record that a command's own arguments make."""
+    return say(party_file, lambda _: whole(record), json=json)
 
 
 def cancel(party_file: Path, fsr_id: str, *, reason: str, json: bool) -> int:
     """A flexibility operator no longer asks."""
-    record = RequestCancelled(fsr_id=fsr_id, reason=one_of(CancelReason, reason))
-    return _state(party_file, lambda _: Said(type=record.TYPE, record=msgspec.to_builtins(record)), json=json)
+    return state_record(party_file, RequestCancelled(fsr_id=fsr_id, reason=one_of(CancelReason, reason)), json=json)
 
 
 def opt(
@@ -131,12 +158,23 @@ def opt(
         subjects = {"reason": party.party} if party.role == "EVU" and why is not None else {}
         return Said(type=record.TYPE, record=msgspec.to_builtins(record), subjects=subjects)
 
-    return _state(party_file, said, json=json)
+    return say(party_file, said, json=json)
 
 
-def _state(party_file: Path, said: Callable[[PartyFile], Said], *, json: bool) -> int:
+def say(party_file: Path, said: Callable[[PartyFile], Said], *, json: bool) -> int:
+    """Whatever the party's file makes of it is signed, sent, and its receipt verified."""
+
+    async def make(party: PartyFile, _: AsyncClient) -> Said:
+        return said(party)
+
+    return say_after(party_file, make, json=json)
+
+
+def say_after(party_file: Path, make: Callable[[PartyFile, AsyncClient], Awaitable[Said]], *, json: bool) -> int:
+    """The same of what follows from what the service shows."""
+
     async def act(party: PartyFile, client: AsyncClient) -> Told:
-        (told,) = await Gateway(client).state([said(party)])
+        (told,) = await Gateway(client).state([await make(party, client)])
         return told
 
     def text(told: Told) -> str:
@@ -149,12 +187,42 @@ def _state(party_file: Path, said: Callable[[PartyFile], Said], *, json: bool) -
     return run(party_file, act, text, json=json)
 
 
-def _said(kind: str, record: Path, stream: str | None, subjects: Sequence[str]) -> Said:
-    data = read_file(record, MAX_RECORD_BYTES)
+def said_in(
+    kind: str,
+    record: Path,
+    *,
+    stream: str | None = None,
+    subjects: Sequence[str] = (),
+    attached: Attached = NOTHING_ATTACHED,
+) -> Said:
+    """The record that a file holds in clear; raises `InputUnfit` for what is too large."""
+    return Said(
+        type=kind,
+        record=members_of(record),
+        stream=stream,
+        subjects=_named(subjects),
+        attachments=tuple(
+            wire.SubmittedAttachment(data=_read(path, "the attachment"), subject=attached.subject)
+            for path in attached.files
+        ),
+    )
+
+
+def members_of(record: Path) -> dict[str, Any]:
+    """A record's members as a file holds them; raises `InputUnfit` for what is too large."""
+    return wire.decode(_read(record, "the record"), dict[str, Any])
+
+
+def whole(record: Record) -> Said:
+    """A record without personal members."""
+    return Said(type=record.TYPE, record=msgspec.to_builtins(record))
+
+
+def _read(path: Path, what: str) -> bytes:
+    data = read_file(path, MAX_RECORD_BYTES)
     if len(data) > MAX_RECORD_BYTES:
-        raise failures.InputUnfit("the record is too large", expected=f"at most {MAX_RECORD_BYTES} bytes")
-    members = wire.decode(data, dict[str, Any])
-    return Said(type=kind, record=members, stream=stream, subjects=_named(subjects))
+        raise failures.InputUnfit(f"{what} is too large", expected=f"at most {MAX_RECORD_BYTES} bytes")
+    return data
 
 
 def _named(subjects: Sequence[str]) -> dict[str, str]:
@@ -229,7 +297,9 @@ def _requests(page: Mapping[str, Any]) -> str:
 def _request(view: Mapping[str, Any]) -> str:
     parts = [f"  {one['participation']}  {one['status']}  {one['offered_w']} W" for one in view["participations"]]
     proof = view["proof"]
-    proven = [] if proof is None else [f"proof of work: {proof['verdict']}, {proof['delivered_wh']} Wh"]
+    proven = (
+        [] if proof is None else [f"{proof['pow_id']}  proof of work: {proof['verdict']}, {proof['delivered_wh']} Wh"]
+    )
     window = f"{utc(view['start_at_ms'])} to {utc(view['end_at_ms'])}"
     return "\n".join([f"{view['fsr_id']}  {view['status']}  {view['service']}  {window}", *parts, *proven])
 

@@ -22,6 +22,16 @@ class NothingInForce(Absent):
     title = "Nothing was in force"
 
 
+class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole site could give in that time, and for how long."""
+
+    from_ms: int
+    until_ms: int
+    up_w: int
+    down_w: int
+    duration_s: int
+
+
 class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     """A site as its operator had declared it at `at_ms`."""
 
@@ -38,6 +48,9 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     export_limit_w: int
     grid: GridConnection | None
     evses: tuple[Evse, ...]
+    forecasts: tuple[ForecastView, ...] = ()
+    """What its operator then forecast of times to come, later words last; of the time before the newest forecast the
+    site's stream tells."""
 
 
 class StationView(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +97,16 @@ def view(site: SiteState, at_ms: int) -> SiteView:
         export_limit_w=version.export_limit_w,
         grid=version.grid,
         evses=version.evses,
+        forecasts=tuple(
+            ForecastView(
+                from_ms=one.from_ms,
+                until_ms=one.until_ms,
+                up_w=one.up_w,
+                down_w=one.down_w,
+                duration_s=one.duration_s,
+            )
+            for one in site.forecasts(at_ms)
+        ),
     )
 
 

@@ -199,8 +199,7 @@ def _fold_party(seen: Known, _: Fact, record: PartyDeclared) -> None:
 def _fold_available(seen: Known, fact: Fact, record: SiteAvailable) -> None:
     site = seen.sites.get(record.site_id)
     if site is not None:
-        site.places.append(fact.index)
-        site.available.append(record)
+        site.forecast(fact.index, fact.entry.rec, record)
 
 
 def _fold_question(seen: Known, fact: Fact, record: HoldersAsked) -> None:

@@ -11,6 +11,18 @@ from ledger.records.sites import (
     SiteConfigured,
 )
 
+MAX_FORECASTS = 192
+"""That hold at once, for a site: two days in quarters of an hour."""
+
+
+class Forecast(msgspec.Struct, frozen=True):
+    """One word about what a site can do in a time to come."""
+
+    index: int
+    """Of its entry."""
+    recorded_at_ms: int
+    said: SiteAvailable
+
 
 class SiteState(msgspec.Struct):
     """A site: who operates it, and every version of its configuration."""
@@ -23,8 +35,8 @@ class SiteState(msgspec.Struct):
     """Claims and links, in the order in which they were registered."""
     withdrawn: dict[str, ClaimWithdrawn] = msgspec.field(default_factory=dict)
     """By claim or link."""
-    available: list[SiteAvailable] = msgspec.field(default_factory=list)
-    """Forecasts, oldest first."""
+    available: list[Forecast] = msgspec.field(default_factory=list)
+    """Those that still said something of a time to come when the newest was recorded, oldest first."""
     places: list[int] = msgspec.field(default_factory=list)
     """Indices of the entries that made it what it is, among all that its stream holds."""
 
@@ -34,8 +46,27 @@ class SiteState(msgspec.Struct):
         return self.versions[-1][1]
 
     def available_at(self, at_ms: int) -> SiteAvailable | None:
-        """The newest forecast for that time, or None."""
-        return next((one for one in reversed(self.available) if one.from_ms <= at_ms < one.until_ms), None)
+        """The newest forecast for that time, or None; the log tells of earlier ones."""
+        return next(
+            (one.said for one in reversed(self.available) if one.said.from_ms <= at_ms < one.said.until_ms), None
+        )
+
+    def forecasts(self, at_ms: int) -> tuple[SiteAvailable, ...]:
+        """The forecasts that held at or after that time, oldest first; none for one before the newest forecast came."""
+        if not self.available or at_ms < self.available[-1].recorded_at_ms:
+            return ()
+        return tuple(one.said for one in self.available if one.said.until_ms > at_ms)
+
+    def forecasts_with(self, record: SiteAvailable, now_ms: int) -> int:
+        """How many forecasts would still say something if this one was recorded; one too many counts as all."""
+        return len(_that_say_something([*self.available, Forecast(-1, now_ms, record)], now_ms))
+
+    def forecast(self, index: int, now_ms: int, record: SiteAvailable) -> None:
+        """A forecast was recorded; older ones that are over, or of which later ones have said all, are let go."""
+        told = [*self.available, Forecast(index, now_ms, record)]
+        self.available = _that_say_something(told, now_ms)
+        gone = {one.index for one in told} - {one.index for one in self.available}
+        self.places = [place for place in (*self.places, index) if place not in gone]
 
     def executed(self, evse_id: str, start_at_ms: int) -> Evse | None:
         """The EVSE for a request that starts then: as configured at that time, or as it first was since, or None."""
@@ -76,3 +107,29 @@ class SiteState(msgspec.Struct):
             if recorded_at_ms <= at_ms:
                 return version
         return None
+
+
+def _that_say_something(told: list[Forecast], now_ms: int) -> list[Forecast]:
+    """Those that are the newest word about some instant from now on, oldest first; at most one too many."""
+    kept: list[Forecast] = []
+    spoken_of: list[tuple[int, int]] = []
+    """Times of which newer ones speak, apart and in order."""
+    for one in reversed(told):
+        if len(kept) > MAX_FORECASTS:
+            break
+        from_ms, until_ms = max(one.said.from_ms, now_ms), one.said.until_ms
+        if from_ms >= until_ms or any(begin <= from_ms and until_ms <= end for begin, end in spoken_of):
+            continue
+        kept.append(one)
+        spoken_of = _joined(spoken_of, (from_ms, until_ms))
+    return kept[::-1]
+
+
+def _joined(apart: list[tuple[int, int]], another: tuple[int, int]) -> list[tuple[int, int]]:
+    found: list[tuple[int, int]] = []
+    for begin, end in sorted([*apart, another]):
+        if found and begin <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((begin, end))
+    return found

@@ -19,10 +19,11 @@ from ledger.rules import configuration
 from ledger.rules.errors.answers import EvseNotAtSite
 from ledger.rules.errors.checks import CapabilityContradicts, ClaimUnknown, EmbeddedVerdict, LinkSubject
 from ledger.rules.errors.requests import SiteUnknown
-from ledger.rules.errors.sites import EvseCommitted
+from ledger.rules.errors.sites import EvseCommitted, SiteSize
 from ledger.rules.errors.writing import AlreadyRecorded, TimesContradict, VersionGap
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
+from ledger.rules.site_state import MAX_FORECASTS
 from ledger.rules.standing import require_party
 
 
@@ -78,7 +79,7 @@ def _require_uncommitted(seen: Projection, fact: Fact, before: SiteConfigured, a
 
 
 def site_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
-    """The operator of a configured site forecasts, for a time to come, no more than its EVSEs can do."""
+    """The operator of a configured site forecasts what its EVSEs can do in a time to come, not too often."""
     require_party(fact, require_site(seen, record.site_id))
     if not fact.now_ms < record.until_ms or record.from_ms >= record.until_ms:
         raise TimesContradict("it forecasts no time to come", expected="from_ms < until_ms, after now")
@@ -87,6 +88,9 @@ def site_available(seen: Projection, fact: Fact, record: SiteAvailable) -> None:
         raise CapabilityContradicts(
             "more than its EVSEs can do", expected=f"at most {can_w} W", found=f"{max(record.up_w, record.down_w)} W"
         )
+    holding = seen.sites[record.site_id].forecasts_with(record, fact.now_ms)
+    if holding > MAX_FORECASTS:
+        raise SiteSize("too many forecasts hold at once", expected=f"at most {MAX_FORECASTS}", found=holding)
 
 
 def claim_registered(seen: Projection, fact: Fact, record: ClaimRegistered) -> None:

@@ -18,6 +18,16 @@ from pki.roles import Purpose, Role, Service
 from pki.store.records import Reason
 
 
+class ForecastView(msgspec.Struct, frozen=True, kw_only=True):
+    """What the whole site could give in that time, and for how long."""
+
+    from_ms: int
+    until_ms: int
+    up_w: int
+    down_w: int
+    duration_s: int
+
+
 class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     """A site as its operator had declared it at `at_ms`."""
 
@@ -33,6 +43,7 @@ class SiteView(msgspec.Struct, frozen=True, kw_only=True):
     export_limit_w: int
     grid: GridConnection | None
     evses: tuple[Evse, ...]
+    forecasts: tuple[ForecastView, ...] = ()
 
 
 class SiteList(msgspec.Struct, frozen=True, kw_only=True):

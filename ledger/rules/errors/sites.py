@@ -33,9 +33,9 @@ class EvseCommitted(RuleViolated):
 
 
 class SiteSize(RuleViolated):
-    """Changes leave a site 1 to 512 EVSEs, and an EVSE at most 8 connectors."""
+    """Changes leave a site 1 to 512 EVSEs, and an EVSE at most 8 connectors; 192 forecasts hold at once, no more."""
 
     code = "rules/site-size"
-    title = "The site would be too small or too large"
+    title = "The site would have too few or too many of them"
     number = "R-484"
-    source = "record site.changed"
+    source = "records site.changed, site.available"

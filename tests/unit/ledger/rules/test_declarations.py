@@ -18,6 +18,8 @@ from ledger.records.errors import RecordMalformed
 from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
 from ledger.records.sites import Connector, GridConnection, SiteAvailable
+from ledger.rules.site_state import MAX_FORECASTS
+from tests.support.kept import Forgetful
 from tests.support.parameters import at
 from tests.support.rulebook import AURORA, BOREALIS, CAN_W, EVSES, NORTHGATE, SITE, SOUTHGATE, Judge, refused, site
 
@@ -147,6 +149,42 @@ def test_a_site_forecasts_no_more_than_its_evses_can_do_for_a_time_to_come() -> 
         judge.try_it(_forecast(), NORTHGATE)
 
 
+def test_after_a_thousand_forecasts_a_site_keeps_what_still_holds_and_its_row_stays_small() -> None:
+    judge, kept = Judge(), Forgetful()
+    judge.site()
+    quarter_ms = 900_000
+    sizes = []
+    for number in range(1_000):
+        judge.now_ms = at("09:00") + number * quarter_ms
+        from_ms = judge.now_ms + quarter_ms
+        judge.admit(_forecast(from_ms=from_ms, until_ms=from_ms + 4 * quarter_ms, up_w=number), NORTHGATE)
+        if number % 250 == 249:
+            (row,) = [row for row in judge.state.tables.rows() if row.kind == "site"]
+            sizes.append(len(row.value or b""))
+    known = judge.state.site(SITE)
+    # Each says something of the quarter that the next one no longer speaks of, until that is over.
+    assert [one.up_w for one in known.forecasts(judge.now_ms)] == [998, 999]
+    assert len(known.places) == 3
+    assert max(sizes) < 20
+    for fact in judge.facts:
+        kept.fold(fact)
+    kept.require_same(judge.state)
+
+
+def test_at_most_192_forecasts_of_a_site_hold_at_once() -> None:
+    judge = Judge()
+    judge.site()
+    quarter_ms = 900_000
+    for number in range(MAX_FORECASTS):
+        from_ms = at("17:00") + number * quarter_ms
+        judge.admit(_forecast(from_ms=from_ms, until_ms=from_ms + quarter_ms), NORTHGATE)
+    from_ms = at("17:00") + MAX_FORECASTS * quarter_ms
+    with refused("site-size"):
+        judge.try_it(_forecast(from_ms=from_ms, until_ms=from_ms + quarter_ms), NORTHGATE)
+    judge.admit(_forecast(from_ms=at("17:00"), until_ms=from_ms), NORTHGATE)
+    assert len(judge.state.site(SITE).available) == 1
+
+
 def test_the_newest_forecast_for_a_time_counts_and_the_configuration_of_any_past_instant_is_known() -> None:
     judge = Judge()
     judge.site()
@@ -155,6 +193,11 @@ def test_the_newest_forecast_for_a_time_counts_and_the_configuration_of_any_past
     known = judge.state.site(SITE)
     found = [known.available_at(at(clock)) for clock in ("16:59", "17:29", "17:30", "18:00")]
     assert [one.up_w if one else None for one in found] == [None, CAN_W, 1, None]
+    told_at = at("09:00")
+    assert judge.now_ms == told_at
+    assert [one.up_w for one in known.forecasts(told_at)] == [CAN_W, 1]
+    assert known.forecasts(told_at - 1) == ()
+    assert [one.up_w for one in known.forecasts(at("17:59"))] == [CAN_W, 1]
     judge.now_ms = at("10:00")
     judge.admit(site(EVSES[:1], version=2), NORTHGATE)
     before, after = known.at(at("10:00") - 1), known.at(at("10:00"))
