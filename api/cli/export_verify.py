@@ -1,5 +1,6 @@
 """`flexledger export verify`: what a recipient may rely on, with the exporter's certificate and the log's key alone."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +13,13 @@ from api.cli.files import read_file
 from api.cli.pki_offline import certificate_in, say
 from api.cli.words import counted
 from api.errors import ApiError, Refused
+from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
-from ledger.privacy.errors import SealingRefused
-from ledger.privacy.export_verify import VerifiedExport, load, verify_export
-from ledger.privacy.exports import archive, sealing
+from ledger.privacy.errors import ExportLogUnnamed, SealingRefused
+from ledger.privacy.export_verify import Verified, verify_parts
+from ledger.privacy.exports import sealing
+from ledger.privacy.exports.parts import FileOctets, InArchive, InFolder, Parts
 from ledger.records import jws
 from ledger.tlog import note
 from pki import keys
@@ -45,18 +48,14 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
     except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
         failures.say("unusable", error, json=json)
         return UNUSABLE
+    now_ms = SystemClock().now_ms() if at_ms is None else at_ms
     try:
-        header, files = (None, load(file)) if file.is_dir() else _opened(file, recipient)
-        found = verify_export(
-            files,
-            signer_key=signer_key,
-            vkeys=verifiers,
-            origin=origin or None,
-            now_ms=SystemClock().now_ms() if at_ms is None else at_ms,
-        )
-        if header is not None:
-            sealing.require_named(header, manifest_sha256=found.manifest_sha256, recipient=found.manifest.recipient)
-    except SealingRefused as error:
+        with ExitStack() as kept:
+            files, header = _files(file, recipient, kept)
+            found = verify_parts(files, signer_key=signer_key, vkeys=verifiers, origin=origin or None, now_ms=now_ms)
+            if header is not None:
+                sealing.require_named(header, manifest_sha256=found.manifest_sha256, recipient=found.manifest.recipient)
+    except (SealingRefused, ExportLogUnnamed, OSError) as error:
         failures.say("unusable", error, json=json)
         return UNUSABLE
     except (ApiError, LedgerError) as error:
@@ -66,22 +65,21 @@ def run(file: Path, *, signer: Path, vkey: str, origin: str, key: Path | None, a
             json=json,
         )
         return REFUTED
-    except OSError as error:
-        failures.say("unusable", error, json=json)
-        return UNUSABLE
     say(_document(found), _text(found), json=json)
     return 0
 
 
-def _opened(file: Path, key: sealing.PrivateKey | None) -> tuple[sealing.Header | None, dict[str, bytes]]:
-    """What the seal says, if there is one, and the files."""
-    data = read_file(file, archive.MAX_ARCHIVE_BYTES)
-    if not sealing.is_sealed(data):
-        return None, archive.read(data)
+def _files(file: Path, key: sealing.PrivateKey | None, kept: ExitStack) -> tuple[Parts, sealing.Header | None]:
+    """The files, and what the seal says, if there is one; read where they are until `kept` is closed."""
+    if file.is_dir():
+        return InFolder(file), None
+    octets = FileOctets(kept.enter_context(plain_file.opened(file)))
+    if not sealing.is_sealed(octets):
+        return InArchive(octets), None
     if key is None:
         raise SealingRefused("the export is sealed", expected="--key, the recipient's private key")
-    header, opened = sealing.open_sealed(data, key)
-    return header, archive.read(opened)
+    opened = sealing.Opened(octets, key)
+    return InArchive(opened), opened.header
 
 
 def _signer(certificate: x509.Certificate) -> jws.PublicKey:
@@ -101,7 +99,7 @@ def _private(path: Path) -> sealing.PrivateKey:
     return key
 
 
-def _document(found: VerifiedExport) -> dict[str, object]:
+def _document(found: Verified) -> dict[str, object]:
     signed = found.manifest
     return {
         "outcome": "verified",
@@ -109,22 +107,22 @@ def _document(found: VerifiedExport) -> dict[str, object]:
         "purpose": signed.purpose.value,
         "controller": signed.controller,
         "recipient": signed.recipient,
-        "rows": len(found.rows),
+        "rows": signed.rows,
         "manifest_sha256": found.manifest_sha256,
         "tree_size": None if found.checkpoint is None else found.checkpoint.size,
         "delete_at_ms": signed.delete_at_ms,
     }
 
 
-def _text(found: VerifiedExport) -> str:
+def _text(found: Verified) -> str:
     signed = found.manifest
     proven = (
         "generalised, nothing is proven of a row"
         if found.checkpoint is None
-        else f"every row is in the log of {found.checkpoint.size} entries"
+        else f"every row is in the log of {counted(found.checkpoint.size, 'entry', 'entries')}"
     )
     what = f"{signed.profile.value} export of {signed.controller} for {signed.purpose.value}"
     return (
-        f"verified: {what}, {counted(len(found.rows), 'row', 'rows')}\n{proven}\n"
+        f"verified: {what}, {counted(signed.rows, 'row', 'rows')}\n{proven}\n"
         f"manifest {found.manifest_sha256}: look for it in a privacy.data-disclosed entry"
     )

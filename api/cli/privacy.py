@@ -14,7 +14,6 @@ import msgspec
 import typer
 
 from api import wire
-from api.cli import failures
 from api.cli.files import read_file
 from api.cli.pki_offline import DONE, answered, say
 from api.cli.progress import Bar
@@ -24,6 +23,7 @@ from api.client.http import Answer, Request
 from api.errors import ApiError, Refused
 from ledger.clock import SystemClock
 from ledger.privacy import erasure_receipt
+from ledger.privacy.exports import sealing
 from ledger.records import jws
 
 LOOK_EVERY_S: Final = 1.0
@@ -32,7 +32,6 @@ PATIENCE_S: Final = 1_800.0
 FROM_INPUT: Final = "-"
 MAX_PEM_BYTES: Final = 16_384
 MAX_NAME_BYTES: Final = 1_024
-OWNER_ONLY: Final = 0o600
 
 
 class OutTaken(Refused):
@@ -76,16 +75,17 @@ def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> i
     return _asking(party, run, json=json)
 
 
-def fetch(party: Path, path: str, body: Any, out: Path, *, json: bool) -> int:
+def fetch(party: Path, path: str, body: dict[str, Any], out: Path, *, seal_to: Path | None, json: bool) -> int:
     """Posts, and writes the answer to `out`, which its owner alone may read; shows how far it is meanwhile.
 
-    It has its name when it is whole; what breaks off leaves nothing.
+    It has its name when it is whole; what breaks off leaves nothing. Sealed to the public key in `seal_to`, if named.
     """
 
     async def run(client: AsyncClient) -> int:
+        request = _request(path, {**body, **_seal_to(seal_to)})
         _require_free(out)
         with _whole(out) as file:
-            answer = await _with_progress(client, client.transport.download(_request(path, body), file.write))
+            answer = await _with_progress(client, client.transport.download(request, file.write))
         digest = answer.headers.get("flexledger-manifest-sha256", "")
         say({"file": str(out), "manifest_sha256": digest}, f"written: {out}\nmanifest {digest}", json=json)
         return DONE
@@ -116,7 +116,8 @@ def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
         for place, text in [(index, found.entry), *zip(places, found.tombstones, strict=True)]:
             if await client.get_bytes(f"/v1/entries/{place}") != jws.decode_base64url(text) or found.index != index:
                 raise ReceiptOther("the log holds something else there", index=place)
-        _write(out, data)
+        with _whole(out) as file:
+            file.write(data)
         told = f"{len(digests)} values of entry {index} were erased, under tombstones {places}; written: {out}"
         say({"index": index, "erased": list(digests), "tombstones": places, "file": str(out)}, told, json=json)
         return DONE
@@ -124,14 +125,13 @@ def receipt(party: Path, index: int, out: Path, *, json: bool) -> int:
     return _asking(party, run, json=json)
 
 
-def seal_to(pem: Path | None) -> dict[str, str]:
-    """The member with the recipient's key, where there is one. Raises BadParameter for a file that is none in PEM."""
+def _seal_to(pem: Path | None) -> dict[str, str]:
+    """The member with the recipient's key, where there is one; raises `BundleUnusable`, `SealingRefused`."""
     if pem is None:
         return {}
-    try:
-        return {"seal_to": read_file(pem, MAX_PEM_BYTES).decode("ascii")}
-    except (ApiError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(failures.told(error), param_hint="--seal-to") from error
+    data = read_file(pem, MAX_PEM_BYTES)
+    sealing.public_key(data)
+    return {"seal_to": data.decode("ascii", "replace")}
 
 
 def value_of(text: str) -> Any:
@@ -189,22 +189,22 @@ def _require_free(out: Path) -> None:
 @contextmanager
 def _whole(out: Path) -> Iterator[IO[bytes]]:
     """A file for its owner alone that is at `out` once the block ended well, and nowhere if it did not."""
-    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    except OSError as error:
+        # Of the file that was asked for, not of the one that nobody knows.
+        raise OSError(error.errno, error.strerror, str(out)) from None
     beside = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        _require_free(out)
-        beside.rename(out)
+        try:
+            # Not renamed: somebody else's that came meanwhile stays.
+            out.hardlink_to(beside)
+        except FileExistsError:
+            _require_free(out)
+            raise
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _write(out: Path, data: bytes) -> None:
-    handle = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -31,9 +31,10 @@ def erase(
 ) -> None:
     """Erase one person (Art. 17); every proof in the log still verifies."""
     from api.cli import privacy as command
+    from api.cli import privacy_text as text
 
     body = {"subject": command.subject_of(subject), "basis": basis}
-    tell = "erased; tombstone at entry {index}, {recipients_to_notify} recipients to notify".format_map
+    tell = text.erased
     raise typer.Exit(command.post(party, "/v1/subjects/erasure", body, json=json, tell=tell))
 
 
@@ -42,8 +43,8 @@ def access(subject: Subject, party: Party, out: Out, seal_to: SealTo = None, jso
     """Fetch a person's own copy of everything, with proofs (Art. 15)."""
     from api.cli import privacy as command
 
-    body = {"subject": command.subject_of(subject), **command.seal_to(seal_to)}
-    raise typer.Exit(command.fetch(party, "/v1/subjects/access", body, out, json=json))
+    body = {"subject": command.subject_of(subject)}
+    raise typer.Exit(command.fetch(party, "/v1/subjects/access", body, out, seal_to=seal_to, json=json))
 
 
 @app.command()
@@ -51,8 +52,8 @@ def portability(subject: Subject, party: Party, out: Out, seal_to: SealTo = None
     """Fetch what a person may take to another controller (Art. 20)."""
     from api.cli import privacy as command
 
-    body = {"subject": command.subject_of(subject), **command.seal_to(seal_to)}
-    raise typer.Exit(command.fetch(party, "/v1/subjects/portability", body, out, json=json))
+    body = {"subject": command.subject_of(subject)}
+    raise typer.Exit(command.fetch(party, "/v1/subjects/portability", body, out, seal_to=seal_to, json=json))
 
 
 @app.command()
@@ -146,8 +147,8 @@ def export(
     """Make an export by a policy; it is on record before it is written."""
     from api.cli import privacy as command
 
-    body = {"policy": policy, "recipient": recipient, **command.seal_to(seal_to)}
-    raise typer.Exit(command.fetch(party, "/v1/exports", body, out, json=json))
+    body = {"policy": policy, "recipient": recipient}
+    raise typer.Exit(command.fetch(party, "/v1/exports", body, out, seal_to=seal_to, json=json))
 
 
 @app.command()

@@ -59,6 +59,12 @@ def held(found: Any) -> str:
     return f"held, handle {found['handle']}"
 
 
+def erased(found: Any) -> str:
+    """What became of an erasure."""
+    told = counted(found["recipients_to_notify"], "recipient", "recipients")
+    return f"erased; tombstone at entry {found['index']}, {told} to notify"
+
+
 def recipients(found: Any) -> str:
     """Who received what, each release once, however many pseudonyms the person has in it."""
     lines = [

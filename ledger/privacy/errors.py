@@ -206,6 +206,13 @@ class ExportMalformed(Refused):
     title = "Export is malformed"
 
 
+class ExportLogUnnamed(ExportMalformed):
+    """A provable export is checked against a log, and nobody said which."""
+
+    code = "ledger/export-log-unnamed"
+    title = "No log to check the export against"
+
+
 class ExportSignatureInvalid(Refused):
     """The manifest is not signed by the expected key."""
 

@@ -5,7 +5,8 @@ entries are proven to be in the log, and both must be what the files say.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -16,14 +17,16 @@ from ledger import plain_file
 from ledger.privacy.errors import (
     ExportExpired,
     ExportFileMismatch,
+    ExportLogUnnamed,
     ExportMalformed,
     ExportRowInvalid,
     ExportRowMismatch,
     ExportSignatureInvalid,
     ExportTooLarge,
 )
-from ledger.privacy.exports import archive, contents, manifest
+from ledger.privacy.exports import contents, manifest
 from ledger.privacy.exports.manifest import Manifest
+from ledger.privacy.exports.parts import FileOctets, InArchive, InFolder, InMemory, Parts
 from ledger.privacy.exports.rows import ProofLine, provable
 from ledger.records import canonical, jws
 from ledger.records.errors import NotCanonical, RecordMalformed, SignatureInvalid, StatementMalformed, StatementTooLarge
@@ -36,9 +39,9 @@ from ledger.tlog.notekeys import Verifier
 
 MAX_LINES: Final = 200_000
 MAX_LINE_BYTES: Final = 4_194_304
-MAX_TOTAL_BYTES: Final = 4 * 2**30
+MAX_SIGNATURE_BYTES: Final = 2 * manifest.MAX_MANIFEST_BYTES
 
-Files = Mapping[str, bytes]
+Row = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -52,96 +55,180 @@ class _PaperPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 @dataclass(frozen=True, slots=True)
-class VerifiedExport:
+class Verified:
     """What the recipient may rely on."""
 
     manifest: Manifest
     manifest_sha256: str
     """What `DataDisclosed` in the log names."""
-    rows: tuple[dict[str, Any], ...]
     checkpoint: Checkpoint | None
     """Where every row of a provable export is proven to be; None for an unlinkable one."""
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedExport(Verified):
+    """The same with all rows."""
+
+    rows: tuple[Row, ...]
+
+
 def verify_export(
-    source: Path | Files,
+    source: Path | Mapping[str, bytes],
     *,
     signer_key: jws.PublicKey,
     vkeys: Sequence[Verifier] = (),
     origin: str | None = None,
     now_ms: int | None = None,
 ) -> VerifiedExport:
-    """The export in an archive, a folder or a mapping of names to bytes, now known to be right.
+    """The export in an archive, a folder or a mapping of names to bytes is known to be right; its rows are in memory.
+
+    Raises what `verify_parts` raises, and OSError.
+    """
+    rows: list[Row] = []
+    with ExitStack() as kept:
+        if not isinstance(source, Path):
+            files: Parts = InMemory(source)
+        elif source.is_dir():
+            files = InFolder(source)
+        else:
+            files = InArchive(FileOctets(kept.enter_context(plain_file.opened(source))))
+        found = verify_parts(files, signer_key=signer_key, vkeys=vkeys, origin=origin, now_ms=now_ms, each=rows.append)
+    return VerifiedExport(found.manifest, found.manifest_sha256, found.checkpoint, tuple(rows))
+
+
+def verify_parts(
+    files: Parts,
+    *,
+    signer_key: jws.PublicKey,
+    vkeys: Sequence[Verifier] = (),
+    origin: str | None = None,
+    now_ms: int | None = None,
+    each: Callable[[Row], None] = lambda _row: None,
+) -> Verified:
+    """The export is known to be right; it is read a piece at a time, and nothing of it is kept.
 
     The manifest is signed by `signer_key`; every file is listed and as listed; every row of a provable export follows
     from an entry that is in the log `origin`, whose checkpoint one of `vkeys` signed. With `now_ms`, it has not
-    expired. Raises `ExportMalformed`, `ExportTooLarge`, `ExportSignatureInvalid`, `ExportFileMismatch`,
-    `ExportRowMismatch`, `ExportExpired`, and what the checkpoint's verification raises.
+    expired. `each` is given every row; none may be relied on before this returns. Raises `ExportMalformed`,
+    `ExportTooLarge`, `ExportSignatureInvalid`, `ExportFileMismatch`, `ExportRowMismatch`, `ExportExpired`,
+    `ExportLogUnnamed`, and what the checkpoint's verification and the reading of `files` raise.
     """
-    files = load(source) if isinstance(source, Path) else dict(source)
-    for name in files:
-        archive.require_name(name)
     signed, digest = _signed_manifest(files, signer_key)
-    _require_files(files, signed)
+    reading = _Reading(files, signed)
+    reading.require_all()
     if now_ms is not None and now_ms > signed.delete_at_ms:
         raise ExportExpired("to be deleted by now", expected=f"before {signed.delete_at_ms}", found=now_ms)
-    rows = [_object(line) for line in _lines(files[manifest.RECORDS], signed.rows)]
     if signed.profile is Profile.RESEARCH:
-        _require_unlinkable(files, signed, rows)
-        return VerifiedExport(signed, digest, tuple(rows), None)
+        _require_unlinkable(reading, each)
+        return Verified(signed, digest, None)
     opened = _checkpoint(signed, vkeys, origin)
-    _require_proven(files, rows, opened)
-    if manifest.PAPERS in files:
-        papers(files[manifest.PAPERS])
-    return VerifiedExport(signed, digest, tuple(rows), opened)
+    _require_proven(reading, opened, each)
+    if manifest.PAPERS in reading.listed:
+        for _ in _papers(_lines_of(reading.pieces(manifest.PAPERS))):
+            pass
+    return Verified(signed, digest, opened)
 
 
 def papers(data: bytes) -> dict[str, bytes]:
     """The documents of papers.jsonl by SHA-256; raises `ExportRowMismatch` where one is not what its digest says."""
     found: dict[str, bytes] = {}
-    expected: dict[str, tuple[int, int]] = {}
-    lines = data.split(b"\n")
-    if lines.pop() or len(lines) > MAX_LINES:
-        raise ExportMalformed("the papers are not lines", expected=f"at most {MAX_LINES}")
-    for line in lines:
-        part = _decoded(line, _PaperPart, "a part of a paper")
-        if expected.get(part.sha256, (0, part.parts)) != (part.part, part.parts):
-            raise ExportRowMismatch("the parts of a paper are not in order")
-        expected[part.sha256] = (part.part + 1, part.parts)
+    for part in _papers(_lines_of([data])):
         found[part.sha256] = found.get(part.sha256, b"") + part.data
-    for sha256, paper in found.items():
-        if expected[sha256][0] != expected[sha256][1] or hashlib.sha256(paper).hexdigest() != sha256:
-            raise ExportRowMismatch("a paper is not what its digest says", expected=sha256)
     return found
 
 
-def load(path: Path) -> dict[str, bytes]:
-    """The files of an archive or a folder, nothing of them believed; raises `ExportMalformed`, `ExportTooLarge`."""
-    if not path.is_dir():
-        if path.stat().st_size > archive.MAX_ARCHIVE_BYTES:
-            raise ExportTooLarge("the archive is too large", expected=f"at most {archive.MAX_ARCHIVE_BYTES} bytes")
-        return archive.read(plain_file.read(path))
-    found: dict[str, bytes] = {}
-    total = 0
-    for one in sorted(path.iterdir()):
-        if one.is_symlink() or not one.is_file() or len(found) >= archive.MAX_FILES:
-            raise ExportMalformed("not the folder of an export", expected=f"at most {archive.MAX_FILES} plain files")
-        total += one.stat().st_size
-        if total > MAX_TOTAL_BYTES:
-            raise ExportTooLarge("the folder is too large", expected=f"at most {MAX_TOTAL_BYTES} bytes")
-        found[archive.require_name(one.name)] = one.read_bytes()
-    return found
+def _papers(lines: Iterable[bytes]) -> Iterator[_PaperPart]:
+    """The parts, one paper after the other, each with its digest known to be right once it is over."""
+    seen: set[bytes] = set()
+    digest, open_one, awaited = hashlib.sha256(), "", (0, 0)
+    for number, line in enumerate(lines):
+        if number >= MAX_LINES:
+            raise ExportMalformed("the papers are not lines", expected=f"at most {MAX_LINES}")
+        part = _decoded(line, _PaperPart, "a part of a paper")
+        if not open_one and bytes.fromhex(part.sha256) not in seen:
+            digest, open_one, awaited = hashlib.sha256(), part.sha256, (0, part.parts)
+        if (part.sha256, part.part, part.parts) != (open_one, *awaited):
+            raise ExportRowMismatch("the parts of a paper are not in order")
+        digest.update(part.data)
+        awaited = part.part + 1, part.parts
+        if awaited[0] == part.parts:
+            if digest.hexdigest() != open_one:
+                raise ExportRowMismatch("a paper is not what its digest says", expected=open_one)
+            seen.add(digest.digest())
+            open_one = ""
+        yield part
+    if open_one:
+        raise ExportRowMismatch("a paper is not what its digest says", expected=open_one)
 
 
-def _signed_manifest(files: Files, key: jws.PublicKey) -> tuple[Manifest, str]:
+class _Reading:
+    """The files that the manifest lists; a reading of one that is not as it says ends in a mismatch."""
+
+    def __init__(self, files: Parts, signed: Manifest) -> None:
+        self._files = files
+        self.signed = signed
+        self.listed = {one.name: one for one in signed.files}
+
+    def require_all(self) -> None:
+        """Every file of the profile is there, as listed, and no other."""
+        expected = manifest.FILES[self.signed.profile]
+        if set(self.listed) != expected or len(self.signed.files) != len(expected):
+            raise ExportFileMismatch("the manifest lists other files than its profile has", expected=sorted(expected))
+        extra = set(self._files.sizes) - expected - {manifest.MANIFEST, manifest.SIGNATURE}
+        if extra:
+            raise ExportFileMismatch("files that the manifest does not list", found=len(extra))
+        for name in self.listed:
+            if name not in self._files.sizes:
+                raise ExportFileMismatch("a file is missing", file=name)
+            for _ in self.pieces(name):
+                pass
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """The file, a piece at a time; raises `ExportFileMismatch` at its end, or before it becomes too long."""
+        wanted = self.listed[name]
+        digest, size = hashlib.sha256(), 0
+        for piece in self._files.pieces(name):
+            size += len(piece)
+            if size > wanted.size:
+                break
+            digest.update(piece)
+            yield piece
+        if size != wanted.size or digest.hexdigest() != wanted.sha256:
+            raise ExportFileMismatch("a file is not what the manifest says", expected=wanted.sha256, file=name)
+
+    def lines(self, name: str) -> Iterator[bytes]:
+        """The file's lines, as many as the manifest says rows."""
+        expected, count = self.signed.rows, 0
+        if expected > MAX_LINES:
+            raise ExportTooLarge("too many rows", expected=f"at most {MAX_LINES}", found=expected)
+        for line in _lines_of(self.pieces(name)):
+            count += 1
+            if count > expected:
+                break
+            yield line
+        if count != expected:
+            found = count if count < expected else "more"
+            raise ExportRowMismatch("another number of rows than the manifest says", expected=expected, found=found)
+
+    def rows(self) -> Iterator[Row]:
+        """What records.jsonl says."""
+        return (_decoded(line, Row, "a row") for line in self.lines(manifest.RECORDS))
+
+    def require_table(self, lines: Iterable[bytes]) -> None:
+        """records.csv is these."""
+        if not _is(self.pieces(manifest.TABLE), lines):
+            raise ExportRowMismatch("the table says something else than the rows", file=manifest.TABLE)
+
+
+def _signed_manifest(files: Parts, key: jws.PublicKey) -> tuple[Manifest, str]:
+    for name in (manifest.MANIFEST, manifest.SIGNATURE):
+        if name not in files.sizes:
+            raise ExportFileMismatch("the manifest or its signature is missing", file=name)
+    data = _short(files, manifest.MANIFEST, manifest.MAX_MANIFEST_BYTES)
     try:
-        data, signature = files[manifest.MANIFEST], files[manifest.SIGNATURE].decode("ascii")
-    except KeyError as error:
-        raise ExportFileMismatch("the manifest or its signature is missing", file=str(error.args[0])) from None
+        signature = _short(files, manifest.SIGNATURE, MAX_SIGNATURE_BYTES).decode("ascii")
     except UnicodeDecodeError as error:
         raise ExportSignatureInvalid("the signature is not a JWS") from error
-    if len(data) > manifest.MAX_MANIFEST_BYTES:
-        raise ExportTooLarge("the manifest is too large", expected=f"at most {manifest.MAX_MANIFEST_BYTES} bytes")
     try:
         parsed = jws.parse(signature)
         if parsed.header.get("typ") != manifest.TYP or set(parsed.header) != {"alg", "typ"}:
@@ -157,41 +244,44 @@ def _signed_manifest(files: Files, key: jws.PublicKey) -> tuple[Manifest, str]:
     return signed, hashlib.sha256(data).hexdigest()
 
 
-def _require_files(files: Files, signed: Manifest) -> None:
-    expected = manifest.FILES[signed.profile]
-    listed = [one.name for one in signed.files]
-    if set(listed) != expected or len(listed) != len(expected):
-        raise ExportFileMismatch("the manifest lists other files than its profile has", expected=sorted(expected))
-    extra = set(files) - expected - {manifest.MANIFEST, manifest.SIGNATURE}
-    if extra:
-        raise ExportFileMismatch("files that the manifest does not list", found=len(extra))
-    for one in signed.files:
-        if one.name not in files:
-            raise ExportFileMismatch("a file is missing", file=one.name)
-        found = files[one.name]
-        if len(found) != one.size or hashlib.sha256(found).hexdigest() != one.sha256:
-            raise ExportFileMismatch("a file is not what the manifest says", expected=one.sha256, file=one.name)
+def _short(files: Parts, name: str, limit: int) -> bytes:
+    """A file that is small enough to be held."""
+    if files.sizes[name] > limit:
+        what = "manifest" if name == manifest.MANIFEST else "manifest's signature"
+        raise ExportTooLarge(f"the {what} is too large", expected=f"at most {limit} bytes", found=files.sizes[name])
+    held = bytearray()
+    for piece in files.pieces(name):
+        held += piece
+        if len(held) > files.sizes[name]:
+            raise ExportFileMismatch("a file grew while it was read", file=name)
+    return bytes(held)
 
 
 def _checkpoint(signed: Manifest, vkeys: Sequence[Verifier], origin: str | None) -> Checkpoint:
     if signed.checkpoint is None or signed.generalised is not None:
         raise ExportMalformed("a provable export has a checkpoint and generalises nothing")
     if origin is None or not vkeys:
-        raise ExportMalformed("a provable export is checked against a log", expected="its origin and its keys")
+        raise ExportLogUnnamed("a provable export is checked against a log", expected="its origin and its keys")
     return checkpoint.open_checkpoint(signed.checkpoint.encode(), origin, vkeys).checkpoint
 
 
-def _require_proven(files: Files, rows: Sequence[dict[str, Any]], opened: Checkpoint) -> None:
-    lines = _lines(files[manifest.PROOFS], len(rows))
-    last = -1
-    for number, (row, line) in enumerate(zip(rows, lines, strict=True)):
-        proof = _decoded(line, ProofLine, "a proof")
-        if proof.index <= last:
-            raise ExportRowMismatch("rows are not in the log's order, or an entry counts twice", row=number)
-        last = proof.index
-        _require_row(row, proof, opened, number)
-    if not _is(files[manifest.TABLE], contents.provable_table(rows)):
-        raise ExportRowMismatch("the table says something else than the rows", file=manifest.TABLE)
+def _require_proven(reading: _Reading, opened: Checkpoint, each: Callable[[Row], None]) -> None:
+    def proven() -> Iterator[Row]:
+        lines = reading.lines(manifest.PROOFS)
+        last = -1
+        for number, (row, line) in enumerate(zip(reading.rows(), lines, strict=True)):
+            proof = _decoded(line, ProofLine, "a proof")
+            if proof.index <= last:
+                raise ExportRowMismatch("rows are not in the log's order, or an entry counts twice", row=number)
+            last = proof.index
+            _require_row(row, proof, opened, number)
+            each(row)
+            yield row
+
+    # Read twice: the table's columns are those of all rows. What is compared the second time has the digest that was
+    # proven the first time.
+    names = contents.provable_columns(proven())
+    reading.require_table(contents.provable_table(names, reading.rows()))
 
 
 def _require_row(row: dict[str, Any], proof: ProofLine, opened: Checkpoint, number: int) -> None:
@@ -211,38 +301,56 @@ def _require_row(row: dict[str, Any], proof: ProofLine, opened: Checkpoint, numb
         raise ExportRowMismatch("the row says something else than its entry", row=number)
 
 
-def _require_unlinkable(files: Files, signed: Manifest, rows: Sequence[dict[str, Any]]) -> None:
-    if signed.generalised is None or signed.checkpoint is not None:
+def _require_unlinkable(reading: _Reading, each: Callable[[Row], None]) -> None:
+    generalised = reading.signed.generalised
+    if generalised is None or reading.signed.checkpoint is not None:
         raise ExportMalformed("an unlinkable export says how it is generalised, and proves nothing")
-    for number, row in enumerate(rows):
-        if set(row) != set(signed.generalised.columns):
-            raise ExportRowMismatch("a row has other columns than the manifest", row=number)
-    if not _is(files[manifest.TABLE], contents.unlinkable_table(rows, signed.generalised)):
-        raise ExportRowMismatch("the table says something else than the rows", file=manifest.TABLE)
+    columns = set(generalised.columns)
+
+    def fitting() -> Iterator[Row]:
+        for number, row in enumerate(reading.rows()):
+            if set(row) != columns:
+                raise ExportRowMismatch("a row has other columns than the manifest", row=number)
+            each(row)
+            yield row
+
+    reading.require_table(contents.unlinkable_table(fitting(), generalised))
 
 
-def _is(data: bytes, pieces: Iterable[bytes]) -> bool:
-    at = 0
-    for piece in pieces:
-        if not data.startswith(piece, at):
+def _is(pieces: Iterator[bytes], lines: Iterable[bytes]) -> bool:
+    """Whether the two are the same octets; both are read to their ends if they are."""
+    held = bytearray()
+    for line in lines:
+        while len(held) < len(line):
+            piece = next(pieces, None)
+            if piece is None:
+                return False
+            held += piece
+        if not held.startswith(line):
             return False
-        at += len(piece)
-    return at == len(data)
+        del held[: len(line)]
+    return not held and not any(pieces)
 
 
-def _lines(data: bytes, expected: int) -> list[bytes]:
-    if expected > MAX_LINES:
-        raise ExportTooLarge("too many rows", expected=f"at most {MAX_LINES}", found=expected)
-    lines = data.split(b"\n", MAX_LINES + 1)
-    if lines.pop() or len(lines) != expected:
-        raise ExportRowMismatch("another number of rows than the manifest says", expected=expected, found=len(lines))
-    if any(len(line) > MAX_LINE_BYTES for line in lines):
+def _lines_of(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines without their ends; raises `ExportTooLarge`, and `ExportRowMismatch` for a last one without an end."""
+    held = bytearray()
+    for piece in pieces:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            held += end
+            _require_short(held)
+            yield bytes(held)
+            held.clear()
+        held += rest
+        _require_short(held)
+    if held:
+        raise ExportRowMismatch("the last line has no end")
+
+
+def _require_short(line: bytearray) -> None:
+    if len(line) > MAX_LINE_BYTES:
         raise ExportTooLarge("a row is too large", expected=f"at most {MAX_LINE_BYTES} bytes")
-    return lines
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    return _decoded(line, dict[str, Any], "a row")
 
 
 def _decoded(data: bytes, kind: type[T], what: str) -> T:

@@ -131,6 +131,12 @@ def test_every_task_of_the_page_is_done_by_its_commands(
     assert again.exit_code == 2
     assert "ledger/subject-unknown" in again.output
     assert PERSON not in again.output
+    (tmp_path / "not-a-key.pem").write_bytes(bytes(range(256)))
+    for key, code in (("not-a-key.pem", "ledger/sealing-refused"), ("absent.pem", "api/bundle-unusable")):
+        asked = ["privacy", "access", PERSON, "--party", "dpo/party.toml", "--out", "again.tar", "--seal-to", key]
+        refused = CliRunner().invoke(app, asked)
+        assert (refused.exit_code, refused.output.startswith(f"not done: {code}")) == (2, True), refused.output
+    assert not (tmp_path / "again.tar").exists()
     wrong = CliRunner().invoke(app, ["privacy", "erase", PERSON, "--party", "ops/party.toml", "--basis", "OBJECTION"])
     assert (wrong.exit_code, "api/role-not-allowed" in wrong.output) == (2, True)
 

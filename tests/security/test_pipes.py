@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from api import issuing, key_files
 from api.cli import gateway, witness_settings
@@ -36,7 +37,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "blocked keys": issuing.read_blocked,
     "key ring": KekRingFile.open,
     "export policy": policies.read,
-    "export": export_verify.load,
+    "export": lambda path: export_verify.verify_export(path, signer_key=Ed25519PrivateKey.generate().public_key()),
     "party": party.load,
     "witness": witness_settings.load,
     "gateway secret": gateway.read_or_make_secret,

@@ -1,21 +1,34 @@
-"""How much memory exports take: run as a module with numbers of rows, prints the peak of each in turn."""
+"""How much memory exports take: run as a module with numbers of rows, prints the peak of each in turn.
+
+With `verify` before the numbers, that of verifying them, in an archive, a folder and sealed.
+"""
 
 import asyncio
+import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+
+from ledger import plain_file
 from ledger.clock import SetClock
+from ledger.privacy.export_verify import verify_parts
+from ledger.privacy.exports import sealing
+from ledger.privacy.exports.parts import FileOctets, InArchive, InFolder, Parts
+from ledger.privacy.exports.policy import ProvablePolicy
 from ledger.privacy.exports.rows import ExportRow
 from ledger.privacy.exports.writer import Exporter, Terms
 from ledger.privacy.held import Held
 from ledger.privacy.vault import Vault
 from ledger.records.marks import Category
-from ledger.records.privacy import LegalBasis, Purpose
-from tests.support.exports import KEY, PLACES, RESEARCH, SETTLEMENT
-from tests.support.privacy import NOW_MS, Ledger, Log
+from ledger.records.privacy import LegalBasis, Profile, Purpose
+from ledger.tlog import note
+from tests.support.exports import KEY, PLACES, RESEARCH, SETTLEMENT, settle
+from tests.support.privacy import NOW_MS, ORIGIN, Ledger, Log
 
 PERSONS = 50
 PIECE = 250
@@ -68,6 +81,54 @@ async def measured(vault: Vault, clock: SetClock, kind: str, count: int) -> str:
     return f"{kind} {made.rows} rows: peak {peak_kib()} KiB, archive {sent // 1024} KiB"
 
 
+LONG = ProvablePolicy(version=1, profile=Profile.SETTLEMENT, disclose=frozenset({"evse_id"}))
+
+
+async def make_to_verify(folder: Path, count: int) -> None:
+    """Exports of so many rows, each of a long text and with its true proof: an archive, a folder and a sealed one."""
+    clock = SetClock(NOW_MS)
+    key = x25519.X25519PrivateKey.generate()
+    with closing(Vault.open(folder / "vault", clock=clock, create=True)) as vault:
+        ledger = Ledger(vault, clock)
+        for index in range(count):
+            ledger.add("evu-1", {"evse_id": f"{index:08d}" + "x" * 4_000}, keep=False)
+        vault.keep([Held(one.text, who, Category.METER, "P2Y") for who, made in ledger.made for one in made])
+        exporter = Exporter(vault, Log().record, key=KEY, controller="cso-1")
+        await settle(exporter, ledger, folder / "archive", policy=LONG)
+        await settle(exporter, ledger, folder / "sealed", policy=LONG, seal_to=key.public_key())
+    (folder / "folder").mkdir()
+    with tarfile.open(folder / "archive") as file:
+        file.extractall(folder / "folder", filter="data")
+    (folder / "signer").write_bytes(KEY.public_key().public_bytes_raw())
+    (folder / "key").write_bytes(key.private_bytes_raw())
+    (folder / "vkey").write_text(ledger.signer.verifier.vkey)
+
+
+def verify_one(folder: Path, kind: str) -> None:
+    """Of a process that does nothing else."""
+    signer = ed25519.Ed25519PublicKey.from_public_bytes((folder / "signer").read_bytes())
+    key = x25519.X25519PrivateKey.from_private_bytes((folder / "key").read_bytes())
+    vkeys = [note.parse_vkey((folder / "vkey").read_text())]
+    with ExitStack() as kept:
+        files: Parts
+        if kind == "folder":
+            files = InFolder(folder / kind)
+        else:
+            octets = FileOctets(kept.enter_context(plain_file.opened(folder / kind)))
+            files = InArchive(octets if kind == "archive" else sealing.Opened(octets, key))
+        found = verify_parts(files, signer_key=signer, vkeys=vkeys, origin=ORIGIN)
+    size = sum(files.sizes.values()) // 1024
+    print(f"{kind} {found.manifest.rows} rows: peak {peak_kib()} KiB, files {size} KiB", flush=True)
+
+
+def main_verifying(counts: list[int]) -> None:
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(make_to_verify(Path(folder), count))
+            for kind in ("archive", "folder", "sealed"):
+                subprocess.run([sys.executable, "-m", __spec__.name, "verified", folder, kind], check=True)
+
+
 async def main(counts: list[int]) -> None:
     clock = SetClock(NOW_MS)
     for kind in ("provable", "research"):
@@ -80,4 +141,10 @@ async def main(counts: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main([int(one) for one in sys.argv[1:]]))
+    match sys.argv[1:]:
+        case ["verify", *numbers]:
+            main_verifying([int(one) for one in numbers])
+        case ["verified", where, what]:
+            verify_one(Path(where), what)
+        case numbers:
+            asyncio.run(main([int(one) for one in numbers]))

@@ -1,11 +1,16 @@
 """Exports of a vault's test ledger, as their recipients have them."""
 
+import datetime as dt
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.x509.oid import NameOID
 
+from ledger.privacy.exports import archive
 from ledger.privacy.exports.policy import SETTLEMENT, Column, Hierarchy, UnlinkablePolicy
 from ledger.privacy.exports.writer import Exporter, Terms
 from ledger.records.privacy import LegalBasis, Purpose
@@ -51,3 +56,16 @@ async def research(exporter: Exporter, ledger: Ledger, path: Path, **other: Any)
     terms = Terms(RESEARCH, "uni-1", Purpose.RESEARCH, LegalBasis.PUBLIC_TASK)
     rows = other.pop("rows", None) or ledger.rows()
     return await made(exporter, rows, path, terms, **{"places": PLACES, **other})
+
+
+def load(path: Path) -> dict[str, bytes]:
+    """The files of an archive, whole."""
+    return archive.read(path.read_bytes())
+
+
+def self_signed(key: ed25519.Ed25519PrivateKey) -> bytes:
+    """A certificate (PEM) of the exporter's key, as its recipients have it."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "exporter")])
+    begins = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + dt.timedelta(days=400))
+    return builder.sign(key, None).public_bytes(serialization.Encoding.PEM)

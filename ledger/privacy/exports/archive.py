@@ -5,7 +5,7 @@ Any `tar` reads it. The reader here refuses whatever the writer does not write: 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple, Protocol
 
 from ledger.privacy.errors import ExportMalformed, ExportTooLarge
 
@@ -43,25 +43,67 @@ def size(sizes: Iterable[int]) -> int:
     return sum(BLOCK + one + -one % BLOCK for one in sizes) + 2 * BLOCK
 
 
+class Octets(Protocol):
+    """An archive as it lies somewhere: read where one likes."""
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        ...
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """So many from there on; fewer only at the end."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where a file begins in the archive, and how long it is."""
+
+    offset: int
+    size: int
+
+
+def places(octets: Octets) -> dict[str, Place]:
+    """Where the files of an archive are that `write` could have made; their content is not looked at.
+
+    Raises `ExportMalformed`, `ExportTooLarge`.
+    """
+    if octets.size > MAX_ARCHIVE_BYTES:
+        raise ExportTooLarge("the archive is too large", expected=f"at most {MAX_ARCHIVE_BYTES} bytes")
+    found: dict[str, Place] = {}
+    at, last = 0, ""
+    while (header := octets.read_at(at, BLOCK)) != bytes(BLOCK):
+        if len(found) >= MAX_FILES:
+            raise ExportMalformed("too many files", expected=f"at most {MAX_FILES}")
+        name, length = _parse_header(header)
+        is_there = 0 <= length <= octets.size - at - BLOCK
+        if name <= last or not is_there or header != _header(name, length):
+            raise ExportMalformed("a member repeats, is out of order, is cut off, or is not a plain file", offset=at)
+        found[name] = Place(at + BLOCK, length)
+        at, last = at + BLOCK + length, name
+        padding = -length % BLOCK
+        if octets.read_at(at, padding) != bytes(padding):
+            raise ExportMalformed("a member is not followed by zeros", offset=at)
+        at += padding
+    if octets.size != at + 2 * BLOCK or octets.read_at(at, 2 * BLOCK) != bytes(2 * BLOCK):
+        raise ExportMalformed("the archive does not end with two blocks of zeros", offset=at)
+    return found
+
+
 def read(data: bytes) -> dict[str, bytes]:
     """The files of an archive that `write` could have made; raises `ExportMalformed`, `ExportTooLarge`."""
-    if len(data) > MAX_ARCHIVE_BYTES:
-        raise ExportTooLarge("the archive is too large", expected=f"at most {MAX_ARCHIVE_BYTES} bytes")
-    files: dict[str, bytes] = {}
-    at = 0
-    while data[at : at + BLOCK] != bytes(BLOCK):
-        if len(files) >= MAX_FILES:
-            raise ExportMalformed("too many files", expected=f"at most {MAX_FILES}")
-        header = data[at : at + BLOCK]
-        name, length = _parse_header(header)
-        body = data[at + BLOCK : at + BLOCK + length]
-        if name in files or len(body) != length or header != _header(name, length):
-            raise ExportMalformed("a member repeats, is cut off, or is not a plain file", offset=at)
-        files[name] = body
-        at += BLOCK + length + -length % BLOCK
-    if data != write(files):
-        raise ExportMalformed("the archive is not in the one form of these files")
-    return files
+    return {name: data[at : at + length] for name, (at, length) in places(_Held(data)).items()}
+
+
+class _Held:
+    """Octets in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._data[offset : offset + size]
 
 
 def _parse_header(header: bytes) -> tuple[str, int]:

@@ -68,9 +68,13 @@ def provable_schema() -> bytes:
     return _pretty(_ROW_SCHEMA)
 
 
-def provable_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
-    """records.csv of provable rows, a line at a time."""
-    names = table.columns((table.flatten(row) for row in rows), FIRST_COLUMNS)
+def provable_columns(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The columns of records.csv of provable rows; raises `ExportTooLarge`."""
+    return table.columns((table.flatten(row) for row in rows), FIRST_COLUMNS)
+
+
+def provable_table(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
+    """records.csv of provable rows with these columns, a line at a time."""
     return table.lines(names, (table.flatten(row) for row in rows))
 
 

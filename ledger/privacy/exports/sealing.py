@@ -6,6 +6,7 @@ X25519, or the hybrid of X25519 and ML-KEM-768 for those who mind a recording be
 import io
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final, Literal
 
 import msgspec
@@ -15,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import x25519
 
 from ledger.privacy.errors import ExportMalformed, SealingRefused
 from ledger.privacy.exports import stream
+from ledger.privacy.exports.archive import Octets
+from ledger.privacy.exports.parts import FileOctets
 from ledger.privacy.keys import framed
 from ledger.records import canonical
 from ledger.records.errors import NotCanonical, RecordMalformed
@@ -22,6 +25,7 @@ from ledger.records.statement_fields import Hash
 
 FORMAT: Final = "flexledger-sealed/2"
 MAX_HEADER_BYTES: Final = 512
+BEGINNING: Final = b'{"format":"flexledger-sealed/'
 LABEL: Final = b"flexledger export v2"
 
 PublicKey = x25519.X25519PublicKey | hpke.MLKEM768X25519PublicKey
@@ -74,16 +78,51 @@ def public_key(pem: bytes) -> PublicKey:
     return key
 
 
-def is_sealed(data: bytes) -> bool:
-    """True where the bytes begin as a sealed export does."""
-    return data.startswith(b'{"format":"flexledger-sealed/')
+def is_sealed(octets: Octets) -> bool:
+    """True where the octets begin as a sealed export does."""
+    return octets.read_at(0, len(BEGINNING)) == BEGINNING
+
+
+class Opened:
+    """The archive in a sealed export, deciphered where it is read."""
+
+    def __init__(self, sealed: Octets, key: PrivateKey) -> None:
+        """Raises `SealingRefused` where it is none or for another key; later too, where it was changed or cut off."""
+        line, newline, _ = sealed.read_at(0, MAX_HEADER_BYTES + 1).partition(b"\n")
+        if not newline:
+            raise SealingRefused("not a sealed export", expected="a line of JSON first")
+        self.header = _header(line, key)
+        after = len(line) + 1
+        wrapped = sealed.read_at(after, WRAPPED_BYTES[self.header.kem])
+        front = after + len(wrapped)
+        with _refusing():
+            of_file = _suite(self.header.kem).decrypt(wrapped, key, info=framed(LABEL, line))
+            self._chunks = stream.Chunks(
+                of_file, sealed.size - front, lambda offset, size: sealed.read_at(front + offset, size)
+            )
+        self.size = self._chunks.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """As `Octets`; raises `SealingRefused`."""
+        with _refusing():
+            return self._chunks.at(offset, size)
 
 
 def open_sealed(data: bytes, key: PrivateKey) -> tuple[Header, bytes]:
     """The header and the archive; raises `SealingRefused` where it is for another key, was changed, or was cut off."""
-    line, newline, _ = data[: MAX_HEADER_BYTES + 1].partition(b"\n")
-    if not newline:
-        raise SealingRefused("not a sealed export", expected="a line of JSON first")
+    opened = Opened(FileOctets(io.BytesIO(data)), key)
+    return opened.header, opened.read_at(0, opened.size)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except (InvalidTag, ValueError) as error:
+        raise SealingRefused("not for this key, or changed on the way") from error
+
+
+def _header(line: bytes, key: PrivateKey) -> Header:
     try:
         header = canonical.convert(canonical.decode(line), Header, "the sealed export's header")
     except (NotCanonical, RecordMalformed) as error:
@@ -91,13 +130,7 @@ def open_sealed(data: bytes, key: PrivateKey) -> tuple[Header, bytes]:
     kem: KemName = "X25519" if isinstance(key, x25519.X25519PrivateKey) else "MLKEM768-X25519"
     if header.kem != kem:
         raise SealingRefused("sealed to another kind of key", expected=kem, found=header.kem)
-    rest = io.BytesIO(data)
-    rest.seek(len(line) + 1)
-    try:
-        of_file = _suite(kem).decrypt(rest.read(WRAPPED_BYTES[kem]), key, info=framed(LABEL, line))
-        return header, b"".join(stream.decrypted(of_file, rest.read))
-    except (InvalidTag, ValueError) as error:
-        raise SealingRefused("not for this key, or changed on the way") from error
+    return header
 
 
 def require_named(header: Header, *, manifest_sha256: str, recipient: str | None) -> None:

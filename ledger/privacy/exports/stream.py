@@ -69,6 +69,47 @@ def decrypted(key: bytes, read: Callable[[int], bytes]) -> Iterator[bytes]:
         chunk, after, number = after, read(CHUNK_BYTES + TAG_BYTES), number + 1
 
 
+class Chunks:
+    """What was enciphered, `size` octets of it, deciphered where one likes: as `decrypted`, but not from its beginning.
+
+    `read_at` gives so many of the enciphered octets from an offset on. Nothing may be relied on before every chunk was
+    read once.
+    """
+
+    def __init__(self, key: bytes, size: int, read_at: Callable[[int, int], bytes]) -> None:
+        """`size` is that of what was enciphered with all its tags; raises InvalidTag where the last chunk is none."""
+        self._cipher = AESGCM(key)
+        self._read_at = read_at
+        self._number = -(-size // (CHUNK_BYTES + TAG_BYTES))
+        self.size = size - self._number * TAG_BYTES
+        if self._number == 0 or self.size < (self._number - 1) * CHUNK_BYTES:
+            raise InvalidTag
+        self._held = -1, b""
+        """The chunk that was read last: who reads on finds the rest of it here."""
+        # What was cut off is found out at once.
+        self._chunk(self._number - 1)
+
+    def at(self, offset: int, size: int) -> bytes:
+        """So many octets from there on, fewer only at the end; raises InvalidTag."""
+        found = []
+        stop = min(offset + size, self.size)
+        while offset < stop:
+            number, start = divmod(offset, CHUNK_BYTES)
+            piece = self._chunk(number)[start : start + stop - offset]
+            if not piece:
+                raise InvalidTag
+            found.append(piece)
+            offset += len(piece)
+        return b"".join(found)
+
+    def _chunk(self, number: int) -> bytes:
+        if self._held[0] != number:
+            sealed = self._read_at(number * (CHUNK_BYTES + TAG_BYTES), CHUNK_BYTES + TAG_BYTES)
+            nonce = _nonce(number, is_last=number == self._number - 1)
+            self._held = number, self._cipher.decrypt(nonce, sealed, None)
+        return self._held[1]
+
+
 def encrypted_size(size: int) -> int:
     """How many octets the chunks of `size` octets have."""
     return size + TAG_BYTES * max(1, -(-size // CHUNK_BYTES))

@@ -16,3 +16,12 @@ def test_a_release_is_said_once_however_many_pseudonyms_are_in_it() -> None:
 def test_a_notice_to_nobodys_organisation_is_one_to_the_person() -> None:
     notice = {"number": 1, "recipient": None, "pseudonym": "P1AA", "manifest_sha256": "0a"}
     assert privacy_text.notices({"notices": [notice]}) == "1  tell the person itself to forget P1AA (manifest 0a)"
+
+
+def test_an_erasure_says_how_many_are_to_be_told() -> None:
+    told = [privacy_text.erased({"index": 7, "recipients_to_notify": count}) for count in (0, 1, 2)]
+    assert told == [
+        "erased; tombstone at entry 7, 0 recipients to notify",
+        "erased; tombstone at entry 7, 1 recipient to notify",
+        "erased; tombstone at entry 7, 2 recipients to notify",
+    ]

@@ -1,6 +1,6 @@
 """Exports: recorded before they exist, verified by strangers, provable or unlinkable and never both."""
 
-import datetime as dt
+import io
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -9,19 +9,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mlkem, x25519
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey
-from cryptography.x509.oid import NameOID
 
 from api.cli import export_verify as command
 from ledger.clock import SetClock
 from ledger.errors import LedgerError
 from ledger.privacy import disclosure_log, errors, export_verify, rights
 from ledger.privacy.erasure import Eraser
-from ledger.privacy.export_verify import VerifiedExport, load, verify_export
-from ledger.privacy.exports import access, archive, intake, manifest, policy, sealing
+from ledger.privacy.export_verify import VerifiedExport, verify_export
+from ledger.privacy.exports import access, archive, intake, manifest, parts, policy, sealing
 from ledger.privacy.exports.policy import ACCESS, SETTLEMENT, Column, Epoch, Hierarchy, ProvablePolicy
 from ledger.privacy.exports.rows import ExportRow
 from ledger.privacy.exports.writer import Exporter
@@ -36,7 +34,7 @@ from ledger.records.privacy import (
 )
 from ledger.tlog.errors import NoteUnverified, OriginMismatch
 from ledger.tlog.notekeys import NoteSigner
-from tests.support.exports import FIGURES, KEY, RESEARCH, research, settle
+from tests.support.exports import FIGURES, KEY, RESEARCH, load, research, self_signed, settle
 from tests.support.privacy import NOW_MS, ORIGIN, Ledger, Log
 
 pytestmark = pytest.mark.slow  # takes seconds
@@ -375,9 +373,9 @@ async def test_the_verifiers_limits_hold_on_both_sides(
         (folder / name).write_bytes(data)
     total = sum(len(data) for data in files.values())
     with monkeypatch.context() as patch:
-        patch.setattr(export_verify, "MAX_TOTAL_BYTES", total)
+        patch.setattr(parts, "MAX_TOTAL_BYTES", total)
         assert len(verified(folder, ledger).rows) == 2
-        patch.setattr(export_verify, "MAX_TOTAL_BYTES", total - 1)
+        patch.setattr(parts, "MAX_TOTAL_BYTES", total - 1)
         with pytest.raises(errors.ExportTooLarge):
             verified(folder, ledger)
 
@@ -562,7 +560,7 @@ async def test_a_sealed_export_opens_for_its_recipient_alone(
     key = make()
     released = await settle(exporter, ledger, tmp_path / "export.sealed", seal_to=key.public_key())
     data = released.path.read_bytes()
-    assert sealing.is_sealed(data)
+    assert sealing.is_sealed(parts.FileOctets(io.BytesIO(data)))
     header, opened = sealing.open_sealed(data, key)
     assert (header.recipient, header.manifest_sha256) == ("fo-1", released.manifest_sha256)
     assert len(verified(archive.read(opened), ledger).rows) == 1
@@ -580,14 +578,6 @@ async def test_a_sealed_export_opens_for_its_recipient_alone(
     other_kind = hybrid_key() if isinstance(key, x25519.X25519PrivateKey) else x25519.X25519PrivateKey.generate()
     with pytest.raises(errors.SealingRefused):
         sealing.open_sealed(data, other_kind)
-
-
-def self_signed(key: ed25519.Ed25519PrivateKey) -> bytes:
-    """A certificate (PEM) of the exporter's key, as its recipients have it."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "exporter")])
-    begins = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, begins, begins + dt.timedelta(days=400))
-    return builder.sign(key, None).public_bytes(serialization.Encoding.PEM)
 
 
 @pytest.mark.parametrize(
