@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -58,7 +59,10 @@ class SqliteStore:
         self._writer = GroupWriter(database)
         self._reading = threading.Lock()
         self._reader: sqlite3.Connection | None = None
-        if path is not None:
+        if path is None:
+            # What is in memory only ends with the store; nobody has to close it.
+            weakref.finalize(self, database.close)
+        else:
             self._reader = _connect(path)
             self._reader.execute("PRAGMA query_only=ON")
 

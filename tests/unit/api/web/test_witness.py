@@ -1,6 +1,7 @@
 """The witness over HTTP: the statuses and bodies of the protocol, and no request that costs more than it may."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +59,10 @@ class Caller:
 
 
 @pytest.fixture
-def caller(tmp_path: Path) -> Caller:
-    return Caller(tmp_path)
+def caller(tmp_path: Path) -> Iterator[Caller]:
+    made = Caller(tmp_path)
+    yield made
+    made.memory.close()
 
 
 async def test_an_honest_log_is_cosigned_and_a_stale_one_is_told_the_size(caller: Caller) -> None:
@@ -134,6 +137,7 @@ async def test_a_prefix_stands_before_both(tmp_path: Path) -> None:
     caller = Caller(tmp_path, prefix="/fo/w1")
     assert (await caller.ask(honest(0, 4), path="/fo/w1/add-checkpoint"))[0] == 200
     assert (await caller.ask(honest(0, 4)))[0] == 404
+    caller.memory.close()
 
 
 async def test_of_many_requests_at_once_one_is_cosigned(caller: Caller) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,7 @@ def test_a_memory_that_is_gone_is_never_made_anew(tmp_path: Path) -> None:
 
 
 def test_another_file_is_no_memory(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other.db") as db:
+    with closing(sqlite3.connect(tmp_path / "other.db")) as db:
         db.execute("CREATE TABLE head (origin)")
     with pytest.raises(StoreForeign):
         WitnessMemory.open(tmp_path / "other.db", create=True)
@@ -97,7 +98,7 @@ def test_another_file_is_no_memory(tmp_path: Path) -> None:
 def test_a_memory_that_somebody_holds_is_busy_and_nothing_is_moved(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memories, "BUSY_TIMEOUT_S", 0.05)
     memory = WitnessMemory.open(path)
-    with sqlite3.connect(path, isolation_level=None) as other:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreBusy):
             memory.compare_and_set(ORIGIN, None, head(1))
