@@ -28,6 +28,7 @@ from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
 from ledger.reader import VKEY_FILE, Reader
+from ledger.store.errors import StoreAbsent
 from ledger.store.signer_state import SignerState
 from ledger.store.sqlite import SqliteReader
 from ledger.tlog import checkpoint, note
@@ -136,6 +137,8 @@ def _made(settings: Settings, directory: Path) -> Manifest:
     try:
         # The log first: of what was issued in between the office then knows more than the log, and tells it when it
         # starts; the other way round there would be intents of which nobody knows the end.
+        if not (settings.data_dir / LOG).is_file():
+            raise StoreAbsent("no log in this place", found=LOG)
         _copy(settings.data_dir / LOG, beside / LOG)
         office = database_of(settings)
         if settings.issuing is not None and office.is_file():

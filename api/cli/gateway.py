@@ -1,6 +1,7 @@
 """`flexledger gateway`: the party's own process that signs, sends and verifies; it listens locally only."""
 
 import os
+import re
 import secrets
 import socket
 from pathlib import Path
@@ -16,18 +17,30 @@ from api.web import server
 from ledger import plain_file
 from ledger.clock import SystemClock
 from ledger.errors import LedgerError
+from pki import durable
 from pki.errors import PkiError
 
 LOOPBACK: Final = "127.0.0.1"
 SECRET_BYTES: Final = 32
+MIN_SECRET: Final = 22
+"""Characters; of base64url these are 132 bits."""
+MAX_SECRET: Final = 512
 OWNER_ONLY: Final = 0o600
+_SECRET: Final = re.compile(f"[!-~]{{{MIN_SECRET},{MAX_SECRET}}}")
 
 
 class SocketTaken(Refused):
-    """Something that is no socket of an earlier gateway stands where the socket should be."""
+    """A gateway that runs, or something that is no gateway's socket, is where the socket should be."""
 
     code = "api/gateway-socket"
     title = "Socket's place is taken"
+
+
+class SecretUnfit(Refused):
+    """The file with the gateway's secret holds none that nobody guesses, or others can read it."""
+
+    code = "api/gateway-secret-file"
+    title = "Gateway's secret cannot be used"
 
 
 def run(party_file: Path, *, at: Path | None, port: int | None, secret_file: Path | None) -> int:
@@ -62,10 +75,15 @@ async def _serve(
 
 
 def unix_socket(place: Path) -> socket.socket:
-    """A socket that its owner alone may open; one that an earlier gateway left behind is replaced."""
+    """A socket that its owner alone may open; one that an earlier gateway left behind is replaced.
+
+    Raises `SocketTaken`, also where somebody listens there, and OSError.
+    """
     if place.exists() or place.is_symlink():
         if not place.is_socket():
             raise SocketTaken("not a socket", expected="nothing, or a gateway's socket", file=place.name)
+        if _is_heard(place):
+            raise SocketTaken("somebody listens there already", expected="one gateway at a socket", file=place.name)
         place.unlink()
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -77,6 +95,15 @@ def unix_socket(place: Path) -> socket.socket:
     finally:
         os.umask(before)
     return listening
+
+
+def _is_heard(place: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
+        try:
+            asking.connect(str(place))
+        except OSError:
+            return False
+    return True
 
 
 def loopback_socket(port: int) -> socket.socket:
@@ -92,13 +119,16 @@ def loopback_socket(port: int) -> socket.socket:
 
 
 def read_or_make_secret(file: Path) -> str:
-    """The secret in a file that its owner alone may read; made where there is none."""
-    if file.exists():
-        if file.stat().st_mode & 0o077:
-            raise SocketTaken("others can read the secret", expected="mode 0600", file=file.name)
-        return plain_file.read(file).decode("ascii").strip()
-    made = secrets.token_urlsafe(SECRET_BYTES)
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
-    with os.fdopen(handle, "w") as opened:
-        opened.write(made + "\n")
-    return made
+    """The secret in a file that its owner alone may read; made where there is none.
+
+    Raises `SecretUnfit` for one that is short or that no header can have, and OSError.
+    """
+    if not file.exists():
+        durable.write(file, f"{secrets.token_urlsafe(SECRET_BYTES)}\n".encode(), mode=OWNER_ONLY)
+    if file.stat().st_mode & 0o077:
+        raise SecretUnfit("others can read the secret", expected="mode 0600", file=file.name)
+    found = plain_file.read(file).decode("ascii", "replace").strip()
+    if not _SECRET.fullmatch(found):
+        wanted = f"{MIN_SECRET} to {MAX_SECRET} characters without blanks; or no file, and one is made"
+        raise SecretUnfit("not a secret that nobody guesses", expected=wanted, file=file.name)
+    return found

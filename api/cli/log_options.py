@@ -140,7 +140,7 @@ def witness_init(
         list[str], typer.Option(help="Verifier key of a log to witness, or a file that holds it; once for each log.")
     ],
     host: Annotated[str, typer.Option(help="Address to bind.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to bind; 0 lets the system choose.")] = 8444,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to bind; 0 lets the system choose.")] = 8444,
 ) -> None:
     """Make a witness: key, empty memory and settings."""
     from api.cli import witness as command

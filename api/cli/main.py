@@ -242,7 +242,9 @@ def dev_request(
 def gateway(
     party: Annotated[Path, typer.Argument(help="The party's file (party.toml): service, trust and keys.")],
     socket: Annotated[Path | None, typer.Option(help="Unix socket; beside the party's file by default.")] = None,
-    port: Annotated[int | None, typer.Option(help="Listen on this port of the loopback interface instead.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Listen on this port of the loopback interface instead.")
+    ] = None,
     secret: Annotated[Path | None, typer.Option(help="File with the secret that the port demands.")] = None,
 ) -> None:
     """Sign, send and verify for one party: plain JSON comes in on a local socket, until SIGTERM or SIGINT."""
@@ -255,7 +257,9 @@ def gateway(
 def browse(
     party: Annotated[Path, typer.Argument(help="The reader's file (party.toml): service, trust and keys.")],
     policy: Annotated[Path | None, typer.Option(help="Whom to trust; by default what the party's file pins.")] = None,
-    port: Annotated[int, typer.Option(help="Port of the loopback interface; any free one by default.")] = 0,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of the loopback interface; any free one by default.")
+    ] = 0,
     open_browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the pages in a browser.")] = False,
     development: Annotated[bool, typer.Option(help="Credentials of a development hierarchy count.")] = False,
 ) -> None:

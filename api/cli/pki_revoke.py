@@ -80,6 +80,9 @@ def _whole(
     office: Offline, sought: Sought, reason: Reason, invalid_from_ms: int | None, *, is_dry: bool, json: bool
 ) -> int:
     """Every credential of the party that still holds, whichever it was renewed from, and the codes for others."""
+    # Nothing left is done; nothing ever is a name that was typed wrong, and its credentials would go on holding.
+    if not office.issuing.listing.page(Sought(party_id=sought.party_id, role=sought.role)):
+        raise CertificateAbsent("nothing was ever issued to that party", expected="its id, as `pki list` shows it")
     done: dict[str, Issued] = {}
     codes = 0
     for _ in range(MAX_ROUNDS):

@@ -126,6 +126,9 @@ def test_what_is_there_is_not_written_over_and_a_failure_leaves_nothing(port: Po
     (port.folder / "data" / "vkey").unlink()
     code, text = run("backup", port.config, tmp_path / "copy")
     assert (code, "Traceback" in text) == (2, False)
+    (port.folder / "data" / "ledger.db").unlink()
+    code, text = run("backup", port.config, tmp_path / "copy")
+    assert (code, "ledger/store-absent" in text) == (2, True)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["svc", "taken"]
 
 

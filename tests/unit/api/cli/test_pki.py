@@ -414,6 +414,12 @@ def test_all_that_a_party_has_is_shown_and_revoked_also_what_was_renewed(place: 
     assert place.run("status", place.config, renewed, code=1)["reason"] == "keyCompromise"
     again = place.run("revoke", place.config, "--party", "FI-AUR")
     assert (again["credentials"], again["lists"]) == ([], 0)
+    for typed_wrong in (
+        ["--party", "FI-AUT"],
+        ["--party", "FI-AUT", "--dry-run"],
+        ["--party", "FI-AUR", "--role", "so"],
+    ):
+        assert "pki/certificate-absent" in place.run("revoke", place.config, *typed_wrong, code=2)
     # Others keep theirs.
     assert place.run("list", place.config, "--party", "FI-NGC", "--standing")["credentials"]
 
