@@ -37,7 +37,7 @@ from pki.trust import TrustAnchors
 
 if TYPE_CHECKING:
     from ledger.audit.postgres_source import PostgresSource
-    from ledger.store.postgres import PostgresReader
+    from ledger.store.postgres_reads import PostgresReader
 
 LOG_FILE: Final = "ledger.db"
 _PEM = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----([A-Za-z0-9+/=\s]+)-----END [A-Z0-9 ]+-----")
@@ -229,7 +229,7 @@ def open_reader(settings: Settings) -> "SqliteReader | PostgresReader":
 def postgres_reader(dsn_file: Path, schema: str) -> "PostgresReader":
     """A log on a server, to be read; raises as `open_store`, and `KeyFileExposed` if others can read the file."""
     with _driver():
-        from ledger.store.postgres import PostgresReader
+        from ledger.store.postgres_reads import PostgresReader
     return PostgresReader.open(secret_text(dsn_file), schema=schema)
 
 

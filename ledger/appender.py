@@ -379,12 +379,16 @@ class Appender:
             await self._store.confirm(found.head)
             raise
         if draft.is_empty:
-            await self._store.confirm(found.head)
+            try:
+                await self._store.confirm(found.head)
+            except HeadMoved:
+                self._drop(draft)
+                raise
         return draft, answers
 
     def _drop(self, draft: Draft) -> None:
-        """Another replica wrote first. Head and tiles move after a commit only, so all else that was drafted goes."""
-        self._state.drop()
+        """Nothing was written. Head and tiles move after a commit only, so all else that was drafted goes."""
+        self._state.undo(draft.batch)
         for actor in draft.batch.actors.values():
             del self._actors[actor]
         self._is_stale = isinstance(self._state, Folded)

@@ -15,7 +15,7 @@ from ledger.audit.sqlite_source import SqliteSource
 from ledger.store.sqlite import SqliteReader
 
 if TYPE_CHECKING:
-    from ledger.store.postgres import PostgresReader
+    from ledger.store.postgres_reads import PostgresReader
 
 LOG_FILE: Final = "ledger.db"
 DATA_FOLDER: Final = "data"

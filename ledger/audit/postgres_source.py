@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from typing import Self
 
 from ledger.audit.store_source import StoreSource
-from ledger.store.postgres import PostgresReader
+from ledger.store.postgres_reads import PostgresReader
 from ledger.store.postgres_schema import APPLICATION
 
 

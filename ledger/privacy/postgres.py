@@ -20,8 +20,8 @@ import asyncpg
 from ledger.privacy.database import Row, statements
 from ledger.privacy.errors import BackupElsewhere, VaultAbsent, VaultMalformed
 from ledger.store.errors import StoreAbsent, StoreUnreachable
-from ledger.store.postgres import named
 from ledger.store.postgres_link import Link
+from ledger.store.postgres_reads import named
 
 APPLICATION: Final = "flexledger-vault"
 

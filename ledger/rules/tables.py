@@ -296,6 +296,8 @@ class Tables:
         """While it is True, whatever is looked at may be changed, and is written down again."""
         self.touched: dict[tuple[str, str], Table[Any]] = {}
         """What was looked at in folds, by kind and key, since rows were last asked for."""
+        self._drafted: list[tuple[str, str]] = []
+        """What was looked at in the folds whose rows were asked for last."""
         self._by_kind: dict[str, Table[Any]] = {}
         self._bounds: list[tuple[Sized, int, Table[Any]]] = []
         """For each table: what it has in memory and how much that may be, which is asked after each batch."""
@@ -318,6 +320,7 @@ class Tables:
     def changes(self) -> list[Row]:
         """The rows that the folds since the last call have changed."""
         made = [table.row(key) for (_, key), table in self.touched.items()]
+        self._drafted = list(self.touched)
         self.touched.clear()
         return [row for row in made if row is not None]
 
@@ -337,6 +340,12 @@ class Tables:
             for table in told:
                 if table.shape.told_by in (kind, ANY_STREAM):
                     table.forget(stream if table.shape.told_by == ANY_STREAM else name)
+
+    def undo(self, streams: Iterable[str]) -> None:
+        """What was folded since the last commit, into these streams, is known not to have been written."""
+        self.forget([*self._drafted, *self.touched], streams)
+        self._drafted = []
+        self.touched.clear()
 
     def forget_all(self) -> None:
         """What is in memory may never have been committed."""

@@ -95,6 +95,9 @@ class Folded:
     def settle(self) -> None:
         """The batch is committed."""
 
+    def undo(self, batch: Batch) -> None:
+        """The batch is known not to be written; the state is of no use until it is loaded again."""
+
     def drop(self) -> None:
         """The batch is not committed, or nobody knows; the state is of no use until it is loaded again."""
 
@@ -153,6 +156,11 @@ class Kept:
         """The batch is committed."""
         self._source.heads = {}
         self.rules.tables.make_room()
+
+    def undo(self, batch: Batch) -> None:
+        """The batch is known not to be written: what it changed is fetched again, and all else is as it was."""
+        self._source.heads = {}
+        self.rules.tables.undo(batch.streams)
 
     def drop(self) -> None:
         """The batch is not committed, or nobody knows: everything is fetched again when it is asked for."""

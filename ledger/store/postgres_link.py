@@ -6,7 +6,7 @@ thread of its own, and reconnects it. Writing does not go through it; the sequen
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, TypeVar
@@ -84,8 +84,10 @@ FOREIGN: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Interna
 """What a query can raise."""
 
 
-async def connect(dsn: str, schema: str, *, is_writer: bool) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection to the log's schema; of several hosts the one that takes writes, for a writer.
+async def connect(
+    dsn: str, schema: str, *, is_writer: bool, more: Mapping[str, str] | None = None
+) -> "asyncpg.Connection[asyncpg.Record]":
+    """A connection to the log's schema, with `more` settings; of several hosts the one that takes writes, for a writer.
 
     Raises StoreUnreachable, StoreAbsent.
     """
@@ -94,7 +96,7 @@ async def connect(dsn: str, schema: str, *, is_writer: bool) -> "asyncpg.Connect
             dsn,
             timeout=CONNECT_TIMEOUT_S,
             command_timeout=QUERY_TIMEOUT_S,
-            server_settings={**SETTINGS, "search_path": f'"{schema}"'},
+            server_settings={**SETTINGS, **(more or {}), "search_path": f'"{schema}"'},
             target_session_attrs="primary" if is_writer else "any",
         )
         if is_writer and await connection.fetchval("SHOW synchronous_commit") not in WAITING_COMMITS:

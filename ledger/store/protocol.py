@@ -242,13 +242,17 @@ class Store(ReadStore, Protocol):
         ...
 
     async def look_up(self, wanted: Wanted) -> Found:
-        """The head, and what the log knows of this at it; raises StandbyMissing, StoreUnreachable."""
+        """The head, and what the log knows of this at it; raises StandbyMissing, StoreUnreachable.
+
+        A head that others may move can be one that is remembered, and what is missing may be there after all: then
+        `commit` and `confirm` raise HeadMoved.
+        """
         ...
 
     async def commit(self, batch: Batch) -> None:
         """All of the batch is durable, or none of it is and StoreFull, StoreBusy, StoreIo or StoreDamaged is raised.
 
-        Raises HeadMoved, having written nothing, if another replica wrote since `look_up`.
+        Raises HeadMoved, having written nothing, if what `look_up` said does not hold, as when another replica wrote.
         Raises OutcomeUnknown if the connection was lost on the way: the batch is there as a whole, or not at all. The
         head is let go in every case.
         """

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ledger.appender import Appender
-from ledger.store.postgres import PostgresReader, PostgresStore
+from ledger.store.postgres import PostgresStore
+from ledger.store.postgres_reads import PostgresReader
 from ledger.store.protocol import Found, Wanted
 from tests.crash import replica
 from tests.support import logs, oracle

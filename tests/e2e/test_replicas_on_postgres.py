@@ -18,7 +18,7 @@ from api.client.signer import StatementSigner
 from ledger.clock import SystemClock
 from ledger.records.contracts import HoldersAsked
 from ledger.records.services import Service
-from ledger.store.postgres import PostgresReader
+from ledger.store.postgres_reads import PostgresReader
 from ledger.tlog import note
 from tests.e2e.test_init_serve import CEREMONY, ORIGIN, Serving, flexledger, init
 from tests.support import oracle, rulebook

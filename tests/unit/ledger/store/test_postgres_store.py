@@ -9,7 +9,8 @@ import pytest
 
 from ledger.errors import LedgerError
 from ledger.store.errors import HeadMoved, StoreAbsent, StoreDamaged, StoreForeign, StoreUnreachable
-from ledger.store.postgres import PostgresReader, PostgresStore, SchemaNameUnfit
+from ledger.store.postgres import PostgresStore
+from ledger.store.postgres_reads import PostgresReader, SchemaNameUnfit
 from ledger.store.protocol import Batch, Found, Head, Wanted
 from ledger.store.schema import APPEND_ONLY
 from ledger.tlog.merkle import Frontier
@@ -143,8 +144,16 @@ async def test_a_commit_on_top_of_another_head_is_refused_as_a_whole(
     frontier.append(bytes(32))
     log.store._contended = int(is_held)
     await log.store.begin()
+    await log.store.look_up(Wanted())
+    log.store._base = Head(logs.ORIGIN, 0, Frontier(), 0)
     with pytest.raises(refusal):
-        await log.store.commit(Batch(Head(logs.ORIGIN, 1, frontier, 1), entries=[(900, b"data", bytes(32), None, 1)]))
+        await log.store.commit(
+            Batch(
+                Head(logs.ORIGIN, 1, frontier, 1),
+                entries=[(0, b"data", bytes(32), None, 1)],
+                statements=[("NL-CSO", "never", 0)],
+            )
+        )
     assert log.store.head().size == 3
     await log.add(3)
     oracle.require_sound(log.store)

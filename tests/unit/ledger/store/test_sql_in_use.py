@@ -8,9 +8,9 @@ from ledger.store import postgres_schema
 from tests.support.vectors import REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "explanation" / "scale.md"
-SOURCES = ("postgres.py", "postgres_link.py", "postgres_seat.py", "reads.py")
+SOURCES = (*sorted(path.name for path in Path(postgres_schema.__file__).parent.glob("postgres*.py")), "reads.py")
 VERBS = re.compile(
-    r"\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK|DECLARE|FETCH|CLOSE|SHOW|SET|CREATE|WITH|COPY|WHERE|ORDER|LIMIT|CURSOR)\b"
+    r"\b(SELECT|INSERT|UPDATE|DELETE|BEGIN|COMMIT|ROLLBACK|DECLARE|FETCH|CLOSE|SHOW|SET|CREATE|WITH|COPY|WHERE|ORDER|LIMIT|CURSOR|RETURNING|DISTINCT|string_to_array)\b"
 )
 METHODS = {"copy_records_to_table": "COPY"}
 """Calls of the driver that become a statement of their own."""
