@@ -1,5 +1,9 @@
 """Operator, port and relay play one afternoon, honestly and not; whatever is admitted keeps the tables of states.
 
+Every record that a party writes is said by whoever may say it and by everybody else: what requests need here, what
+stands beside them in `tests/support/beside.py`. Not played: the office's credentials, the keeping of the log and the
+privacy officer's entries, which are no party's, and a whole configuration after the first (`site.changed` is).
+
 The model knows no rules. It keeps what was admitted and checks, with code of its own, what must then be true.
 """
 
@@ -10,10 +14,15 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
 
 from ledger.records.actor import Actor, Role
-from ledger.records.contracts import BaselineMethod, ContractResumed, ContractSuspended, SuspensionCause
+from ledger.records.contracts import (
+    BaselineMethod,
+    ContractResumed,
+    ContractSuspended,
+    SuspensionCause,
+)
 from ledger.records.credentials import Status
 from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
@@ -47,19 +56,20 @@ from ledger.rules.request_state import RequestStatus
 from ledger.rules.starts import starts_at_ms
 from ledger.rules.state import LogState
 from tests.support.acts import handover, revision
+from tests.support.beside import EVERYONE, OTHERS, Beside
 from tests.support.kept import Forgetful
 from tests.support.parameters import armed, congestion
 from tests.support.rulebook import (
     AMPERE,
-    AUDITOR,
+    ARMED,
     AURORA,
     BOREALIS,
     CAN_W,
-    DRIVER,
     EVSES,
     NORTHGATE,
     SITE,
     SOUTHGATE,
+    TERMS,
     VOLTWISE,
     Judge,
     answer,
@@ -112,7 +122,6 @@ def _reachable() -> dict[S, set[S]]:
 REACHABLE = _reachable()
 FSRS = ("fsr-1", "fsr-2", "fsr-3")
 SERVICE = {"fsr-1": Service.CONGESTION, "fsr-2": Service.FFR, "fsr-3": Service.LIMIT_MANDATORY}
-EVERYONE = (AURORA, BOREALIS, NORTHGATE, SOUTHGATE, VOLTWISE, AUDITOR, DRIVER)
 
 fsrs = st.sampled_from(FSRS)
 numbers = st.integers(1, 2)
@@ -136,7 +145,7 @@ def _refusal(state: LogState, made: Fact) -> str | None:
     return None
 
 
-class Afternoon(RuleBasedStateMachine):
+class Afternoon(Beside):
     """fsr-1 and fsr-2 are voluntary and overlap on the same two EVSEs; fsr-3 is mandatory."""
 
     def __init__(self) -> None:
@@ -148,20 +157,27 @@ class Afternoon(RuleBasedStateMachine):
         self.seen: dict[str, S] = {}
         self.count = 0
 
-    @initialize(honest=st.lists(st.tuples(fsrs, st.booleans()), max_size=16))
-    def morning(self, honest: list[tuple[str, bool]]) -> None:
-        """The day begins, and some of it is honest."""
+    @initialize(
+        beside=st.sets(st.sampled_from([name for name, (_, may) in OTHERS.items() if may])),
+        rests=st.sets(st.sampled_from(list(SuspensionCause))),
+        honest=st.lists(st.tuples(fsrs, st.booleans()), max_size=16),
+    )
+    def morning(self, beside: set[str], rests: set[SuspensionCause], honest: list[tuple[str, bool]]) -> None:
+        """The day begins, and some of it is honest: what stands beside the requests, contracts that rested before."""
         self.judge.site()
-        self.judge.contract()
+        self.judge.contract(services=(TERMS,))
+        self.judge.contract("fsc-2", services=(ARMED,))
         self.judge.now_ms = at("15:00")
         self.judge.admit(request("fsr-1", start_spread_s=60), AURORA)
         later = {"start_at_ms": at("17:30"), "end_at_ms": at("18:30")}
-        self.judge.admit(request("fsr-2", params=armed(), **later), AURORA)
+        self.judge.admit(request("fsr-2", params=armed(), fsc_ids=("fsc-2",), **later), AURORA)
         for fsr_id in FSRS[:2]:
             what = check(f"{fsr_id}-c-0", fsr_id, names=_names(fsr_id), now_ms=at("15:00"), service=SERVICE[fsr_id])
             self.judge.admit(what, NORTHGATE)
         for fact in self.judge.facts[1:]:
             self.kept.fold(fact)
+        self.was_said(beside)
+        self.rested(rests)
         for fsr_id, agrees in honest:
             self.the_day_goes_on(fsr_id, agrees)
 
@@ -241,11 +257,6 @@ class Afternoon(RuleBasedStateMachine):
     def the_clock_strikes(self, clock: str) -> None:
         self.judge.now_ms = max(self.judge.now_ms, at(clock))
 
-    @rule(by=st.sampled_from(EVERYONE), ends=st.booleans())
-    def somebody_lets_the_contract_rest(self, by: Actor, ends: bool) -> None:
-        kind = ContractResumed if ends else ContractSuspended
-        self.tell(kind(fsc_id="fsc-1", cause=SuspensionCause.NOTICE), by)
-
     @rule(by=st.sampled_from(EVERYONE), revokes=st.booleans())
     def somebody_delegates_the_ports_right(self, by: Actor, revokes: bool) -> None:
         if revokes:
@@ -258,10 +269,10 @@ class Afternoon(RuleBasedStateMachine):
         what = decided(_pid(fsr_id, number), fsr_id=fsr_id, revision=self._revision(fsr_id))
         given = [
             fact.statement.record
-            for fact in self._said(DelegationGiven)
+            for fact in self.said(DelegationGiven)
             if fact.now_ms <= self.judge.now_ms < fact.statement.record.until_ms  # type: ignore[attr-defined]
         ]
-        gone = {fact.statement.record.delegation_id for fact in self._said(DelegationRevoked)}  # type: ignore[attr-defined]
+        gone = {fact.statement.record.delegation_id for fact in self.said(DelegationRevoked)}  # type: ignore[attr-defined]
         may = any(one.delegation_id not in gone and one.delegate == by.party for one in given)  # type: ignore[attr-defined]
         if self.tell(msgspec.structs.replace(what, by_delegate=True), by):
             assert may
@@ -288,7 +299,7 @@ class Afternoon(RuleBasedStateMachine):
         """Whether an accepted request that is not over binds it."""
         for state in self.judge.state.requests():
             answered = [
-                fact for fact in self._said(RequestAnswered) if fact.tags and state.answer is fact.statement.record
+                fact for fact in self.said(RequestAnswered) if fact.tags and state.answer is fact.statement.record
             ]
             is_over = self.judge.now_ms >= state.issued.end_at_ms or state.cancelled or state.aborted or state.works
             for fact in answered:
@@ -483,15 +494,16 @@ class Afternoon(RuleBasedStateMachine):
                 assert fact.actor.party == "aurora"
 
     @invariant()
-    def nothing_starts_while_the_contract_rests(self) -> None:
-        resting: set[str] = set()
+    def nothing_starts_while_its_contract_rests(self) -> None:
+        resting: set[tuple[str, str, SuspensionCause]] = set()
+        under = {"fsr-1": "fsc-1", "fsr-2": "fsc-2"}
         for fact in self.judge.facts:
             record = fact.statement.record
             if isinstance(record, ContractSuspended | ContractResumed):
-                assert fact.actor.party in ("aurora", "northgate")
-                (resting.add if isinstance(record, ContractSuspended) else resting.discard)(fact.actor.party)
+                why = (record.fsc_id, fact.actor.party, record.cause)
+                (resting.add if isinstance(record, ContractSuspended) else resting.discard)(why)
             elif isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.STARTED:
-                assert record.fsr_id == "fsr-3" or not resting
+                assert under.get(record.fsr_id) not in {fsc_id for fsc_id, _, _ in resting}
 
     @invariant()
     def opts_come_in_time_and_never_under_a_mandate(self) -> None:
@@ -529,10 +541,10 @@ class Afternoon(RuleBasedStateMachine):
 
     @invariant()
     def no_evse_is_sold_beyond_what_it_can_do(self) -> None:
-        ended = {fact.statement.record.fsr_id for fact in self._said(RequestCancelled)}  # type: ignore[attr-defined]
-        ended |= {fact.statement.record.fsr_id for fact in self._said(RequestAborted, WorkProven)}  # type: ignore[attr-defined]
+        ended = {fact.statement.record.fsr_id for fact in self.said(RequestCancelled)}  # type: ignore[attr-defined]
+        ended |= {fact.statement.record.fsr_id for fact in self.said(RequestAborted, WorkProven)}  # type: ignore[attr-defined]
         sold: dict[str, int] = {}
-        for fact in self._said(RequestAnswered):
+        for fact in self.said(RequestAnswered):
             record = fact.statement.record
             assert isinstance(record, RequestAnswered)
             if record.fsr_id in ended or record.fsr_id == "fsr-3":
@@ -546,7 +558,7 @@ class Afternoon(RuleBasedStateMachine):
 
     @invariant()
     def nobody_starts_before_their_own_start(self) -> None:
-        for fact in self._said(ExecutionNoted):
+        for fact in self.said(ExecutionNoted):
             record = fact.statement.record
             if isinstance(record, ExecutionNoted) and record.kind is ExecutionKind.STARTED:
                 issued = self.judge.state.request(record.fsr_id).issued
@@ -554,7 +566,7 @@ class Afternoon(RuleBasedStateMachine):
 
     @invariant()
     def no_batch_is_committed_or_proven_twice(self) -> None:
-        batches = [fact.statement.record.batch_id for fact in self._said(SamplesCommitted)]  # type: ignore[attr-defined]
+        batches = [fact.statement.record.batch_id for fact in self.said(SamplesCommitted)]  # type: ignore[attr-defined]
         assert len(set(batches)) == len(batches)
         for state in self.judge.state.requests():
             for work in state.works.values():
@@ -563,9 +575,6 @@ class Afternoon(RuleBasedStateMachine):
     def teardown(self) -> None:
         """A state that forgot everything after each entry knows the same as one that never forgot."""
         self.kept.require_same(self.judge.state)
-
-    def _said(self, *kinds: type[Record]) -> list[Fact]:
-        return [fact for fact in self.judge.facts if isinstance(fact.statement.record, kinds)]
 
 
 Afternoon.TestCase.settings = settings(

@@ -140,6 +140,29 @@ async def test_contracts_rest_while_no_claim_that_they_rest_on_is_good(world: Wo
     assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, ACTIVE)
 
 
+async def test_a_start_makes_good_what_a_crash_left_between_a_claims_end_and_the_contracts(world: World) -> None:
+    fsc_ids = await _rest_on_claims(world)
+    for registered in world.desk.state.site(stage.SITE).claims:
+        gone = ClaimWithdrawn(claim_id=registered.claim_id, site_id=stage.SITE, reason=Withdrawal.THING_CHANGED)
+        await world.states(stage.CSO, gone, f"site/{stage.SITE}")
+    assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, ACTIVE)
+    await _begun_until(world, fsc_ids, RESTS)
+    # And the other way round: the claims came, and nobody heard it.
+    await stage.certify(world)
+    assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, RESTS)
+    await _begun_until(world, fsc_ids, ACTIVE)
+
+
+async def _begun_until(world: World, fsc_ids: dict[str, str], wanted: ContractStatus) -> None:
+    watching = await Suspensions.begin(world.desk, world.memory)
+    for _ in range(500):
+        if set((await _states(world, fsc_ids)).values()) == {wanted}:
+            break
+        await asyncio.sleep(0.01)
+    await watching.close()
+    assert await _states(world, fsc_ids) == dict.fromkeys(fsc_ids, wanted)
+
+
 async def test_a_revoked_claim_is_noticed_though_no_entry_tells(world: World) -> None:
     fsc_ids = await _rest_on_claims(world)
     watching = await Suspensions.begin(world.desk, world.memory)
