@@ -36,6 +36,7 @@ from ledger.records.sites import (
 )
 from ledger.records.work import Verdict
 from ledger.rules.fact import Fact
+from ledger.rules.streams import stream_of
 from tests.support.acts import scheduled
 from tests.support.parameters import at
 from tests.support.rulebook import (
@@ -161,7 +162,9 @@ class Beside(RuleBasedStateMachine):
         for which, (make, may) in OTHERS.items():
             if which in beside:
                 follows = {"schedule ended": "schedule", "answered": "asked"}.get(which)
-                assert self.tell(make(1, self.judge.now_ms), may[0]) is (follows is None or follows in beside), which
+                what = make(1, self.judge.now_ms)
+                was_taken = self.tell(what, may[0], stream=stream_of(what))
+                assert was_taken is (follows is None or follows in beside), which
 
     def rested(self, causes: set[SuspensionCause]) -> None:
         """fsc-2 rested for each of these causes, and goes on; fsc-3 was offered, signed and ended where it did."""
@@ -223,5 +226,6 @@ class Beside(RuleBasedStateMachine):
     @rule(which=st.sampled_from(sorted(OTHERS)), number=st.integers(1, 2), by=st.sampled_from(EVERYONE))
     def somebody_says_something_beside_the_requests(self, which: str, number: int, by: Actor) -> None:
         make, may = OTHERS[which]
-        if self.tell(make(number, self.judge.now_ms), by):
+        what = make(number, self.judge.now_ms)
+        if self.tell(what, by, stream=stream_of(what)):
             assert by in may, which

@@ -35,7 +35,6 @@ from ledger.records.evidence import BaselineCommitted, SamplesCommitted
 from ledger.records.execution import ExecutionKind, ExecutionNoted
 from ledger.records.log import PolicyAdopted
 from ledger.records.opt import Choice, OptActor, OptDecided, OptReason
-from ledger.records.parties import PARTY_STREAM, PartyDeclared
 from ledger.records.record import Record
 from ledger.records.requests import (
     Answer,
@@ -281,8 +280,6 @@ def tags_of(what: Record) -> dict[str, str]:
 
 def stream_of(what: Record) -> str:
     """The stream that the record names."""
-    if isinstance(what, PartyDeclared):
-        return PARTY_STREAM
     for field in ("fsr_id", "fsc_id", "query_id", "site_id", "delegation_id", "schedule_id"):
         value = getattr(what, field, None)
         if isinstance(value, str):

@@ -285,15 +285,16 @@ TOPICS: Final = (
     ),
     Topic(
         title="information of the charging session: authorization, tariff, metering",
-        says="a session's EVSE, user, consent to discharge and what the car said, as salted digests; energies by period from the evidence",
+        says="a session's EVSE, user, consent to discharge, authorization, roaming, tariff, registers and what the car said, as salted digests; energies by period from the evidence",
         records=("site.session-mirrored",),
         rules=("R-15", "R-33"),
         routes=("POST /v1/sites/{site_id}/sessions", "GET /v1/sites/{site_id}/energy"),
         tests=(
             "test_a_session_is_mirrored_for_a_known_site_by_its_cso_or_a_csp",
+            "test_authorization_roaming_tariff_and_metering_are_digests_in_the_log_and_whole_beside_it",
             "test_the_operator_is_told_what_was_measured_by_period",
         ),
-        lacks="tariffs and roaming of a session",
+        lacks="charge records and invoices: a service record names the session, the charging operator's own system has the rest",
     ),
     Topic(
         title="detailed service record",
