@@ -16,7 +16,7 @@ from api.web.asgi import Application
 from api.web.connections import Connections
 from api.web.identity import Identity
 from api.web.limits import Batches, BodyLimit, Gcra, RateLimit
-from api.web.methods import HeadAsGet, Options
+from api.web.methods import HeadAsGet, NoCrossSite, Options
 from api.web.transport import TLSExtension
 
 
@@ -44,7 +44,8 @@ def assemble(
 ) -> Assembly:
     """The application: identified, limited, logged, and answering every failure with a problem.
 
-    Around the framework, so that unknown paths are covered too: TLS extension, HEAD, log line, OPTIONS, size of bodies.
+    Around the framework, so that unknown paths are covered too: TLS extension, HEAD, log line, OPTIONS, pages of other
+    sites, size of bodies.
     Inside it, once a route is known: identity, then the rate, which is counted for the party.
     """
     gcra = gcra or Gcra(limits.requests_per_s, limits.burst)
@@ -67,7 +68,7 @@ def assemble(
         debug=False,
     )
     app: Application = BodyLimit(framework, limits.max_body_bytes)
-    app = Options(app, framework)
+    app = Options(NoCrossSite(app), framework)
     app = RequestLog(app)
     app = HeadAsGet(app)
     return Assembly(framework=framework, app=TLSExtension(app), connections=Connections(identity.identify))

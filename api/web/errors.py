@@ -51,6 +51,13 @@ class BodyTooLarge(Refused):
     title = "Body is too large"
 
 
+class CrossSite(Refused):
+    """A page of somebody else made a browser ask, with the certificate that the browser holds."""
+
+    code = "api/cross-site"
+    title = "Asked by another site's page"
+
+
 class CredentialMissing(Refused):
     """The resource is for authenticated parties, and no client certificate was shown."""
 

@@ -1,4 +1,4 @@
-"""HEAD and OPTIONS for every resource, so that no handler has to think of them."""
+"""HEAD and OPTIONS for every resource, and no act at the word of another site: no handler has to think of them."""
 
 from typing import Final
 
@@ -8,11 +8,14 @@ from litestar.utils import normalize_path
 
 from api.web import problems
 from api.web.asgi import Application, Message, Receive, Scope, Send
+from api.web.errors import CrossSite
 
 STATE_METHOD: Final = "method"
 """In the state: the method that the client used."""
 
 _NO_METHOD: Final = "-"
+_READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_OF_BROWSERS: Final = frozenset({b"origin", b"sec-fetch-site"})
 
 
 class HeadAsGet:
@@ -35,6 +38,26 @@ class HeadAsGet:
         # A copy: the server must go on knowing that it was a HEAD.
         scope.setdefault("state", {})[STATE_METHOD] = "HEAD"
         await self._app({**scope, "method": "GET"}, receive, send_head)
+
+
+class NoCrossSite:
+    """A browser shows its certificate to whoever's page it runs; so what it sends for a page only reads.
+
+    Browsers say `Origin` with every POST and DELETE, and `Sec-Fetch-Site` with every request; no page is served here
+    from which one could come. Who is no browser says neither.
+    """
+
+    def __init__(self, app: Application) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuses whatever could change something and comes from a page; passes on everything else."""
+        changes = scope["type"] == "http" and scope["method"] not in _READING
+        if changes and any(name in _OF_BROWSERS for name, _ in scope["headers"]):
+            error = CrossSite("a page asks in a browser", expected="a client of the party's own")
+            await problems.send_problem(error, scope, send)
+            return
+        await self._app(scope, receive, send)
 
 
 class Options:

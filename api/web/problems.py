@@ -66,6 +66,7 @@ STATUS_OF_CODE: Final[dict[str, int]] = {
     "api/credential-refused": 401,
     "api/token-refused": 401,
     "api/scope-exceeded": 403,
+    "api/cross-site": 403,
     "api/code-refused": 401,
     "api/renewal-refused": 403,
     "api/service-credential": 403,

@@ -116,6 +116,19 @@ async def test_a_copy_that_is_sealed_opens_for_the_key_alone(house: House) -> No
         )
 
 
+@pytest.mark.parametrize("header", [("origin", "https://page.example"), ("origin", "null"), ("sec-fetch-site", "none")])
+async def test_what_a_page_makes_a_browser_ask_changes_nothing(house: House, header: tuple[str, str]) -> None:
+    """A form of any page posts text that is JSON, and the browser shows the officer's certificate without asking."""
+    body = msgspec.json.encode(body_for("erasure", house.party(PERSON)))
+    before = house.size()
+    for path in ("/v1/subjects/erasure", "/v1/tokens", "/v1/nothing"):
+        reply = await house.ask(cast.DPO, "POST", path, body, [("content-type", "text/plain"), header])
+        require_problem(reply, 403, "api/cross-site")
+    assert house.size() == before
+    assert (await house.ask(cast.DPO, "GET", "/v1/subjects", b"", [header])).status != 403
+    assert (await act(house, "access", house.party(PERSON))).status == 201
+
+
 async def test_restriction_keeps_a_person_out_of_exports_until_it_is_lifted(house: House) -> None:
     person = house.party(PERSON)
     digests = house.service.engines.vault.digests_of(person)
