@@ -43,6 +43,8 @@ def run(party_file: Path, *, policy: Path | None, port: int, open_browser: bool,
         server.run(_serve(party, folder, *trusted, port, open_browser=open_browser))
     except (ApiError, LedgerError, PkiError, OSError) as error:
         typer.echo(f"cannot start: {failures.told(error)}", err=True)
+        if isinstance(error, PkiError) and error.code == "pki/development-credential":
+            typer.echo("  a log made for development is read with --development", err=True)
         return 2
     return 0
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from api.cli import entry, failures
+from api.cli import entry, failures, gateway
 from api.cli.main import app
 from api.client import http
 from tests.support.tls_files import Authority
@@ -166,3 +166,17 @@ def test_the_version_and_the_short_help_are_where_everybody_looks_for_them() -> 
     assert run("--version") == (0, f"flexledger {version('flexledger')}\n")
     code, text = run("verify", "-h")
     assert (code, "Usage: flexledger verify" in text) == (0, True)
+
+
+def test_a_gateway_that_is_running_keeps_its_socket_and_a_port_is_a_port(tmp_path: Path) -> None:
+    place = tmp_path / "gateway.sock"
+    with gateway.unix_socket(place) as first:
+        first.listen()
+        with pytest.raises(gateway.SocketTaken, match="already"):
+            gateway.unix_socket(place)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+            client.connect(str(place))
+    gateway.unix_socket(place).close()
+    for command in (("gateway", "party.toml"), ("browse", "party.toml")):
+        code, text = run(*command, "--port", "65536")
+        assert (code, "65535" in text) == (2, True), text
