@@ -362,6 +362,6 @@ OUTSIDE: Final = (
     ),
     Outside(
         title="other protocols of FO and CSO",
-        why="[mapping tables](../reference/mappings/index.md) to OpenADR, OCPI and IEEE 2030.5; they are not implemented again",
+        why="[mapping tables](../reference/mappings/index.md) to OpenADR, OCPI, IEEE 2030.5, OSCP, EEBUS and ISO 15118-20; they are not implemented again",
     ),
 )
