@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from ledger.clock import Clock
 from ledger.draft import COARSE_MS, Appended, Draft, Outcome, Submission, policy_after
-from ledger.errors import Broken, LedgerError
+from ledger.errors import Broken, Busy, LedgerError
 from ledger.records import entry as entries
 from ledger.records.actor import Actor
 from ledger.rules.fact import Fact
@@ -278,7 +278,14 @@ class Appender:
             # be continued: only a restart may write again.
             self._halted = error
         self._state.drop()
-        self._acknowledge(taken, [[error] * len(submissions) for submissions, _ in taken])
+        self._acknowledge(taken, [[self._told(one, error) for one in submissions] for submissions, _ in taken])
+
+    def _told(self, submission: Submission, error: LedgerError) -> LedgerError:
+        """The error, unless the answer to an earlier attempt was lost: then the entry may be there all the same."""
+        claims = submission.statement.claims
+        if (claims.iss, claims.jti) not in self._unsure or not isinstance(error, Busy):
+            return error
+        return OutcomeUnknown("an answer was lost in COMMIT, and nobody could be asked since", found=error.code)
 
     async def _recover(self) -> None:
         """Loads everything again after a failure, as soon as there is room."""

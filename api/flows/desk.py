@@ -62,6 +62,7 @@ from ledger.rules.errors.log import LogIsFrozen
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
+from ledger.store.errors import OutcomeUnknown
 from pki import vouching
 from pki.errors import PkiError
 from pki.roles import Role as PkiRole
@@ -338,6 +339,10 @@ class Desk:
                     evidence=opened.evidence,
                 )
             )
+        except OutcomeUnknown:
+            # The entry may be there, and then what came along must be: the next start looks.
+            self._intake.doubt(brought)
+            raise
         except (Refused, Busy) as error:
             # No entry will ever vouch for what came along; to keep it would be to keep data without a reason.
             self._intake.take_back(brought)

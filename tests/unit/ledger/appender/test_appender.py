@@ -438,3 +438,28 @@ async def test_of_two_who_say_the_same_while_the_answer_is_lost_one_was_first(tm
     outcomes = await log.appender.append_many([same, same])
     assert [(outcome.index, outcome.duplicate) for outcome in outcomes] == [(0, False), (0, True)]
     await log.close()
+
+
+async def test_whose_answer_was_lost_is_not_told_that_there_was_no_room(tmp_path: Path) -> None:
+    """The second attempt meets a full store, but the first one may have been kept, as it was here."""
+
+    class Cut(Failing):
+        is_cut = True
+
+        async def commit(self, batch) -> None:
+            await super().commit(batch)
+            if self.is_cut:
+                self.is_cut = self.room = False
+                raise OutcomeUnknown("the wire is cut after COMMIT")
+
+    store = logs.medium.open(tmp_path, Cut)
+    log = await logs.begin(tmp_path, store=store)
+    with pytest.raises(OutcomeUnknown) as told:
+        await log.appender.append(logs.submitted(logs.said(1)))
+    assert told.value.found == "ledger/store-full"
+    with pytest.raises(StoreFull):
+        await log.appender.append(logs.submitted(logs.said(2)))
+    store.room = True
+    again = await log.appender.append(logs.submitted(logs.said(1)))
+    assert (again.index, again.duplicate) == (0, True)
+    await log.close()
