@@ -27,6 +27,13 @@ class PasswordFileExposed(Refused):
     title = "Password file is exposed"
 
 
+class PasswordUnfit(Refused):
+    """The file with the password of the authorities' keys has none in its first line, or one that is too long."""
+
+    code = "api/password-unfit"
+    title = "Password cannot be used"
+
+
 @dataclass(frozen=True, slots=True)
 class Issuing:
     """What the office works with. The root is offline: nothing here can sign for it."""
@@ -55,7 +62,7 @@ def database_of(settings: Settings) -> Path:
 def open_issuing(settings: Settings) -> Issuing | None:
     """The office's keys and store; None where the settings ask for no office.
 
-    Raises `PasswordFileExposed`, `blocklist.BadBlocklist`, or what `Hierarchy.load` raises.
+    Raises `PasswordFileExposed`, `PasswordUnfit`, `blocklist.BadBlocklist`, or what `Hierarchy.load` raises.
     """
     if settings.issuing is None:
         return None
@@ -81,12 +88,20 @@ def open_issuing(settings: Settings) -> Issuing | None:
 
 
 def read_password(path: Path | None) -> bytes | None:
-    """The first line of the file, without its end; None without a file. Raises `PasswordFileExposed`."""
+    """The first line of the file, without its end; None without a file.
+
+    Raises `PasswordFileExposed`; `PasswordUnfit`, for without a password keys would lie there for all to read.
+    """
     if path is None:
         return None
     if path.stat().st_mode & 0o077:
         raise PasswordFileExposed("others can read the password", expected="mode 0600", file=path.name)
-    return plain_file.read(path)[:MAX_PASSWORD_BYTES].split(b"\n", 1)[0].strip()
+    with plain_file.opened(path) as file:
+        password = file.read(MAX_PASSWORD_BYTES + 1).split(b"\n", 1)[0].strip()
+    if not 0 < len(password) <= MAX_PASSWORD_BYTES:
+        wanted = f"1 to {MAX_PASSWORD_BYTES} octets in the first line"
+        raise PasswordUnfit("no password that can be used", expected=wanted, found=len(password), file=path.name)
+    return password
 
 
 def read_blocked(path: Path | None) -> Blocklist:

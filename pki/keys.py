@@ -181,9 +181,9 @@ def generate_root() -> ec.EllipticCurvePrivateKey:
 def save_private(path: Path, key: ec.EllipticCurvePrivateKey, password: bytes | None) -> None:
     """Write `key` as PKCS#8 PEM that only the owner may read; KeyFileExists if there is a file already.
 
-    Without `password` the file is not encrypted, and its mode is all that protects it.
+    Without `password` the file is not encrypted, and its mode is all that protects it; an empty one is a ValueError.
     """
-    encryption: KeySerializationEncryption = BestAvailableEncryption(password) if password else NoEncryption()
+    encryption: KeySerializationEncryption = NoEncryption() if password is None else BestAvailableEncryption(password)
     data = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)

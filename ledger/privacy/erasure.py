@@ -173,7 +173,7 @@ class Eraser:
         return self._jobs.notices()
 
     def notice_sent(self, number: int) -> None:
-        """The recipient knows; the pseudonym is forgotten here too."""
+        """The recipient knows; the pseudonym is forgotten here too. Raises `NoticeUnknown`."""
         self._jobs.forget_notice(number)
 
     async def rotate_kek(self, progress: Progress | None = None) -> int:

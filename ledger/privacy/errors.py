@@ -52,6 +52,13 @@ class AttachmentTooLarge(Refused):
     title = "Attachment is too large"
 
 
+class NoticeUnknown(Absent):
+    """No notice of this number is still to be sent."""
+
+    code = "ledger/notice-unknown"
+    title = "Unknown notice"
+
+
 class SubjectUnknown(Absent):
     """The vault holds nothing of that subject; it answers the same whether it never did or has forgotten."""
 

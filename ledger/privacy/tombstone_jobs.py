@@ -11,7 +11,7 @@ from typing import Final
 from ledger.privacy import held, months, shelf, tombstones, vault
 from ledger.privacy import keys as keyring
 from ledger.privacy.database import Row
-from ledger.privacy.errors import LostData, TamperedData, VaultMalformed
+from ledger.privacy.errors import LostData, NoticeUnknown, TamperedData, VaultMalformed
 from ledger.privacy.keys import framed
 from ledger.records import jws
 from ledger.records.privacy import ErasureBasis, ErasureExecuted, Profile, RefusalGround
@@ -334,9 +334,10 @@ class Jobs:
         return tuple(Notice(*row) for row in rows)
 
     def forget_notice(self, number: int) -> None:
-        """The notice was sent."""
+        """The notice was sent; raises `NoticeUnknown` if none of this number is still to be."""
         with self._database.transaction():
-            self._database.execute("DELETE FROM notice WHERE id = ?", (number,))
+            if not self._database.execute("DELETE FROM notice WHERE id = ?", (number,)):
+                raise NoticeUnknown("no such notice is to be sent", found=number)
 
     def _job(self, handle: str) -> Job:
         row = self._database.row(f"SELECT {_COLUMNS} FROM erasure WHERE handle = ?", (handle,))  # noqa: S608

@@ -285,6 +285,18 @@ def test_a_ceremony_makes_a_hierarchy_with_its_keys_under_a_password(tmp_path: P
     assert "api/password-file-exposed" in place.run(
         "ceremony", file, tmp_path / "b", "--password-file", password, code=2
     )
+    assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize("octets", [b"", b"\n", b"  \nsecond line", b"x" * 1025])
+def test_a_password_file_without_a_password_leaves_no_key_unencrypted(tmp_path: Path, octets: bytes) -> None:
+    file, password = tmp_path / "ceremony.toml", tmp_path / "password"
+    file.write_text(CEREMONY)
+    password.touch(mode=0o600)
+    password.write_bytes(octets)
+    place = Place(tmp_path, None)  # type: ignore[arg-type]
+    assert "api/password-unfit" in place.run("ceremony", file, tmp_path / "out", "--password-file", password, code=2)
+    assert not (tmp_path / "out").exists()
 
 
 FOLLOW = """

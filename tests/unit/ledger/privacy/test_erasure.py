@@ -530,6 +530,8 @@ async def test_recipients_are_told_under_their_own_pseudonym_only(vault: Vault, 
     assert vault.database.scalar("SELECT count(*) FROM disclosed") == 0
     for one in receipt.notices:
         eraser.notice_sent(one.number)
+        with pytest.raises(errors.NoticeUnknown):
+            eraser.notice_sent(one.number)
     assert eraser.notices() == ()
 
 
