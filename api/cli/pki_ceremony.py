@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +37,7 @@ def _perform(file: Path, out: Path, password_file: Path | None, store: Path | No
     password = read_password(password_file)
     now_ms = SystemClock().now_ms()
     os.umask(0o077)
-    out.mkdir(parents=True, exist_ok=True)
-    with _kept(out / STORE if store is None else store) as kept:
+    with _folder(out), _kept(out / STORE if store is None else store) as kept:
         made = ceremony.perform(spec, tls_now_ms=now_ms, signing_now_ms=now_ms, store=kept)
         ceremony.save(made, out, password)
     document = {
@@ -54,6 +53,20 @@ def _perform(file: Path, out: Path, password_file: Path | None, store: Path | No
     )
     say(document, text, json=json)
     return DONE
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """A folder at `path`; one that is new and still empty goes again if nothing was made."""
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 @contextmanager
