@@ -149,7 +149,10 @@ class Appender:
 
     @property
     def rules(self) -> Rules | KeptRules:
-        """The state of the rules after the last commit. Ask again each time: a failed commit replaces the object."""
+        """The state of the rules after the last commit. Ask again each time: a failed commit replaces the object.
+
+        While the commit of a shared store is awaited, it is the state after the batch that is being committed.
+        """
         return self._state.rules
 
     def listen(self, follower: Follower) -> None:
@@ -302,6 +305,7 @@ class Appender:
         head = await self._store.peek()
         tiles = replay.open_tiles(self._store, head)
         self._require_grown(head)
+        await self._require_continued(head)
         known = head.size if self._head is None else self._head.size
 
         def hear(fact: Fact) -> None:
@@ -325,6 +329,20 @@ class Appender:
         """Raises RolledBack if the log is shorter than we have seen it, as after a failover that lost entries."""
         if self._head is not None and head.size < self._head.size:
             raise RolledBack("the log lost what was acknowledged", expected=self._head.size, found=head.size)
+
+    async def _require_continued(self, head: Head) -> None:
+        """Raises HistoryDiffers if the log is not the one that we have seen, gone on: one that a failover cut may have
+        grown past us since, and then its size tells nothing.
+        """
+        if self._head is None:
+            return
+        frontier = self._head.frontier.copy()
+        for first in range(frontier.size, head.size, replay.BLOCK):
+            tail = await self._store.tail(first, min(head.size, first + replay.BLOCK), known_actors=len(self._actors))
+            for row in tail.entries:
+                frontier.append(row.leaf)
+        if frontier != head.frontier:
+            raise HistoryDiffers("the log is not the one that we have seen", expected=self._head.size, size=head.size)
 
     def _tell(self, fact: Fact) -> None:
         for follower in self._followers:
@@ -413,7 +431,8 @@ class Appender:
             raise
         if draft.is_empty:
             await self._store.unlock()
-            self._state.look({})
+            # What was looked at for refusals takes room too.
+            self._state.settle()
             self._is_stale = False
             if any(isinstance(outcome, Appended) for outcomes in answers for outcome in outcomes):
                 # What is said to be there must be where a failover finds it, even if nothing new is written now.

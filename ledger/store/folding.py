@@ -158,9 +158,13 @@ class Kept:
         self.rules.tables.make_room()
 
     def undo(self, batch: Batch) -> None:
-        """The batch is known not to be written: what it changed is fetched again, and all else is as it was."""
+        """The batch is known not to be written: what it changed is fetched again, and all else is as it was.
+
+        So is what was read of each stream that it named: a head that was taken for absent may be there.
+        """
+        streams = {*batch.streams, *self._source.heads}
         self._source.heads = {}
-        self.rules.tables.undo(batch.streams)
+        self.rules.tables.undo(streams)
 
     def drop(self) -> None:
         """The batch is not committed, or nobody knows: everything is fetched again when it is asked for."""

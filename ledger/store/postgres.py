@@ -122,8 +122,18 @@ class PostgresStore(PostgresReader):
 
     # The sequencer's connection
 
+    async def _live(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """The connection; raises StoreUnreachable if it was to hold the head and was lost, for another does not."""
+        if not self._session.is_open:
+            # The next one may lead to another server.
+            self._memory.forget()
+            if self._is_held:
+                self._is_held = False
+                raise StoreUnreachable("the connection that held the head was lost")
+        return await self._session.live()
+
     async def peek(self) -> Head:
-        connection = await self._session.live()
+        connection = await self._live()
         try:
             head = reads.head_of(await connection.fetchrow(reads.HEAD))
         except FOREIGN as error:
@@ -143,7 +153,7 @@ class PostgresStore(PostgresReader):
         self._was_held = self._is_held
 
     async def lock(self, *, is_long: bool = False) -> None:
-        connection = await self._session.live()
+        connection = await self._live()
         try:
             await connection.execute(_HOLD)
             if is_long:
@@ -170,7 +180,7 @@ class PostgresStore(PostgresReader):
         return found
 
     async def _ask(self, wanted: Wanted) -> Found:
-        connection = await self._session.live()
+        connection = await self._live()
         sql, values = postgres_write.look_up(wanted)
         try:
             rows = await connection.fetch(sql, *values)
@@ -203,7 +213,7 @@ class PostgresStore(PostgresReader):
     async def confirm(self, head: Head) -> None:
         if self._was_held:
             return
-        connection = await self._session.live()
+        connection = await self._live()
         sql, values = postgres_write.unmoved(head, self._unasked, needs_standby=self._needs_standby)
         try:
             there = await connection.fetchval(sql, *values)
@@ -230,7 +240,7 @@ class PostgresStore(PostgresReader):
         return bool(unasked.statements or unasked.streams or unasked.counters)
 
     async def tail(self, start: int, stop: int, *, known_actors: int) -> Tail:
-        connection = await self._session.live()
+        connection = await self._live()
         try:
             rows = await connection.fetch(_TAIL, start, stop)
             tags = await connection.fetch(_TAIL_TAGS, start, stop)
@@ -240,14 +250,14 @@ class PostgresStore(PostgresReader):
         return Tail([StoredEntry(*row) for row in rows], reads.tags_of(tags), reads.actors_of(actors))
 
     async def changed(self, start: int) -> Sequence[tuple[str, str]]:
-        connection = await self._session.live()
+        connection = await self._live()
         try:
             return [(kind, key) for kind, key in await connection.fetch(postgres_projections.CHANGED, start)]
         except FOREIGN as error:
             raise self._lost(error) from error
 
     async def replace_projections(self, rows: Iterable[Row], version: str) -> None:
-        connection = await self._session.live()
+        connection = await self._live()
         self._memory.forget()
         try:
             await postgres_projections.replace(connection, rows, version)
@@ -262,7 +272,7 @@ class PostgresStore(PostgresReader):
         is_held, self._is_held = self._is_held, False
         if not is_held or not self._session.is_open:
             return
-        connection = await self._session.live()
+        connection = await self._live()
         try:
             await connection.execute("ROLLBACK")
         except FOREIGN:
@@ -275,11 +285,11 @@ class PostgresStore(PostgresReader):
 
     async def commit(self, batch: Batch) -> None:
         if not self._is_held and len(batch.entries) <= COPY_ABOVE:
-            await self._commit_at_once(await self._session.live(), batch)
+            await self._commit_at_once(await self._live(), batch)
         else:
             if not self._is_held:
                 await self.lock()
-            connection = await self._session.live()
+            connection = await self._live()
             try:
                 await self._insert(connection, batch)
             except FOREIGN as error:
@@ -297,7 +307,7 @@ class PostgresStore(PostgresReader):
             await self._insert(connection, batch)
         except FOREIGN as error:
             coded = self._lost(error)
-            if isinstance(coded, StoreUnreachable):
+            if isinstance(coded, StoreUnreachable) or isinstance(error, asyncpg.StatementCompletionUnknownError):
                 raise OutcomeUnknown("the connection was lost in a write", found=type(error).__name__) from error
             # The server answered, so it is known that nothing was written.
             raise coded from error
