@@ -75,7 +75,11 @@ class Forgetful:
         self.state.tables.source = self.source
 
     def fold(self, fact: Fact) -> None:
-        """The fact was written: its rows are kept, and all else is forgotten."""
+        """The fact was written, at the second attempt: its rows are kept, and all else is forgotten."""
+        self.state.apply(fact)
+        self.state.tables.changes()
+        # As a batch that another replica overtook: it must leave nothing behind.
+        self.state.tables.undo([fact.entry.stream])
         self.state.apply(fact)
         self.source.rows.update({(row.kind, row.key): row for row in self.state.tables.changes()})
         # As a restart has it: what the door knew beside is not in the log.
