@@ -65,7 +65,8 @@ _ABSENT: Final = (asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError, 
 def code_of(error: BaseException) -> LedgerError:
     """The error with a code for what asyncpg raised; never repeats a row's content, nor where the server is."""
     name = type(error).__name__
-    if isinstance(error, _GONE):
+    # A server that panics, as where its write-ahead log has no room, may have kept a commit all the same.
+    if isinstance(error, _GONE) or getattr(error, "severity_en", None) == "PANIC":
         return StoreUnreachable("the database server does not answer, or takes no writes", found=name)
     if isinstance(error, _BUSY):
         return StoreBusy("the log is locked by another replica", found=name)

@@ -15,6 +15,7 @@ import pytest
 from ledger.appender import Appended
 from ledger.store import postgres_link
 from ledger.store.errors import CheckpointAbsent, RolledBack, StandbyMissing, StoreUnreachable
+from ledger.store.protocol import Wanted
 from tests.crash.proxy import COMMIT, WRITE, Cut, Wire
 from tests.support import logs, oracle
 from tests.support.postgres import Pair, Server
@@ -134,6 +135,35 @@ async def test_nothing_is_promised_or_signed_that_the_standby_lacks(
     again = await log.appender.append(logs.submitted(logs.dealt(3)))
     assert (again.index, again.duplicate) == (3, True)
     assert (await log.publisher.publish()).split(b"\n")[1] == b"4"
+    await log.close()
+
+
+@pytest.mark.slow
+async def test_a_standby_setting_that_is_emptied_stops_a_batch_that_is_judged_from_memory(
+    pair: Pair, tmp_path: Path
+) -> None:
+    await synchronous(pair)
+    medium = logs.Postgres(pair.dsn, needs_standby=True)
+    log = await logs.begin(tmp_path, store=medium.open(tmp_path))
+    await log.add(0, 1, 2)
+    assert log.store._memory.answer(Wanted()) is not None, "the next batch is judged from memory"
+    pair.primary.reconfigure(synchronous_standby_names="")
+    async with asyncio.timeout(20):
+        while log.store.standby_names():  # noqa: ASYNC110 -- the server tells nobody
+            await asyncio.sleep(0.02)
+    for number in (3, 4):
+        with pytest.raises(StandbyMissing):
+            await log.appender.append(logs.submitted(logs.dealt(number)))
+    with pytest.raises(StandbyMissing):
+        await log.appender.append(logs.submitted(logs.dealt(1)))
+    assert log.store.head().size == log.appender.head.size == 3
+    pair.primary.reconfigure(synchronous_standby_names="FIRST 1 (standby)")
+    await synchronous(pair)
+    outcome = await log.appender.append(logs.submitted(logs.dealt(3)))
+    assert (outcome.index, outcome.duplicate) == (3, False)
+    assert len(oracle.require_sound(log.store)) == 4
+    await log.publisher.publish()
+    oracle.require_audited(log.store, tmp_path, logs.signer().vkey)
     await log.close()
 
 
