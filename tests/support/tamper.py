@@ -14,7 +14,7 @@ from ledger.audit.report import Report
 from ledger.audit.run import audit
 from ledger.audit.source import SignedNote
 from ledger.audit.sqlite_source import SqliteSource
-from ledger.store.postgres import numbered
+from ledger.store.postgres_reads import numbered
 from tests.support import logs
 from tests.support.attacks import Tampered
 
