@@ -99,7 +99,10 @@ class Suspensions:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
         while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            begun = tuple(self._tasks)
+            await asyncio.gather(*begun, return_exceptions=True)
+            # From Python 3.12 on, what is done already gives the loop no turn in which it would leave the set.
+            self._tasks.difference_update(begun)
 
     def _soon(self, settling: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(settling)

@@ -228,3 +228,14 @@ async def test_a_start_makes_good_what_a_crash_left_between_the_revocation_and_t
     size = world.desk.appender.head.size
     await watching.settle_all()
     assert world.desk.appender.head.size == size
+
+
+async def test_what_is_done_already_does_not_keep_a_service_from_closing(world: World) -> None:
+    """From Python 3.12 on nobody gets a turn to leave the set while one waits for what is done already."""
+    watching = Suspensions(world.desk, world.memory)
+    done = asyncio.create_task(watching.settle(world.party(FO)))
+    await done
+    watching._tasks.add(done)
+    async with asyncio.timeout(5):
+        await watching.close()
+    assert watching._tasks == set()
