@@ -151,6 +151,10 @@ def _literal(host: str) -> Address | None:
         return None
 
 
+MAX_LOOK_UPS: Final = 256
+"""Names that are looked up at a time, each on a thread: who asks for ever new slow ones waits with its receivers."""
+
+
 class LookUps:
     """Asks the system's name service, on threads of its own.
 
@@ -163,9 +167,11 @@ class LookUps:
         self._under_way: dict[tuple[str, int], asyncio.Future[list[str]]] = {}
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """The addresses; raises OSError or UnicodeError."""
+        """The addresses; raises OSError, also where too many are under way, or UnicodeError."""
         looking = self._under_way.get((host, port))
         if looking is None:
+            if len(self._under_way) >= MAX_LOOK_UPS:
+                raise OSError("too many names are being looked up")
             loop = asyncio.get_running_loop()
             looking = self._under_way[host, port] = loop.create_future()
             looking.add_done_callback(lambda done: self._ended(host, port, done))

@@ -362,3 +362,17 @@ def _self_signed(key: Any) -> bytes:
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + dt.timedelta(days=1))
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)
+
+
+async def test_so_many_names_are_looked_up_at_a_time_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames()
+    monkeypatch.setattr(socket, "getaddrinfo", names)
+    monkeypatch.setattr(outbound, "MAX_LOOK_UPS", 3)
+    look_ups = outbound.LookUps()
+    waiting = [asyncio.ensure_future(look_ups.resolve(f"slow{number}.example", 443)) for number in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(OSError, match="too many"):
+        await look_ups.resolve("one-more.example", 443)
+    names.may_answer.set()
+    assert await asyncio.gather(*waiting) == [["fe80::1"]] * 3
+    assert await look_ups.resolve("one-more.example", 443) == ["fe80::1"]
