@@ -18,7 +18,7 @@ from ledger.store.errors import CheckpointAbsent, RolledBack, StandbyMissing, St
 from ledger.store.protocol import Wanted
 from tests.crash.proxy import COMMIT, WRITE, Cut, Wire
 from tests.support import logs, oracle
-from tests.support.postgres import Pair, Server
+from tests.support.postgres import Pair, Server, is_answering
 
 WRITERS = 16
 
@@ -94,11 +94,14 @@ async def test_the_standby_takes_over_in_mid_load_and_no_promise_is_lost(pair: P
     noted = await log.publisher.publish()
     await load.reach(100)
     pair.primary.kill()
+    assert pair.primary.living() == []
+    assert not is_answering(pair.primary.port), "nobody may answer the load but the standby"
     before = len(load.acknowledged)
     await asyncio.to_thread(pair.promote)
     await load.reach(300)
     await load.end()
     assert len(load.acknowledged) >= before + 300
+    assert pair.primary.living() == []
     load.require_kept()
     # What was signed before is a prefix of what the standby had: the publisher proves it, or refuses to sign.
     assert int(noted.split(b"\n")[1]) >= 300
@@ -118,6 +121,7 @@ async def test_nothing_is_promised_or_signed_that_the_standby_lacks(
     await log.add(0, 1, 2)
     first = await log.publisher.publish()
     pair.standby.kill()
+    assert pair.standby.living() == []
     with pytest.raises(StoreUnreachable):
         await log.appender.append(logs.submitted(logs.dealt(3)))
     # Whoever stops the waiting makes the primary show what it alone has: it is no promise, and nothing is signed over it.

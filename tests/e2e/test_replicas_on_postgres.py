@@ -3,7 +3,6 @@
 import re
 import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from ledger.store.postgres_reads import PostgresReader
 from ledger.tlog import note
 from tests.e2e.test_init_serve import CEREMONY, ORIGIN, Serving, flexledger, init
 from tests.support import oracle, rulebook
-from tests.support.postgres import Server
+from tests.support.postgres import Server, free_port, is_answering
 from tests.support.serving import PATIENCE_S
 
 pytestmark = pytest.mark.slow
@@ -84,20 +83,11 @@ def client(config: Path, replica: Serving, party: str, seen: Checkpoints) -> Asy
     )
 
 
-def reaches(port: int) -> bool:
-    """Whether anybody listens there."""
-    with socket.socket() as one:
-        one.settimeout(1)
-        return one.connect_ex(("127.0.0.1", port)) == 0
-
-
 def test_one_replica_serves_the_stations_and_the_other_takes_over_when_it_is_killed(
     config: Path, tmp_path: Path, postgres_server: Server
 ) -> None:
     del postgres_server
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with_stations = config.with_name("stations.toml")
     text = config.read_text()
     (of_listen,) = re.findall(r"\[listen\]\nport = 0\n(.*?)\n\[", text, flags=re.DOTALL)
@@ -116,7 +106,7 @@ def test_one_replica_serves_the_stations_and_the_other_takes_over_when_it_is_kil
         while "flexledger_stations_served 1.0" not in running[1].ops("/metrics").text:
             assert time.monotonic() < deadline, "nobody took over"
             time.sleep(0.2)
-        assert reaches(port)
+        assert is_answering(port)
     finally:
         for one in running:
             one.stop()

@@ -4,6 +4,7 @@ The server refuses to run as root, so under root its processes are started as `n
 created on the machine. Binaries that `nobody` cannot reach are copied into the temporary folder first.
 """
 
+import ctypes
 import importlib.util
 import os
 import pwd
@@ -13,13 +14,16 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+IPC_RMID = 0
 NEEDED = ("initdb", "postgres", "pg_basebackup", "pg_ctl")
 START_LIMIT_S = 30
+KILL_LIMIT_S = 20
 QUICK = {"fsync": "off", "full_page_writes": "off"}
 """For tests of logic; those of durability start their servers without it."""
 
@@ -131,6 +135,8 @@ class Server:
             "hot_standby": "on",
             "wal_receiver_status_interval": "1s",
             "autovacuum": "off",
+            # In files of its folder: what a killed server leaves in the machine's shared memory nobody would remove.
+            "dynamic_shared_memory_type": "mmap",
         } | settings
         arguments = [str(self.cluster.bin / "postgres"), "-D", str(self.data)]
         for key, value in told.items():
@@ -146,9 +152,11 @@ class Server:
         return self
 
     def _state(self) -> str:
-        """What the last line of the server's own file says."""
+        """What the last line of the server's own file says; the file of one that was killed says nothing."""
+        assert self.process is not None
         try:
-            return (self.data / "postmaster.pid").read_text().splitlines()[7].strip()
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            return lines[7].strip() if lines[0] == str(self.process.pid) else ""
         except (OSError, IndexError):
             return ""
 
@@ -158,11 +166,40 @@ class Server:
             file.writelines(f"{key} = '{value}'\n" for key, value in settings.items())
         self.cluster.run("pg_ctl", "reload", "-D", str(self.data))
 
+    def living(self) -> list[int]:
+        """The processes of this server, the one that was started and all that it started: they work in its folder.
+
+        A child leads a session of its own and outlives its parent, so neither tells whose it is.
+        """
+        return [pid for pid in _pids() if _works_in(pid, self.data)]
+
     def kill(self) -> None:
-        """SIGKILL to the server and all its children."""
-        if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(20)
+        """SIGKILL to the server and all its children: none of them lives, writes or answers any more.
+
+        What is left is its folder, as after a machine that lost its power, but for what the system had not written.
+        """
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            # Whoever is stopped starts no others meanwhile, and tells them nothing.
+            self.process.send_signal(signal.SIGSTOP)
+        deadline = time.monotonic() + KILL_LIMIT_S
+        while found := self.living():
+            assert time.monotonic() < deadline, f"{self.name}: {found} cannot be killed"
+            for pid in sorted(found, key=lambda pid: pid == self.process.pid):
+                _kill(pid, self.data)
+            time.sleep(0.001)
+        self.process.kill()
+        self.process.wait(KILL_LIMIT_S)
+        assert self.living() == []
+        self._free_memory()
+        self.process = None
+
+    def _free_memory(self) -> None:
+        """The block of shared memory by which a server knows its folder; without a server the system keeps it."""
+        with suppress(OSError, IndexError, ValueError):
+            _, block = (self.data / "postmaster.pid").read_text().splitlines()[6].split()
+            ctypes.CDLL(None).shmctl(int(block), IPC_RMID, None)
 
 
 class Pair(Cluster):
@@ -199,3 +236,33 @@ def free_port() -> int:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
+
+
+def is_answering(port: int) -> bool:
+    """Whether anybody listens on this loopback port."""
+    with socket.socket() as one:
+        one.settimeout(1)
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _pids() -> list[int]:
+    return [int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit()]
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Whether this process lives and has that working folder; one that ended and waits for its parent has none."""
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink() == folder.resolve()
+    except OSError:
+        return False
+
+
+def _kill(pid: int, folder: Path) -> None:
+    """SIGKILL to this process if it works in that folder; never to another one that has got its number meanwhile."""
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(pid)
+        try:
+            if _works_in(pid, folder):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+        finally:
+            os.close(process)
