@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from api.cli import audit_pair, audit_places, audit_rules, audit_stamps
+from api.cli import audit_copies, audit_pair, audit_places, audit_rules, audit_stamps
 from api.cli import verify as verify_command
 from api.cli.audit_places import Place
 from api.cli.audit_signers import Signers, SignerUnproven
@@ -26,6 +26,7 @@ from api.verification.bundle_policy import Policy
 from api.verification.report import Lines, Report, Status
 from ledger import verify
 from ledger.audit import run as audits
+from ledger.audit.kept_tiles import KeptTiles
 from ledger.audit.report import Code, Finding
 from ledger.audit.report import Report as LogReport
 from ledger.audit.source import SignedNote
@@ -52,6 +53,7 @@ def run(
     dsn_file: Path | None = None,
     schema: str = SCHEMA,
     checkpoints: Sequence[Path] = (),
+    mirrors: Sequence[Path] = (),
     request: str | None = None,
     predecessor: Path | None = None,
     jobs: int | None = None,
@@ -63,6 +65,7 @@ def run(
             stored(place, dsn_file, schema) or place,
             verify_command.read_policy(policy),
             held=held,
+            copies=audit_copies.opened(mirrors),
             fsr_id=request,
             predecessor=predecessor,
             jobs=jobs or os.cpu_count() or 1,
@@ -87,13 +90,14 @@ def audit(
     policy: Policy | None,
     *,
     held: Sequence[SignedNote] = (),
+    copies: Sequence[KeptTiles] = (),
     fsr_id: str | None = None,
     predecessor: Path | None = None,
     jobs: int = 1,
     is_watched: bool = False,
 ) -> Report:
     """Everything that was found in a log, and in the one that it continues; raises only where there is none."""
-    report, first, _ = _audit(where, policy, held=held, fsr_id=fsr_id, jobs=jobs, is_watched=is_watched)
+    report, first, _ = _audit(where, policy, held=held, copies=copies, fsr_id=fsr_id, jobs=jobs, is_watched=is_watched)
     if predecessor is None:
         return report
     lines = Lines()
@@ -110,6 +114,7 @@ def _audit(
     policy: Policy | None,
     *,
     held: Sequence[SignedNote] = (),
+    copies: Sequence[KeptTiles] = (),
     fsr_id: str | None = None,
     jobs: int,
     is_watched: bool,
@@ -120,12 +125,17 @@ def _audit(
     try:
         signers = _signers(place, policy, lines)
         size = place.source.size()
+
+        def checking() -> LogReport:
+            show = _bar(is_watched, "entries")
+            return _log(place, signers, lines, held=held, copies=copies, jobs=jobs, show=show)
+
         if jobs > 1 and size >= BESIDE_ENTRIES:
             with audit_rules.beside(where, policy, signers, size) as replay:
-                checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
+                checked = checking()
                 rules = replay.report(_bar(is_watched, "entries through the rules"))
         else:
-            checked = _log(place, signers, lines, held=held, jobs=jobs, show=_bar(is_watched, "entries"))
+            checked = checking()
             rules = audit_rules.replay(place, signers, size, _bar(is_watched, "entries through the rules"))
         lines.take(rules)
         for finding in audit_stamps.check(place, policy, checked, lines):
@@ -165,7 +175,14 @@ def _signers(place: Place, policy: Policy | None, lines: Lines) -> Signers:
 
 
 def _log(
-    place: Place, signers: Signers, lines: Lines, *, held: Sequence[SignedNote], jobs: int, show: Show | None
+    place: Place,
+    signers: Signers,
+    lines: Lines,
+    *,
+    held: Sequence[SignedNote],
+    copies: Sequence[KeptTiles],
+    jobs: int,
+    show: Show | None,
 ) -> LogReport:
     """Bytes, tree, chains, checkpoints, derived tables and signatures."""
     report = audits.audit(
@@ -176,6 +193,7 @@ def _log(
         progress=show,
         jobs=jobs,
         held=[*place.held, *held],
+        copies=copies,
     )
     for finding in report.findings:
         _finding(finding, lines)
@@ -189,6 +207,7 @@ def _log(
             f"{counted(report.checkpoints, 'signed checkpoint', 'signed checkpoints')} up to {report.signed_size}, "
             f"root {report.root[:16]}",
         )
+    audit_copies.tell(report, lines)
     _signatures(report, signers, lines)
     return report
 
@@ -205,6 +224,7 @@ def _finding(finding: Finding, lines: Lines) -> None:
     if finding.found is not None:
         detail += f"{', found' if finding.expected is not None else '; found'} {finding.found}"
     unknown = finding.code is Code.SIGNER_UNKNOWN and finding.found == SignerUnproven.code
+    unknown = unknown or finding.code is Code.COPY_UNUSABLE
     lines.add("log", Status.INDETERMINATE if unknown else Status.REFUTED, finding.code.value, detail, **where)
 
 

@@ -99,6 +99,12 @@ def audit(
         list[Path] | None,
         typer.Option(help="File with a signed checkpoint that you kept or a witness has; may be given several times."),
     ] = None,
+    mirror: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Mirror of the log, kept elsewhere: names each entry that is another one now; may be repeated."
+        ),
+    ] = None,
     request: Annotated[str, typer.Option(help="The FSR whose stream is to be shown complete.")] = "",
     predecessor: Annotated[
         Path | None, typer.Option(help="The log that this one continues, audited too: a place like the first one.")
@@ -116,6 +122,7 @@ def audit(
         dsn_file=dsn_file,
         schema=schema,
         checkpoints=checkpoint or (),
+        mirrors=mirror or (),
         request=request or None,
         predecessor=predecessor,
         jobs=jobs,

@@ -93,6 +93,14 @@ class Code(StrEnum):
         "ledger/projection-differs",
         "A row of `table`, which is derived from the log, says something else than the log, or is missing.",
     )
+    ENTRY_REPLACED = (
+        "ledger/entry-replaced",
+        "Entries from `window_start` to before `window_end` are not those whose hashes a signed copy of the tiles has.",
+    )
+    COPY_UNUSABLE = (
+        "ledger/copy-unusable",
+        "A copy of the tiles lacks some, or does not add up to its checkpoint: it says nothing about these entries.",
+    )
     STREAM_OPEN = (
         "ledger/stream-open",
         "The stream that was asked for is not closed under a signed checkpoint, so it cannot be called complete.",
@@ -150,6 +158,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Statements whose signature was checked; 0 if nobody said who the signers are."""
     stamped: tuple[int, ...]
     """The entries that tell of time stamps, at most `MAX_STAMPS`, in order."""
+    agreeing: dict[str, int]
+    """How many entries are those of a copy of the tiles, by the name of each that disagrees on none."""
     findings: tuple[Finding, ...]
     counts: dict[str, int]
     """How many of each code, also of those beyond `MAX_FINDINGS`."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from ledger.audit import processes, stitch
 from ledger.audit.blocks import Task
+from ledger.audit.kept_tiles import KeptTiles
 from ledger.audit.report import Report
 from ledger.audit.segments import MAX_SEGMENTS
 from ledger.audit.shares import Part, Shares
@@ -43,12 +44,14 @@ def audit(
     progress: Progress | None = None,
     jobs: int = 1,
     held: Sequence[SignedNote] = (),
+    copies: Sequence[KeptTiles] = (),
 ) -> Report:
     """Everything about the log of `origin`, derived again from its stored bytes; all faults, not the first.
 
     `vkeys` are the log's keys, as the auditor knows them. With `resolve`, every statement's signature is checked
     under the actor that it gives. `held` are checkpoints that the auditor got elsewhere, from a witness or an older
-    visit: a log that was made anew does not contain them. `jobs` processes share the work; with more than one,
+    visit: a log that was made anew does not contain them. `copies` are tiles that lie elsewhere: they name each entry
+    that was replaced, also where tree and chains were made anew. `jobs` processes share the work; with more than one,
     `source` and `resolve` must be picklable and the caller's main module importable anew.
 
     A process keeps one block, the ends of at most `MAX_SEGMENTS` parts of streams (the rest is sorted in a temporary
@@ -64,7 +67,7 @@ def audit(
     auditors = max(1, min(jobs, size // TILE_WIDTH // worth))
     most_parts = 1 if auditors == 1 else auditors * PARTS_EACH
     with processes.Crew(source, resolve, auditors - 1) as crew:
-        notes = [*source.notes(), *held]
+        notes = [*source.notes(), *held, *(one.note for one in copies)]
         for settles in (True, False):
             whole = stitch.Whole(source, origin, size, verifiers)
             whole.source_faults(tuple(vkeys))
@@ -76,7 +79,7 @@ def audit(
                 for result in crew.audit(shares, begin.task, told):
                     whole.join(result)
                 if not whole.has_doubt():
-                    return whole.report()
+                    return whole.report(copies)
     raise AssertionError("with every stream at hand there is no doubt")
 
 

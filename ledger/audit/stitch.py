@@ -5,9 +5,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.audit import projections, upper
+from ledger.audit import kept_tiles, projections, upper
 from ledger.audit.blocks import Difference, SpanResult
 from ledger.audit.chain import begins, follows
+from ledger.audit.kept_tiles import KeptTiles
 from ledger.audit.report import MAX_STAMPS, Code, Finding, Findings, Report
 from ledger.audit.segments import Named, end_of, merged
 from ledger.audit.source import LogSource, Projections, SignedNote
@@ -149,7 +150,7 @@ class Whole:
         except LedgerError:
             return True
 
-    def report(self) -> Report:
+    def report(self, copies: Sequence[KeptTiles]) -> Report:
         """Judges the tree and the derived tables, and says everything; asked for only if there is no doubt."""
         roots = self._roots_at(self.cuts())
         signed_size = self._checkpoint_roots(roots)
@@ -165,6 +166,7 @@ class Whole:
             self._add(Code.PROJECTION_DIFFERS, error.detail, found=error.code)
         for _ in streams or ():
             pass  # whatever was not compared with a table is joined still
+        agreeing = {one.name: size for one in copies if (size := self._agreeing(one))}
         return Report(
             origin=self._origin,
             size=self._size,
@@ -173,12 +175,25 @@ class Whole:
             signed_size=signed_size,
             signatures=self._signatures,
             stamped=tuple(self._stamped),
+            agreeing=agreeing,
             findings=self._findings.ordered(),
             counts=dict(self._findings.counts),
         )
 
     def _add(self, code: Code, detail: str, **where: Any) -> None:
         self._findings.add(Finding(code=code, detail=detail, **where))
+
+    def _agreeing(self, kept: KeptTiles) -> int:
+        """How many entries are those of the copy; 0 if any is not, or if the log's key did not sign its checkpoint."""
+        try:
+            head = checkpoint.open_checkpoint(kept.note.note, self._origin, self._verifiers).checkpoint
+        except LedgerError:
+            return 0
+        agreeing = min(head.size, self._size)
+        for finding in kept_tiles.faults(self._source, kept, head, self._derived, self._size):
+            self._findings.add(finding)
+            agreeing = 0
+        return agreeing
 
     def _compare(self, stored: Projections, streams: Iterator[Named] | None, root: bytes) -> None:
         # A root that differs because of the entries is a finding already, and not the head's fault.

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ledger.records import entry as entries
+from ledger.records import jws
 from ledger.store.nodes import OpenTiles
 from ledger.tlog import hashing
 from ledger.tlog.merkle import Frontier
@@ -64,6 +65,11 @@ def body_and_tree(db: Tampered, index: int) -> None:
 def body_tree_and_chain(db: Tampered, index: int) -> None:
     """D: as C, and the chain of the entry's stream repaired forward."""
     body(db, index)
+    repair_chain(db, index)
+
+
+def repair_chain(db: Tampered, index: int) -> None:
+    """The stream of an entry follows from what the entry is now, and the tree is made again."""
     rows = db.execute("SELECT idx, data FROM entry WHERE idx >= ? ORDER BY idx", (index,)).fetchall()
     stream = entries.decode(rows[0][1]).stream
     prev = hashing.leaf(rows[0][1]).hex()
@@ -74,6 +80,16 @@ def body_tree_and_chain(db: Tampered, index: int) -> None:
             db.execute("UPDATE entry SET data = ? WHERE idx = ?", (repaired, at))
             prev = hashing.leaf(repaired).hex()
     rebuild_tree(db)
+
+
+def words_tree_and_chain(db: Tampered, index: int) -> None:
+    """D, of the words themselves: the statement says otherwise under the signature that it had."""
+    (data,) = db.execute("SELECT data FROM entry WHERE idx = ?", (index,)).fetchone()
+    made = entries.decode(data)
+    header, payload, signature = made.stmt.split(".")
+    words = jws.decode_base64url(payload).replace(b'"n_id":"', b'"n_id":"X')
+    rewrite(db, index, stmt=f"{header}.{jws.encode_base64url(words)}.{signature}")
+    repair_chain(db, index)
 
 
 def delete_and_renumber(db: Tampered, index: int) -> None:

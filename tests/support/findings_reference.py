@@ -22,8 +22,8 @@ Beside `code` and `detail` a finding says where, as far as there is a place:
 | `stream`, `seq` | The entry's stream and its place there. |
 | `previous_index` | The entry that it should follow, or that it repeats. |
 | `level`, `tile` | The tile (c2sp.org/tlog-tiles). |
-| `window_start`, `window_end` | The first change is at or after the one and before the other. |
-| `file` | The file of a static log, or a checkpoint that was brought along. |
+| `window_start`, `window_end` | The first change is at or after the one and before the other; of `ledger/entry-replaced` and `ledger/copy-unusable`, all from the one to before the other. |
+| `file` | The file of a static log, or a checkpoint or mirror that was brought along. |
 | `table` | The table of a database. |
 | `expected`, `found` | The value that the log implies, and the one that is stored. |
 

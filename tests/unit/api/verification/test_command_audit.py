@@ -269,3 +269,40 @@ def test_a_folder_without_a_log_is_unusable(tmp_path: Path) -> None:
     code, text = run(tmp_path)
     assert code == 2
     assert "no log in this directory" in text
+
+
+def test_a_mirror_that_lies_elsewhere_is_compared_and_names_what_was_replaced(service: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    done = CliRunner().invoke(app, ["mirror", "update", str(service), str(kept)])
+    assert done.exit_code == 0, done.output
+    code, text = run(service, "--mirror", kept)
+    assert code == 0, text
+    assert "from the first on are those of kept" in text
+    with logs.unfenced(service / "ledger.db") as db:
+        attacks.body_tree_and_chain(db, 5)
+    code, text = run(service, "--mirror", kept, "--json")
+    assert code == 1
+    lines = [line for line in msgspec.json.decode(text)["lines"] if line["code"] == "ledger/entry-replaced"]
+    assert lines[0]["where"]["index"] == 5
+    assert lines[0]["where"]["file"] == "kept"
+    assert lines[0]["status"] == "REFUTED"
+
+
+def test_a_mirror_that_does_not_add_up_is_indeterminate_and_never_a_pass(service: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    assert CliRunner().invoke(app, ["mirror", "update", str(service), str(kept)]).exit_code == 0
+    (tile,) = [path for path in (kept / "tile" / "0").rglob("*") if path.is_file()]
+    tile.write_bytes(bytes(len(tile.read_bytes())))
+    code, text = run(service, "--mirror", kept)
+    assert code == 3, text
+    assert "ledger/copy-unusable" in text
+    assert "are those of kept" not in text
+
+
+def test_a_mirror_that_cannot_be_told_apart_or_is_none_is_unusable(service: Path, tmp_path: Path) -> None:
+    assert run(service, "--mirror", tmp_path / "nowhere")[0] == 2
+    for name in ("a", "b"):
+        kept = tmp_path / name / "kept"
+        assert CliRunner().invoke(app, ["mirror", "update", str(service), str(kept)]).exit_code == 0
+    code, text = run(service, "--mirror", tmp_path / "a" / "kept", "--mirror", tmp_path / "b" / "kept")
+    assert (code, "two mirrors have one name" in text) == (2, True)

@@ -1,4 +1,4 @@
-"""The six depths of an attack on the database, at the head, in the middle and at the tail of the log."""
+"""What the owner of the database can do to single rows, pages and bits of a log on SQLite."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ledger.audit.processes import WorkerLost
-from ledger.audit.report import AuditFailed, Code, Finding, Report, listed
+from ledger.audit.report import Code, Finding, Report, listed
 from ledger.audit.run import audit
 from ledger.audit.source import End, SignedNote
 from ledger.audit.sqlite_source import SqliteSource
@@ -40,10 +40,6 @@ def only(report: Report, code: Code) -> Finding:
     return finding
 
 
-def window_of(index: int) -> tuple[int, int]:
-    return index // 100 * 100, index // 100 * 100 + 100
-
-
 def follower(index: int) -> int:
     return index + 7
 
@@ -53,70 +49,6 @@ def test_an_untouched_log_has_no_findings(path: Path) -> None:
     report.raise_for_findings()
     assert report.ok
     assert (report.size, report.signed_size, report.checkpoints, report.signatures) == (600, 600, 6, 600)
-
-
-@PLACES
-def test_an_edited_body_is_named(path: Path, index: int) -> None:
-    with logs.unfenced(path) as db:
-        attacks.body(db, index)
-    report = audited(path)
-    assert only(report, Code.BODY_EDITED).index == index
-    broken = only(report, Code.CHAIN_BROKEN)
-    assert (broken.index, broken.previous_index) == (follower(index), index)
-    window = only(report, Code.ROOT_MISMATCH)
-    assert (window.window_start, window.window_end) == window_of(index)
-    assert set(report.counts) == {"ledger/body-edited", "ledger/chain-broken", "ledger/root-mismatch"}
-    with pytest.raises(AuditFailed):
-        report.raise_for_findings()
-
-
-@PLACES
-def test_an_edited_body_with_its_leaf_hash_is_named(path: Path, index: int) -> None:
-    with logs.unfenced(path) as db:
-        attacks.body_and_leaf(db, index)
-    report = audited(path)
-    assert only(report, Code.CHAIN_BROKEN).previous_index == index
-    window = only(report, Code.ROOT_MISMATCH)
-    assert (window.window_start, window.window_end) == window_of(index)
-    if index < 512:  # the tile is full, so it is stored
-        tile = only(report, Code.TILE_MISMATCH)
-        assert (tile.index, tile.level, tile.tile) == (index, 0, index // 256)
-
-
-@PLACES
-def test_an_edited_body_with_a_new_tree_is_named_by_the_chain(path: Path, index: int) -> None:
-    with logs.unfenced(path) as db:
-        attacks.body_and_tree(db, index)
-    report = audited(path)
-    assert only(report, Code.CHAIN_BROKEN).previous_index == index
-    window = only(report, Code.ROOT_MISMATCH)
-    assert (window.window_start, window.window_end) == window_of(index)
-    assert set(report.counts) == {"ledger/chain-broken", "ledger/root-mismatch"}
-
-
-@PLACES
-def test_an_edited_body_with_a_new_tree_and_chain_is_found_between_two_checkpoints(path: Path, index: int) -> None:
-    with logs.unfenced(path) as db:
-        attacks.body_tree_and_chain(db, index)
-    report = audited(path)
-    window = only(report, Code.ROOT_MISMATCH)
-    assert (window.window_start, window.window_end) == window_of(index)
-    assert report.signed_size == window_of(index)[0]
-    assert set(report.counts) == {"ledger/root-mismatch"}
-
-
-@PLACES
-def test_a_deleted_entry_leaves_a_gap_in_its_stream(path: Path, index: int) -> None:
-    with logs.unfenced(path) as db:
-        attacks.delete_and_renumber(db, index)
-    report = audited(path)
-    gap = listed(report.findings, Code.SEQ_GAP)[0]
-    assert (gap.index, gap.stream) == (follower(index) - 1, f"fsr/s{index % 7}")
-    assert gap.expected == str(index // 7 + 1)
-    assert only(report, Code.TRUNCATED).found == "599"
-    window = listed(report.findings, Code.ROOT_MISMATCH)
-    # After the last full checkpoint nothing is left to compare the tail with, but the log is short.
-    assert [(one.window_start, one.window_end) for one in window] == ([window_of(index)] if index < 500 else [])
 
 
 @pytest.mark.parametrize("count", [1, 99, 100, 599])
