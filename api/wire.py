@@ -165,6 +165,8 @@ def decode(data: bytes, kind: type[T]) -> T:
     """The body as `kind`; raises `BodyMalformed`, which says where and what was wanted, never what was sent."""
     try:
         return msgspec.json.decode(data, type=kind)
+    except UnicodeDecodeError:
+        raise BodyMalformed("the body does not fit", expected="well-formed JSON in UTF-8") from None
     except RecursionError:
         raise BodyMalformed("the body does not fit", expected="JSON that is nested less deeply") from None
     except msgspec.DecodeError as error:

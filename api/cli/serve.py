@@ -11,8 +11,8 @@ from api import engines, telemetry, webhook
 from api.app import create_app, probes
 from api.cli import failures, ready
 from api.client.errors import Unreachable
-from api.client.http import Posting
 from api.client.outbound import Outbound
+from api.client.posting import Posting
 from api.engines import Engines
 from api.errors import ApiError
 from api.execution.errors import StationRefused

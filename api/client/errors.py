@@ -57,3 +57,17 @@ class ReceiptMismatch(Refused):
 
     code = "api/receipt-mismatch"
     title = "Receipt is not for this statement"
+
+
+class UrlRefused(Refused):
+    """The URL is none that is asked or posted to: https, a host name or a public address, and nothing hidden in it."""
+
+    code = "api/url-refused"
+    title = "URL is not used"
+
+
+class AddressRefused(Refused):
+    """The host has an address that is not public, and that the settings do not allow."""
+
+    code = "api/address-refused"
+    title = "Address is not posted to"

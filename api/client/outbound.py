@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from api.client.errors import Unreachable
-from api.client.http import Answer, Posting
-from api.errors import Refused
+from api.client.errors import AddressRefused, Unreachable, UrlRefused
+from api.client.http import Answer
+from api.client.posting import Posting
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -27,20 +27,6 @@ _TRANSLATED: Final = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network
 """NAT64 (RFC 6052, RFC 8215): an IPv4 address stands in them, and a gateway decides where it leads."""
 _RETIRED: Final = (ipaddress.ip_network("fec0::/10"), ipaddress.ip_network("192.88.99.0/24"))
 """Site-local (RFC 3879) and 6to4 relays (RFC 7526): given up, and where they still lead, it is not to the internet."""
-
-
-class UrlRefused(Refused):
-    """The URL is none that is posted to: https with a host name or a public address, and nothing hidden in it."""
-
-    code = "api/url-refused"
-    title = "URL is not posted to"
-
-
-class AddressRefused(Refused):
-    """The host has an address that is not public, and that the settings do not allow."""
-
-    code = "api/address-refused"
-    title = "Address is not posted to"
 
 
 class Outbound:

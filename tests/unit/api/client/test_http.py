@@ -223,7 +223,9 @@ def test_an_answer_is_read_up_to_the_limit(ask: Any, script: Script, monkeypatch
 
 def test_a_redirect_is_not_followed(ask: Any, script: Script) -> None:
     script.answers.append((302, {"location": "http://elsewhere.invalid/"}, b""))
-    assert ask(Request("GET", "/x")).headers["location"] == "http://elsewhere.invalid/"
+    with pytest.raises(AnswerMalformed, match="found 302"):
+        ask(Request("GET", "/x"))
+    assert len(script.heard) == 1
 
 
 def test_pauses_double_up_to_the_longest() -> None:

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from api import webhook
 from api.client import outbound
-from api.client.errors import AnswerMalformed, HandshakeRefused, Unreachable
-from api.client.outbound import AddressRefused, Outbound, UrlRefused
+from api.client.errors import AddressRefused, AnswerMalformed, HandshakeRefused, Unreachable, UrlRefused
+from api.client.outbound import Outbound
 from ledger.records import canonical, jws
 from pki import keys
 from tests.support.pages import Page
