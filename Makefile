@@ -4,6 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+# Some machines (most container images) tell Python to keep no compiled modules: then each of the hundreds of processes
+# that the tests start compiles all of our sources again. Here they are kept, in __pycache__, which git ignores.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo tamper test coverage check bench docs lint vectors clean requirements
 
