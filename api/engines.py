@@ -28,6 +28,7 @@ from ledger.privacy.vault import KEYS_FILE, Vault
 from ledger.records import jws
 from ledger.store.errors import StoreAbsent
 from ledger.store.log_keys import LogKeys
+from ledger.store.postgres_address import require_address
 from ledger.store.protocol import Store
 from ledger.store.reads import SqlReads
 from ledger.store.sqlite import SqliteReader, SqliteStore
@@ -152,14 +153,14 @@ def open_engines(settings: Settings, *, create: bool = False) -> Engines:
 def open_store(settings: Settings, *, create: bool) -> Store:
     """The log's store, to be written; with `create` an empty one where there is none.
 
-    Raises `DriverMissing`, `KeyFileExposed`, StoreUnreachable, StoreAbsent, StoreLocked, StoreForeign.
+    Raises `DriverMissing`, `KeyFileExposed`, AddressUnfit, StoreUnreachable, StoreAbsent, StoreLocked, StoreForeign.
     """
     if settings.store.dsn_file is None:
         return SqliteStore.open(settings.data_dir / LOG_FILE, create=create)
     with _driver():
         from ledger.store.postgres import PostgresStore
     return PostgresStore.open(
-        secret_text(settings.store.dsn_file),
+        server_address(settings.store.dsn_file),
         schema=settings.store.schema,
         create=create,
         needs_standby=settings.store.standby == "required",
@@ -170,7 +171,7 @@ def open_vault(settings: Settings, clock: Clock, *, create: bool) -> Vault:
     """The vault, on either engine; with `create` an empty one where there is none.
 
     Raises `VaultAbsent`, `VaultMalformed`, `KekRingExposed`, `KekEpochAbsent`, `DriverMissing`, `KeyFileExposed`,
-    StoreUnreachable.
+    AddressUnfit, StoreUnreachable.
     """
     where = settings.vault
     if where.dsn_file is None or where.keys_dsn_file is None:
@@ -178,7 +179,7 @@ def open_vault(settings: Settings, clock: Clock, *, create: bool) -> Vault:
         return Vault.open(where.dir, clock=clock, kek_path=where.kek, create=create, provider=provider)
     with _driver():
         from ledger.privacy.postgres import PostgresDatabase
-    dsn, keys_dsn = secret_text(where.dsn_file), secret_text(where.keys_dsn_file)
+    dsn, keys_dsn = server_address(where.dsn_file), server_address(where.keys_dsn_file)
     # A new ring beside old keys could open nothing and would hide that the old ring is missing.
     is_new = create
     if create:
@@ -230,14 +231,26 @@ def postgres_reader(dsn_file: Path, schema: str) -> "PostgresReader":
     """A log on a server, to be read; raises as `open_store`, and `KeyFileExposed` if others can read the file."""
     with _driver():
         from ledger.store.postgres_reads import PostgresReader
-    return PostgresReader.open(secret_text(dsn_file), schema=schema)
+    return PostgresReader.open(server_address(dsn_file), schema=schema)
+
+
+def server_address(dsn_file: Path) -> str:
+    """What the file says; raises AddressUnfit, `KeyFileExposed`, OSError."""
+    return require_address(secret_text(dsn_file))
+
+
+def primary_reader(dsn_file: Path, schema: str) -> "PostgresReader":
+    """The host that takes writes, to be asked of locks and standbys; connects with the first question."""
+    with _driver():
+        from ledger.store.postgres_reads import PostgresReader
+    return PostgresReader.of_primary(server_address(dsn_file), schema=schema)
 
 
 def postgres_source(dsn_file: Path, schema: str) -> "PostgresSource":
     """The same, of one moment, for an audit."""
     with _driver():
         from ledger.audit.postgres_source import PostgresSource
-    return PostgresSource(secret_text(dsn_file), schema)
+    return PostgresSource(server_address(dsn_file), schema)
 
 
 def is_begun(settings: Settings) -> bool:

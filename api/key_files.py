@@ -29,6 +29,13 @@ class KeyFileExposed(Refused):
     title = "Key file is exposed"
 
 
+class KeyFileUnfit(Refused):
+    """A file with a secret that is not what such a file holds: text in ASCII, and little of it."""
+
+    code = "api/key-file-unfit"
+    title = "Key file cannot be used"
+
+
 class KeyRotationOpen(Refused):
     """The log's last change of key is not over: its file still holds two."""
 
@@ -52,11 +59,23 @@ class HeldKeys:
 
 
 def secret_text(path: Path) -> str:
-    """A key file's text; raises `KeyFileExposed` if others may read it: by its mode bits, for we may be root."""
+    """A key file's text; raises `KeyFileExposed` if others may read it: by its mode bits, for we may be root.
+
+    Raises `KeyFileUnfit` for a file that is not text in ASCII, is too long or empty; OSError if it cannot be opened.
+    """
     with plain_file.opened(path) as file:
         if os.fstat(file.fileno()).st_mode & 0o077:
             raise KeyFileExposed("others can read the key file", expected="mode 0600", file=path.name)
-        return file.read(MAX_KEY_FILE_BYTES).decode("ascii").strip()
+        data = file.read(MAX_KEY_FILE_BYTES + 1)
+    if len(data) > MAX_KEY_FILE_BYTES:
+        raise KeyFileUnfit("too long for a key file", expected=f"at most {MAX_KEY_FILE_BYTES} bytes", file=path.name)
+    if not data.isascii():
+        # Not chained: the error of the decoder carries the bytes.
+        raise KeyFileUnfit("not a key file", expected="text in ASCII", found="other bytes", file=path.name)
+    text = data.decode("ascii").strip()
+    if not text:
+        raise KeyFileUnfit("the key file is empty", expected="text in ASCII", found="nothing", file=path.name)
+    return text
 
 
 def read_log_keys(path: Path) -> HeldKeys:

@@ -141,7 +141,7 @@ def _static(place: Path, policy: Policy | None) -> Place:
             )
     raise BundleUnusable(
         "no log in this directory",
-        expected=f"{LOG_FILE}, {DATA_FOLDER}/{LOG_FILE}, or {CHECKPOINT_FILE} and {TILE_FOLDER}/",
+        expected=f"{LOG_FILE}, {DATA_FOLDER}/{LOG_FILE}, {CHECKPOINT_FILE} and {TILE_FOLDER}/, or a settings file",
         found=place.name,
     )
 

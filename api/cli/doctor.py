@@ -16,6 +16,8 @@ from api.errors import ApiError
 from api.settings import load
 from ledger.clock import Clock, SystemClock
 from ledger.errors import LedgerError
+from ledger.store.errors import StoreDenied, StoreUnreachable
+from ledger.store.postgres_address import AddressUnfit
 from pki.errors import PkiError
 
 Check = Callable[[], Iterator[Finding]]
@@ -37,6 +39,17 @@ def run(config: Path, *, json: bool) -> int:
                 typer.echo(f"{'':<21} -> {one.advice}")
         typer.echo(f"\n{failures} failures, {warnings} warnings, {len(findings)} looked at")
     return 1 if failures else 0
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a server that was not asked at all, whatever was to be asked; empty for anything else."""
+    if isinstance(error, AddressUnfit):
+        return "correct the file with the server's address (dsn_file); a password in it is percent-encoded"
+    if isinstance(error, StoreDenied):
+        return "grant the role of the address what docs/how-to/run-on-postgresql.md lists"
+    if isinstance(error, StoreUnreachable):
+        return "see that the database server runs, takes writes and lets us in; nothing was found out about the log"
+    return ""
 
 
 def free_bytes(folder: Path) -> int:
@@ -84,7 +97,7 @@ def examine(config: Path, environ: Mapping[str, str], clock: Clock, free: Callab
         try:
             yield from check()
         except (ApiError, LedgerError, PkiError, OSError, ValueError) as error:
-            yield checks.failure(name, error, advice)
+            yield checks.failure(name, error, _advice(error) or advice)
     if settings.development:
         yield checks.warning(
             "development", "doctor/development", "development credentials are accepted", "never do so in production"

@@ -72,8 +72,8 @@ def key_files(settings: Settings) -> Iterator[Finding]:
     files = {settings.log_key, settings.listen.key, settings.signing.key}
     if settings.vault.kek_token is None:
         files.add(settings.vault.kek)
-    if settings.store.dsn_file is not None:
-        files.add(settings.store.dsn_file)
+    addresses = (settings.store.dsn_file, settings.vault.dsn_file, settings.vault.keys_dsn_file)
+    files |= {path for path in addresses if path is not None}
     if settings.ocpp_listen is not None:
         files.add(settings.ocpp_listen.key)
     for path in sorted(files):
@@ -205,7 +205,7 @@ def stations(settings: Settings) -> Iterator[Finding]:
     """Where several replicas may run: whether one of them serves the stations now."""
     if settings.store.dsn_file is None or settings.ocpp_listen is None:
         return
-    reader = engines.postgres_reader(settings.store.dsn_file, settings.store.schema)
+    reader = engines.primary_reader(settings.store.dsn_file, settings.store.schema)
     try:
         is_seated = reader.is_seated()
     finally:
@@ -220,7 +220,7 @@ def standby(settings: Settings) -> Iterator[Finding]:
     """Where the log is on a server: whether what is acknowledged survives the loss of that machine."""
     if settings.store.dsn_file is None:
         return
-    reader = engines.open_reader(settings)
+    reader = engines.primary_reader(settings.store.dsn_file, settings.store.schema)
     try:
         names = reader.standby_names()
     finally:
@@ -275,8 +275,14 @@ def vault(settings: Settings) -> Iterator[Finding]:
     epochs = engines.ring_of(settings).epochs()
     yield ok("vault", f"the key ring holds {len(epochs)} epochs")
     if settings.vault.dsn_file is not None:
-        engines.open_vault(settings, engines.clock_of(settings), create=False).close()
-        yield ok("vault", "the vault and its keys answer")
+        try:
+            engines.open_vault(settings, engines.clock_of(settings), create=False).close()
+        except VaultAbsent:
+            if engines.is_begun(settings):
+                raise
+            yield ok("vault", "the servers of the vault answer; the first start makes it")
+        else:
+            yield ok("vault", "the vault and its keys answer")
         return
     begun = engines.is_begun(settings)
     for name in (KEYS_FILE, VAULT_FILE):
@@ -340,9 +346,12 @@ def warning(check: str, code: str, detail: str, advice: str) -> Finding:
 
 
 def failure(check: str, error: Exception, advice: str, place: str = "") -> Finding:
-    """The error's own code and words; of an error without a code only its kind, for it could repeat a path or a key."""
+    """The error's own code and words; of an error without a code only its kind and the file's name, for it could
+    repeat a path or a key."""
     code: Any = getattr(error, "code", "doctor/unreadable")
     text = str(error) if hasattr(error, "code") else getattr(error, "strerror", None) or type(error).__name__
+    if not place and isinstance(error, OSError) and isinstance(error.filename, str | Path):
+        place = Path(error.filename).name
     return Finding(
         level=Level.FAILURE, check=check, code=code, detail=f"{place}: {text}" if place else text, advice=advice
     )

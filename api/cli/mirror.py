@@ -25,7 +25,8 @@ def update(place: Path, directory: Path, *, dsn_file: Path | None = None, schema
     try:
         found = stored(place, dsn_file, schema)
         if found is None:
-            raise BundleUnusable("no log here", expected=f"{LOG_FILE} or {DATA_FOLDER}/{LOG_FILE}", found=place.name)
+            expected = f"{LOG_FILE}, {DATA_FOLDER}/{LOG_FILE} or a settings file"
+            raise BundleUnusable("no log here", expected=expected, found=place.name)
         vkeys = read_file(found.folder / VKEY_FILE, MAX_VKEY_OCTETS).decode("utf-8")
         store = found.reader()
         try:
@@ -34,11 +35,8 @@ def update(place: Path, directory: Path, *, dsn_file: Path | None = None, schema
                 done = mirror.update(Reader(store), directory, origin=store.head().origin, vkeys=vkeys)
         finally:
             store.close()
-    except (ApiError, LedgerError) as error:
-        print(f"nothing was mirrored: {error.code}: {error}", file=sys.stderr)
-        return UNUSABLE
-    except (OSError, UnicodeDecodeError) as error:
-        print(f"nothing was mirrored: {getattr(error, 'strerror', None) or 'not text'}", file=sys.stderr)
+    except (ApiError, LedgerError, OSError, UnicodeDecodeError) as error:
+        failures.say("nothing was mirrored", error)
         return UNUSABLE
     entries, files = counted(done.size, "entry", "entries"), counted(done.written, "file", "files")
     print(f"{entries}, {done.before} before; {files} written")

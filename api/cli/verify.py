@@ -15,7 +15,7 @@ from api.verification.bundle import Verification, open_bundle, verify
 from api.verification.bundle_format import MAX_BYTES, sha256
 from api.verification.bundle_policy import MAX_POLICY_BYTES, Policy, parse_policy, policy_of
 from api.verification.errors import BundleUnusable
-from api.verification.report import EXIT_CODES, Exit, Report, Status
+from api.verification.report import EXIT_CODES, Exit, Report, Status, words
 from ledger.errors import LedgerError
 from ledger.records.entry import MAX_ENTRY_BYTES
 from pki.errors import PkiError
@@ -126,9 +126,10 @@ def read_policy(path: Path | None) -> Policy | None:
 def unusable(error: ApiError | LedgerError | PkiError | OSError, *, json: bool) -> None:
     """Says why nothing was verified."""
     if isinstance(error, OSError):
-        error = BundleUnusable("the log cannot be read", found=error.strerror)
+        file = {} if error.filename is None else {"file": Path(str(error.filename)).name}
+        error = BundleUnusable("it cannot be read", found=error.strerror, **file)
     if json:
-        found = {"outcome": Exit.UNUSABLE, "code": error.code, "detail": error.detail, "where": error.where}
+        found = {"outcome": Exit.UNUSABLE, "code": error.code, "detail": words(error), "where": error.where}
         print(msgspec.json.encode(found).decode())
     else:
         print(f"unusable: {error.code}: {error}", file=sys.stderr)

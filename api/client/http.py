@@ -23,8 +23,11 @@ from api.client.errors import AnswerMalformed, HandshakeRefused, Unreachable, Ur
 from api.client.tls import client_context
 from api.errors import ApiError
 
-TIMEOUT_S: Final = 30.0
-"""For each step of an exchange; `bounds.Patience` bounds the whole of it."""
+TIMEOUT_S: Final = 45.0
+"""For each step of an exchange; `bounds.Patience` bounds the whole of it.
+
+Longer than a service waits for its database (`store.patience_s`, 30): its 503 says more than silence does.
+"""
 MAX_ANSWER_BYTES: Final = 64 << 20
 MAX_DOWNLOAD_BYTES: Final = 1 << 40
 MAX_PATH: Final = 8_192
@@ -39,7 +42,13 @@ _RETRIED: Final = frozenset({429, 503})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _MAX_CAUSES: Final = 16
 _CAUGHT: Final = (httpx2.TransportError, httpx2.InvalidURL, ssl.SSLError)
-_NO_REFUSAL: Final = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+_NO_REFUSAL: Final = (
+    ssl.SSLEOFError,
+    ssl.SSLZeroReturnError,
+    ssl.SSLSyscallError,
+    ssl.SSLWantReadError,
+    ssl.SSLWantWriteError,
+)
 """What OpenSSL calls an error and is none: the end, and that more has to come first."""
 _ANSWERS: Final = frozenset({200, 201, 202, 204})
 _UNCHANGED: Final = 304

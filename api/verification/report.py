@@ -141,7 +141,7 @@ class Lines:
 
     def failed(self, check: str, error: LedgerError | PkiError | ApiError, **where: str | int) -> None:
         """The line of an error."""
-        self.add(check, status_of(error), error.code, _words(error), **{**error.where, **where})
+        self.add(check, status_of(error), error.code, words(error), **{**error.where, **where})
 
     def report(self, subject: str, *, caveat: str = "") -> Report:
         """All of it."""
@@ -157,7 +157,7 @@ def status_of(error: LedgerError | PkiError | ApiError) -> Status:
     return Status.REFUTED
 
 
-def _words(error: LedgerError | PkiError | ApiError) -> str:
+def words(error: LedgerError | PkiError | ApiError) -> str:
     """The message without the place, which has its own member."""
     text = error.detail
     if error.expected is not None:

@@ -43,6 +43,8 @@ TYPE_PREFIX: Final = "https://flexledger.invalid/problems/"
 """`.invalid` never resolves (RFC 2606): the type identifies a problem, nobody fetches it."""
 
 CodedError = ApiError | LedgerError | PkiError
+KINDS: Final = tuple(root.__module__ for root in (ApiError, LedgerError, PkiError))
+"""Modules of nothing but kinds."""
 ROOTS: Final[tuple[type[CodedError], ...]] = (ApiError, LedgerError, PkiError)
 
 PACKAGES: Final = ("pki", "ledger", "api")
@@ -218,11 +220,14 @@ def handlers() -> ExceptionHandlersMap:
 
 
 def error_classes() -> tuple[type[CodedError], ...]:
-    """Every leaf class of errors in the three packages, all of whose modules are imported for that."""
+    """Every class of errors in the three packages that is raised, all of whose modules are imported for that.
+
+    Those are all but the kinds: the roots, what a caller can do about them, and "a rule refuses".
+    """
     for name in PACKAGES:
         _import_all(name)
-    found = {leaf for root in ROOTS for leaf in _leaves(root)}
-    return tuple(sorted(found, key=lambda leaf: (leaf.code, leaf.__module__, leaf.__qualname__)))
+    found = {kind for root in ROOTS for kind in _raised(root)}
+    return tuple(sorted(found, key=lambda kind: (kind.code, kind.__module__, kind.__qualname__)))
 
 
 def _problem(error: Exception, state: dict[str, Any]) -> tuple[CodedError, int, Problem]:
@@ -292,10 +297,10 @@ def _import_all(name: str) -> None:
                 raise
 
 
-def _leaves(root: type[CodedError]) -> Iterator[type[CodedError]]:
+def _raised(kind: type[CodedError]) -> Iterator[type[CodedError]]:
     # Not those that a test has made up.
-    children = [child for child in root.__subclasses__() if child.__module__.partition(".")[0] in PACKAGES]
-    if not children:
-        yield root
+    children = [child for child in kind.__subclasses__() if child.__module__.partition(".")[0] in PACKAGES]
+    if not children or (kind.__module__ not in KINDS and kind is not RuleViolated):
+        yield kind
     for child in children:
-        yield from _leaves(child)
+        yield from _raised(child)

@@ -19,11 +19,16 @@ import asyncpg
 
 from ledger.privacy.database import Row, statements
 from ledger.privacy.errors import BackupElsewhere, VaultAbsent, VaultMalformed
-from ledger.store.errors import StoreAbsent, StoreUnreachable
-from ledger.store.postgres_link import Link
+from ledger.store.errors import StoreAbsent, StoreDenied, StoreUnreachable
+from ledger.store.postgres_link import HAS_SCHEMA, Link
 from ledger.store.postgres_reads import named
 
 APPLICATION: Final = "flexledger-vault"
+
+OWNED_BY_OTHERS: Final = (
+    "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = ?::regnamespace "
+    "AND NOT pg_has_role(relowner, 'USAGE')"
+)
 
 _PLACE: Final = re.compile(r"\?([0-9]*)")
 _TYPES: Final = (
@@ -43,7 +48,7 @@ class PostgresDatabase:
     def __init__(self, dsn: str, schema: str, versions: Sequence[str], *, create: bool) -> None:
         """Opens the schema, or makes it; one of an earlier version is brought up.
 
-        Raises `VaultAbsent`, `VaultMalformed`, StoreUnreachable.
+        Raises `VaultAbsent`, `VaultMalformed`, StoreDenied, StoreUnreachable.
         """
         self._schema = named(schema)
         self._lock = threading.RLock()
@@ -59,8 +64,7 @@ class PostgresDatabase:
             with self.transaction():
                 if create:
                     # Under the lock: of two replicas that start at once one would be told that it is there already.
-                    self._run(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
-                    self._run("CREATE TABLE IF NOT EXISTS about (application text NOT NULL, version bigint NOT NULL)")
+                    self._make()
                 row = self.row("SELECT application, version FROM about")
                 if row is None and not create:
                     raise VaultAbsent("no vault in this schema", schema=self._schema)
@@ -72,10 +76,23 @@ class PostgresDatabase:
                 for script in versions[found:]:
                     for statement in statements(script):
                         self._run(_translated_table(statement))
+                self._require_owned()
                 self._run("DELETE FROM about")
                 self.execute("INSERT INTO about VALUES (?, ?)", (APPLICATION, len(versions)))
         except StoreAbsent as error:
             raise VaultAbsent("no vault in this schema", schema=self._schema) from error
+
+    def _make(self) -> None:
+        """Not IF NOT EXISTS: that wants the right to make them, also where they are there."""
+        if not self.scalar(HAS_SCHEMA, (self._schema,)):
+            self._run(f'CREATE SCHEMA "{self._schema}"')
+        if self.scalar("SELECT to_regclass(?)::text", (f'"{self._schema}".about',)) is None:
+            self._run("CREATE TABLE about (application text NOT NULL, version bigint NOT NULL)")
+
+    def _require_owned(self) -> None:
+        """Raises StoreDenied: to anybody else VACUUM says "skipping it" and nothing more, and dead rows would stay."""
+        if self.scalar(OWNED_BY_OTHERS, (self._schema,)):
+            raise StoreDenied("the vault's tables are another role's", expected="a role that owns them, and may vacuum")
 
     @property
     def name(self) -> str:
@@ -156,9 +173,10 @@ class PostgresDatabase:
             ]
             for table in tables:
                 self._run(f'VACUUM "{table}"')
+            # Of another role's session its state is hidden from us, and so it counts.
             older = self.scalar(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND pid <> pg_backend_pid() AND backend_xmin IS NOT NULL AND state LIKE 'idle in transaction%'"
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+                "AND backend_xmin IS NOT NULL AND (state IS NULL OR state LIKE 'idle in transaction%')"
             )
             return bool(older == 0)
 

@@ -31,6 +31,13 @@ class StoreUnreachable(Busy):
     title = "Database cannot be reached"
 
 
+class StoreDenied(Busy):
+    """The database server lets us in, and the role may not do there what has to be done: somebody must grant it."""
+
+    code = "ledger/store-denied"
+    title = "Database denies it"
+
+
 class OutcomeUnknown(StoreUnreachable):
     """The connection was lost while the batch was committed: the same statement again tells what became of it."""
 

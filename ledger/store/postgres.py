@@ -15,7 +15,7 @@ import asyncpg
 from ledger.rules.tables import Row
 from ledger.store import postgres_link, postgres_projections, postgres_seat, postgres_write, reads
 from ledger.store.errors import HeadMoved, OutcomeUnknown, StandbyMissing, StoreDamaged, StoreForeign, StoreUnreachable
-from ledger.store.postgres_link import FOREIGN, Link
+from ledger.store.postgres_link import FOREIGN, HAS_SCHEMA, Link
 from ledger.store.postgres_memory import Memory
 from ledger.store.postgres_reads import STANDBY, PostgresReader, columns, named
 from ledger.store.postgres_schema import APPLICATION, SCHEMA_VERSION, VERSIONS
@@ -81,7 +81,9 @@ class PostgresStore(PostgresReader):
         async with connection.transaction():
             # Two replicas that start at once do this one after the other.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"{APPLICATION} {self._schema}")
-            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{self._schema}"')
+            # Not IF NOT EXISTS: that wants the right to make schemas, also where ours was made for us.
+            if not await connection.fetchval(HAS_SCHEMA, self._schema):
+                await connection.execute(f'CREATE SCHEMA "{self._schema}"')
             found = await connection.fetchval("SELECT to_regclass($1)::text", f'"{self._schema}".about')
             version = 0 if found is None else await connection.fetchval("SELECT version FROM about")
             for script in VERSIONS[version:]:

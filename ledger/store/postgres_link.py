@@ -5,6 +5,7 @@ thread of its own, and reconnects it. Writing does not go through it; the sequen
 """
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from ledger.store.errors import (
     StoreAbsent,
     StoreBusy,
     StoreDamaged,
+    StoreDenied,
     StoreFull,
     StoreIo,
     StoreUnreachable,
@@ -40,6 +42,8 @@ SETTINGS: Final = {
 WAITING_COMMITS: Final = frozenset({"on", "remote_apply"})
 """Values of synchronous_commit under which COMMIT waits for the standby's disk."""
 
+HAS_SCHEMA: Final = "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1)"
+
 _GONE: Final = (
     OSError,
     TimeoutError,
@@ -55,16 +59,19 @@ _GONE: Final = (
 _BUSY: Final = (asyncpg.LockNotAvailableError, asyncpg.TransactionRollbackError)
 _FULL: Final = (asyncpg.DiskFullError, asyncpg.OutOfMemoryError)
 _IO: Final = (asyncpg.PostgresIOError,)
-_DENIED: Final = (
-    asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.InsufficientPrivilegeError,
-)
+_DENIED: Final = (asyncpg.InvalidAuthorizationSpecificationError,)
 _ABSENT: Final = (asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError)
 
 
 def code_of(error: BaseException) -> LedgerError:
     """The error with a code for what asyncpg raised; never repeats a row's content, nor where the server is."""
     name = type(error).__name__
+    if isinstance(error, ssl.SSLError):
+        return StoreUnreachable("the database server and we find no TLS that both accept", found=name)
+    if type(error) is ConnectionError:  # the driver's own: the system's are of its subclasses
+        return StoreUnreachable("the database server has no TLS, or broke off", found=name)
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return StoreUnreachable("the address of the database server cannot be used", found=name)
     # A server that panics, as where its write-ahead log has no room, may have kept a commit all the same.
     if isinstance(error, _GONE) or getattr(error, "severity_en", None) == "PANIC":
         return StoreUnreachable("the database server does not answer, or takes no writes", found=name)
@@ -76,6 +83,8 @@ def code_of(error: BaseException) -> LedgerError:
         return StoreIo("the server failed to read or write its medium", found=name)
     if isinstance(error, _DENIED):
         return StoreUnreachable("the database server does not let us in", found=name)
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return StoreDenied("the role may not do this in the database", expected="the rights of the how-to", found=name)
     if isinstance(error, _ABSENT):
         return StoreAbsent("no log in this place", found=name)
     return StoreDamaged("the database refused", found=name)
@@ -102,11 +111,16 @@ async def connect(
         )
         if is_writer and await connection.fetchval("SHOW synchronous_commit") not in WAITING_COMMITS:
             await connection.execute("SET synchronous_commit = on")
+    except (asyncpg.UndefinedObjectError, asyncpg.InvalidParameterValueError) as error:
+        unknown = "the database server does not take a parameter of its address"
+        raise StoreUnreachable(unknown, found=type(error).__name__) from None
     except FOREIGN as error:
         raise code_of(error) from None
     except ValueError as error:
         # The parser's message repeats what it was given, a password included.
-        raise StoreUnreachable("the data source name cannot be used", found=type(error).__name__) from None
+        raise StoreUnreachable(
+            "the address of the database server cannot be used", found=type(error).__name__
+        ) from None
     return connection
 
 
@@ -118,11 +132,12 @@ def presence(schema: str) -> str:
 class Link:
     """One connection for reading, on a loop in a thread of its own; made again when it is lost."""
 
-    def __init__(self, dsn: str, schema: str, *, is_writer: bool) -> None:
-        """Connects with the first call."""
+    def __init__(self, dsn: str, schema: str, *, is_writer: bool, is_replica: bool = True) -> None:
+        """Connects with the first call; a writer that is no replica gets to who takes writes, and is seen by nobody."""
         self._dsn = dsn
         self.schema = schema
         self._is_writer = is_writer
+        self._is_replica = is_replica
         self._loop = asyncio.new_event_loop()
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
         self._turn = asyncio.Lock()
@@ -187,7 +202,7 @@ class Link:
             if self.is_pinned:
                 raise StoreUnreachable("the connection was lost, and with it the moment that was read")
             self._connection = await connect(self._dsn, self.schema, is_writer=self._is_writer)
-            if self._is_writer:
+            if self._is_writer and self._is_replica:
                 await self._show_presence(self._connection)
         return self._connection
 

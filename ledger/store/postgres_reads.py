@@ -46,6 +46,11 @@ class PostgresReader(SqlReads):
             raise
         return reader
 
+    @classmethod
+    def of_primary(cls, dsn: str, *, schema: str = APPLICATION) -> Self:
+        """Asks the host that takes writes: only it knows of locks and standbys. The schema need not be there yet."""
+        return cls(Link(dsn, named(schema), is_writer=True, is_replica=False))
+
     def require_schema(self) -> None:
         """The schema is a store of this version; raises StoreForeign, StoreAbsent."""
         row = self._one("SELECT application, version FROM about")

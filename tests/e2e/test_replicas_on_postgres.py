@@ -27,6 +27,7 @@ from tests.support.serving import PATIENCE_S
 pytestmark = pytest.mark.slow
 
 SCHEMA = "e2e"
+VAULT_OF_ITS_OWN = '[vault]\nschema = "not_begun_vault"\nkeys_schema = "not_begun_keys"'
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +60,39 @@ def both(config: Path, tmp_path: Path) -> Iterator[tuple[Serving, Serving]]:
     finally:
         for one in running:
             one.stop()
+
+
+def test_the_doctor_of_a_service_on_a_server_finds_nothing_wrong_before_the_first_start(
+    config: Path, tmp_path: Path, postgres_server: Server
+) -> None:
+    unbegun = copied(config, tmp_path)
+    unbegun.write_text(unbegun.read_text().replace(f'"{SCHEMA}"', '"not_begun"').replace("[vault]", VAULT_OF_ITS_OWN))
+    found = flexledger("doctor", unbegun)
+    assert found.returncode == 0, found.stdout
+    assert "the servers of the vault answer; the first start makes it" in found.stdout
+    assert "doctor/standby-none" in found.stdout
+
+
+def test_the_doctor_says_of_a_server_that_is_not_there_that_nothing_was_found_out(config: Path, tmp_path: Path) -> None:
+    alone = copied(config, tmp_path)
+    dsn = alone.parent / "keys" / "dsn"
+    dsn.write_text("postgresql://test:canary-password@127.0.0.1:1/postgres")
+    found = flexledger("doctor", alone)
+    assert found.returncode == 1
+    assert found.stdout.count("nothing was found out about the log") == found.stdout.count("ledger/store-unreachable")
+    assert "restore" not in found.stdout
+    dsn.write_text("canary-password@127.0.0.1")
+    found = flexledger("doctor", alone)
+    assert found.stdout.count("correct the file with the server's address") == found.stdout.count("address-unfit") > 0
+    dsn.unlink()
+    found = flexledger("doctor", alone)
+    assert "doctor/unreadable: dsn: No such file or directory" in found.stdout
+    assert "canary-password" not in found.stdout + found.stderr
+
+
+def copied(config: Path, folder: Path) -> Path:
+    shutil.copytree(config.parent, folder / "svc")
+    return folder / "svc" / config.name
 
 
 def client(config: Path, replica: Serving, party: str, seen: Checkpoints) -> AsyncClient:

@@ -15,15 +15,18 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 IPC_RMID = 0
 NEEDED = ("initdb", "postgres", "pg_basebackup", "pg_ctl")
 START_LIMIT_S = 30
 KILL_LIMIT_S = 20
+_ROLES = count(1)
 QUICK = {"fsync": "off", "full_page_writes": "off"}
 """For tests of logic; those of durability start their servers without it."""
 
@@ -172,6 +175,18 @@ class Server:
         A child leads a session of its own and outlives its parent, so neither tells whose it is.
         """
         return [pid for pid in _pids() if _works_in(pid, self.data)]
+
+    async def make_role(self, *statements: str) -> str:
+        """The address of a new role that nobody gave anything; `statements` run before, with `{role}` for its name."""
+        role = f"role_{next(_ROLES)}"
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await connection.execute(f"CREATE ROLE {role} LOGIN")
+            for statement in statements:
+                await connection.execute(statement.format(role=role))
+        finally:
+            await connection.close()
+        return f"postgresql://{role}@{self.host}/postgres"
 
     def kill(self) -> None:
         """SIGKILL to the server and all its children: none of them lives, writes or answers any more.

@@ -1,6 +1,7 @@
 """A log on a PostgreSQL server for the commands that read one: its address comes from a file, and is shown nowhere."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import msgspec
@@ -110,6 +111,48 @@ def test_an_address_that_others_can_read_is_refused(
     assert code == 2
     assert "api/key-file-exposed" in text
     assert SECRET not in text
+
+
+@pytest.mark.parametrize("command", [("audit",), ("mirror update", "OUT")])
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (f"postgresql://r\u00f6le:{SECRET}@127.0.0.1/log".encode(), "api/key-file-unfit"),
+        (b"", "api/key-file-unfit"),
+        (b" \n", "api/key-file-unfit"),
+        (SECRET.encode() * 2_000, "api/key-file-unfit"),
+        (f"role:{SECRET}@127.0.0.1/log".encode(), "ledger/address-unfit"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_that_holds_no_address_is_unusable_and_nothing_of_it_is_said(
+    command: tuple[str, ...], content: bytes | None, code: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    unfit = tmp_path / "dsn"
+    if content is not None:
+        unfit.touch(mode=0o600)
+        unfit.write_bytes(content)
+    out = [str(tmp_path / "out")] if "OUT" in command else []
+    exit_code, text = run(*command[0].split(), words[0], *out, "--dsn-file", str(unfit))
+    assert (exit_code, code in text) == (2, True), text
+    assert SECRET not in text
+    assert "Traceback" not in text
+
+
+def test_what_is_unusable_says_what_was_expected_and_found_to_machines_too(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "dsn").touch(mode=0o600)
+    code, text = run("audit", words[0], "--dsn-file", str(tmp_path / "dsn"), "--json")
+    assert (code, json.loads(text)) == (
+        2,
+        {
+            "outcome": "unusable",
+            "code": "api/key-file-unfit",
+            "detail": "the key file is empty; expected text in ASCII, found nothing",
+            "where": {"file": "dsn"},
+        },
+    )
 
 
 @pytest.mark.parametrize("command", [("audit",), ("mirror update", "OUT")])

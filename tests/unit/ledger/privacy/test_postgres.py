@@ -12,7 +12,7 @@ from ledger.privacy import tables
 from ledger.privacy.database import SqliteDatabase
 from ledger.privacy.errors import VaultAbsent, VaultMalformed
 from ledger.privacy.postgres import PostgresDatabase
-from ledger.store.errors import StoreDamaged, StoreUnreachable
+from ledger.store.errors import StoreDamaged, StoreDenied, StoreUnreachable
 from tests.support.postgres import Server
 
 _names = count(1)
@@ -152,6 +152,49 @@ async def test_rows_that_an_older_session_still_sees_are_not_called_gone(
     await held.rollback()
     await reader.close()
     assert database.empty_log()
+
+
+async def test_a_session_of_another_role_that_still_sees_them_counts_though_its_state_is_hidden(
+    postgres_server: Server, schema: str
+) -> None:
+    dsn = await postgres_server.make_role(f"CREATE SCHEMA {schema} AUTHORIZATION {{role}}")
+    database = PostgresDatabase(dsn, schema, VERSIONS, create=True)
+    put(database, "gone")
+    reader = await asyncpg.connect(postgres_server.dsn, server_settings={"search_path": schema})
+    held = reader.transaction(isolation="repeatable_read")
+    await held.start()
+    assert await reader.fetchval("SELECT count(*) FROM thing") == 1
+    database.execute("DELETE FROM thing")
+    assert not database.empty_log()
+    await held.rollback()
+    await reader.close()
+    assert database.empty_log()
+    database.close()
+
+
+async def test_a_role_that_does_not_own_the_vaults_tables_is_refused_for_it_could_not_vacuum(
+    database: PostgresDatabase, postgres_server: Server, schema: str
+) -> None:
+    dsn = await postgres_server.make_role(
+        f"GRANT USAGE ON SCHEMA {schema} TO {{role}}", f"GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO {{role}}"
+    )
+    for create in (False, True):
+        with pytest.raises(StoreDenied, match="another role's; expected a role that owns them"):
+            PostgresDatabase(dsn, schema, VERSIONS, create=create)
+    put(database, "still there")
+    assert names(database) == ["still there"]
+
+
+async def test_a_role_that_owns_its_schema_and_nothing_else_makes_the_vault_in_it(
+    postgres_server: Server, schema: str
+) -> None:
+    dsn = await postgres_server.make_role(f"CREATE SCHEMA {schema} AUTHORIZATION {{role}}")
+    for _ in range(2):
+        opened = PostgresDatabase(dsn, schema, VERSIONS, create=True)
+        put(opened, "kept")
+        opened.close()
+    with pytest.raises(StoreDenied):
+        PostgresDatabase(dsn, f"{schema}_other", VERSIONS, create=True)
 
 
 def test_one_script_makes_the_same_tables_on_both(

@@ -1,6 +1,7 @@
 """What is about PostgreSQL alone: schemas, fences, versions, and that no error says where the server is."""
 
 import asyncio
+import ssl
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import asyncpg
 import pytest
 
 from ledger.errors import LedgerError
-from ledger.store.errors import HeadMoved, StoreAbsent, StoreDamaged, StoreForeign, StoreUnreachable
+from ledger.store.errors import HeadMoved, StoreAbsent, StoreDamaged, StoreDenied, StoreForeign, StoreUnreachable
 from ledger.store.postgres import PostgresStore
+from ledger.store.postgres_link import code_of
 from ledger.store.postgres_reads import PostgresReader, SchemaNameUnfit
 from ledger.store.protocol import Batch, Found, Head, Wanted
 from ledger.store.schema import APPEND_ONLY
@@ -214,3 +216,80 @@ async def test_a_refusal_that_was_judged_on_a_head_that_moved_is_judged_again(
     assert looks == [1, 2]
     await one.close()
     await two.close()
+
+
+async def test_a_role_that_owns_its_schema_and_nothing_else_begins_a_log(
+    postgres_server: Server, medium: logs.Postgres, tmp_path: Path
+) -> None:
+    owned = f"CREATE SCHEMA {medium.schema(tmp_path)} AUTHORIZATION {{role}}"
+    narrow = logs.Postgres(await postgres_server.make_role(owned))
+    log = await filled(narrow, tmp_path, 2)
+    await log.close()
+    with pytest.raises(StoreDenied):
+        narrow.open(tmp_path / "elsewhere")
+
+
+async def test_the_rights_that_the_page_lists_are_enough_once_the_tables_are_there(
+    postgres_server: Server, medium: logs.Postgres, tmp_path: Path
+) -> None:
+    begun = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    await begun.add(0)
+    await begun.close()
+    narrow = logs.Postgres(await postgres_server.make_role(*_rights_of_the_page(medium.schema(tmp_path))))
+    log = await logs.begin(tmp_path, rules=Tally(), store=narrow.open(tmp_path))
+    await log.add(*range(1, 5))
+    # Another batch, for rows that are there are changed by another right than new ones; and one large enough for COPY.
+    await log.add(*range(5, 700))
+    await log.publisher.publish()
+    assert log.store.head().size == 700
+    assert sum(int(value) for kind, _, value, *_ in log.store.projections() if kind == "count") == 700
+    oracle.require_sound(log.store)
+    await log.close()
+
+
+async def test_a_right_that_is_missing_is_said_at_once_and_not_waited_for(
+    postgres_server: Server, medium: logs.Postgres, tmp_path: Path
+) -> None:
+    begun = await logs.begin(tmp_path, rules=Tally(), store=medium.open(tmp_path))
+    await begun.add(0)
+    await begun.close()
+    rights = [one for one in _rights_of_the_page(medium.schema(tmp_path)) if "projection" not in one]
+    narrow = logs.Postgres(await postgres_server.make_role(*rights))
+    log = await logs.begin(tmp_path, rules=Tally(), store=narrow.open(tmp_path))
+    (said,) = await log.appender.append_many([logs.submitted(logs.dealt(1, 3))])
+    assert isinstance(said, StoreDenied)
+    assert said.found == "InsufficientPrivilegeError"
+    assert log.store.head().size == 1
+    await log.close()
+
+
+def _rights_of_the_page(schema: str) -> list[str]:
+    """What docs/how-to/run-on-postgresql.md grants to the role `writer`, for a schema of a test."""
+    page = (Path(__file__).parents[4] / "docs" / "how-to" / "run-on-postgresql.md").read_text()
+    block = page.partition("```sql\nGRANT")[2].partition("```")[0]
+    said = f"GRANT{block}".replace("TO writer", "TO {role}").replace("SCHEMA flexledger", f"SCHEMA {schema}")
+    return [one.strip().replace("flexledger.", f"{schema}.") for one in said.split(";") if one.strip()]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (ssl.SSLCertVerificationError(1, "host db.example"), "no TLS that both accept"),
+        (ConnectionError("server at db.example rejected SSL upgrade"), "has no TLS, or broke off"),
+        (ConnectionRefusedError(111, "db.example"), "does not answer, or takes no writes"),
+        (asyncpg.ClientConfigurationError("db.example"), "the address of the database server cannot be used"),
+        (asyncpg.InvalidPasswordError("db.example"), "does not let us in"),
+    ],
+)
+def test_why_a_server_is_not_reached_is_said_without_saying_where_it_is(error: Exception, words: str) -> None:
+    said = code_of(error)
+    assert isinstance(said, StoreUnreachable)
+    assert words in str(said)
+    assert "db.example" not in str(said)
+
+
+async def test_a_parameter_that_the_server_does_not_take_is_no_damage_of_the_log(
+    medium: logs.Postgres, tmp_path: Path
+) -> None:
+    with pytest.raises(StoreUnreachable, match="a parameter of its address"):
+        logs.Postgres(f"{medium.dsn}?no_such_setting=1").open(tmp_path)
