@@ -32,6 +32,7 @@ class Wire:
         self._armed: Cut | None = None
         self._sign = COMMIT
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ends: set[asyncio.StreamWriter] = set()
         self.cuts = 0
         # A loop of its own: who waits for an answer must not hold up the wire that brings it.
         self._loop = asyncio.new_event_loop()
@@ -56,13 +57,25 @@ class Wire:
 
     async def _end(self) -> None:
         self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        # A wire whose serving was cancelled while it closed is gone one turn of the loop later.
-        await asyncio.sleep(0.05)
+        # What was accepted just before is served by a task that is made a turn later: so until nobody is left.
+        while self._tasks or self._ends:
+            for task in list(self._tasks):
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            # A task that was cancelled before it began, or while it closed its ends, has left them to us.
+            await asyncio.gather(*(self._shut(end) for end in list(self._ends)))
+            await asyncio.sleep(0.05)
+
+    async def _shut(self, *ends: asyncio.StreamWriter) -> None:
+        for end in ends:
+            end.close()
+        for end in ends:
+            with suppress(OSError):
+                await end.wait_closed()
+            self._ends.discard(end)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._ends.add(writer)
         task = asyncio.ensure_future(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -72,10 +85,9 @@ class Wire:
             there, back = await asyncio.open_connection("127.0.0.1", self._to)
         except BaseException:
             # The server is gone, or the test is over: the end that came here is closed all the same.
-            writer.close()
-            with suppress(OSError):
-                await writer.wait_closed()
+            await self._shut(writer)
             raise
+        self._ends.add(back)
         answers = asyncio.ensure_future(_pump(there, writer))
         try:
             while data := await reader.read(65_536):
@@ -91,11 +103,7 @@ class Wire:
         finally:
             answers.cancel()
             await asyncio.gather(answers, return_exceptions=True)
-            for end in (writer, back):
-                end.close()
-            for end in (writer, back):
-                with suppress(OSError):
-                    await end.wait_closed()
+            await self._shut(writer, back)
 
 
 async def _until_answered(
