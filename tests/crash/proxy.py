@@ -57,7 +57,8 @@ class Wire:
 
     async def _end(self) -> None:
         self._server.close()
-        # What was accepted just before is served by a task that is made a turn later: so until nobody is left.
+        # What was accepted just before is served by a task that is made a turn later: so it waits first, and until nobody is left.
+        await asyncio.sleep(0.05)
         while self._tasks or self._ends:
             for task in list(self._tasks):
                 task.cancel()
