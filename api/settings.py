@@ -84,6 +84,10 @@ class OcppListen(_Section, frozen=True, kw_only=True):
     max_connections: Annotated[
         int, Meta(ge=1, le=20_000, description="Stations that may be connected; the next is answered 503.")
     ] = 2000
+    allowed_origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+.-]{0,31}://[^\s/]{1,255}$")], ...],
+        Meta(max_length=16, description="`Origin` headers that are admitted; any other is of a browser's page."),
+    ] = ()
 
 
 class Pki(_Section, frozen=True, kw_only=True):

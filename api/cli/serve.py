@@ -222,4 +222,5 @@ def station_listener(settings: Settings, opened: Engines, directory: Directory) 
         ssl_context=server_context(place.certificate, place.key, place.client_ca, tls_1_2=place.tls_1_2),
         limits=Limits(max_connections=place.max_connections),
         authenticate=authenticate,
+        origins=place.allowed_origins,
     )

@@ -30,6 +30,13 @@ class StationRefused(Refused):
     title = "Station refused"
 
 
+class StationCrossSite(Refused):
+    """A page made a browser connect, with the certificate that the browser holds; it was answered 403."""
+
+    code = "api/ocpp-cross-site"
+    title = "Connected by a page"
+
+
 class StationPathUnknown(Absent):
     """The path that was asked for is not a station's; it was answered 404."""
 

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from api.execution.evidence import FactKind
-from api.execution.ocpp.access import TLS_1_2_CIPHERS
+from api.execution.ocpp.access import TLS_1_2_CIPHERS, StationIdentity
 from api.execution.ocpp.limits import Limits, Pace
 from api.execution.ocpp.listener import StationListener
 from api.execution.ocpp.port import OcppPort
@@ -188,6 +188,43 @@ async def test_deep_long_and_crooked_frames_are_refused_and_the_line_goes_on(tex
 
 
 # Other stations' business
+
+
+@pytest.mark.parametrize("origins", [(), ("https://own.example",)])
+@pytest.mark.parametrize(
+    "said",
+    [
+        ("https://page.example",),
+        ("null",),
+        ("",),
+        ("https://own.example/",),
+        ("https://own.example.page.example",),
+        ("https://own.example", "https://page.example"),
+    ],
+)
+async def test_a_page_in_a_browser_is_no_station(origins: tuple[str, ...], said: tuple[str, ...]) -> None:
+    def judged(leaf: bytes, above: object) -> StationIdentity:
+        raise AssertionError("no certificate of a page is looked at")
+
+    async with StationListener(
+        host="127.0.0.1", port=0, clock=SetClock(START), authenticate=judged, origins=origins
+    ) as listener:
+        with pytest.raises(InvalidStatus) as refused:
+            async with station(listener, "CS-1", additional_headers=[("Origin", one) for one in said]):
+                pass
+        answer = refused.value.response
+        assert (answer.status_code, answer.body) == (403, b"api/ocpp-cross-site\n")
+        assert (listener.counters.refused, listener.counters.admitted) == (1, 0)
+
+
+async def test_a_station_whose_software_says_an_origin_gets_in_where_the_settings_name_it() -> None:
+    own = "https://own.example"
+    clock = SetClock(START)
+    async with StationListener(host="127.0.0.1", port=0, clock=clock, origins=(own,)) as listener:
+        OcppPort(listener, clock=clock)
+        for said in ([("Origin", own)], []):
+            async with station(listener, "CS-1", additional_headers=said) as connected:
+                assert (await answer(connected, HEARTBEAT))[0] == 3
 
 
 async def test_a_transaction_of_another_station_cannot_be_ended_from_here() -> None:

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
 from api.errors import ApiError
-from api.execution.errors import StationPathUnknown, StationRefused
+from api.execution.errors import StationCrossSite, StationPathUnknown, StationRefused
 from ledger import plain_file
 from pki.errors import PkiError
 
@@ -79,15 +79,21 @@ def peer_chain(connection: ServerConnection) -> tuple[bytes, ...]:
 class Doorkeeper:
     """Decides about one connection.
 
+    A browser opens a WebSocket to anywhere for whatever page it shows, with the certificate that it holds, and no
+    same-origin policy hides the answers. It always says `Origin` (RFC 6455 section 4.1), which stations do not.
     With `authenticate` a client certificate is demanded; else with `check_password` HTTP Basic; else, which is for
     tests on loopback only, the path itself is believed.
     """
 
     authenticate: Authenticate | None = None
     check_password: CheckPassword | None = None
+    origins: frozenset[str] = frozenset()
+    """What may be said as `Origin`, by stations whose software says one."""
 
     async def admit(self, connection: ServerConnection, request: Request) -> str:
-        """The station's id. Raises `StationRefused` (403), `StationPathUnknown` (404)."""
+        """The station's id. Raises `StationCrossSite`, `StationRefused` (403), `StationPathUnknown` (404)."""
+        if not self.origins.issuperset(request.headers.get_all("Origin")):
+            raise StationCrossSite("a page asks in a browser", expected="no Origin, or one of the settings")
         station_id = station_of(request.path)
         identity = await self._identify(connection, request, station_id)
         if identity.station_id != station_id:

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import ssl
 import time
+from collections.abc import Iterable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Protocol, Self
@@ -26,6 +27,7 @@ from api.execution.errors import (
     FrameRefused,
     ListenerFull,
     ListenerUnsafe,
+    StationCrossSite,
     StationPathUnknown,
     StationRefused,
     StationUnknown,
@@ -76,7 +78,10 @@ class StationHandler(Protocol):
 
 
 class StationListener:
-    """The server. `authenticate` asks for profile 3; plain WebSocket is served on loopback only."""
+    """The server. `authenticate` asks for profile 3; plain WebSocket is served on loopback only.
+
+    Who says an `Origin` that is not among `origins` is a browser's page, and is refused.
+    """
 
     def __init__(
         self,
@@ -87,6 +92,7 @@ class StationListener:
         ssl_context: ssl.SSLContext | None = None,
         authenticate: Authenticate | None = None,
         check_password: CheckPassword | None = None,
+        origins: Iterable[str] = (),
         limits: Limits | None = None,
     ) -> None:
         if ssl_context is None and not _loopback(host):
@@ -96,7 +102,7 @@ class StationListener:
         self._host, self._port = host, port
         self._clock = clock
         self._ssl = ssl_context
-        self._door = Doorkeeper(authenticate=authenticate, check_password=check_password)
+        self._door = Doorkeeper(authenticate=authenticate, check_password=check_password, origins=frozenset(origins))
         self._limits = limits or Limits()
         self._handler: StationHandler | None = None
         self._server: Server | None = None
@@ -260,9 +266,9 @@ class StationListener:
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many stations\n")
         try:
             station_id = await self._door.admit(connection, request)
-        except (StationRefused, StationPathUnknown) as refused:
+        except (StationCrossSite, StationRefused, StationPathUnknown) as refused:
             self.counters.refused += 1
-            status = HTTPStatus.FORBIDDEN if isinstance(refused, StationRefused) else HTTPStatus.NOT_FOUND
+            status = HTTPStatus.NOT_FOUND if isinstance(refused, StationPathUnknown) else HTTPStatus.FORBIDDEN
             return connection.respond(status, f"{refused.code}\n")
         setattr(connection, STATION_ID_ATTRIBUTE, station_id)
         self._opening.discard(connection)

@@ -203,7 +203,7 @@ def test_evse_of_another_cso_rejected(world: Any, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(serve, "StationListener", lambda **given: held.update(given))
     monkeypatch.setattr(serve, "server_context", lambda *_files, **_how: None)
     here = Path()
-    place = OcppListen(certificate=here, key=here, client_ca=here)
+    place = OcppListen(certificate=here, key=here, client_ca=here, allowed_origins=("https://own.example",))
     clock = SimpleNamespace(now_ms=lambda: world.tls_at_ms)
     monkeypatch.setattr(serve, "SystemClock", lambda: clock)
     issuers = [pki_world.encoded(one.certificate) for one in world.made.hierarchy.authorities()[1:]]
@@ -212,6 +212,7 @@ def test_evse_of_another_cso_rejected(world: Any, monkeypatch: pytest.MonkeyPatc
     for operator, let_in in ((CSO, True), ("FI-OTHER", False)):
         settings: Any = SimpleNamespace(ocpp_listen=place, signing=SimpleNamespace(party=operator))
         serve.station_listener(settings, SimpleNamespace(clock=clock), directory)  # type: ignore[arg-type]
+        assert held["origins"] == ("https://own.example",)
         if let_in:
             assert held["authenticate"](leaf, None).station_id == "E1"
         else:
