@@ -68,8 +68,12 @@ async def _serve(
             listening, secret = loopback_socket(port), read_or_make_secret(kept)
             address = f"http://{LOOPBACK}:{listening.getsockname()[1]}"
             told = f'curl -H "Authorization: Bearer $(cat {kept})" {address}/readyz'
-        typer.echo(f"speaking for {party.party} to {party.service}; try:\n  {told}", err=True)
-        await server.serve_local(Gateway(client, secret=secret), listening, on_started=lambda: None)
+
+        def tell() -> None:
+            # Whoever waits for these lines connects at once, or ends us by a signal.
+            typer.echo(f"speaking for {party.party} to {party.service}; try:\n  {told}", err=True)
+
+        await server.serve_local(Gateway(client, secret=secret), listening, on_started=tell)
     finally:
         await client.close()
 
