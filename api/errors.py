@@ -12,6 +12,8 @@ personal data, a key or a token. `docs/reference/errors.md` lists every code.
 
 from typing import ClassVar
 
+from ledger.errors import shown
+
 
 class ApiError(Exception):
     """Base of all; `code` is stable, `expected` and `found` are safe to show to the caller."""
@@ -28,10 +30,11 @@ class ApiError(Exception):
         **where: str | int,
     ) -> None:
         """`where` names the place in typed fields, such as `index=12` or `stream="fsr/..."`."""
-        self.detail = detail
-        self.expected = None if expected is None else str(expected)
-        self.found = None if found is None else str(found)
-        self.where = where
+        # Much of it was written by whoever is wrong, and it is printed and logged as it stands.
+        self.detail = shown(detail)
+        self.expected = None if expected is None else shown(str(expected))
+        self.found = None if found is None else shown(str(found))
+        self.where = {name: shown(value) if isinstance(value, str) else value for name, value in where.items()}
         super().__init__(self.message())
 
     def message(self) -> str:

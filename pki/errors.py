@@ -10,7 +10,18 @@ Each leaf class has a stable `code`; the message says what was expected and what
 personal data, a key or a token. `docs/reference/errors.md` lists every code.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
+
+MAX_SHOWN: Final = 1_024
+"""Characters of one part of a message: the rest of a longer one says nothing that a reader needs."""
+
+
+def shown(text: str, limit: int = MAX_SHOWN) -> str:
+    """Words of whoever, as a message repeats them: on one line, nothing that moves a cursor, and not too many."""
+    cut = text if len(text) <= limit else f"{text[:limit]}\N{HORIZONTAL ELLIPSIS}"
+    if cut.isprintable():
+        return cut
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cut)
 
 
 class PkiError(Exception):
@@ -28,10 +39,11 @@ class PkiError(Exception):
         **where: str | int,
     ) -> None:
         """`where` names the place in typed fields, such as `index=12` or `stream="fsr/..."`."""
-        self.detail = detail
-        self.expected = None if expected is None else str(expected)
-        self.found = None if found is None else str(found)
-        self.where = where
+        # Much of it was written by whoever is wrong, and it is printed and logged as it stands.
+        self.detail = shown(detail)
+        self.expected = None if expected is None else shown(str(expected))
+        self.found = None if found is None else shown(str(found))
+        self.where = {name: shown(value) if isinstance(value, str) else value for name, value in where.items()}
         super().__init__(self.message())
 
     def message(self) -> str:

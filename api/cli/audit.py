@@ -282,7 +282,7 @@ def _bundle(path: Path, policy: Policy | None, lines: Lines) -> None:
     """One bundle beside the log, as a line."""
     try:
         report = verify_bundle(open_bundle(verify_command.read_file(path, MAX_BYTES)), anchors=policy)
-    except (ApiError, LedgerError) as error:
+    except (ApiError, LedgerError, PkiError) as error:
         lines.failed("bundles", error, file=path.name)
         return
     worst = {1: Status.REFUTED, 3: Status.INDETERMINATE}.get(report.exit_code, Status.VERIFIED)

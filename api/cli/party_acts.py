@@ -14,7 +14,7 @@ from api import wire
 from api.cli import failures
 from api.cli.claim_files import write_new
 from api.cli.files import read_file
-from api.cli.words import one_of, utc
+from api.cli.words import one_of, plain, utc
 from api.client import party as parties
 from api.client.client import AsyncClient, submission
 from api.client.errors import RemoteProblem, Unreachable
@@ -65,7 +65,7 @@ def run(party_file: Path, act: Act, text: Callable[[Any], str], *, json: bool) -
         problem = document.problem
         said = f"{problem.detail or problem.title}" + (f"; expected {problem.expected}" if problem.expected else "")
         return _refused(problem.code, said, msgspec.json.encode(problem), json=json)
-    typer.echo(msgspec.json.encode(document).decode() if json else text(document))
+    typer.echo(msgspec.json.encode(document).decode() if json else plain(text(document)))
     return DONE
 
 
@@ -75,7 +75,7 @@ async def _acted(party: PartyFile, folder: Path, act: Act) -> Any:
 
 
 def _refused(code: str, said: str, body: bytes, *, json: bool) -> int:
-    typer.echo(body.decode() if json and body else f"refused: {code}: {said}", err=not json)
+    typer.echo(body.decode() if json and body else plain(f"refused: {code}: {said}"), err=not json)
     return REFUSED
 
 

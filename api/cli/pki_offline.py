@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from api.cli import failures
 from api.cli.files import read_file
+from api.cli.words import plain
 from api.engines import clock_of, pem_blocks
 from api.errors import ApiError, Refused
 from api.flows import office_lists
@@ -128,7 +129,7 @@ def answered(act: Callable[[], int], *, json: bool) -> int:
 
 def say(document: object, text: str, *, json: bool) -> None:
     """One JSON document, or the text."""
-    typer.echo(msgspec.json.encode(document).decode() if json else text)
+    typer.echo(msgspec.json.encode(document).decode() if json else plain(text))
 
 
 def ders_in(path: Path) -> list[bytes]:

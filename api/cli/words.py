@@ -6,12 +6,19 @@ from typing import TypeVar
 
 import typer
 
+from ledger.errors import shown
+
 E = TypeVar("E", bound=StrEnum)
 
 
 def counted(number: int, one: str, many: str) -> str:
     """The number with the word that fits it: 1 entry, 2 entries."""
     return f"{number} {one if number == 1 else many}"
+
+
+def plain(text: str) -> str:
+    """The text, whoever wrote what is in it, without anything in a line that a terminal would obey."""
+    return "\n".join(shown(line, len(line)) for line in text.split("\n"))
 
 
 def utc(at_ms: int) -> str:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from api.client.errors import AnswerMalformed
+from ledger import errors
 
 MAX_TEXT: Final = 512
 """Characters of a stranger's words that are repeated in one of our own errors."""
@@ -113,9 +114,8 @@ def refuse_encoded(headers: Mapping[str, str]) -> None:
 
 
 def shown(text: str) -> str:
-    """A stranger's words as they may stand in an error: on one line, nothing that moves a cursor, and not too many."""
-    cut = text if len(text) <= MAX_TEXT else f"{text[:MAX_TEXT]}\N{HORIZONTAL ELLIPSIS}"
-    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cut)
+    """A stranger's words as they may stand in an error: see `ledger.errors.shown`, and fewer of them."""
+    return errors.shown(text, MAX_TEXT)
 
 
 def retry_after_s(text: str | None) -> float | None:

@@ -10,7 +10,7 @@ import msgspec
 from api.errors import ApiError
 from api.verification.bundle_errors import EvidenceAbsent, EvidenceErased
 from api.verification.errors import RootUnknown, SignerUnknown
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, shown
 from pki.errors import PkiError
 from pki.status import StatusIndeterminate
 
@@ -116,7 +116,9 @@ class Lines:
         """One more line."""
         self._counts[status.value] += 1
         if len(self._listed) < MAX_LINES:
-            self._listed.append(Line(check=check, status=status, code=code, detail=detail, where=where))
+            # What was verified has words of its makers in it, and is printed as it stands.
+            said = {name: shown(value) if isinstance(value, str) else value for name, value in where.items()}
+            self._listed.append(Line(check=check, status=status, code=code, detail=shown(detail), where=said))
 
     def verified(self, check: str, detail: str, **where: str | int) -> None:
         """It was looked at and holds."""
@@ -145,7 +147,7 @@ class Lines:
 
     def report(self, subject: str, *, caveat: str = "") -> Report:
         """All of it."""
-        return Report(subject=subject, lines=tuple(self._listed), counts=dict(self._counts), caveat=caveat)
+        return Report(subject=shown(subject), lines=tuple(self._listed), counts=dict(self._counts), caveat=caveat)
 
 
 def status_of(error: LedgerError | PkiError | ApiError) -> Status:

@@ -50,6 +50,17 @@ def test_a_refuted_bundle_exits_1_and_names_the_entry(story: Story, bundle: Path
     assert f"index={open_bundle(story.settled).entries[3].index}" in text
 
 
+def test_what_a_bundle_says_moves_no_cursor(story: Story, bundle: Path) -> None:
+    def edit(value: Any) -> None:
+        value["entries"][3]["entry"]["type"] = "\x1b]0;title\x07"
+
+    bundle.write_bytes(changed(story.settled, edit))
+    code, text = run("verify", bundle)
+    assert code == 1
+    assert "found \ufffd]0;title\ufffd" in text
+    assert all(line.isprintable() for line in text.split("\n"))
+
+
 def test_an_unusable_file_exits_2(bundle: Path, tmp_path: Path) -> None:
     bundle.write_bytes(b"{")
     assert run("verify", bundle)[0] == 2
