@@ -6,7 +6,6 @@ the file, in the file and in the environment alike. `docs/reference/settings.md`
 
 import ipaddress
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,7 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from api.errors import Refused
-from ledger import plain_file
+from ledger import plain_file, toml_text
 
 ENVIRONMENT_PREFIX = "FLEXLEDGER_"
 NESTING = "__"
@@ -402,8 +401,8 @@ def _read(file: Path) -> dict[str, Any]:
             "the settings file is too large", expected=f"at most {MAX_FILE_BYTES} bytes", file=file.name
         )
     try:
-        return tomllib.loads(data.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return toml_text.decode(data, dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # The parser's message can repeat a key or a value; its place is enough.
         place = re.search(r"\(at [^)]*\)", str(error))
         raise SettingsInvalid("not TOML", found=place.group().strip("()") if place else None, file=file.name) from None

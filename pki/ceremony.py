@@ -148,7 +148,8 @@ def read_spec(data: bytes, kind: type[T]) -> T:
         return msgspec.toml.decode(data, type=kind)
     except UnicodeDecodeError as error:
         raise BadSpec("the file is not text in UTF-8") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        # The last two are of the parser: a number with too many digits, too many brackets.
         raise BadSpec(f"the file cannot be read: {error}") from error
 
 

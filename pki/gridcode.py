@@ -190,7 +190,7 @@ def parse(data: bytes, name: str) -> GridCode:
     try:
         value: dict[str, Any] = tomllib.loads(data.decode("utf-8"))
         code = msgspec.convert(value, GridCode)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise GridCodeMalformed("not a grid-code file", found=str(error)[:200], file=name) from error
     _require_sound(code, name)
     return code

@@ -219,7 +219,7 @@ def _manifest(directory: Path) -> Manifest:
     data = read_file(directory / MANIFEST, MAX_MANIFEST_BYTES)
     try:
         return msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BackupDamaged("the manifest cannot be read", expected=FORMAT, file=MANIFEST) from None
 
 

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from api.cli.files import read_file
 from api.errors import Refused
+from ledger import toml_text
 from pki import keys
 from pki.asn1.claims import Claim, ConformityClaims, DerFunction, Scheme, Thing, ThingKind, TypeRef
 from pki.asn1.links import InstallationLink
@@ -96,7 +97,7 @@ def parse(path: Path, kind: type[T]) -> T:
     if len(data) > MAX_SPEC_BYTES:
         raise ClaimFileRefused("the file is too large", expected=f"at most {MAX_SPEC_BYTES} bytes", file=path.name)
     try:
-        return msgspec.toml.decode(data, type=kind)
+        return toml_text.decode(data, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ClaimFileRefused(f"the file cannot be read: {error}", file=path.name) from error
 

@@ -138,7 +138,7 @@ def value_of(text: str) -> Any:
     """The JSON of an option; raises typer.BadParameter."""
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         raise typer.BadParameter("not JSON; text stands in quotes") from None
 
 

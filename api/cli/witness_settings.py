@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from api.settings import Port, SettingsInvalid
-from ledger import plain_file
+from ledger import plain_file, toml_text
 from ledger.tlog import note
 from ledger.tlog.errors import KeyMalformed
 from ledger.tlog.notekeys import KeyKind, Verifier
@@ -65,7 +65,7 @@ def load(path: Path) -> WitnessSettings:
     if len(data) > MAX_FILE_BYTES:
         raise SettingsInvalid("the settings file is too large", expected=f"at most {MAX_FILE_BYTES} bytes")
     try:
-        found = msgspec.toml.decode(data, type=WitnessSettings, dec_hook=resolve)
+        found = toml_text.decode(data, WitnessSettings, dec_hook=resolve)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise SettingsInvalid("the witness's settings do not fit", found=str(error), file=path.name) from None
     origins = [log.verifiers()[0].name for log in found.logs]

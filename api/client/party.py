@@ -12,7 +12,7 @@ from api.client.client import AsyncClient
 from api.client.http import TIMEOUT_S, AsyncTransport
 from api.client.signer import StatementSigner
 from api.errors import Refused
-from ledger import plain_file
+from ledger import plain_file, toml_text
 from ledger.clock import Clock
 from ledger.tlog import note
 from pki import keys
@@ -60,7 +60,7 @@ def load(path: Path) -> PartyFile:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise PartyFileUnfit("the file is too large", expected=f"at most {MAX_BYTES} bytes", file=path.name)
-        return msgspec.toml.decode(data, type=PartyFile, dec_hook=_beside(path.resolve().parent))
+        return toml_text.decode(data, PartyFile, dec_hook=_beside(path.resolve().parent))
     except OSError as error:
         raise PartyFileUnfit("the file cannot be read", found=error.strerror, file=path.name) from None
     except msgspec.ValidationError as error:

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from api.verification.bundle_format import MAX_ROOTS, Bundle
 from api.verification.errors import BundleUnusable
+from ledger import toml_text
 from ledger.tlog import note
 from ledger.tlog import policy as policies
 from ledger.tlog.note import Verifier
@@ -65,8 +66,8 @@ def parse_policy(data: bytes, *, toml: bool = False) -> Policy:
     if len(data) > MAX_POLICY_BYTES:
         raise BundleUnusable("the policy is too large", expected=f"at most {MAX_POLICY_BYTES} bytes", found=len(data))
     try:
-        found = msgspec.toml.decode(data, type=Policy) if toml else msgspec.json.decode(data, type=Policy)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        found = toml_text.decode(data, Policy) if toml else msgspec.json.decode(data, type=Policy)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         fault = str(error).partition(", got ")[0] if isinstance(error, msgspec.ValidationError) else None
         syntax = "TOML" if toml else "JSON, or TOML in a file that ends in .toml"
         raise BundleUnusable("not a policy", expected=fault or f"vkey and roots in {syntax}") from error

@@ -187,6 +187,28 @@ async def test_deep_long_and_crooked_frames_are_refused_and_the_line_goes_on(tex
         assert (await answer(connection, HEARTBEAT))[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("octets", "code"),
+    [
+        (b'[2,"\xff","Heartbeat",{}]', "RpcFrameworkError"),
+        (b'[2,"x","\xed\xa0\x80",{}]', "RpcFrameworkError"),
+        (b'[2,"x","Heartbeat",{"\xff":1}]', "FormatViolation"),
+        (b'[2,"x","DataTransfer",{"vendorId":"\xf4\x90\x80\x80"}]', "FormatViolation"),
+        (b'[2,"x","BootNotification",{"customData":{"vendorId":"\xc0\x80"}}]', "FormatViolation"),
+        (b'[4,"x","\xff","",{}]', "RpcFrameworkError"),
+        (b"\xff", "RpcFrameworkError"),
+    ],
+)
+async def test_text_that_is_no_utf_8_is_refused_and_the_line_goes_on(octets: bytes, code: str) -> None:
+    async with serving() as (listener, _, _), station(listener, "CS-1") as connection:
+        await connection.send(octets, text=True)
+        async with asyncio.timeout(5):
+            refused = json.loads(await connection.recv())
+        assert (refused[0], refused[2]) == (4, code)
+        assert (await answer(connection, HEARTBEAT))[0] == 3
+        assert listener.counters.frames_refused == 1
+
+
 # Other stations' business
 
 

@@ -128,7 +128,7 @@ def decode(frame: bytes) -> Frame | None:
             payload = bytes(result.payload)
             if payload[:1] == b"{":
                 return CallResult(result.message_id, payload, frame)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # what exactly is wrong is found out below
     return _part_by_part(frame)
 
@@ -137,7 +137,7 @@ def _part_by_part(frame: bytes) -> Frame | None:
     """See `decode`; this one says of each part what is wrong with it."""
     try:
         parts = _array.decode(frame)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameRefused("not a JSON array", ocpp_code="RpcFrameworkError") from error
     if len(parts) < 2:
         raise FrameRefused("array too short", ocpp_code="RpcFrameworkError", found=len(parts))
@@ -171,7 +171,7 @@ def _part_by_part(frame: bytes) -> Frame | None:
 def _bounded(part: msgspec.Raw, limit: int, what: str, message_id: str) -> str:
     try:
         text = _text.decode(part)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise FrameRefused(f"{what} is not a string", ocpp_code="RpcFrameworkError", message_id=message_id) from error
     if len(text) > limit or (what in ("message id", "action") and not text):
         raise FrameRefused(
@@ -193,7 +193,7 @@ def open_payload(payload: bytes, decoder: msgspec.json.Decoder[M], message_id: s
         return decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise FrameRefused(str(error), ocpp_code=_violation(str(error)), message_id=message_id) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FrameRefused("payload is not JSON", ocpp_code="FormatViolation", message_id=message_id) from error
 
 

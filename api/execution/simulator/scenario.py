@@ -13,6 +13,7 @@ from msgspec import Meta
 from api.execution.errors import ScenarioRefused
 from api.execution.simulator import faults as f
 from api.execution.simulator.frequency import LossEvent
+from ledger import toml_text
 
 MAX_SCENARIO_BYTES = 256 * 1024
 MAX_FAULTS = 1000
@@ -128,11 +129,9 @@ def parse(data: bytes) -> Scenario:
     if len(data) > MAX_SCENARIO_BYTES:
         raise ScenarioRefused("the file is too long", expected=f"<= {MAX_SCENARIO_BYTES} bytes", found=len(data))
     try:
-        found = msgspec.toml.decode(data, type=Scenario)
+        found = toml_text.decode(data, Scenario)
     except UnicodeDecodeError as error:
         raise ScenarioRefused("not a scenario", expected="UTF-8") from error
-    except RecursionError as error:
-        raise ScenarioRefused("not a scenario", found="too many levels") from error
     except msgspec.DecodeError as error:
         raise ScenarioRefused("not a scenario", found=str(error)[:200]) from error
     for place, one in enumerate(found.fault):

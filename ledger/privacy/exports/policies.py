@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ledger import plain_file
+from ledger import plain_file, toml_text
 from ledger.privacy.errors import ExportPolicyInvalid
 from ledger.privacy.exports.policy import Policy, ProvablePolicy, UnlinkablePolicy
 from ledger.records.privacy import LegalBasis, Purpose
@@ -51,7 +51,7 @@ def read(path: Path) -> PolicyFile:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise ExportPolicyInvalid("the file is too large", expected=f"at most {MAX_BYTES} bytes", file=path.name)
-        found = msgspec.toml.decode(data, type=PolicyFile)
+        found = toml_text.decode(data, PolicyFile)
     except OSError as error:
         raise ExportPolicyInvalid("the file cannot be read", found=error.strerror, file=path.name) from None
     except msgspec.ValidationError as error:
