@@ -38,7 +38,7 @@ from ledger.store.errors import (
 )
 from ledger.store.folding import Folded, Follower, Kept, KeptRules, Rules, folding, hear_all
 from ledger.store.nodes import OpenTiles
-from ledger.store.position import JtiReused, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
+from ledger.store.position import JtiReused, SignerLate, StatementReordered, StreamEnded, StreamMiscounted, StreamMoved
 from ledger.store.protocol import Head, Store, StreamHead, Wanted
 from ledger.store.publisher import Publisher
 
@@ -54,6 +54,7 @@ __all__ = [
     "Publisher",
     "QueueFull",
     "Rules",
+    "SignerLate",
     "StatementReordered",
     "StreamEnded",
     "StreamMiscounted",
@@ -162,9 +163,9 @@ class Appender:
     async def append(self, submission: Submission) -> Appended:
         """The entry of this statement, durable; the same statement again gives the same answer.
 
-        Raises QueueFull, AppenderClosed, StoreFull, StoreUnreachable, OutcomeUnknown (Busy); JtiReused, StreamMoved,
-        StreamEnded, StreamMiscounted, StatementReordered and whatever the rules refuse with (Refused); StoreIo,
-        StoreDamaged, RolledBack (Broken).
+        Raises QueueFull, AppenderClosed, StoreFull, StoreUnreachable, OutcomeUnknown, SignerLate (Busy); JtiReused,
+        StreamMoved, StreamEnded, StreamMiscounted, StatementReordered and whatever the rules refuse with (Refused);
+        StoreIo, StoreDamaged, RolledBack (Broken).
         """
         (outcome,) = await self._enqueue([submission])
         if isinstance(outcome, LedgerError):

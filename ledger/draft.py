@@ -12,7 +12,7 @@ import msgspec
 
 from ledger.errors import LedgerError, Refused
 from ledger.records import entry as entries
-from ledger.records.actor import Actor
+from ledger.records.actor import Actor, SignerProof
 from ledger.records.entry import Entry, Submitter
 from ledger.records.log import POLICIES, StreamClosed
 from ledger.records.statement import Statement
@@ -20,7 +20,7 @@ from ledger.rules.fact import Evidence, Fact
 from ledger.store import position, replay
 from ledger.store.folding import KeptRules, Rules
 from ledger.store.nodes import OpenTiles
-from ledger.store.position import StatementReordered
+from ledger.store.position import SignerLate, StatementReordered
 from ledger.store.protocol import Batch, Found, Head, StoredEntry, StreamHead
 from ledger.tlog import hashing
 
@@ -43,6 +43,8 @@ class Submission:
     """Keyed tags for rules across streams; kept beside the log for restarts, never in it."""
     evidence: Evidence | None = None
     """What `Rules.check` may look at, once; never kept."""
+    proof: SignerProof | None = None
+    """How long what the door found of the signer holds; None where nothing was proven, as in tests of the sequencer."""
     rest: bytes = field(init=False, repr=False, compare=False)
     """The part of the entry's canonical bytes that does not depend on its place."""
 
@@ -119,7 +121,7 @@ class Draft:
         """Judges one submission by the log so far and puts its entry into the batch; what is refused leaves nothing."""
         try:
             return self._take(submission)
-        except Refused as error:
+        except (Refused, SignerLate) as error:
             return error
 
     def _take(self, one: Submission) -> Appended:
@@ -139,6 +141,8 @@ class Draft:
             self._refuse_reordered(statement, claims.actor_seq)
         now_ms = self._coarse_ms if record.COARSE else self._now_ms
         rec_ms = max(now_ms, self._rec_ms)
+        if one.proof is not None:
+            position.refuse_late(one.proof, max(self._now_ms, rec_ms), self.policy_index)
         if stream is None:
             prev, seq, previous = entries.NO_PREVIOUS, 1, None
         else:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cryptography import x509
@@ -19,6 +19,7 @@ from api.errors import ApiError
 from api.flows import subjects
 from api.flows.errors import (
     AttachmentForeign,
+    OwnCredentialEnded,
     PartyMismatch,
     RefusalLimit,
     StatementStale,
@@ -29,7 +30,7 @@ from api.principals import ORGANISATIONS, Principal
 from api.verification.actors import Directory, thumbprint
 from api.verification.mandates import open_directive
 from api.verification.station_root import Known
-from ledger.appender import Appended, Appender, Publisher
+from ledger.appender import Appended, Appender, Publisher, SignerLate
 from ledger.appender import Submission as LogSubmission
 from ledger.delivery import station_root
 from ledger.delivery.errors import StationRootMalformed
@@ -40,7 +41,7 @@ from ledger.privacy.keys import LOOKUP, framed
 from ledger.privacy.taking import Place
 from ledger.records import canonical, disclosure, marks, record, registry, statement
 from ledger.records import entry as entries
-from ledger.records.actor import Actor
+from ledger.records.actor import Actor, SignerProof
 from ledger.records.contracts import ContractOffered
 from ledger.records.credentials import CheckRecorded
 from ledger.records.disclosure import Disclosure
@@ -74,6 +75,8 @@ MAX_REFUSALS_AN_HOUR: Final = 120
 """Refusal entries that one party can cause in an hour; beyond it the answer is still 409, the log stays quiet."""
 HOUR_MS: Final = 3_600_000
 MAX_KEPT: Final = 4_096
+MAX_PROOFS: Final = 3
+"""How often a signer is proven again for a statement that waited; each time something had ended, or a root changed."""
 
 SubjectOf = Callable[[Part, str], str | None]
 """Whom the personal member of a part is about: a natural id, or None for nobody in particular."""
@@ -94,6 +97,8 @@ class Opened:
     evidence: Evidence = field(default_factory=Evidence)
     certificate: bytes = field(default=b"", repr=False)
     """The signer's, in DER; empty for the service's own words."""
+    proof: SignerProof | None = None
+    """How long what was found of the signer holds; None for what another replica wrote, which is in the log already."""
 
 
 Listener = Callable[[Opened, str, int], None]
@@ -121,6 +126,7 @@ class Desk:
         x5t = directory.add(engines.service_key.certificate)
         self.me = directory.actor(x5t, self.clock.now_ms())
         self._listeners: list[Listener] = []
+        self._late: list[Callable[[], None]] = []
         self._keep_certificate(x5t, engines.service_key.certificate)
 
     @property
@@ -146,6 +152,10 @@ class Desk:
     def listen(self, listener: Listener) -> None:
         """From now on `listener` hears of every new entry, after its commit; it must not block."""
         self._listeners.append(listener)
+
+    def on_late(self, listener: Callable[[], None]) -> None:
+        """From now on `listener` is called where a signer's proof did not last; it reads again what counts."""
+        self._late.append(listener)
 
     def settle(self) -> None:
         """At the end: the vault knows that all it was given has its entry, so that the next start need not look."""
@@ -184,6 +194,7 @@ class Desk:
                 expected=principal.public_party,
             )
         actor = self.directory.actor(parsed.header.x5t, now_ms)
+        proof = self.directory.proof(parsed.header.x5t, now_ms)
         opened = statement.authenticate(parsed, actor, audience=self.origin)
         if abs(opened.claims.iat * statement.MS_PER_S - now_ms) > MAX_SKEW_MS + statement.MS_PER_S:
             raise StatementStale("the statement was signed too long ago or in the future", expected="within 5 minutes")
@@ -193,7 +204,7 @@ class Desk:
         else:
             # A person's certificate is personal: it comes along every time, and is kept in the vault alone.
             self.directory.forget(parsed.header.x5t)
-        return self._with_disclosures(opened, actor, submitted, certificate)
+        return self._with_disclosures(opened, actor, submitted, certificate, proof)
 
     def _introduce(self, certificates: Sequence[bytes], signer: str, now_ms: int) -> None:
         """Good credentials are remembered. Of the others, only what is wrong with the signer's own is raised here."""
@@ -205,7 +216,7 @@ class Desk:
                     raise
 
     def _with_disclosures(
-        self, opened: Statement, actor: Actor, submitted: wire.Submission, certificate: bytes
+        self, opened: Statement, actor: Actor, submitted: wire.Submission, certificate: bytes, proof: SignerProof
     ) -> Opened:
         if not submitted.disclosures and not submitted.attachments:
             # The record without its personal members is whole as far as anybody told.
@@ -216,6 +227,7 @@ class Desk:
                 undisclosed=tuple(record.digests(opened.claims.event)),
                 evidence=self._evidence(opened),
                 certificate=certificate,
+                proof=proof,
             )
         parsed = [(disclosure.parse(one.text), one.subject) for one in submitted.disclosures]
         known = record.personal_marks(type(opened.record))
@@ -238,6 +250,7 @@ class Desk:
             attachments=attachments,
             evidence=self._evidence(opened),
             certificate=certificate,
+            proof=proof,
         )
 
     def reveal(self, opened: Statement, disclosures: Sequence[Disclosure]) -> Record:
@@ -301,6 +314,7 @@ class Desk:
             undisclosed=tuple(one for one in record.digests(opened.claims.event) if one not in disclosed),
             attachments={hashlib.sha256(paper.data).hexdigest(): paper for paper in papers},
             evidence=evidence or self._evidence(opened),
+            proof=self._own_proof(),
         )
         return await self._write(mine, self._myself())
 
@@ -329,7 +343,7 @@ class Desk:
         now_ms = self.clock.now_ms()
         brought = self._bring(opened)
         try:
-            appended = await self.appender.append(
+            appended = await self._append(
                 LogSubmission(
                     statement=opened.statement,
                     actor=opened.actor,
@@ -337,13 +351,15 @@ class Desk:
                     now_ms=now_ms,
                     tags=self._tags(opened.whole) | self._person(opened),
                     evidence=opened.evidence,
-                )
+                    proof=opened.proof,
+                ),
+                opened.certificate,
             )
         except OutcomeUnknown:
             # The entry may be there, and then what came along must be: the next start looks.
             self._intake.doubt(brought)
             raise
-        except (Refused, Busy) as error:
+        except (Refused, Busy, ApiError, PkiError) as error:
             # No entry will ever vouch for what came along; to keep it would be to keep data without a reason.
             self._intake.take_back(brought)
             if isinstance(error, RuleViolated) and not isinstance(error, LogIsFrozen):
@@ -358,6 +374,31 @@ class Desk:
         if not appended.duplicate:
             self.tell(opened, appended.stream, appended.rec_ms)
         return accepted(appended)
+
+    async def _append(self, submission: LogSubmission, certificate: bytes) -> Appended:
+        """The entry; where the signer's proof did not last until its turn, the signer is proven again.
+
+        Raises what `Appender.append` raises, and what `Directory.credential` raises of a signer who is good no more.
+        """
+        for _ in range(MAX_PROOFS):
+            try:
+                return await self.appender.append(submission)
+            except SignerLate:
+                for listener in self._late:
+                    listener()
+                submission = replace(submission, proof=self._proven(submission.actor, certificate))
+        return await self.appender.append(submission)
+
+    def _proven(self, actor: Actor, certificate: bytes) -> SignerProof:
+        """How long the signer is proven, as things stand now."""
+        if certificate and PkiRole(actor.role.value) not in ORGANISATIONS:
+            # A person's certificate is not known here any more once the statement was opened.
+            self.directory.add(certificate)
+            try:
+                return self.directory.proof(actor.x5t, self.clock.now_ms())
+            finally:
+                self.directory.forget(actor.x5t)
+        return self.directory.proof(actor.x5t, self.clock.now_ms())
 
     async def _refuse(self, opened: Opened, violated: RuleViolated) -> None:
         """One refusal entry, signed by the service, naming the rule; a person who was refused is not named."""
@@ -395,7 +436,15 @@ class Desk:
             stream=stream,
             now_ms=self.clock.now_ms(),
         )
-        return Opened(statement=statement.open_statement(signed.raw, self.me), actor=self.me, whole=what)
+        opened = statement.open_statement(signed.raw, self.me)
+        return Opened(statement=opened, actor=self.me, whole=what, proof=self._own_proof())
+
+    def _own_proof(self) -> SignerProof:
+        """How long the service's own words are proven; raises OwnCredentialEnded where nobody would believe them."""
+        try:
+            return self._proven(self.me, b"")
+        except (ApiError, PkiError) as error:
+            raise OwnCredentialEnded("the service's own statement credential is not good", found=error.code) from error
 
     def _myself(self) -> Submitter:
         return Submitter(cert=self.me.tbs_sha256, party=self.me.party, role=self.me.role.value)

@@ -1,6 +1,13 @@
 """Errors of the use cases."""
 
-from api.errors import Absent, Refused
+from api.errors import Absent, Busy, Refused
+
+
+class OwnCredentialEnded(Busy):
+    """The service's own statement credential has ended, was revoked, or its status is not known: it says nothing."""
+
+    code = "api/own-credential"
+    title = "The service cannot sign for now"
 
 
 class PartyMismatch(Refused):

@@ -59,6 +59,8 @@ class RootBook:
         self._done: set[str] = set()
         """Names of papers that stand in the log, or that were refused: each refusal is an entry."""
         desk.listen(self._hear)
+        # Whoever reads what counts again makes good what a listener could not hear.
+        desk.on_late(self._count)
 
     def begin(self) -> None:
         """Each root counts at its time, and no other; the service's own certificate is under one that does.
@@ -106,7 +108,9 @@ class RootBook:
             self._count()
 
     def _count(self) -> None:
-        self._desk.directory.count_roots(roots_of(self._reader, self._desk.origin, self._known()).windows())
+        told = log_roots.of_entries(self._reader.stream(POLICY_STREAM))
+        roots = log_roots.folded(self._desk.origin, self._known(), told)
+        self._desk.directory.count_roots(roots.windows(), told[-1].index)
 
     def _known(self) -> Sequence[x509.Certificate]:
         return self._desk.engines.anchors.certificates

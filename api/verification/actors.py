@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from api.verification.errors import SignerUnknown
 from api.verification.roots_in_time import RootNotInForce, RootsInTime, RootWindow
 from ledger.records import jws
-from ledger.records.actor import Actor
+from ledger.records.actor import Actor, SignerProof
 from ledger.records.actor import Role as LedgerRole
 from pki import keys, validation
 from pki.asn1 import attributecert
@@ -72,6 +72,8 @@ class Directory:
         for issuer in issuers:
             name = _name(issuer, _SUBJECT_PLACE)
             self._issuers.setdefault(name, []).append(issuer)
+        self.policy_index: int | None = None
+        """Of the last change of policy or roots that counts here; None where the roots are no log's."""
         self.status = status
         self.epoch = 0
         self._revoked: dict[tuple[str, int], int] = {}
@@ -96,9 +98,13 @@ class Directory:
         """The roots with their times, where they have any."""
         return self._roots.windows
 
-    def count_roots(self, roots: Sequence[RootWindow]) -> None:
-        """From now on these roots count, each at its time; nothing proven before counts any longer."""
+    def count_roots(self, roots: Sequence[RootWindow], policy_index: int | None = None) -> None:
+        """From now on these roots count, each at its time; nothing proven before counts any longer.
+
+        `policy_index` is the entry that says so last, where they are those of a log that goes on.
+        """
         self._roots = RootsInTime(self.anchors, roots)
+        self.policy_index = policy_index
         self.evidence_moved()
 
     def add(self, der: bytes) -> str:
@@ -163,6 +169,11 @@ class Directory:
         until_ms = min(self._next_moment(at_ms), credential.status_valid_until_ms, credential.not_after_ms)
         self._proven[x5t, purpose] = (at_ms, until_ms, credential)
         return credential
+
+    def proof(self, x5t: str, at_ms: int) -> SignerProof:
+        """How long the signing credential behind a thumbprint is proven by what counts here; raises as `credential`."""
+        self.credential(x5t, at_ms)
+        return SignerProof(self._proven[x5t, Purpose.SIGNING][1], self.policy_index)
 
     def validate(
         self, der: bytes, at_ms: int, *, purpose: Purpose, roles: Collection[Role] | None = None

@@ -1,6 +1,7 @@
 """Who speaks: the value that the service makes from a verified credential, so that no rule ever sees a certificate."""
 
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -33,3 +34,12 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Hex SHA-256 of the to-be-signed certificate: what identifies it, for an ECDSA signature can be rewritten."""
     services: frozenset[str] = frozenset()
     delegated_by: str | None = None
+
+
+class SignerProof(NamedTuple):
+    """How long it holds that a statement is its signer's."""
+
+    until_ms: int
+    """Exclusive: then its credential, its root or what says that it stands comes to an end."""
+    policy_index: int | None
+    """Index of the last change of policy or roots that whoever proved it had heard of; None where nobody listens."""

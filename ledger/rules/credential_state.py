@@ -58,6 +58,8 @@ class CredentialBook:
         """Those of them that are gaps, so that nobody has to look through all to find these few."""
         self._revoked: Table[CredentialState] = new(Plain("credential-revoked", CredentialState, is_walked=True))
         """Those of them that are revoked: few, too."""
+        self._revoked_tbs: Table[int] = new(Plain("credential-revoked-tbs", int))
+        """The index of the entry that revoked it, by the hash of what was signed: so are actors known."""
         self._of_party: Table[list[str]] = new(Plain("credentials-of", list[str]))
         """Keys of what was issued, by the organisation that it names."""
         self._barred: Table[Barred] = new(Plain("barred", Barred, is_walked=True))
@@ -70,6 +72,10 @@ class CredentialBook:
     def is_barred(self, party: str) -> bool:
         """Whether signing credentials of the party are on record, and every one of them is revoked."""
         return party in self._barred
+
+    def revoked_in(self, tbs_sha256: str) -> int | None:
+        """Index of the entry that revoked the certificate with this hash of what was signed; None while none did."""
+        return self._revoked_tbs.get(tbs_sha256)
 
     def find(self, issuer_key_sha256: str, serial: str) -> CredentialState | None:
         """The credential of this name, or None."""
@@ -111,6 +117,7 @@ class CredentialBook:
                 if state is not None and state.revoked is None:
                     state.revoked = record
                     self._revoked[_key(*state.name)] = state
+                    self._revoked_tbs[state.tbs_sha256] = index
                     self._gaps.pop(_key(*state.name), None)
                     if state.party is not None:
                         self._weigh(state.party, index)

@@ -7,7 +7,7 @@ from ledger.records.credentials import (
     CredentialsAdopted,
 )
 from ledger.rules.errors.credentials import CredentialEnded, CredentialUnintended, CredentialUnknown, SerialReused
-from ledger.rules.errors.writing import AlreadyRecorded
+from ledger.rules.errors.writing import AlreadyRecorded, SignerRevoked
 from ledger.rules.fact import Fact
 from ledger.rules.projection import Projection
 
@@ -50,6 +50,22 @@ def credential_revoked(seen: Projection, _fact: Fact, record: CredentialRevoked)
         raise CredentialEnded(
             "the credential was revoked before", found=state.revoked.revoked_at_ms, serial=record.serial
         )
+
+
+def require_signer(seen: Projection, fact: Fact) -> None:
+    """Neither who states it, nor the person or system operator whose words it holds, was revoked in an earlier entry.
+
+    The place in the log decides and no clock: what was authentic at the door may have waited until its credential was
+    gone. A bundle of one stream holds no revocations; there the status of its signers says the same.
+    """
+    index = seen.credentials.revoked_in(fact.actor.tbs_sha256)
+    if index is None and fact.evidence is not None:
+        person, directive = fact.evidence.person, fact.evidence.directive
+        for other in (person, None if directive is None else directive.actor):
+            if index is None and other is not None:
+                index = seen.credentials.revoked_in(other.tbs_sha256)
+    if index is not None:
+        raise SignerRevoked("the credential's revocation is on record", expected="one that stands", found=index)
 
 
 def _require_new(seen: Projection, issuer: str, serial: str) -> None:

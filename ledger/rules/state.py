@@ -130,6 +130,7 @@ class LogState:
         kept = seen.log_kept
         keeping.require_not_frozen(seen, kept, fact)
         writers.require_writer(fact)
+        issuance.require_signer(seen, fact)
         streams.require_stream(fact)
         keeping.require_policy(seen, kept, fact)
         keeping.require_keeper(kept, fact)

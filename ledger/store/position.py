@@ -1,7 +1,8 @@
 """Where a statement may stand: once in a log, at the end of a stream that is open, in its actor's own order."""
 
-from ledger.errors import Refused
+from ledger.errors import Busy, Refused
 from ledger.records import entry as entries
+from ledger.records.actor import SignerProof
 from ledger.records.log import StreamClosed
 from ledger.records.statement import Statement
 from ledger.store.protocol import StreamHead
@@ -40,6 +41,23 @@ class StatementReordered(Refused):
 
     code = "ledger/statement-reordered"
     title = "Statement is out of order"
+
+
+class SignerLate(Busy):
+    """What proved the signer at the door no longer held when the statement's turn came; the door proves it anew."""
+
+    code = "ledger/signer-late"
+    title = "The signer's proof did not last"
+
+
+def refuse_late(proof: SignerProof, at_ms: int, policy_index: int) -> None:
+    """Raises SignerLate unless the proof holds for an entry of that time, under the policy in force there."""
+    if at_ms >= proof.until_ms:
+        raise SignerLate("the signer was proven for an earlier time", expected=f"before {proof.until_ms}", found=at_ms)
+    if proof.policy_index is not None and proof.policy_index != policy_index:
+        raise SignerLate(
+            "the roots may have changed since the signer was proven", expected=policy_index, found=proof.policy_index
+        )
 
 
 def refuse_misplaced(statement: Statement, stream: StreamHead | None) -> None:

@@ -51,7 +51,7 @@ TEXTS: Final = {
     "region": "FI",
     "currency": "EUR",
     "code": "rules/double-selling",
-    "rules": "rules/3",
+    "rules": "rules/4",
     "profile": "FO/SIGNING/v1",
     "algorithm": "CONGESTION/1",
     "refused_type": "fsr.issued",

@@ -140,6 +140,15 @@ class NotDisclosed(RuleViolated):
     source = "invariants 8 and 9"
 
 
+class SignerRevoked(RuleViolated):
+    """Nobody states anything with a credential whose revocation is on record, nor has a person's such words relayed."""
+
+    code = "rules/signer-revoked"
+    title = "The signer's credential is revoked"
+    number = "R-17"
+    source = "invariant 1, record credential.revoked"
+
+
 class PersonUncalled(RuleViolated):
     """A person's words travel with what is a person's right alone; an organisation exercises its own by itself."""
 

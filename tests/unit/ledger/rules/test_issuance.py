@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from ledger.records.actor import Actor
+from ledger.records.contracts import HoldersAsked
 from ledger.records.credentials import (
     CREDENTIAL_STREAM,
     AdoptedCredential,
@@ -13,9 +16,24 @@ from ledger.records.credentials import (
     CredentialsAdopted,
     RevocationReason,
 )
+from ledger.records.services import Service
 from ledger.rules.credential_state import CredentialName
+from ledger.rules.fact import Evidence, OpenedDirective
 from ledger.rules.state import LogState
-from tests.support.rulebook import AURORA, NORTHGATE, SOUTHGATE, VOLTWISE, Judge, at, refused
+from tests.support.rulebook import (
+    AURORA,
+    BOREALIS,
+    DRIVER,
+    GRID,
+    NORTHGATE,
+    SITE,
+    SOUTHGATE,
+    VOLTWISE,
+    Judge,
+    at,
+    directive,
+    refused,
+)
 
 ISSUER = "a1" * 32
 OTHER_ISSUER = "a2" * 32
@@ -159,3 +177,31 @@ def test_one_stream_decides_all_of_it_alone() -> None:
         assert [code for code, _ in alone.undecidable(fact) if code.startswith("rules/credential")] == []
         alone.apply(fact)
         judge.fold(fact)
+
+
+@pytest.mark.parametrize(
+    ("revoked_one", "shown"),
+    [
+        (AURORA, Evidence()),
+        (AURORA, None),
+        (DRIVER, Evidence(person=DRIVER)),
+        (GRID, Evidence(directive=OpenedDirective(directive(), GRID))),
+    ],
+    ids=["who states it", "who stated it, in an audit", "the person whose words it relays", "who signed the directive"],
+)
+def test_nothing_rests_on_a_credential_after_the_entry_that_revoked_it(
+    judge: Judge, revoked_one: Actor, shown: Evidence | None
+) -> None:
+    admit(judge, intended(tbs_sha256=revoked_one.tbs_sha256))
+    admit(judge, issued(tbs_sha256=revoked_one.tbs_sha256))
+    asked = HoldersAsked(
+        query_id="query-1", site_id=SITE, service=Service.CONGESTION, start_at_ms=at("15:00"), end_at_ms=at("16:00")
+    )
+    judge.try_it(asked, AURORA, "discovery/query-1")
+    index = len(judge.facts)
+    admit(judge, revoked())
+    with refused("signer-revoked"):
+        judge.try_it(asked, AURORA, "discovery/query-1", evidence=shown)
+    judge.try_it(msgspec.structs.replace(asked, query_id="query-2"), BOREALIS, "discovery/query-2")
+    assert judge.state.credentials.revoked_in(revoked_one.tbs_sha256) == index
+    assert judge.state.credentials.revoked_in(BOREALIS.tbs_sha256) is None
