@@ -289,7 +289,8 @@ def _key(
         return keys.OfflineKey(keys.require_authority_key(certificate.public_key()))
     place, file = folder / f"{name}.key.uri", folder / f"{name}.key.pem"
     if place.is_file():
-        return pkcs11.open_key(keyplace.parse(place.read_text(encoding="utf-8")[: keyplace.MAX_URI_CHARS + 1].strip()))
+        written = plain_file.read(place).decode("utf-8", "replace")[: keyplace.MAX_URI_CHARS + 1]
+        return pkcs11.open_key(keyplace.parse(written.strip()))
     if optional and not file.exists():
         return keys.OfflineKey(keys.require_authority_key(certificate.public_key()))
     return keys.load_private(file, password)

@@ -1,7 +1,9 @@
 """Where the command `audit` finds a log, its key, and the certificates of those who signed in it."""
 
 import base64
+import contextlib
 import hashlib
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -180,7 +182,7 @@ def credentials(folder: Path, reader: SqlReads | None) -> Credentials:
     found = Credentials()
     for name in CREDENTIAL_FOLDERS:
         for path in _files(folder / name):
-            for der in _ders(plain_file.read(path)):
+            for der in _ders(plain_file.read(path, MAX_FILE_BYTES)):
                 found.add(der)
     if reader is not None:
         for der in reader.certificates():
@@ -192,19 +194,24 @@ def _files(folder: Path) -> Iterator[Path]:
     """The files that can hold a certificate or a CRL; keys are never opened."""
     if not folder.is_dir():
         return
-    for count, path in enumerate(sorted(folder.rglob("*"))):
-        if count >= MAX_FILES:
-            raise BundleUnusable("too many files", expected=f"at most {MAX_FILES}", found=folder.name)
+    paths = list(itertools.islice(folder.rglob("*"), MAX_FILES + 1))
+    if len(paths) > MAX_FILES:
+        raise BundleUnusable("too many files", expected=f"at most {MAX_FILES}", found=folder.name)
+    for path in sorted(paths):
         is_wanted = path.suffix in _SUFFIXES and not path.name.endswith(".key.pem") and path.is_file()
         if is_wanted and path.stat().st_size <= MAX_FILE_BYTES:
             yield path
 
 
 def _ders(data: bytes) -> list[bytes]:
-    """What the file holds in DER: the blocks of a PEM file, or the file itself."""
+    """What the file holds in DER: the blocks of a PEM file that can be read, or the file itself."""
     if not data.lstrip().startswith(b"-----BEGIN"):
         return [data]
-    return [base64.b64decode(block) for block in _PEM.findall(data)]
+    found: list[bytes] = []
+    for block in _PEM.findall(data):
+        with contextlib.suppress(ValueError):  # base64 that is cut off
+            found.append(base64.b64decode(block))
+    return found
 
 
 def _vkeys(folder: Path, policy: Policy | None) -> tuple[str, ...]:
@@ -219,6 +226,6 @@ def _vkeys(folder: Path, policy: Policy | None) -> tuple[str, ...]:
 
 def _origin(path: Path) -> str:
     try:
-        return checkpoint.parse(note.parse(plain_file.read(path)).text).origin
+        return checkpoint.parse(note.parse(plain_file.read(path, note.MAX_NOTE_OCTETS)).text).origin
     except (LedgerError, OSError) as error:
         raise BundleUnusable("the checkpoint cannot be read", file=path.name) from error

@@ -1,14 +1,20 @@
 """A log's SQLite file as the source of an audit: read-only, one snapshot, rows and look-ups as few calls as can be."""
 
 import os
-from collections.abc import Collection, Sequence
+import sqlite3
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from ledger.audit.report import Finding
 from ledger.audit.source import End, Row
 from ledger.audit.store_source import StoreSource
+from ledger.store import sqlite
 from ledger.store.errors import StoreDamaged
 from ledger.store.sqlite import KEYS_A_QUERY, SqliteReader, coded
+
+MAX_VALUE_BYTES: Final = 2**20
+"""Of one value, but for evidence: many rows are read at once, and those of a crooked file can share their pages."""
 
 _ROWS: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
 
@@ -24,12 +30,21 @@ class SqliteSource(StoreSource):
         self._path = Path(path)
         reader = SqliteReader.open(self._path)
         self._db = reader.connection
+        self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         self._db.execute("BEGIN")
         super().__init__(reader)
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
         """Another process opens the file for itself."""
         return type(self), (self._path,)
+
+    def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
+        # One piece of evidence is larger than anything else, and they are read one after the other.
+        before = self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, sqlite.MAX_VALUE_BYTES)
+        try:
+            yield from super().faults(vkeys)
+        finally:
+            self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, before)
 
     def _rows(self, start: int, stop: int) -> list[Row]:
         with coded():

@@ -3,6 +3,7 @@
 Whoever opens a file to write brings it up to the newest version; a reader opens that version only.
 """
 
+import re
 from typing import Final
 
 APPLICATION_ID = 0x464C584C
@@ -92,6 +93,8 @@ VERSIONS: Final = (_first(), PROJECTIONS)
 """What makes version n + 1 out of version n, from an empty file on. A script that was released is never edited."""
 
 SCHEMA_VERSION: Final = len(VERSIONS)
+
+TABLE_NAMES: Final = tuple(re.findall(r"CREATE TABLE (\w+)", "".join(VERSIONS)))
 
 
 def script(version: int = 0) -> str:

@@ -44,6 +44,12 @@ ROWS_A_STATEMENT: Final = 64
 """Rows in one INSERT: to begin a statement costs as much as to insert a row."""
 NO_PREVIOUS: Final = -1
 
+MAX_VALUE_BYTES: Final = 32 * 2**20
+"""Of one value of a file that is only read: twice an attachment. Rows of a crooked file can share the same pages."""
+
+_TABLE: Final = "table"
+_HIDDEN: Final = 6
+"""Where `PRAGMA table_xinfo` says of a column that it is no plain one."""
 _FULL, _IO, _BUSY, _LOCKED = 13, 10, 5, 6
 _PROJECT: Final = """INSERT INTO projection VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (kind, key) DO UPDATE
  SET value = excluded.value, idx = excluded.idx, born = excluded.born, until_ms = excluded.until_ms"""
@@ -112,6 +118,15 @@ class SqliteReader(SqlReads):
             raise StoreForeign("not a log", expected=f"{schema.APPLICATION_ID:#x}", found=f"{found:#x}")
         if version != schema.SCHEMA_VERSION:
             raise StoreForeign("another version of the store", expected=schema.SCHEMA_VERSION, found=version)
+        # Whoever made the file may have put a view, or a column that is computed, where a table of ours was: reading it
+        # would run what is written there, for ever.
+        with coded():
+            kinds = {name: kind for _, name, kind, *_ in self._db.execute("PRAGMA main.table_list")}
+            for name in schema.TABLE_NAMES:
+                if kinds.get(name, _TABLE) != _TABLE:
+                    raise StoreForeign("no table", expected=_TABLE, found=kinds[name], table=name)
+                if any(column[_HIDDEN] for column in self._db.execute(f"PRAGMA main.table_xinfo({name})")):
+                    raise StoreForeign("a column that is computed", expected="what is stored", table=name)
 
     def standby_names(self) -> str:
         """A file has no standby."""
@@ -442,7 +457,9 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
         uri += "&immutable=1"
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     try:
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
         db.execute("PRAGMA query_only = ON")
+        db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA wal_autocheckpoint = 0")
         with closing(db.execute("SELECT 1 FROM sqlite_schema")) as found:
             found.fetchone()
