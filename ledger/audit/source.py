@@ -1,11 +1,14 @@
 """Where an audit reads from. A source hands out stored bytes and judges nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from ledger.audit.report import Finding
+
+MAX_MISSING: Final = 262_144
+"""Entries that may be missing for each of them to be named; a log that says of itself that it has 2^62 has an end."""
 
 Row = tuple[int, bytes | None, bytes | None, int | None, int | None]
 """(index, data, leaf, previous index, actor's number), as stored: whoever owns the medium can put anything into it.
@@ -95,7 +98,7 @@ class LogSource(Protocol):
     """A log to be audited. One that is pickled for another process is opened anew there."""
 
     def size(self) -> int:
-        """How many entries there are: one more than the largest index."""
+        """How many entries there are: one more than the largest index before which no more than `MAX_MISSING` miss."""
         ...
 
     def committed_size(self) -> int:

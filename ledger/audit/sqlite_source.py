@@ -16,6 +16,9 @@ from ledger.store.sqlite import KEYS_A_QUERY, SqliteReader, coded
 MAX_VALUE_BYTES: Final = 2**20
 """Of one value, but for evidence: many rows are read at once, and those of a crooked file can share their pages."""
 
+MIN_ROW_BYTES: Final = 8
+"""No row of an entry is smaller: five members and what says how long they are."""
+
 _ROWS: Final = "SELECT idx, data, leaf, previous_idx, actor FROM entry WHERE idx >= ? AND idx < ? ORDER BY idx"
 
 _IS_HEAD: Final = """ CROSS JOIN stream_head AS h WHERE h.stream = w.column1 AND h.seq = w.column2
@@ -37,6 +40,14 @@ class SqliteSource(StoreSource):
     def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
         """Another process opens the file for itself."""
         return type(self), (self._path,)
+
+    def _room(self) -> int:
+        with coded():
+            (pages,), (octets,) = (
+                self._db.execute("PRAGMA page_count").fetchone(),
+                self._db.execute("PRAGMA page_size").fetchone(),
+            )
+        return int(pages) * int(octets) // MIN_ROW_BYTES
 
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
         # One piece of evidence is larger than anything else, and they are read one after the other.

@@ -1,13 +1,14 @@
 """A static tlog-tiles directory as the source of an audit."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from ledger import plain_file
 from ledger.audit.report import Code, Finding
-from ledger.audit.source import Block, End, Projections, Row, SignedNote, TileBytes
+from ledger.audit.source import MAX_MISSING, Block, End, Projections, Row, SignedNote, TileBytes
 from ledger.errors import LedgerError
 from ledger.tlog import checkpoint, note, tiles
 from ledger.tlog.errors import KeyMalformed
@@ -16,6 +17,8 @@ from ledger.tlog.tiles import TILE_WIDTH
 
 CHECKPOINT_FILE: Final = "checkpoint"
 VKEY_FILE: Final = "vkey"
+MAX_GROUPS: Final = 7
+"""Of three digits, in the index of a bundle."""
 _LENGTH_OCTETS: Final = 2
 
 
@@ -27,7 +30,16 @@ class StaticSource:
         self._root = Path(directory)
 
     def size(self) -> int:
-        return self.committed_size()
+        """What the checkpoint says, as far as there are files for it."""
+        committed = self.committed_size()
+        end = missing = 0
+        for index in self._bundles():
+            missing += index - end
+            if index * TILE_WIDTH >= committed or missing > MAX_MISSING // TILE_WIDTH:
+                break
+            end = index + 1
+        whole = -(-committed // TILE_WIDTH)
+        return committed if whole - end <= MAX_MISSING // TILE_WIDTH else end * TILE_WIDTH
 
     def committed_size(self) -> int:
         """What the checkpoint says, verified or not; 0 if it says nothing."""
@@ -36,6 +48,11 @@ class StaticSource:
             return 0 if signed is None else checkpoint.parse(note.parse(signed).text).size
         except LedgerError:
             return 0
+
+    def _bundles(self) -> Iterator[int]:
+        """The indices of the bundles that are there, full or not, rising."""
+        for groups in range(MAX_GROUPS):
+            yield from _indices(self._root / "tile" / "entries", 0, groups)
 
     def notes(self) -> Iterator[SignedNote]:
         signed = self._read(CHECKPOINT_FILE, note.MAX_NOTE_OCTETS)
@@ -107,6 +124,21 @@ class StaticSource:
                 return file.read(limit + 1)
         except OSError:
             return None
+
+
+def _indices(folder: Path, above: int, groups: int) -> Iterator[int]:
+    """The indices that end `groups` folders further down. Links are not followed, for they may lead back."""
+    inner = re.compile(r"x[0-9]{3}" if groups else r"[0-9]{3}(\.p)?")
+    try:
+        with os.scandir(folder) as found:
+            names = {one.name for one in found if inner.fullmatch(one.name) and not (groups and one.is_symlink())}
+    except OSError:
+        return
+    for group in sorted({int(name[1:] if groups else name[:3]) for name in names}):
+        if not groups:
+            yield above * 1000 + group
+        elif above or group:
+            yield from _indices(folder / f"x{group:03d}", above * 1000 + group, groups - 1)
 
 
 def _are_keys(data: bytes, trusted: tuple[str, ...]) -> bool:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterator, Sequence
 from hashlib import sha256
 
 from ledger.audit.report import Code, Finding
-from ledger.audit.source import Block, End, Row, SignedNote, StreamState, TileBytes
+from ledger.audit.source import MAX_MISSING, Block, End, Row, SignedNote, StreamState, TileBytes
 from ledger.errors import LedgerError
 from ledger.store.errors import StoreDamaged
 from ledger.store.reads import SqlReads
+from ledger.tlog import merkle
 from ledger.tlog.tiles import TILE_WIDTH
 
 
@@ -19,14 +20,41 @@ class StoreSource:
         self._store = store
         self._parties: dict[int, str] = {}
         self._actors_fault: str | None = None
+        self._size: int | None = None
         try:
             self._parties = {number: actor.party for number, actor in store.actors().items()}
         except LedgerError as error:
             self._actors_fault = error.detail
 
     def size(self) -> int:
+        if self._size is None:
+            self._size = self._looked_at()
+        return self._size
+
+    def _looked_at(self) -> int:
         last = self._store.last_index()
-        return 0 if last is None else last + 1
+        if last is None:
+            return 0
+        try:
+            count = self._store.entry_count()
+        except StoreDamaged:
+            # Pages that cannot be read: each entry on them is to be named, and there are no more than have room.
+            return max(0, min(last + 1, self._room()))
+        if last - count < MAX_MISSING:
+            return max(0, last + 1)
+        # How many miss in front of a row never falls from one row to the next.
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            if self._store.index_at(middle) - middle > MAX_MISSING:
+                high = middle
+            else:
+                low = middle + 1
+        return max(0, self._store.index_at(low - 1) + 1) if low else 0
+
+    def _room(self) -> int:
+        """How many entries there is room for."""
+        return merkle.MAX_SIZE
 
     def committed_size(self) -> int:
         return self._store.head().size
@@ -89,6 +117,15 @@ class StoreSource:
     def faults(self, vkeys: tuple[str, ...]) -> Iterator[Finding]:
         if self._actors_fault is not None:
             yield Finding(code=Code.PROJECTION_DIFFERS, detail=self._actors_fault, table="actor")
+        last = self._store.last_index()
+        if last is not None and last >= self.size():
+            yield Finding(
+                code=Code.ENTRY_MISSING,
+                detail="from here on so many entries are missing that what stands behind them is not looked at",
+                index=self.size(),
+                found=str(last),
+                table="entry",
+            )
         for digest, data in self._store.pieces():
             found = sha256(data).hexdigest()
             if found != digest:

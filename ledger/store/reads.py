@@ -71,6 +71,17 @@ class SqlReads(ABC):
         found = self._one("SELECT max(idx) FROM entry")[0]
         return None if found is None else int(found)
 
+    def entry_count(self) -> int:
+        """How many rows there are."""
+        return int(self._one("SELECT count(*) FROM entry")[0])
+
+    def index_at(self, rank: int) -> int:
+        """The index of the row before which there are so many; raises EntryAbsent."""
+        found = self._one("SELECT idx FROM entry ORDER BY idx LIMIT 1 OFFSET ?", (rank,))
+        if found is None:
+            raise EntryAbsent("the log has no such row", expected=f"more than {rank}")
+        return int(found[0])
+
     def statement_count(self) -> int:
         """How many statements are kept for idempotency."""
         return int(self._one("SELECT count(*) FROM idempotency")[0])

@@ -15,11 +15,18 @@ from api.cli.audit import audit
 from api.client.tls import client_context
 from api.verification.errors import BundleUnusable
 from ledger import plain_file
+from ledger.audit import run as audits
+from ledger.audit import static_source, store_source
+from ledger.audit.report import Code, Report
+from ledger.audit.source import LogSource
 from ledger.audit.sqlite_source import MAX_VALUE_BYTES, SqliteSource
+from ledger.audit.static_source import StaticSource
 from ledger.store import sqlite
 from ledger.store.errors import StoreDamaged, StoreForeign
 from ledger.store.sqlite import SqliteReader, SqliteStore
+from ledger.tlog import checkpoint, tiles
 from pki import plain_file as pki_plain_file
+from tests.support import logs
 
 TERABYTES = 4 * 2**40
 CPU_S = 1.0
@@ -164,4 +171,107 @@ def test_a_piece_of_evidence_may_be_larger_and_not_without_end(database: Path) -
     source = SqliteSource(database)
     with pytest.raises(StoreDamaged):
         list(source.faults(()))
+    source.close()
+
+
+# Logs that say of themselves that they never end
+
+
+NEVER = 9 * 10**18
+
+
+def checkpoint_of(size: int) -> bytes:
+    return checkpoint.sign(checkpoint.Checkpoint(logs.ORIGIN, size, bytes(32)), [logs.signer()])
+
+
+def audited(source: LogSource) -> Report:
+    return audits.audit(source, vkeys=[logs.signer().vkey], origin=logs.ORIGIN)
+
+
+def bundle(folder: Path, index: int, width: int = 256) -> None:
+    file = folder / tiles.entries_path(index, width)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"")
+
+
+def test_a_static_log_ends_where_its_files_do_whatever_its_checkpoint_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkpoint").write_bytes(checkpoint_of(NEVER))
+    source = StaticSource(tmp_path)
+    assert source.size() == 0
+    bundle(tmp_path, 0)
+    bundle(tmp_path, 1, 7)
+    assert source.size() == 512
+    report = audited(source)
+    assert report.counts[Code.TRUNCATED.value] == 1
+    assert [one.index for one in report.findings if one.code is Code.TRUNCATED] == [512]
+    # So many may be missing in between; behind more nothing is looked for.
+    monkeypatch.setattr(static_source, "MAX_MISSING", 3 * 256)
+    bundle(tmp_path, 5)
+    assert source.size() == 6 * 256
+    bundle(tmp_path, 1_000)
+    bundle(tmp_path, NEVER // 256)
+    assert source.size() == 6 * 256
+    for index in range(6, 1_000):
+        bundle(tmp_path, index)
+    bundle(tmp_path, 1_234_067)
+    assert source.size() == 1_001 * 256
+    (tmp_path / "checkpoint").write_bytes(checkpoint_of(1_002 * 256 + 1))
+    assert source.size() == 1_002 * 256 + 1
+
+
+def test_links_that_lead_back_are_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_bytes(checkpoint_of(NEVER))
+    bundle(tmp_path, 1_000)
+    for name in range(2, 1_000):
+        (tmp_path / "tile/entries" / f"x{name:03d}").symlink_to(".")
+        (tmp_path / "tile/entries/x001" / f"x{name:03d}").symlink_to(".")
+    began = time.process_time()
+    assert StaticSource(tmp_path).size() == 1_001 * 256
+    assert time.process_time() - began < CPU_S
+
+
+def test_a_database_ends_where_its_rows_do_whatever_the_last_one_is_called(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_source, "MAX_MISSING", 10)
+
+    def size_with(*indices: int) -> int:
+        rows = ",".join(f"({index}, x'00', x'00', NULL, 0)" for index in indices)
+        crooked(database, f"INSERT INTO entry VALUES {rows}")  # noqa: S608
+        source = SqliteSource(database)
+        try:
+            return source.size()
+        finally:
+            source.close()
+
+    assert size_with(0, 1, 2) == 3
+    assert size_with(12, 13) == 14
+    assert size_with(16) == 14
+    assert size_with(NEVER, NEVER + 1) == 14
+    report = audited(source := SqliteSource(database))
+    source.close()
+    missing = [one for one in report.findings if one.code is Code.ENTRY_MISSING and one.found is not None]
+    assert [(one.index, one.found) for one in missing] == [(14, str(NEVER + 1))]
+
+
+def test_a_database_whose_only_row_is_the_last_of_all_has_no_entries(database: Path) -> None:
+    crooked(database, f"INSERT INTO entry VALUES ({NEVER}, x'00', x'00', NULL, 0)")  # noqa: S608
+    source = SqliteSource(database)
+    assert source.size() == 0
+    assert audited(source).counts[Code.ENTRY_MISSING.value] == 1
+    source.close()
+
+
+def test_a_database_that_cannot_be_counted_has_no_more_entries_than_there_is_room_for(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(_: object) -> int:
+        raise StoreDamaged("the database refused")
+
+    monkeypatch.setattr(SqliteReader, "entry_count", damaged)
+    crooked(database, f"INSERT INTO entry VALUES ({NEVER}, x'00', x'00', NULL, 0)")  # noqa: S608
+    source = SqliteSource(database)
+    assert source.size() == database.stat().st_size // 8
     source.close()
