@@ -23,6 +23,7 @@ from ledger.audit.source import Block, LogSource, Row
 from ledger.errors import LedgerError
 from ledger.records import canonical
 from ledger.records import entry as entries
+from ledger.records.actor import Actor
 from ledger.records.entry import STREAM_CLOSED, TIME_STAMPED, Entry
 from ledger.tlog import hashing
 from ledger.tlog.tiles import TILE_WIDTH, width_at
@@ -37,6 +38,10 @@ _encode = msgspec.json.Encoder(order="sorted").encode
 
 MAX_DIFFERENCES: Final = 100_000
 """Differing entries that one span remembers; far more than a report lists."""
+
+
+MAX_SHOWN: Final = 400
+"""Characters of a stored actor that a finding shows."""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -200,7 +205,7 @@ class _Judge:
             self._stamped(index)
         if self._signatures is not None:
             for row, made in zip(block.rows, cleared.made, strict=True):
-                self._signature(row[0], made)
+                self._signature(row, made, block)
 
     def _stamped(self, index: int) -> None:
         if len(self._result.stamped) < MAX_STAMPS:
@@ -391,7 +396,7 @@ class _Judge:
                 found=f"{closing.closed} after {closing.n}",
             )
         if self._signatures is not None:
-            self._signature(index, made)
+            self._signature(row, made, block)
 
     def _recorded(self, index: int, made: Entry, claims: said.SaidClaims) -> None:
         """The row that says where the statement is."""
@@ -428,16 +433,36 @@ class _Judge:
         there = claims_in(data)
         return there is not None and (there.iss, there.jti) == (claims.iss, claims.jti)
 
-    def _signature(self, index: int, made: Entry | LeanEntry) -> None:
+    def _signature(self, row: Row, made: Entry | LeanEntry, block: Block) -> None:
         if self._signatures is None:
             return
         whole = made if isinstance(made, Entry) else entry_of(made)
-        wrong = self._signatures.fault(whole)
-        if wrong is None:
-            self._result.signatures += 1
-        else:
-            code, error = wrong
-            self._fault(code, error.detail, index, whole, expected=error.expected, found=error.code)
+        judged = self._signatures.judge(whole)
+        if isinstance(judged, tuple):
+            code, error = judged
+            self._fault(code, error.detail, row[0], whole, expected=error.expected, found=error.code)
+            return
+        self._result.signatures += 1
+        if block.actors is None or row[4] is None:
+            return
+        stored = block.actors.get(row[4])
+        # Another party was named by whoever compared the claims.
+        if stored is not None and stored != judged and stored.party == judged.party:
+            self._fault(
+                Code.PROJECTION_DIFFERS,
+                "the stored actor is not the one that the certificate shows",
+                row[0],
+                whole,
+                expected=_shown(judged, stored),
+                found=_shown(stored, judged),
+                table="actor",
+            )
+
+
+def _shown(actor: Actor, other: Actor) -> str:
+    """The members in which it differs from the other."""
+    mine, theirs = (msgspec.to_builtins(one, order="sorted") for one in (actor, other))
+    return " ".join(f"{name}={value}" for name, value in mine.items() if value != theirs[name])[:MAX_SHOWN]
 
 
 def _signatures(resolve: "Resolve") -> "Signatures":

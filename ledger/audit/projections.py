@@ -15,6 +15,7 @@ from ledger.tlog.tiles import TILE_WIDTH
 class Derived(msgspec.Struct, frozen=True):
     """What the log says."""
 
+    origin: str
     size: int
     root: bytes | None
     """None where the entries are not the signed ones, so that the head's root cannot be judged."""
@@ -40,8 +41,9 @@ def _differs(table: str, detail: str, **where: Any) -> Finding:
 
 
 def _head(stored: Projections, derived: Derived) -> Iterator[Finding]:
-    size, root, rec_ms = stored.head()
+    origin, size, root, rec_ms = stored.head()
     for what, expected, found in (
+        ("origin", derived.origin, origin),
         ("size", str(derived.size), str(size)),
         ("root", root.hex() if derived.root is None else derived.root.hex(), root.hex()),
         ("rec_ms", str(derived.rec_ms), str(rec_ms)),

@@ -6,6 +6,7 @@ from ledger.audit.report import Code
 from ledger.errors import LedgerError
 from ledger.records import jws
 from ledger.records import statement as statements
+from ledger.records.actor import Actor
 from ledger.records.entry import Entry
 from ledger.verify import Resolve
 
@@ -23,8 +24,8 @@ class Signatures:
         self._resolve = resolve
         self._keys: dict[bytes, jws.PublicKey] = {}
 
-    def fault(self, made: Entry) -> Wrong | None:
-        """What is wrong with the statement of an entry, or None: its actor signed it."""
+    def judge(self, made: Entry) -> Actor | Wrong:
+        """Who signed the statement of an entry, or what is wrong with it."""
         try:
             parsed = jws.parse(made.stmt)
             statement = statements.read_parsed(parsed)
@@ -39,7 +40,7 @@ class Signatures:
             statements.require_party(statement, actor)
         except LedgerError as error:
             return Code.SIGNATURE_INVALID, error
-        return None
+        return actor
 
     def _key(self, spki: bytes) -> jws.PublicKey:
         key = self._keys.get(spki)

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.audit.report import Finding
+from ledger.records.actor import Actor
 
 MAX_MISSING: Final = 262_144
 """Entries that may be missing for each of them to be named; a log that says of itself that it has 2^62 has an end."""
@@ -30,6 +31,8 @@ class Block(msgspec.Struct, frozen=True):
     faults: tuple[Finding, ...] = ()
     file: str | None = None
     tile_file: str | None = None
+    actors: Mapping[int, Actor] | None = None
+    """As `parties`, with all that is stored of each."""
 
 
 class TileBytes(msgspec.Struct, frozen=True):
@@ -69,8 +72,8 @@ End = tuple[str, int, bytes, int, bool]
 class Projections(Protocol):
     """The tables that are derived from the log."""
 
-    def head(self) -> tuple[int, bytes, int]:
-        """(size, root, time of the last entry)."""
+    def head(self) -> tuple[str, int, bytes, int]:
+        """(origin, size, root, time of the last entry)."""
         ...
 
     def streams(self) -> Iterator[tuple[str, StreamState]]:

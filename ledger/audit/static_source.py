@@ -2,6 +2,7 @@
 
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,10 @@ CHECKPOINT_FILE: Final = "checkpoint"
 VKEY_FILE: Final = "vkey"
 MAX_GROUPS: Final = 7
 """Of three digits, in the index of a bundle."""
+GZIP_SUFFIX: Final = ".gz"
+"""Of a bundle's compressed form, which stands beside it."""
+_GZIP: Final = 31
+"""For zlib: a window of 32 KiB, and the header of gzip (RFC 1952)."""
 _LENGTH_OCTETS: Final = 2
 
 
@@ -80,6 +85,15 @@ class StaticSource:
                     file=path,
                 )
             )
+        if not self._is_same_compressed(path, data):
+            faults.append(
+                Finding(
+                    code=Code.FILE_DIFFERS,
+                    detail="the compressed file holds another bundle",
+                    index=start,
+                    file=path + GZIP_SUFFIX,
+                )
+            )
         slots = self._read(tile_path, TILE_WIDTH * 32)
         if slots is None:
             faults.append(_missing(tile_path, start))
@@ -116,6 +130,18 @@ class StaticSource:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _is_same_compressed(self, path: str, data: bytes) -> bool:
+        """Whether a server that sends the compressed file sends the same; so does one that has none."""
+        packed = self._read(path + GZIP_SUFFIX, MAX_BUNDLE_OCTETS)
+        if packed is None:
+            return True
+        inflate = zlib.decompressobj(_GZIP)
+        try:
+            found = inflate.decompress(packed, len(data) + 1)
+        except zlib.error:
+            return False
+        return found == data and inflate.eof and not inflate.unused_data
 
     def _read(self, path: str, limit: int) -> bytes | None:
         """At most one octet more than `limit`, so that a longer file is seen to differ; None if there is no file."""

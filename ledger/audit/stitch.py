@@ -199,6 +199,7 @@ class Whole:
         # A root that differs because of the entries is a finding already, and not the head's fault.
         is_root_right = not self._differences and not self._findings.counts[Code.ROOT_MISMATCH.value]
         derived = projections.Derived(
+            origin=self._origin,
             size=self._size,
             root=root if is_root_right else None,
             rec_ms=self._last_rec,

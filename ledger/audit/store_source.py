@@ -1,11 +1,12 @@
 """A log's database as the source of an audit: values always from the table of entries, never from an answer of ours."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from hashlib import sha256
 
 from ledger.audit.report import Code, Finding
 from ledger.audit.source import MAX_MISSING, Block, End, Row, SignedNote, StreamState, TileBytes
 from ledger.errors import LedgerError
+from ledger.records.actor import Actor
 from ledger.store.errors import StoreDamaged
 from ledger.store.reads import SqlReads
 from ledger.tlog import merkle
@@ -18,11 +19,13 @@ class StoreSource:
     def __init__(self, store: SqlReads) -> None:
         """Reads who signed; takes nothing over."""
         self._store = store
+        self._actors: Mapping[int, Actor] = {}
         self._parties: dict[int, str] = {}
         self._actors_fault: str | None = None
         self._size: int | None = None
         try:
-            self._parties = {number: actor.party for number, actor in store.actors().items()}
+            self._actors = store.actors()
+            self._parties = {number: actor.party for number, actor in self._actors.items()}
         except LedgerError as error:
             self._actors_fault = error.detail
 
@@ -78,7 +81,7 @@ class StoreSource:
             rows = [there.get(at) or (at, None, None, None, None) for at in range(start, start + width)]
         tile = self.tile(0, index, width)
         slots, root = (None, None) if tile is None else (tile.hashes, tile.root)
-        return Block(rows, slots, root, self._parties, faults)
+        return Block(rows, slots, root, self._parties, faults, actors=self._actors)
 
     def _rows(self, start: int, stop: int) -> list[Row]:
         return [
@@ -140,9 +143,9 @@ class StoreSource:
     def projections(self) -> "StoreSource":
         return self
 
-    def head(self) -> tuple[int, bytes, int]:
+    def head(self) -> tuple[str, int, bytes, int]:
         head = self._store.head()
-        return head.size, head.frontier.root(), head.rec_ms
+        return head.origin, head.size, head.frontier.root(), head.rec_ms
 
     def streams(self) -> Iterator[tuple[str, StreamState]]:
         for name, at in self._store.stream_heads():

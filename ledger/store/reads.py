@@ -27,6 +27,7 @@ _BORN: Final = """SELECT born, key FROM projection WHERE kind = ? AND value IS N
 _UNTIL: Final = """SELECT key FROM projection WHERE kind = ? AND value IS NOT NULL AND until_ms IS NOT NULL
  AND until_ms > ? ORDER BY until_ms, key"""
 _TAGS: Final = "SELECT idx, name, tag FROM tag WHERE idx >= ? AND idx < ? ORDER BY idx, name"
+_MEMBERS: Final = frozenset(Actor.__struct_fields__)
 _ACTORS: Final = "SELECT id, value FROM actor WHERE id > ? ORDER BY id"
 
 
@@ -234,10 +235,14 @@ def head_of(row: Any) -> Head:
 
 
 def actors_of(rows: Sequence[Any]) -> dict[int, Actor]:
-    """Actors by number; raises StoreDamaged."""
+    """Actors by number; raises StoreDamaged, also for a row with a member that no actor has."""
     try:
+        for row in rows:
+            strange = msgspec.json.decode(row[1], type=dict[str, Any]).keys() - _MEMBERS
+            if strange:
+                raise StoreDamaged("an actor's row has another member", expected=len(_MEMBERS), found=len(strange))
         return {row[0]: msgspec.json.decode(row[1], type=Actor) for row in rows}
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise StoreDamaged("an actor's row cannot be read", found=type(error).__name__) from error
 
 

@@ -65,8 +65,11 @@ _STREAM: Final = (
 )
 
 
-def code_of(error: sqlite3.Error) -> LedgerError:
-    """The error with a code for what sqlite3 raised; never repeats a row's content."""
+def code_of(error: sqlite3.Error | UnicodeDecodeError) -> LedgerError:
+    """The error with a code for what sqlite3 raised; never repeats a row's content.
+
+    It raises UnicodeDecodeError where its message quotes a damaged schema.
+    """
     code = getattr(error, "sqlite_errorcode", 1) & 0xFF
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     if code == _FULL:
@@ -83,7 +86,7 @@ def coded() -> Iterator[None]:
     """Raises what `code_of` makes of an error inside."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise code_of(error) from error
 
 
@@ -161,13 +164,13 @@ class SqliteReader(SqlReads):
     def _one(self, sql: str, values: Sequence[Any] = ()) -> Any:
         try:
             return self._db.execute(sql, values).fetchone()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise code_of(error) from error
 
     def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         try:
             return self._db.execute(sql, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise code_of(error) from error
 
     def _each(self, sql: str) -> Iterator[Any]:
