@@ -10,6 +10,7 @@ from api.cli.party_acts import read, run, say_after, state_record, whole
 from api.cli.words import counted, one_of, utc
 from api.client import discovery
 from api.client.client import AsyncClient
+from api.client.errors import AnswerMalformed
 from api.client.party import PartyFile
 from api.gateway import Gateway, Said
 from ledger.records.contracts import (
@@ -98,6 +99,8 @@ def find(
         if told.problem is not None:
             return told
         answer = await client.get_json(f"/v1/contracts/discovery/{query_id}")
+        if not isinstance(answer, dict):
+            raise AnswerMalformed("the answer does not fit", expected="an object")
         return {**answer, "contracts": discovery.recognised(offers, query_id)}
 
     return run(party_file, act, _found, json=json)

@@ -2,12 +2,14 @@
 
 import base64
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
@@ -26,6 +28,17 @@ from pki.roles import Purpose
 
 EST: Final = "/.well-known/est"
 ROOT: Final = "root.pem"
+MAX_ANSWER_BYTES: Final = 262_144
+"""A few certificates in base64."""
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    UserWarning,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 DEFAULT: Final = (Purpose.TLS_CLIENT, Purpose.SIGNING)
 
 
@@ -104,7 +117,10 @@ def _fetch(
     body = base64.encodebytes(request.public_bytes(Encoding.DER))
     label = purpose.lower().replace("_", "-")
     answer = transport.request(Request("POST", f"{EST}/{label}/simpleenroll", body, headers, idempotent=True))
-    (certificate,) = certificates_in(answer.body)
+    found = certificates_in(answer.body)
+    if len(found) != 1 or found[0].public_key() != key.public_key():
+        raise AnswerMalformed("the answer is not the certificate that was asked for", expected="one, for this key")
+    certificate = found[0]
     above = [one for one in authorities if one.subject == certificate.issuer]
     save_chain(_certificate(out, purpose), certificate, *above)
     return certificate
@@ -120,15 +136,37 @@ def key_of_attempt(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def certificates_in(body: bytes) -> list[x509.Certificate]:
-    """The certificates of an EST answer (certs-only PKCS#7 in base64); raises `AnswerMalformed`."""
+    """The certificates of an EST answer (certs-only PKCS#7 in base64), all of which can be read.
+
+    Raises `AnswerMalformed`.
+    """
+    if len(body) > MAX_ANSWER_BYTES:
+        raise AnswerMalformed("the answer is too large", expected=f"at most {MAX_ANSWER_BYTES} bytes", found=len(body))
     try:
-        return pkcs7.load_der_pkcs7_certificates(base64.b64decode(body))
-    except ValueError:
+        with warnings.catch_warnings():
+            # What is no DER is read as BER otherwise, and what is crooked in a certificate passes with a remark.
+            warnings.simplefilter("error", UserWarning)
+            found = pkcs7.load_der_pkcs7_certificates(base64.b64decode(body))
+            for one in found:
+                # The library reads them when they are asked, and what is wrong with one is found out here.
+                _ = (
+                    one.subject,
+                    one.issuer,
+                    one.public_key(),
+                    one.serial_number,
+                    one.not_valid_after_utc,
+                    one.extensions,
+                )
+    except _UNREADABLE:
         raise AnswerMalformed("the answer holds no certificates", expected="certs-only PKCS#7") from None
+    return found
 
 
 def _identity(certificate: x509.Certificate) -> tuple[str, str]:
-    san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    try:
+        san = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        raise AnswerMalformed("the certificate names nobody", expected="an identity URI") from None
     for uri in san.get_values_for_type(x509.UniformResourceIdentifier):
         try:
             identity, _ = parse_identity_uri(uri)

@@ -14,10 +14,10 @@ from api import wire
 from api.cli import failures
 from api.cli.claim_files import write_new
 from api.cli.files import read_file
-from api.cli.words import one_of, plain, utc
+from api.cli.words import one_of, plain, told, utc
 from api.client import party as parties
 from api.client.client import AsyncClient, submission
-from api.client.errors import RemoteProblem, Unreachable
+from api.client.errors import AnswerMalformed, RemoteProblem, Unreachable
 from api.client.http import Request
 from api.client.party import PartyFile, PartyFileUnfit
 from api.errors import ApiError
@@ -65,7 +65,11 @@ def run(party_file: Path, act: Act, text: Callable[[Any], str], *, json: bool) -
         problem = document.problem
         said = f"{problem.detail or problem.title}" + (f"; expected {problem.expected}" if problem.expected else "")
         return _refused(problem.code, said, msgspec.json.encode(problem), json=json)
-    typer.echo(msgspec.json.encode(document).decode() if json else plain(text(document)))
+    try:
+        typer.echo(msgspec.json.encode(document).decode() if json else told(text, document))
+    except AnswerMalformed as error:
+        failures.say("unknown", error, json=json)
+        return UNKNOWN
     return DONE
 
 

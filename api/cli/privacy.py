@@ -8,20 +8,23 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Annotated, Any, Final
 
 import msgspec
 import typer
+from msgspec import Meta
 
 from api import wire
 from api.cli.files import read_file
 from api.cli.pki_offline import DONE, answered, say
 from api.cli.progress import Bar
+from api.cli.words import told
 from api.client import party as parties
 from api.client.client import AsyncClient
 from api.client.http import Answer, Request
 from api.errors import ApiError, Refused
 from ledger.clock import SystemClock
+from ledger.errors import shown
 from ledger.privacy import erasure_receipt
 from ledger.privacy.exports import sealing
 from ledger.records import jws
@@ -32,6 +35,21 @@ PATIENCE_S: Final = 1_800.0
 FROM_INPUT: Final = "-"
 MAX_PEM_BYTES: Final = 16_384
 MAX_NAME_BYTES: Final = 1_024
+MAX_BARS: Final = 16
+
+
+class _Step(msgspec.Struct, frozen=True):
+    """How far one piece of work of the service is."""
+
+    what: str
+    done: Annotated[int, Meta(ge=0)]
+    total: Annotated[int, Meta(ge=0)]
+
+
+class _Work(msgspec.Struct, frozen=True):
+    """All that is under way."""
+
+    steps: tuple[_Step, ...]
 
 
 class OutTaken(Refused):
@@ -58,7 +76,7 @@ def post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[Any],
 
     async def run(client: AsyncClient) -> int:
         found = (await _posted(client, path, body)).json()
-        say(found, tell(found), json=json)
+        say(found, told(tell, found), json=json)
         return DONE
 
     return _asking(party, run, json=json)
@@ -69,7 +87,7 @@ def show(party: Path, path: str, *, json: bool, tell: Callable[[Any], str]) -> i
 
     async def run(client: AsyncClient) -> int:
         found = await client.get_json(path)
-        say(found, tell(found), json=json)
+        say(found, told(tell, found), json=json)
         return DONE
 
     return _asking(party, run, json=json)
@@ -98,7 +116,7 @@ def long_post(party: Path, path: str, body: Any, *, json: bool, tell: Callable[[
 
     async def run(client: AsyncClient) -> int:
         found = (await _with_progress(client, _posted(client, path, body))).json()
-        say(found, tell(found), json=json)
+        say(found, told(tell, found), json=json)
         return DONE
 
     return _asking(party, run, json=json)
@@ -159,10 +177,10 @@ async def _with_progress(client: AsyncClient, work: Awaitable[Answer]) -> Answer
         if task.done() or not sys.stderr.isatty():
             continue
         with suppress(ApiError):
-            for step in (await client.get_json("/v1/privacy/work"))["steps"]:
-                if step["total"]:
-                    bar = bars.setdefault(step["what"], Bar(sys.stderr, time.monotonic, step["what"]))
-                    bar.show(step["done"], step["total"])
+            for step in (await client.transport.request(Request("GET", "/v1/privacy/work"))).decode(_Work).steps:
+                if step.total > 0 and (step.what in bars or len(bars) < MAX_BARS):
+                    bar = bars.setdefault(step.what, Bar(sys.stderr, time.monotonic, shown(step.what)))
+                    bar.show(step.done, step.total)
     return task.result()
 
 

@@ -1,14 +1,17 @@
 """Words that several commands use."""
 
 import datetime as dt
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TypeVar
 
 import typer
 
+from api.client.errors import AnswerMalformed
 from ledger.errors import shown
 
 E = TypeVar("E", bound=StrEnum)
+T = TypeVar("T")
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -19,6 +22,15 @@ def counted(number: int, one: str, many: str) -> str:
 def plain(text: str) -> str:
     """The text, whoever wrote what is in it, without anything in a line that a terminal would obey."""
     return "\n".join(shown(line, len(line)) for line in text.split("\n"))
+
+
+def told(text: Callable[[T], str], answer: T) -> str:
+    """The text that is made of a service's answer; raises `AnswerMalformed` where it is not what it should be."""
+    try:
+        return plain(text(answer))
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError, OSError) as error:
+        # OSError and the two before are of times that no calendar has.
+        raise AnswerMalformed("the answer does not fit", found=type(error).__name__) from None
 
 
 def utc(at_ms: int) -> str:
