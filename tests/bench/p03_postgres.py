@@ -1,22 +1,21 @@
 """P3: durable append on PostgreSQL beside one-statement inserts of the same bytes, and two replicas beside one."""
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import asyncpg
 
-from ledger.appender import Appender, Outcome, Submission
+from ledger.appender import Appender, Submission
 from ledger.records import entry as entries
 from ledger.records import statement
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
 from ledger.store.postgres import PostgresStore
-from tests.bench import ground
+from tests.bench import ground, replicas
 from tests.bench.frame import Pair, Row, Scale, speed
 from tests.support import postgres
 from tests.support import world as stage
@@ -24,14 +23,6 @@ from tests.support import world as stage
 FLOOR = "one `INSERT ... SELECT FROM unnest` of the same bytes a commit, same server, same synchronous_commit"
 WRITERS = 64
 INSERT = "INSERT INTO raw SELECT * FROM unnest($1::bigint[], $2::bytea[])"
-
-
-async def _writers(appenders: Sequence[Appender], dealt: Sequence[Sequence[Submission]]) -> list[Outcome]:
-    async def one(appender: Appender, said: Sequence[Submission]) -> list[Outcome]:
-        return [await appender.append(submission) for submission in said]
-
-    done = await asyncio.gather(*(one(appenders[at % len(appenders)], said) for at, said in enumerate(dealt)))
-    return [outcome for outcomes in done for outcome in outcomes]
 
 
 async def _open(dsn: str, schema: str, clock: Any) -> tuple[PostgresStore, Appender]:
@@ -96,7 +87,7 @@ def _written(ours: ground.Ground, log: Log, writers: int, each: int) -> float:
     """Seconds an entry, `each` of every writer."""
     ready = [ours.asked(each) for _ in range(writers)]
     started = perf_counter()
-    outcomes = ours.run(_writers(log.appenders, ready))
+    outcomes = ours.run(replicas.written(log.appenders, ready))
     took = perf_counter() - started
     sizes = Counter(ground.appended(one).tree_size for one in outcomes)
     first = min(ground.appended(one).index for one in outcomes)
@@ -134,14 +125,21 @@ def _row(writers: int, each: tuple[int, int]) -> Callable[[Scale], AbstractConte
 
 @contextmanager
 def _two(scale: Scale) -> Iterator[Pair]:
-    with (
-        ground.opened(scale) as ours,
-        _server() as dsn,
-        _log(ours, dsn, "one", 1) as one,
-        _log(ours, dsn, "two", 2) as two,
-    ):
-        each = scale.of(20, 4)
-        yield Pair(lambda: _written(ours, two, WRITERS, each), lambda: _written(ours, one, WRITERS, each))
+    with ground.opened(scale) as ours, _server() as dsn, ExitStack() as stack:
+        at_ms = ours.world.clock.now_ms()
+        for schema in ("one", "two"):
+            with _log(ours, dsn, schema, 1):
+                pass
+        one = stack.enter_context(replicas.opened(dsn, "one", at_ms, 1))
+        two = stack.enter_context(replicas.opened(dsn, "two", at_ms, 2))
+        each = scale.of(40, 8)
+
+        def round_of(these: replicas.Replicas) -> float:
+            ready = [ours.asked(each) for _ in range(WRITERS)]
+            sleep(replicas.CAUGHT_UP_S)
+            return these.write(ready)
+
+        yield Pair(lambda: round_of(two), lambda: round_of(one))
 
 
 ROWS = (
@@ -162,7 +160,7 @@ ROWS = (
     Row(
         id="P3",
         what="append on PostgreSQL, 64 writers over two replicas",
-        floor="the same over one replica, same server",
+        floor="the same over one replica, same server; each replica is a process of its own",
         goal=speed(0.75),
         prepare=_two,
     ),
