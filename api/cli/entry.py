@@ -5,6 +5,7 @@ way: help, completion and mistakes are left to the library.
 """
 
 import gc
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,9 @@ def plain_call(arguments: Sequence[str]) -> Call | None:
 
 def main() -> None:
     """Runs the command of this process's arguments and exits."""
+    # A file's name may be octets that are no text: it is printed with escapes, as it is on standard error.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     call = plain_call(sys.argv[1:])
     if call is None:
         from api.cli import failures

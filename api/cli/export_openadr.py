@@ -29,7 +29,8 @@ def run(bundle: Path, *, out: Path | None) -> int:
         text = msgspec.json.format(msgspec.json.encode(openadr.export(said)), indent=2) + b"\n"
         if out is not None:
             write_new(out, text)
-    except (ApiError, LedgerError) as error:
+    except (ApiError, LedgerError, ValueError, OverflowError) as error:
+        # The last two are of times that RFC 3339 cannot say.
         typer.echo(f"unusable: {failures.told(error)}", err=True)
         return UNUSABLE
     if out is None:

@@ -43,7 +43,11 @@ def generalise(value: Any, hierarchy: Hierarchy, level: int, places: Places) -> 
 
 
 def _time(at_ms: int, step: str) -> str:
-    at = datetime.fromtimestamp(at_ms // MS_PER_S, UTC)
+    try:
+        at = datetime.fromtimestamp(at_ms // MS_PER_S, UTC)
+    except (ValueError, OverflowError, OSError):
+        # Records may name moments that no calendar has; one must not keep everybody's rows from being exported.
+        return ANY
     if step in _MINUTES:
         minutes = at.hour * 60 + at.minute
         start = minutes - minutes % _MINUTES[step]

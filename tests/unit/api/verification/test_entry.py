@@ -1,6 +1,7 @@
 """The entry point's short way to `verify`: the same answers, without the command line's library."""
 
 import gc
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_the_short_way_does_not_import_the_library(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False"]
+
+
+def test_a_name_that_is_no_text_is_printed_with_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "argv", ["flexledger", "--version"])
+    with pytest.raises(SystemExit):
+        entry.main()
+    print("a\udcff", file=out, flush=True)
+    assert out.buffer.getvalue().endswith(b"a\\udcff\n")  # type: ignore[attr-defined]

@@ -13,6 +13,7 @@ from api.cli.main import app
 from api.verification import openadr
 from api.verification.openadr import Export, NothingToExport
 from ledger.delivery.verdicts.outcome import Period
+from ledger.records import canonical, jws
 from ledger.records.requests import CancelReason, RequestCancelled, RequestIssued, SetpointBatch, SetpointStepMoved
 from ledger.records.services import (
     CongestionParams,
@@ -38,7 +39,7 @@ from ledger.records.services import (
     service_of,
 )
 from tests.support import rulebook
-from tests.support.bundles import Story
+from tests.support.bundles import Story, changed
 from tests.support.openadr_judge import Unfit, judge, judge_event, judge_report
 
 START_MS = 1_768_914_000_000
@@ -382,3 +383,20 @@ def test_the_judge_refuses_a_report_that_openadr_does_not_allow(spoilt: str, sto
     spoil(document)
     with pytest.raises(error):
         judge_report(document)
+
+
+def test_a_time_that_rfc_3339_cannot_say_is_refused(story: Story, tmp_path: Path) -> None:
+    def edit(value: Any) -> None:
+        for one in value["entries"]:
+            if one["entry"]["type"] == RequestIssued.TYPE:
+                parts = one["entry"]["stmt"].split(".")
+                claims = msgspec.json.decode(jws.decode_base64url(parts[1]))
+                claims["event"].update(start_at_ms=2**48 - 900_000, end_at_ms=2**48)
+                parts[1] = jws.encode_base64url(canonical.encode(claims))
+                one["entry"]["stmt"] = ".".join(parts)
+
+    file = tmp_path / "bundle.json"
+    file.write_bytes(changed(story.mandatory, edit))
+    result = CliRunner().invoke(app, ["export", "openadr", str(file)])
+    assert result.exit_code == 2
+    assert "unusable: api/input-unfit: " in result.output

@@ -44,6 +44,11 @@ def test_times_become_coarser(step: str, shown: str) -> None:
     assert generalise(AT_MS, Hierarchy.TIME, TIME_STEPS.index(step), {}) == shown
 
 
+@pytest.mark.parametrize("at_ms", [2**48, -(2**53), 2**53])
+def test_a_time_that_no_calendar_has_says_nothing(at_ms: int) -> None:
+    assert {generalise(at_ms, Hierarchy.TIME, level, {}) for level in range(len(TIME_STEPS))} == {ANY}
+
+
 def test_energies_become_coarser_and_export_is_negative() -> None:
     shown = [generalise(11_500, Hierarchy.ENERGY, level, {}) for level in range(levels(Hierarchy.ENERGY, {}))]
     assert shown == ["11000..11999 Wh", "10000..14999 Wh", "10000..19999 Wh", "0..24999 Wh", "0..49999 Wh", ANY]
