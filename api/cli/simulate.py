@@ -22,7 +22,7 @@ from api.cli.failures import told
 from api.cli.files import read_file
 from api.client.tls import client_context
 from api.errors import ApiError
-from api.execution.errors import FleetRefused
+from api.execution.errors import FleetRefused, NobodyLetIn
 from api.execution.simulator import frequency as grid
 from api.execution.simulator import scenario as scenarios
 from api.execution.simulator.evse import EvseConfig, Kind
@@ -147,7 +147,7 @@ async def _driven(order: Order, url: str, scenario: Scenario) -> int:
         reasons = sorted({text for station in fleet.stations.values() for text in station.refusals})
         for text in islice(reasons, 5):
             typer.echo(text, err=True)
-        typer.echo("no station was let in", err=True)
+        typer.echo(told(NobodyLetIn("no station was let in", expected="at least one", found=0)), err=True)
     return 0 if ever else 1
 
 

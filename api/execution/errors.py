@@ -100,6 +100,13 @@ class ScenarioRefused(Refused):
     title = "Scenario refused"
 
 
+class NobodyLetIn(Refused):
+    """No simulated station was ever connected; what each was told stands in the lines before."""
+
+    code = "api/ocpp-nobody-let-in"
+    title = "No simulated station was let in"
+
+
 class FleetRefused(Refused):
     """The simulated stations cannot be laid out as asked: a credential, an address or a number does not fit."""
 

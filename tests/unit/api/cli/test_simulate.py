@@ -109,5 +109,5 @@ async def test_where_no_station_is_let_in_the_command_fails_and_says_why(capsys:
     url = "ws://127.0.0.1:9/ocpp"
     assert await command._driven(order(url=url), url, Scenario()) == 1
     said = capsys.readouterr().err
-    assert "no station was let in" in said
+    assert "api/ocpp-nobody-let-in" in said
     assert "connect: " in said
