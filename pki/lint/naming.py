@@ -53,10 +53,11 @@ def _alternative_name(examined: Examined) -> Iterator[str]:
     rule = examined.asked.profile.hosts
     if (hosts and rule is Hosts.NONE) or (not hosts and rule is Hosts.REQUIRED):
         yield "host names are not as in the profile"
-    if any("*" in host for host in hosts):
-        yield "a host name has a wildcard"
-    if hosts and not all(_in_zone(host, examined.signer.zones) for host in hosts):
-        yield "a host name is outside the zone of the authority"
+    if wild := [host for host in hosts if "*" in host]:
+        yield f"a host name has a wildcard: {wild[0]!r:.80}"
+    if outside := [host for host in hosts if not _in_zone(host, examined.signer.zones)]:
+        zones = ", ".join(examined.signer.zones) or "none"
+        yield f"a host name is outside the zone of the authority ({zones}): {outside[0]!r:.80}"
 
 
 def _identity_of(asked: LeafOrder) -> str:

@@ -95,6 +95,7 @@ def test_a_lint_finding_blocks_before_anything_is_recorded() -> None:
         _issue(made, subscriber=replace(FO, dns_names=("gw.cso.flexledger.example",)))
     assert caught.value.code == "pki/lint-failed"
     assert "subject-alternative-name" in str(caught.value)
+    assert "gw.cso.flexledger.example" in str(caught.value)
     assert len(journal.intents) == 8
     assert made.root.store.find(role=Role.FO) == []
 
