@@ -134,6 +134,19 @@ STATIONS_SERVED: Final = Gauge(
     registry=REGISTRY,
 )
 
+STATION_CONNECTIONS: Final = Counter(
+    "flexledger_station_connections_total",
+    "Connections of stations: admitted, refused with a code, or cut before they said who they are.",
+    ("result",),
+    registry=REGISTRY,
+)
+STATION_FRAMES: Final = Counter(
+    "flexledger_station_frames_total",
+    "Frames of stations that were refused, ignored or read more slowly, and answers that nobody waited for.",
+    ("result",),
+    registry=REGISTRY,
+)
+
 SELF_AUDITS: Final = Counter(
     "flexledger_self_audits_total", "Audits of the own log, by their outcome.", ("result",), registry=REGISTRY
 )

@@ -14,6 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
+from api import telemetry
 from api.execution.evidence import FactKind
 from api.execution.ocpp.access import TLS_1_2_CIPHERS, StationIdentity
 from api.execution.ocpp.limits import Limits, Pace
@@ -200,6 +201,7 @@ async def test_deep_long_and_crooked_frames_are_refused_and_the_line_goes_on(tex
     ],
 )
 async def test_text_that_is_no_utf_8_is_refused_and_the_line_goes_on(octets: bytes, code: str) -> None:
+    before = _counted("frames", "refused"), _counted("connections", "admitted")
     async with serving() as (listener, _, _), station(listener, "CS-1") as connection:
         await connection.send(octets, text=True)
         async with asyncio.timeout(5):
@@ -207,6 +209,12 @@ async def test_text_that_is_no_utf_8_is_refused_and_the_line_goes_on(octets: byt
         assert (refused[0], refused[2]) == (4, code)
         assert (await answer(connection, HEARTBEAT))[0] == 3
         assert listener.counters.frames_refused == 1
+        assert (_counted("frames", "refused"), _counted("connections", "admitted")) == (before[0] + 1, before[1] + 1)
+
+
+def _counted(what: str, result: str) -> float:
+    """What operators see."""
+    return telemetry.REGISTRY.get_sample_value(f"flexledger_station_{what}_total", {"result": result}) or 0.0
 
 
 # Other stations' business
@@ -228,6 +236,7 @@ async def test_a_page_in_a_browser_is_no_station(origins: tuple[str, ...], said:
     def judged(leaf: bytes, above: object) -> StationIdentity:
         raise AssertionError("no certificate of a page is looked at")
 
+    before = _counted("connections", "api/ocpp-cross-site")
     async with StationListener(
         host="127.0.0.1", port=0, clock=SetClock(START), authenticate=judged, origins=origins
     ) as listener:
@@ -237,6 +246,7 @@ async def test_a_page_in_a_browser_is_no_station(origins: tuple[str, ...], said:
         answer = refused.value.response
         assert (answer.status_code, answer.body) == (403, b"api/ocpp-cross-site\n")
         assert (listener.counters.refused, listener.counters.admitted) == (1, 0)
+        assert _counted("connections", "api/ocpp-cross-site") == before + 1
 
 
 async def test_a_station_whose_software_says_an_origin_gets_in_where_the_settings_name_it() -> None:

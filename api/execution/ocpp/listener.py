@@ -153,6 +153,7 @@ class StationListener:
                 super().connection_made(transport)
                 if len(listener._opening) >= listener._limits.max_opening:
                     listener.counters.cut += 1
+                    telemetry.STATION_CONNECTIONS.labels("cut").inc()
                     self.transport.abort()
                     return
                 listener._opening.add(self)
@@ -263,11 +264,13 @@ class StationListener:
     async def _process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         if len(self._connections) >= self._limits.max_connections:
             self.counters.turned_away += 1
+            telemetry.STATION_CONNECTIONS.labels(ListenerFull.code).inc()
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "too many stations\n")
         try:
             station_id = await self._door.admit(connection, request)
         except (StationCrossSite, StationRefused, StationPathUnknown) as refused:
             self.counters.refused += 1
+            telemetry.STATION_CONNECTIONS.labels(refused.code).inc()
             status = HTTPStatus.NOT_FOUND if isinstance(refused, StationPathUnknown) else HTTPStatus.FORBIDDEN
             return connection.respond(status, f"{refused.code}\n")
         setattr(connection, STATION_ID_ATTRIBUTE, station_id)
@@ -310,6 +313,7 @@ class StationListener:
                 return None
             self._connections[station_id] = connection
             self.counters.admitted += 1
+            telemetry.STATION_CONNECTIONS.labels("admitted").inc()
             if self._handler is not None:
                 self._handler.on_connected(station_id)
             delivering = asyncio.create_task(mailbox.deliver(lambda frame: connection.send(frame, text=True)))
@@ -335,6 +339,7 @@ class StationListener:
                 wait_s = pace.wait_s(time.monotonic())
                 if wait_s > 0:
                     self.counters.slowed += 1
+                    telemetry.STATION_FRAMES.labels("slowed").inc()
                     await asyncio.sleep(wait_s)
                 answer = await self._answer(station_id, mailbox, raw)
                 if answer is not None:
@@ -346,6 +351,7 @@ class StationListener:
             frame = codec.decode(raw)
         except FrameRefused as refused:
             self.counters.frames_refused += 1
+            telemetry.STATION_FRAMES.labels("refused").inc()
             return codec.encode_error(refused.message_id, refused.ocpp_code, refused.detail)
         match frame:
             case codec.Call():
@@ -356,26 +362,31 @@ class StationListener:
                 self._send(station_id, frame)
             case _:
                 self.counters.frames_ignored += 1
+                telemetry.STATION_FRAMES.labels("ignored").inc()
         return None
 
     def _result(self, mailbox: Mailbox, frame: codec.CallResult | codec.CallError) -> bytes | None:
         try:
             if not mailbox.answer(frame):
                 self.counters.answers_unmatched += 1
+                telemetry.STATION_FRAMES.labels("unmatched").inc()
         except FrameRefused as refused:
             self.counters.frames_refused += 1
+            telemetry.STATION_FRAMES.labels("refused").inc()
             return codec.encode_result_error(frame.message_id, refused.ocpp_code, refused.detail)
         return None
 
     def _send(self, station_id: str, frame: codec.Send) -> None:
         if frame.action not in messages.SENDS or self._handler is None:
             self.counters.frames_ignored += 1
+            telemetry.STATION_FRAMES.labels("ignored").inc()
             return
         try:
             message = codec.open_payload(frame.payload, messages.STREAM_DECODER, frame.message_id)
         except FrameRefused:
             # A SEND is never answered, not even with an error.
             self.counters.frames_refused += 1
+            telemetry.STATION_FRAMES.labels("refused").inc()
             return
         self._handler.on_send(station_id, message)
 
@@ -388,6 +399,7 @@ class StationListener:
             response = await self._handler.on_call(station_id, call.action, request)
         except FrameRefused as refused:
             self.counters.frames_refused += 1
+            telemetry.STATION_FRAMES.labels("refused").inc()
             return codec.encode_error(call.message_id, refused.ocpp_code, refused.detail)
         except ApiError as error:
             return codec.encode_error(call.message_id, "GenericError", error.code)
