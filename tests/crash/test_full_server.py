@@ -1,6 +1,7 @@
 """A PostgreSQL server without room: a batch is refused as a whole, and no promise is lost."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,8 +9,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from ledger.appender import Appended
 from ledger.store import postgres_link
-from ledger.store.errors import StoreFull, StoreUnreachable
+from ledger.store.errors import OutcomeUnknown, StoreFull, StoreUnreachable
 from tests.support import logs, oracle
 from tests.support.postgres import Cluster
 
@@ -99,6 +101,56 @@ async def test_a_full_tablespace_fails_batches_as_a_whole_until_there_is_room(
     assert not await written(log, kept)
     await require_all(log, kept + BATCH, tmp_path)
     await log.close()
+
+
+async def test_a_server_whose_own_log_has_no_room_dies_and_the_promises_are_there_when_it_has(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """PostgreSQL panics where it cannot write ahead: what became of the batch nobody can be asked until it is back."""
+    small = Small(cluster, 20)
+    try:
+        server = cluster.server("server")
+        server.initialise()
+        for one in (server.data / "pg_wal").iterdir():
+            moved = Path(shutil.move(one, small.path / one.name))
+            os.chown(moved, cluster.ids["user"], cluster.ids["group"])
+        (server.data / "pg_wal").rmdir()
+        (server.data / "pg_wal").symlink_to(small.path)
+        # Nothing is given back before the end, and a server that died stays dead, as on a machine that a person looks after.
+        settings = {"checkpoint_timeout": "1h", "max_wal_size": "1GB", "restart_after_crash": "off"}
+        server.start(**settings)
+        log = await logs.begin(tmp_path, store=logs.Postgres(server.dsn).open(tmp_path), patience_s=1)
+        acknowledged: set[int] = set()
+        number, refused = 0, []
+        while not refused:
+            assert number < 40_000, "the server's log never filled"
+            outcomes = await log.appender.append_many([logs.submitted(logs.dealt(number + at)) for at in range(BATCH)])
+            refused = [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+            assert len(refused) in (0, BATCH)
+            if not refused:
+                acknowledged.update(range(number, number + BATCH))
+                number += BATCH
+        assert {type(error) for error in refused} <= {OutcomeUnknown, StoreUnreachable, StoreFull}
+        assert "No space left on device" in (cluster.root / "server.log").read_text()
+        with pytest.raises((StoreUnreachable, OutcomeUnknown)):
+            await log.appender.append(logs.submitted(logs.dealt(number)))
+        server.kill()
+        small.grow(256)
+        server.start(**settings)
+        # The batch that nobody knew about is there whole or not at all; said again, each statement has one entry.
+        again = await log.appender.append_many([logs.submitted(logs.dealt(number + at)) for at in range(BATCH)])
+        assert not [outcome for outcome in again if isinstance(outcome, Exception)]
+        assert len({outcome.duplicate for outcome in again if isinstance(outcome, Appended)}) == 1
+        found = oracle.require_sound(log.store)
+        assert len(found) == len(acknowledged) + BATCH > BATCH
+        await log.publisher.publish()
+        oracle.require_audited(log.store, tmp_path, logs.signer().vkey)
+        await log.close()
+        server.kill()
+    finally:
+        for server in cluster.servers:
+            server.kill()
+        small.close()
 
 
 @pytest.mark.parametrize(
