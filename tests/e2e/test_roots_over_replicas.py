@@ -93,7 +93,7 @@ async def test_a_change_of_roots_through_one_replica_holds_for_what_waits_at_the
         assert waiting.proof.policy_index == 0
         code, text = await beside("log", "change-roots", port.config, paper)
         assert code == 0, text
-        await until(lambda: len(one.desk.state.anchors) == 2)
+        await until(lambda: len(one.directory.roots) == 2)
         accepted = await other.desk.admit(waiting, principal)
         adopted = one.desk.appender.policy_index
         assert accepted.index > adopted > 0
@@ -111,7 +111,9 @@ async def test_a_change_of_roots_through_one_replica_holds_for_what_waits_at_the
         assert waiting.proof is not None
         assert waiting.proof.until_ms > int(port.clock.read_text()) + DAY_MS, "the door knows of no end"
         assert (await beside("log", "change-roots", port.config, end_paper))[0] == 0
-        await until(lambda: one.desk.state.anchors[vouching.digest(first)].until_ms is not None)
+        # Not the state of the rules: while a commit is awaited, it is the one after it.
+        await until(lambda: one.directory.roots[0].until_ms is not None)
+        assert one.desk.state.anchors[vouching.digest(first)].until_ms is not None
         size = one.desk.appender.head.size
         port.later(DAY_MS)
         with pytest.raises(RootNotInForce):

@@ -169,11 +169,14 @@ class World:
         folder: Path,
         *,
         crl_every_ms: int | None = None,
+        dawn_ms: int = DAWN_MS,
         more: Callable[[Ceremony], Iterable[bytes]] = lambda _: (),
     ) -> "World":
-        """An empty log with its policy, at `DAWN_MS`; `more` makes issuing authorities of later generations."""
-        made = ceremony.perform(SPEC, tls_now_ms=MADE_AT_MS, signing_now_ms=DAWN_MS - HOUR_MS)
-        clock = SetClock(DAWN_MS)
+        """An empty log with its policy, at `dawn_ms`; `more` makes issuing authorities of later generations."""
+        made_at_ms = dawn_ms - DAWN_MS + MADE_AT_MS
+        spec = msgspec.structs.replace(SPEC, created_at_ms=made_at_ms)
+        made = ceremony.perform(spec, tls_now_ms=made_at_ms, signing_now_ms=dawn_ms - HOUR_MS)
+        clock = SetClock(dawn_ms)
         operator = made.parties[CSO].credentials[Purpose.SIGNING]
         known = [
             *(station.credentials[Purpose.SIGNING].chain[0] for station in made.stations.values()),

@@ -119,15 +119,26 @@ async def test_nobody_ends_a_credential_that_is_not_theirs_to_end(house: House, 
 
 @pytest.mark.slow
 async def test_everybody_ends_what_is_theirs_to_end(own_house: House) -> None:
-    """Operations last, and everybody's own connection after all else of theirs: who has lost it can do nothing more."""
+    """Operations last, and everybody's own connection after all else of theirs: who has lost it can do nothing more.
+
+    Before the very last, the key with which the service speaks: after that, it puts nothing on record.
+    """
     turns = (STATION, cast.CSO, cast.OPS)
+    own = (cast.OPS, cast.CSO, SIGNING)
+    assert own in MAY
     order = sorted(
-        MAY, key=lambda one: (one[0] in turns[1:] and turns.index(one[0]), one[1] == one[0], one[2] is CLIENT)
+        MAY - {own}, key=lambda one: (one[0] in turns[1:] and turns.index(one[0]), one[1] == one[0], one[2] is CLIENT)
     )
-    for actor, target, purpose in order:
+    last = order.pop()
+    assert last == (cast.OPS, cast.OPS, CLIENT)
+    for actor, target, purpose in (*order, own):
         held = held_by(own_house, target, purpose)
         reply = await revoke(own_house, connection(own_house, actor), held)
         assert reply.status == 201, (actor, target, purpose, reply.body)
+    size = own_house.size()
+    reply = await revoke(own_house, connection(own_house, cast.OPS), held_by(own_house, cast.OPS, CLIENT))
+    require_problem(reply, 503, "api/own-credential")
+    assert own_house.size() == size
 
 
 async def test_the_service_goes_on_after_its_own_party_tried_to_end_its_credentials(house: House) -> None:

@@ -34,7 +34,8 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Tsa:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[stage.World]:
-    found = await stage.World.open(tmp_path)
+    # Stamps are of the machine's time, so the credentials are, too.
+    found = await stage.World.open(tmp_path, dawn_ms=now_ms() - stage.HOUR_MS)
     yield found
     await found.close()
 
