@@ -33,6 +33,7 @@ from ledger.audit.source import SignedNote
 from ledger.errors import LedgerError
 from ledger.store.errors import StreamAbsent
 from ledger.tlog import note
+from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.tiles import TILE_WIDTH, width_at
 from pki.errors import PkiError
 
@@ -104,8 +105,9 @@ def audit(
     lines.take(report)
     old = audit_pair.begin(predecessor, first, policy, lines)
     if old is not None:
-        told, _, ended = _audit(old.where, old.policy, jobs=jobs, is_watched=is_watched)
-        audit_pair.end(old, told, ended, lines)
+        told, _, ended = _audit(old.where, old.policy, named=old.named, jobs=jobs, is_watched=is_watched)
+        if ended is not None:
+            audit_pair.end(old, told, ended, lines)
     return lines.report(report.subject, caveat=report.caveat)
 
 
@@ -116,10 +118,11 @@ def _audit(
     held: Sequence[SignedNote] = (),
     copies: Sequence[KeptTiles] = (),
     fsr_id: str | None = None,
+    named: Checkpoint | None = None,
     jobs: int,
     is_watched: bool,
-) -> tuple[Report, bytes | None, audit_pair.Ended]:
-    """The report, the bytes of the first entry, and how the log ends."""
+) -> tuple[Report, bytes | None, audit_pair.Ended | None]:
+    """The report, the bytes of the first entry, and how the log ends where another one names it."""
     place = audit_places.locate(where, policy)
     lines = Lines()
     try:
@@ -142,12 +145,15 @@ def _audit(
             _finding(finding, lines)
         if fsr_id is not None:
             _request(place, fsr_id, checked, lines)
-        first, last = (audit_pair.entry_at(place.source, index, size) for index in (0, size - 1))
+        first = audit_pair.entry_at(place.source, 0, size)
+        ended = None
+        if named is not None:
+            ended = audit_pair.ended(place.source, place.origin, checked.size, checked.root, named)
     finally:
         place.close()
     for path in place.bundles:
         _bundle(path, policy, lines)
-    return lines.report(f"log {place.origin}"), first, audit_pair.Ended(place.origin, checked.size, checked.root, last)
+    return lines.report(f"log {place.origin}"), first, ended
 
 
 def _bar(is_watched: bool, what: str) -> Show | None:

@@ -59,7 +59,6 @@ from ledger.records.sites import Evse, SessionMirrored, SiteConfigured
 from ledger.records.statement import Statement
 from ledger.rules import remembered
 from ledger.rules.errors.absent import SiteAbsent
-from ledger.rules.errors.log import LogIsFrozen
 from ledger.rules.errors.violated import RuleViolated
 from ledger.rules.fact import Evidence
 from ledger.rules.state import LogState
@@ -362,7 +361,8 @@ class Desk:
         except (Refused, Busy, ApiError, PkiError) as error:
             # No entry will ever vouch for what came along; to keep it would be to keep data without a reason.
             self._intake.take_back(brought)
-            if isinstance(error, RuleViolated) and not isinstance(error, LogIsFrozen):
+            # A refusal is an entry, and a log that has ended takes none of these.
+            if isinstance(error, RuleViolated) and self.state.frozen_at is None:
                 await self._refuse(opened, error)
             raise
         except BaseException:

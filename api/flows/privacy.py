@@ -81,7 +81,7 @@ class PrivacyOffice:
         stones = store.entries_at(store.stream_indices(f"privacy/{ErasureExecuted.TYPE.partition('.')[2]}"))
         said = (statement.parse_statement(entries.decode(row.data).stmt).record for row in stones)
         await self.eraser.reapply([one for one in said if isinstance(one, ErasureExecuted)])
-        if self._desk.state.frozen_at is None:
+        if not self._desk.state.is_sealed:
             await self.eraser.resume()
             with suppress(JtiReused):  # another replica does the same
                 await rights.resume(self._desk.engines.vault, self._record)
@@ -115,7 +115,8 @@ class PrivacyOffice:
     async def erase(self, person: str, basis: ErasureBasis) -> ErasureReceipt:
         """Nothing of the person can be read any longer; every proof and signature in the log still verifies.
 
-        Raises `LogIsFrozen`, having erased nothing: a log that has ended takes no tombstone.
+        A log that has ended takes the tombstone. One of which a key was stolen does not: raises `LogIsFrozen`, having
+        erased nothing.
         """
         self._require_writable()
         if self._also_forget is not None:
@@ -125,8 +126,8 @@ class PrivacyOffice:
         return receipt
 
     def _require_writable(self) -> None:
-        if self._desk.state.frozen_at is not None:
-            raise LogIsFrozen("nothing can be recorded in this log", index=self._desk.state.frozen_at)
+        if self._desk.state.is_sealed:
+            raise LogIsFrozen("a key of this log was stolen: nothing can be recorded in it")
 
     async def restrict(self, person: str, ground: RestrictionGround) -> str:
         """Nothing of the person is opened or exported until the restriction is lifted; its handle.

@@ -209,7 +209,8 @@ async def open_service(
         tasks.append(asyncio.create_task(status.watch(), name="ocsp"))
         tasks.append(asyncio.create_task(_publish(witnessing, key_watch, roots), name="publisher"))
         tasks += _stamping(settings, engines, desk, stamps, stamp)
-        tasks += [] if is_frozen else _retention(settings, privacy)
+        # Persons' data outlives the log's end, and so do the months after which it goes.
+        tasks += [] if desk.state.is_sealed else _retention(settings, privacy)
         if settings.self_audit.every_hours:
             every_s = settings.self_audit.every_hours * 3600.0
             tasks.append(asyncio.create_task(auditing.watch(every_s), name="self-audit"))

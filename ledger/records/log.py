@@ -125,7 +125,7 @@ class FreezeReason(StrEnum):
 
 
 class LogFrozen(Record, frozen=True, kw_only=True):
-    """The log ends here: nothing follows this entry, and the checkpoint over it is the last one."""
+    """The log ends here. Only what is done with personal data may follow, and nothing where a key was stolen."""
 
     TYPE = "log.frozen"
     STREAM = "log"

@@ -92,9 +92,10 @@ def _fold_rotation(seen: Known, _: Fact, record: KeyRotated) -> None:
     seen.kept.setdefault(POLICY, Kept()).rotations.append(record)
 
 
-def _fold_frozen(seen: Known, fact: Fact, _: LogFrozen) -> None:
+def _fold_frozen(seen: Known, fact: Fact, record: LogFrozen) -> None:
     kept = seen.kept.setdefault(POLICY, Kept())
-    kept.frozen_at = fact.index if kept.frozen_at is None else kept.frozen_at
+    if kept.frozen_at is None:
+        kept.frozen_at, kept.frozen_for = fact.index, record.reason
 
 
 def _fold_closed(seen: Known, fact: Fact, _: StreamClosed) -> None:

@@ -3,6 +3,7 @@
 from ledger.records.actor import Role
 from ledger.records.log import (
     MAX_ROOTS,
+    FreezeReason,
     KeyRotated,
     PolicyAdopted,
     Predecessor,
@@ -38,6 +39,8 @@ from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.errors import CheckpointMalformed, KeyAmbiguous, KeyMalformed, NoteMalformed, NoteUnverified
 from ledger.tlog.note import KeyKind
 
+PRIVACY = "privacy"
+"""The first part of the names of streams that say what was done with personal data."""
 OWN_STREAMS = frozenset({"log", "privacy", "*"})
 """Streams of records that the log keeps about itself and about personal data."""
 MAX_OVERLAP_MS = 366 * 86_400_000
@@ -46,9 +49,21 @@ MAX_AHEAD_MS = 366 * 86_400_000
 
 
 def require_not_frozen(seen: Projection, kept: Kept, fact: Fact) -> None:
-    """Raises if the log has ended."""
-    if kept.frozen_at is not None and seen.sees_log:
-        raise LogIsFrozen("nothing follows the entry that ended this log", found=fact.statement.claims.type)
+    """Raises if the log has ended, unless it is told what was done with personal data: the data outlives the log's end.
+
+    After the theft of a key nothing follows at all, for nobody could tell whose word it is.
+    """
+    if kept.frozen_at is None or not seen.sees_log:
+        return
+    found = fact.statement.claims.type
+    if kept.frozen_for is FreezeReason.KEY_STOLEN:
+        raise LogIsFrozen("nothing follows the entry that ended this log", found=found)
+    if fact.statement.record.STREAM != PRIVACY:
+        raise LogIsFrozen(
+            "nothing but what is done with personal data follows the entry that ended this log",
+            expected=f"a record of {PRIVACY}/",
+            found=found,
+        )
 
 
 def require_policy(seen: Projection, kept: Kept, fact: Fact) -> None:

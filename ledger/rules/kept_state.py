@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from ledger.records.contracts import HoldersAsked
-from ledger.records.log import KeyRotated, PolicyAdopted
+from ledger.records.log import FreezeReason, KeyRotated, PolicyAdopted
 from ledger.records.opt import OptScheduled
 from ledger.records.parties import DelegationGiven
 from ledger.records.services import Service
@@ -65,6 +65,8 @@ class Kept(msgspec.Struct):
     """How the log changed its key, in order."""
     frozen_at: int | None = None
     """Index of the entry that ended the log."""
+    frozen_for: FreezeReason | None = None
+    """What that entry says of it."""
     first_policy: PolicyAdopted | None = None
     anchors: dict[str, RootLife] = msgspec.field(default_factory=dict)
     """By digest, in the order in which the log took them over."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from ledger.records.log import KeyRotated, PolicyAdopted
+from ledger.records.log import FreezeReason, KeyRotated, PolicyAdopted
 from ledger.records.parties import PartyDeclared
 from ledger.records.requests import RequestAnswered
 from ledger.rules import orders, retold
@@ -117,6 +117,11 @@ class Known:
     def frozen_at(self) -> int | None:
         """Index of the entry that ended the log."""
         return self.log_kept.frozen_at
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether nothing at all follows any more, not even what is done with personal data."""
+        return self.log_kept.frozen_for is FreezeReason.KEY_STOLEN
 
     def delegated_by(self, grantor: str) -> Iterator[DelegationState]:
         """The delegations that a party gave, by its id or blind tag, in the order in which it did."""

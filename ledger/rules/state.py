@@ -236,6 +236,11 @@ class LogState:
         return self._seen.frozen_at
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether the log has ended so that not even an erasure is recorded in it: one of its keys was stolen."""
+        return self._seen.is_sealed
+
+    @property
     def credentials(self) -> CredentialBook:
         """The life of every credential that is on record."""
         return self._seen.credentials

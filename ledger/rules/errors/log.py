@@ -4,7 +4,7 @@ from ledger.rules.errors.violated import RuleViolated
 
 
 class LogIsFrozen(RuleViolated):
-    """Nothing follows `log.frozen`, in any stream."""
+    """Only records of what is done with personal data follow `log.frozen`, and none where a key was stolen."""
 
     code = "rules/log-frozen"
     title = "The log has ended"

@@ -22,7 +22,10 @@ from api.key_files import read_log_keys, retire_log_key
 from api.settings import Settings, load
 from api.verification.bundle_policy import Policy, encode_policy
 from ledger.clock import SystemClock
+from ledger.records import entry as entries
 from ledger.records.log import FreezeReason, LogFrozen
+from ledger.records.privacy import ErasureBasis, RefusalGround
+from ledger.records.sites import SessionMirrored
 from ledger.rules.errors.log import LogIsFrozen
 from ledger.tlog import checkpoint, note
 from ledger.tlog.checkpoint import Checkpoint
@@ -363,6 +366,69 @@ async def test_a_successor_names_its_predecessor_and_an_audit_goes_across_both(
     assert code == 0
     code, text = run("audit", port.folder, "--predecessor", successor.folder)
     assert (code, "verify/predecessor-unnamed" in text) == (1, True)
+
+
+def plugged_in(at_ms: int) -> SessionMirrored:
+    """A person's car at an EVSE of the site."""
+    return SessionMirrored(
+        session_id="session-1",
+        site_id=rulebook.SITE,
+        evse_id=rulebook.EVSES[0],
+        evu="evu-1",
+        discharge_allowed=True,
+        ev_key_spki_sha256="1" * 64,
+        ev_firmware_sha256="2" * 64,
+        from_ms=at_ms,
+        until_ms=at_ms + DAY_MS,
+    )
+
+
+async def test_a_person_is_erased_after_the_log_has_ended_and_its_successor_still_vouches_for_it(
+    port: Port, successor: Port
+) -> None:
+    async with port.running() as service:
+        await service.desk.say(rulebook.site(), f"site/{rulebook.SITE}")
+        session = plugged_in(int(port.clock.read_text()))
+        await service.desk.say(session, f"site/{rulebook.SITE}", subject_of=lambda _part, _name: "evu-1")
+        index = service.desk.appender.head.size - 1
+        ended = await log_end.freeze(service, FreezeReason.PERIOD_END)
+    continued(successor, port, ended.signed, witnesses=False)
+    async with successor.running():
+        pass
+    async with port.running() as service:
+        size = service.desk.appender.head.size
+        assert (ended.checkpoint.size, service.desk.state.frozen_at) == (size, size - 1)
+        whole = service.memory.whole(entries.decode(service.reader.entry(index)))
+        assert whole.evu == "evu-1"  # type: ignore[attr-defined]
+        await service.privacy.hold("evu-1", RefusalGround.LEGAL_CLAIMS)
+        await service.privacy.release_hold("evu-1")
+        receipt = await service.privacy.erase("evu-1", ErasureBasis.CONSENT_WITHDRAWN)
+        assert receipt.index >= size
+        with pytest.raises(LogIsFrozen):
+            await service.desk.say(rulebook.site(version=2), f"site/{rulebook.SITE}")
+        whole = service.memory.whole(entries.decode(service.reader.entry(index)))
+        assert whole.evu == msgspec.UNSET  # type: ignore[attr-defined]
+        grown = service.desk.appender.head.size
+        await until(lambda: service.publisher.signed_size() >= grown)
+    audited(port.config)
+    code, text = run("audit", successor.folder, "--predecessor", port.folder, "--json")
+    assert code == 0, text
+    said = [line["detail"] for line in msgspec.json.decode(text)["lines"] if line["check"] == "predecessor"]
+    assert f"{ORIGIN} ends with {size} entries, as the first entry says" in said
+    assert f"{grown - size} records of what was done with personal data since, and nothing else, follow there" in said
+
+
+async def test_after_the_theft_of_a_key_not_even_an_erasure_is_recorded(port: Port) -> None:
+    async with port.running() as service:
+        await log_end.freeze(service, FreezeReason.KEY_STOLEN)
+        size = service.desk.appender.head.size
+        for act in (
+            service.privacy.erase("evu-1", ErasureBasis.CONSENT_WITHDRAWN),
+            service.privacy.hold("evu-1", RefusalGround.LEGAL_CLAIMS),
+        ):
+            with pytest.raises(LogIsFrozen):
+                await act
+        assert service.desk.appender.head.size == size
 
 
 async def test_who_stole_the_key_and_goes_on_with_the_old_log_is_refuted_by_its_successor(

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from ledger.records.log import FreezeReason, KeyRotated, LogFrozen, PolicyAdopted, Predecessor
+from ledger.records.privacy import HoldPlaced, RefusalGround
 from ledger.rules.rules_version import RULES_VERSION
 from ledger.tlog import checkpoint
 from ledger.tlog.checkpoint import Checkpoint
@@ -73,6 +74,22 @@ def test_nothing_follows_the_end_of_a_log() -> None:
     # An auditor folds what stands there all the same, and the end stays where it was.
     judge.fold(judge.fact(LogFrozen(reason=FreezeReason.CLOSED), NORTHGATE, "log/end"))
     assert judge.state.frozen_at == 1
+
+
+@pytest.mark.parametrize("reason", list(FreezeReason))
+def test_what_is_done_with_personal_data_follows_the_end_unless_a_key_was_stolen(reason: FreezeReason) -> None:
+    judge = Judge()
+    judge.admit(LogFrozen(reason=reason), NORTHGATE, "log/end")
+    placed = HoldPlaced(handle="a" * 32, ground=RefusalGround.LEGAL_CLAIMS)
+    assert judge.state.is_sealed is (reason is FreezeReason.KEY_STOLEN)
+    if judge.state.is_sealed:
+        with refused("log-frozen"):
+            judge.try_it(placed, NORTHGATE, "privacy/hold-placed")
+        return
+    judge.admit(placed, NORTHGATE, "privacy/hold-placed")
+    for what in (site(), LogFrozen(reason=FreezeReason.KEY_STOLEN)):
+        with refused("log-frozen"):
+            judge.try_it(what, NORTHGATE, None if what.STREAM == "site" else "log/end")
 
 
 OLD = NoteSigner("old.example/log", logs.key_of("old log"))
